@@ -1,0 +1,1 @@
+"""What every server has: errors, processes, the command line, templates."""

@@ -1,0 +1,72 @@
+"""The shared command line: one table row a command.
+
+A command is a module in some invirt.X.commands that holds COMMAND.  Its man
+page, its --help and its shell completion are all made from that one row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from invirt.base.errors import InvirtError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program: what it is called, takes and does.
+
+    name: as installed, e.g. "invirt-getconf".  section: of its manual page, 1
+    (anyone) or 8 (administrators).  arguments: adds options to the parser.
+    run: does the work with the parsed arguments; its result, if any, is the
+    exit code.
+    """
+
+    name: str
+    section: int
+    summary: str
+    description: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The argument parser, with the example at the end of --help."""
+        parser = argparse.ArgumentParser(
+            prog=self.name,
+            description=f"{self.summary}\n\n{self.description}",
+            epilog=f"Example:\n  {self.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.arguments(parser)
+        return parser
+
+
+def complain(error: InvirtError, name: str) -> None:
+    """Print error for a person on stderr: what was wrong, then what to do."""
+    print(f"{name}: {error.message}", file=sys.stderr)
+    for line in error.hint.splitlines():
+        print(f"  {line}", file=sys.stderr)
+
+
+def main(command: Command, argv: Sequence[str] | None = None) -> int:
+    """Run command with argv (default: the process' own); returns the exit code."""
+    arguments = command.parser().parse_args(argv)
+    try:
+        return command.run(arguments) or 0
+    except InvirtError as error:
+        complain(error, command.name)
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def start(command: Command) -> NoReturn:
+    """What the wrappers in bin/ and sbin/ call."""
+    sys.exit(main(command))

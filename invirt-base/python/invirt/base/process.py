@@ -1,0 +1,45 @@
+"""The one place that runs child processes."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from invirt.base.errors import CommandFailed
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: str | None = None,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run argv without a shell and return its status and output.
+
+    timeout is in seconds; every child has one.  With check, a status other
+    than 0 raises CommandFailed with a command line that can be pasted and the
+    last lines the child said.
+    """
+    shown = shlex.join(argv)
+    try:
+        done = subprocess.run(
+            argv,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=env,
+        )
+    except FileNotFoundError as error:
+        raise CommandFailed(f"{argv[0]} is not installed", hint=f"It was wanted for: {shown}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"no end within {timeout:g} seconds: {shown}") from error
+    if check and done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
+        raise CommandFailed(f"status {done.returncode} from: {shown}", hint="\n".join(said))
+    return done

@@ -1,0 +1,1 @@
+"""A host: hypervisors, storage, and the remctl commands that drive them."""

@@ -1,0 +1,1 @@
+"""The remote server: the only writer of a machine's life."""

@@ -194,7 +194,7 @@ class Remctld:
             with connection, self.log.open("ab") as log:
                 connection.setblocking(True)
                 child = subprocess.Popen(
-                    self.argv, stdin=connection, stdout=log, stderr=log, env=dict(self.environment)
+                    self.argv, stdin=connection.fileno(), stdout=log, stderr=log, env=dict(self.environment)
                 )
             self._children = [c for c in self._children if c.poll() is None] + [child]
 

@@ -27,6 +27,7 @@ def run(
     try:
         done = subprocess.run(
             argv,
+            check=False,
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,

@@ -1,90 +1,164 @@
 """What may stand in invirt.yaml: one dataclass a section, one field a key.
 
 A field without a default must be given.  Units are in the field's comment.
+Much of it ends up in other programs' conf files and command lines, so texts
+are whitelisted by their type.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Annotated
+
+
+@dataclass(frozen=True)
+class Form:
+    """A whitelist for a text: the whole of it must match the pattern."""
+
+    description: str
+    pattern: str
+
+    def accepts(self, value: str) -> bool:
+        """Whether value is of this form."""
+        return re.fullmatch(self.pattern, value, re.ASCII) is not None
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest value of a number."""
+
+    least: int
+    greatest: int = 2**31 - 1
+
+    @property
+    def description(self) -> str:
+        """For error messages."""
+        return f"between {self.least} and {self.greatest}"
+
+    def accepts(self, value: int) -> bool:
+        """Whether value is in the range."""
+        return self.least <= value <= self.greatest
+
+
+def _choice(*words: str) -> Form:
+    return Form("one of: " + ", ".join(words), "|".join(words))
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOSTNAME = rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*"
+_FOLDER = r"(/\.?[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+"
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+
+Hostname = Annotated[str, Form("a host name in lower case", _HOSTNAME)]
+OptionalHostname = Annotated[str, Form("a host name in lower case, or empty", f"({_HOSTNAME})?")]
+Realm = Annotated[str, Form("a Kerberos realm in upper case", r"[A-Z0-9]([A-Z0-9.-]{0,253}[A-Z0-9])?")]
+Mail = Annotated[str, Form("a mail address or a user's name", r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")]
+Word = Annotated[str, Form("a word of a-z, 0-9, - and _", r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")]
+Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{_FOLDER}")]
+Folder = Annotated[str, Form("a folder from /", _FOLDER)]
+OptionalFile = Annotated[str, Form("a file from /, or empty", f"({_FOLDER})?")]
+OptionalAddress = Annotated[str, Form("an IPv4 address, or empty", f"({_IPV4})?")]
+Address = Annotated[str, Form("an IPv4 address", _IPV4)]
+VolumeGroup = Annotated[str, Form("the name of a volume group", r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}")]
+Driver = Annotated[str, _choice("xen", "qemu", "fake")]
+Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
+StorageDriver = Annotated[str, _choice("lvm", "file")]
+Port = Annotated[int, Range(1, 65535)]
+Seconds = Annotated[int, Range(1, 86400)]
+Amount = Annotated[int, Range(1)]
 
 
 @dataclass(frozen=True)
 class Site:
-    domain: str  # machines are NAME.domain
-    realm: str  # the Kerberos realm of the users
-    contact: str = "root"  # shown where a user is told to ask
+    """The institution."""
+
+    domain: Hostname  # machines are NAME.domain
+    realm: Realm  # the Kerberos realm of the users
+    contact: Mail = "root"  # shown where a user is told to ask
 
 
 @dataclass(frozen=True)
 class Database:
-    hostname: str  # or a folder that holds PostgreSQL's socket
-    port: int = 5432
-    name: str = "invirt"
-    connect_timeout: int = 3  # seconds
-    statement_timeout: int = 10  # seconds
+    """Where the database is, and how long to wait for it."""
+
+    hostname: Server  # or a folder that holds PostgreSQL's socket
+    port: Port = 5432
+    name: Word = "invirt"
+    connect_timeout: Seconds = 3  # seconds
+    statement_timeout: Seconds = 10  # seconds
 
 
 @dataclass(frozen=True)
 class Remote:
-    hostname: str  # the name that users say to remctl
-    servers: tuple[str, ...] = ()  # all remote servers, where there are several
-    host_timeout: int = 10  # seconds that a host may take to answer a question
-    work_timeout: int = 120  # seconds that one step on a host may take
-    shutdown_timeout: int = 120  # seconds a guest may take to shut down when asked
+    """The server, or servers, that users talk to."""
+
+    hostname: Hostname  # the name that users say to remctl
+    servers: tuple[Hostname, ...] = ()  # all remote servers, where there are several
+    host_timeout: Seconds = 10  # seconds that a host may take to answer a question
+    work_timeout: Seconds = 120  # seconds that one step on a host may take
+    shutdown_timeout: Seconds = 120  # seconds a guest may take to shut down when asked
 
 
 @dataclass(frozen=True)
 class Web:
-    hostname: str = ""  # empty: no web server
+    """The web server."""
+
+    hostname: OptionalHostname = ""  # empty: no web server
 
 
 @dataclass(frozen=True)
 class Machines:
     """Defaults of, and limits to, one machine."""
 
-    type: str = "linux"
-    memory: int = 512  # MiB
-    disk: int = 10  # GiB
-    cpus: int = 1
-    min_memory: int = 64  # MiB
-    max_memory: int = 65536  # MiB
-    max_disk: int = 2048  # GiB, one disk
-    max_cpus: int = 16
-    max_disks: int = 8
+    type: Word = "linux"
+    memory: Amount = 512  # MiB
+    disk: Amount = 10  # GiB
+    cpus: Amount = 1
+    min_memory: Amount = 64  # MiB
+    max_memory: Amount = 65536  # MiB
+    max_disk: Amount = 2048  # GiB, one disk
+    max_cpus: Amount = 16
+    max_disks: Amount = 8
 
 
 @dataclass(frozen=True)
 class Quota:
     """What an owner has when it is made at its first machine; see invirt-admin."""
 
-    memory: int = 2048  # MiB, all machines
-    disk: int = 50  # GiB, all machines
-    machines: int = 4
+    memory: Amount = 2048  # MiB, all machines
+    disk: Amount = 50  # GiB, all machines
+    machines: Annotated[int, Range(0)] = 4
 
 
 @dataclass(frozen=True)
 class Hypervisor:
-    driver: str = "xen"  # xen, qemu or fake
-    accelerator: str = "auto"  # qemu: auto (KVM if the probe guest proves it), kvm, tcg
-    probe_kernel: str = ""  # qemu: kernel and initrd of the probe guest
-    probe_initrd: str = ""
-    probe_timeout: int = 20  # seconds until the probe guest must have reached its prompt
+    """How hosts run guests."""
+
+    driver: Driver = "xen"  # xen, qemu or fake
+    accelerator: Accelerator = "auto"  # qemu: auto (KVM if the probe guest proves it), kvm, tcg
+    probe_kernel: OptionalFile = ""  # qemu: kernel and initrd of the probe guest
+    probe_initrd: OptionalFile = ""
+    probe_timeout: Seconds = 20  # seconds until the probe guest must have reached its prompt
 
 
 @dataclass(frozen=True)
 class Storage:
     """Disks of machines; every host sees the same ones."""
 
-    driver: str = "lvm"  # lvm or file
-    volume_group: str = "invirt"
-    directory: str = "/srv/invirt/volumes"
-    trash_days: int = 7  # how long a removed volume can be taken back
+    driver: StorageDriver = "lvm"  # lvm or file
+    volume_group: VolumeGroup = "invirt"
+    directory: Folder = "/srv/invirt/volumes"
+    trash_days: Amount = 7  # how long a removed volume can be taken back
 
 
 @dataclass(frozen=True)
 class Network:
-    gateway: str = ""  # the guests' IPv4 router, answered for by each host
-    dns: tuple[str, ...] = ()
+    """What guests are told about their network."""
+
+    gateway: OptionalAddress = ""  # the guests' IPv4 router, answered for by each host
+    dns: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)

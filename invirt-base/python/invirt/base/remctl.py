@@ -1,0 +1,158 @@
+"""A program that remctld runs for a principal.
+
+It refuses to run without one, answers `help [SUB]` and `summary` from its own
+argument parser, and logs who did what and how it ended.  run() of the Command
+finds the caller in `arguments.caller`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from invirt.base import log, validate
+from invirt.base.cli import Command, complain
+from invirt.base.errors import BadInput, Denied, InvirtError
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, as remctld has authenticated it, and from which address."""
+
+    principal: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: what audit gets.  message is empty when it succeeded."""
+
+    caller: Caller
+    program: str
+    arguments: tuple[str, ...]
+    exit_code: int
+    message: str = ""
+
+
+Audit = Callable[[Outcome], None]
+
+
+def caller(environ: Mapping[str, str]) -> Caller:
+    """The caller in remctld's environment; raises Denied if there is none that can be trusted."""
+    if not environ.get("REMOTE_USER"):
+        raise Denied("nobody is signed on", hint="This program is run by remctld, which sets REMOTE_USER.")
+    try:
+        principal = validate.principal(environ["REMOTE_USER"])
+    except BadInput as error:
+        raise Denied(error.message, error.hint) from error
+    return Caller(principal, environ.get("REMOTE_ADDR", ""))
+
+
+def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The sub-commands of parser by name, in the order in which they were added."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def help_text(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
+    """The help of parser, or of the sub-command that words lead to; raises BadInput."""
+    for word in words:
+        known = parsers(parser)
+        if word not in known:
+            raise BadInput(
+                f"there is no help for {word!a}", hint=f"There is: {', '.join(known) or 'help alone'}."
+            )
+        parser = known[word]
+    return parser.format_help()
+
+
+def summary_text(command: Command) -> str:
+    """One line for each sub-command, as `remctl SERVER help` shows for all programs."""
+    parser = command.parser()
+    name = parser.prog
+    subs = parsers(parser)
+    if not subs:
+        return f"{name}: {command.summary}\n"
+    return "".join(f"{sub.prog}: {sub.description or ''}".rstrip(": ") + "\n" for sub in subs.values())
+
+
+def _answered(command: Command, argv: Sequence[str]) -> bool:
+    """Print the answer to `help` or `summary`, if it was asked for."""
+    if list(argv) == ["summary"]:
+        print(summary_text(command), end="")
+    elif argv and argv[0] == "help":
+        print(help_text(command.parser(), argv[1:]), end="")
+    else:
+        return False
+    return True
+
+
+def _run(command: Command, argv: Sequence[str], who: Caller) -> tuple[int, str]:
+    """Exit code, and what went wrong in one line."""
+    try:
+        arguments = command.parser().parse_args(argv)
+        arguments.caller = who
+        code = command.run(arguments) or 0
+        return code, "" if code == 0 else f"status {code}"
+    except InvirtError as error:
+        complain(error, command.name)
+        return error.exit_code, error.message
+    except SystemExit as error:  # argparse has told the user already
+        return int(error.code or 0), "wrong arguments" if error.code else ""
+    except Exception as error:  # a bug: the traceback is for the log, not for the user
+        log.bug(error, program=command.name)
+        print(f"{command.name}: an internal error; the server's log has the details", file=sys.stderr)
+        return 1, f"{type(error).__name__}: {error}"
+
+
+def _audited(audit: Audit | None, outcome: Outcome) -> int:
+    """The exit code, after audit has it too: what can't be audited has not succeeded."""
+    try:
+        if audit:
+            audit(outcome)
+    except InvirtError as error:
+        complain(error, outcome.program)
+        log.write(f"not audited: {error.message}", log.ERROR, program=outcome.program)
+        return outcome.exit_code or error.exit_code
+    return outcome.exit_code
+
+
+def line(outcome: Outcome) -> str:
+    """The log's line for outcome."""
+    words = " ".join((outcome.program, *outcome.arguments))
+    ended = "succeeded" if outcome.exit_code == 0 else f"failed: {outcome.message}"
+    return f"command {words} from {outcome.caller.principal} {ended}"
+
+
+def main(
+    command: Command,
+    argv: Sequence[str] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    audit: Audit | None = None,
+    write: Callable[..., None] = log.write,
+) -> int:
+    """Run command for the principal in environ; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        who = caller(environ)
+        if _answered(command, argv):
+            return 0
+    except InvirtError as error:
+        complain(error, command.name)
+        return error.exit_code
+    code, message = _run(command, argv, who)
+    outcome = Outcome(who, command.name, tuple(argv), code, message)
+    write(line(outcome), log.ERROR if code else log.INFO, program=command.name)
+    return _audited(audit, outcome)
+
+
+def start(command: Command, *, audit: Audit | None = None) -> NoReturn:
+    """What the wrappers of remctl's programs call."""
+    sys.exit(main(command, audit=audit))

@@ -1,0 +1,90 @@
+"""The whitelists for every value that a user can give.
+
+Each function takes the user's text and returns the value, or raises BadInput
+saying what is wrong with it and what is accepted.  The database constrains
+the same values again.
+"""
+
+from __future__ import annotations
+
+import re
+
+from invirt.base.errors import BadInput
+
+_MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_PRINCIPAL = r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?@[A-Z0-9.-]+"
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,254}"
+_GREATEST = 2**63 - 1  # PostgreSQL's bigint
+
+
+def _shown(text: str) -> str:
+    """text for an error message: quoted, harmless to a terminal, not endless."""
+    return ascii(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _word(text: str, pattern: str, what: str, accepted: str, longest: int = 255) -> str:
+    if len(text) > longest or not re.fullmatch(pattern, text, re.ASCII):
+        raise BadInput(f"{_shown(text)} is not {what}", hint=f"Accepted: {accepted}.")
+    return text
+
+
+def machine_name(text: str) -> str:
+    """The name of a machine, which is also its name in DNS (RFC 1123, lower case)."""
+    accepted = "a-z, 0-9 and - (not first or last), at most 63 letters"
+    return _word(text, _MACHINE, "a machine's name", accepted)
+
+
+def principal(text: str) -> str:
+    """A Kerberos principal in MIT form with its realm, as it may stand in an ACL file."""
+    return _word(text, _PRINCIPAL, "a principal", "USER@REALM or USER/INSTANCE@REALM, at most 255 letters")
+
+
+def owner_name(text: str) -> str:
+    """The name of an owner: whom quotas are given to."""
+    return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - / @, at most 255 letters")
+
+
+def disk_name(text: str) -> str:
+    """The name of a machine's disk: hda to hdz."""
+    return _word(text, r"hd[a-z]", "a disk's name", "hda to hdz")
+
+
+def description(text: str) -> str:
+    """One line of printable text, at most 255 letters; may be empty."""
+    if len(text) > 255 or not text.isprintable():
+        raise BadInput(
+            f"{_shown(text)} can't be a description",
+            hint="Accepted: one line of printable text, at most 255 letters.",
+        )
+    return text
+
+
+def _number(text: str, least: int, greatest: int, what: str, unit: str = "") -> int:
+    accepted = f"Accepted: a whole number{unit} from {least} to {greatest}."
+    if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
+        raise BadInput(f"{_shown(text)} is not {what}", hint=accepted)
+    if not least <= int(text) <= greatest:
+        raise BadInput(
+            f"{int(text)} is too {'small' if int(text) < least else 'large'} for {what}", hint=accepted
+        )
+    return int(text)
+
+
+def mebibytes(text: str, least: int, greatest: int) -> int:
+    """An amount of memory in MiB, from least to greatest."""
+    return _number(text, least, greatest, "an amount of memory", " of MiB")
+
+
+def gibibytes(text: str, least: int, greatest: int) -> int:
+    """The size of a disk in GiB, from least to greatest."""
+    return _number(text, least, greatest, "a disk's size", " of GiB")
+
+
+def count(text: str, least: int, greatest: int) -> int:
+    """How many of something, from least to greatest."""
+    return _number(text, least, greatest, "a number of that")
+
+
+def token(text: str) -> int:
+    """An operation's number or token: a positive bigint."""
+    return _number(text, 1, _GREATEST, "a number of an operation")

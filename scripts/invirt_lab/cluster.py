@@ -1,0 +1,203 @@
+"""The lab as a whole: up, down, its state, and running commands on its servers."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from invirt_lab import host
+
+from invirt_lab.site import ADMIN, SERVERS, USERS
+
+from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
+from invirt.base.process import run
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LOCK = host.RUN / "lock"
+_PID = host.RUN / "pid"
+
+
+@contextmanager
+def only_one() -> Iterator[int]:
+    """Hold the lab's lock; yields its file descriptor, which a supervisor inherits.
+
+    Raises Busy where a lab is up, or on its way up.
+    """
+    host.RUN.mkdir(mode=0o755, exist_ok=True)
+    lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise Busy("there is a lab already, and only one can be", hint="scripts/lab status, or scripts/lab down") from None
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[str]:
+    """Start the supervisor; returns when all servers are started, not yet booted.
+
+    The lab ends with this process unless ready() is called on the result.
+    """
+    host.sweep()
+    (host.RUN / "log").mkdir(exist_ok=True)
+    command = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "--"]
+    with (host.RUN / "log" / "supervisor").open("w") as log:
+        supervisor = subprocess.Popen(
+            [*command, sys.executable, "-m", "invirt_lab.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            pass_fds=[lock],
+            start_new_session=True,
+            cwd="/",
+        )
+    _PID.write_text(f"{supervisor.pid}\n")
+    _tell(supervisor, json.dumps({name: [str(path) for path in paths] for name, paths in layers.items()}))
+    _await_line(supervisor, "started", timeout=30)
+    return supervisor
+
+
+def ready(supervisor: subprocess.Popen[str]) -> None:
+    """The lab is complete: it stays when this process goes."""
+    _tell(supervisor, "ready")
+
+
+def _tell(supervisor: subprocess.Popen[str], line: str) -> None:
+    assert supervisor.stdin
+    supervisor.stdin.write(f"{line}\n")
+    supervisor.stdin.flush()
+
+
+def _await_line(supervisor: subprocess.Popen[str], line: str, timeout: float) -> None:
+    assert supervisor.stdout
+    readable, _, _ = select.select([supervisor.stdout], [], [], timeout)
+    if not readable or supervisor.stdout.readline().strip() != line:
+        supervisor.kill()
+        said = (host.RUN / "log" / "supervisor").read_text().strip().splitlines()[-5:]
+        raise InvirtError("the lab's supervisor didn't start", hint="\n".join(said))
+
+
+def down() -> bool:
+    """End the lab and remove what is left of it; False if there was none."""
+    there = False
+    try:
+        pid = int(_PID.read_text())
+        there = b"invirt_lab.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    if there:
+        os.kill(pid, 9)
+    there = bool(host.processes()) or there
+    host.sweep()
+    _PID.unlink(missing_ok=True)
+    with _freed():
+        return there
+
+
+@contextmanager
+def _freed() -> Iterator[None]:
+    """The lock, once the last of the killed processes has let go of it."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with only_one():
+                yield
+            return
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def leader(name: str) -> int:
+    """The process id, on this machine, of a server's systemd.
+
+    Raises BadInput for a server that is none, NotFound for one that isn't up.
+    """
+    if name not in SERVERS:
+        raise BadInput(f"there is no server {name!r}", hint=f"The servers are {', '.join(SERVERS)}.")
+    for cgroup in host.cgroups():
+        for procs in (cgroup / name).glob("payload/**/cgroup.procs"):
+            for pid in procs.read_text().split():
+                if _number_inside(pid) == "1":
+                    return int(pid)
+    raise NotFound(f"the server {name} is not up", hint="scripts/lab up")
+
+
+def _number_inside(pid: str) -> str:
+    """What pid is called in its own PID namespace."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return next((line.split()[-1] for line in lines if line.startswith("NSpid:")), "")
+
+
+def command_on(name: str, argv: Sequence[str]) -> list[str]:
+    """The command, for this machine, that runs argv on a server as its root."""
+    environment = [f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}"]
+    enter = ["nsenter", f"--target={leader(name)}", "--all", "--wdns=/", "--"]
+    return [*enter, "env", "-i", *environment, *argv]
+
+
+def command_as(user: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs argv on the client with a user's Kerberos ticket."""
+    if user not in (*USERS, ADMIN):
+        raise BadInput(f"there is no user {user!r}", hint=f"The users are {', '.join((*USERS, ADMIN))}.")
+    account = user if user in USERS else "root"
+    ticket = 'cd; klist -s || kinit -k -t .keytab "$0"; exec "$@"'
+    return command_on("client", ["runuser", "-u", account, "--", *_home(account), "sh", "-c", ticket, user, *argv])
+
+
+def _home(account: str) -> list[str]:
+    return ["env", f"HOME={'/root' if account == 'root' else f'/home/{account}'}"]
+
+
+def on(name: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run argv on a server as its root; see invirt.base.process.run."""
+    return run(command_on(name, argv), input=input, timeout=timeout, check=check)
+
+
+def as_user(user: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run argv on the client with a user's ticket; see invirt.base.process.run."""
+    return run(command_as(user, argv), input=input, timeout=timeout, check=check)
+
+
+def wait_booted(name: str, timeout: float = 60) -> None:
+    """Return when a server's systemd has started everything; raises InvirtError if it doesn't."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            state = on(name, "systemctl", "is-system-running", "--wait", timeout=timeout, check=False).stdout.strip()
+        except NotFound:
+            state = "not there"
+        if state in ("running", "degraded"):
+            return
+        if time.monotonic() > deadline:
+            raise InvirtError(f"{name} didn't boot within {timeout:g} seconds: {state}", hint=f"scripts/lab log {name}")
+        time.sleep(0.1)
+
+
+def status() -> dict[str, str]:
+    """The state of each server: its systemd's word, or "down"."""
+    states = {}
+    for name in SERVERS:
+        try:
+            states[name] = on(name, "systemctl", "is-system-running", check=False).stdout.strip()
+        except NotFound:
+            states[name] = "down"
+    return states
+
+

@@ -1,0 +1,130 @@
+"""This machine: what the lab needs installed, where it keeps things, cgroups."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from invirt.base.errors import CommandFailed, InvirtError
+from invirt.base.process import run
+
+TREE = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("INVIRT_LAB_CACHE", "/var/cache/invirt-lab"))
+RUN = Path("/run/invirt-lab")
+CGROUP = "invirt-lab"
+
+_COMMANDS = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "reprepro": "reprepro",
+    "gpg": "gnupg",
+    "dpkg-buildpackage": "dpkg-dev",
+    "unshare": "util-linux",
+}
+
+_APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+# Children that mount things: theirs alone, and gone when they end or we do.
+ALONE = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
+
+
+def installed(package: str) -> bool:
+    """Whether the Debian package is installed on this machine."""
+    status = run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", package], check=False)
+    return status.stdout.startswith("ii")
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages on this machine.
+
+    The lists are fetched again only where the first try fails, as they may be
+    missing or old.
+    """
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    try:
+        run(command, timeout=600, env=_APT)
+    except CommandFailed:
+        run(["apt-get", "update"], timeout=300, env=_APT)
+        run(command, timeout=600, env=_APT)
+
+
+def require_root() -> None:
+    """Raises InvirtError unless this process is root's."""
+    if os.geteuid() != 0:
+        raise InvirtError("the lab needs root: it makes namespaces, mounts and a bridge", hint="sudo scripts/lab …")
+
+
+def missing() -> list[str]:
+    """Debian packages that the lab needs and this machine lacks."""
+    from shutil import which
+
+    return sorted({package for command, package in _COMMANDS.items() if not which(command)})
+
+
+def cgroups() -> list[Path]:
+    """The lab's own cgroup in each hierarchy that systemd uses: v1's and v2's, where mounted."""
+    found = []
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, where, kind, options, *_ = line.split(" ")
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+            found.append(Path(where) / CGROUP)
+    if not found:
+        raise InvirtError("no cgroup file system is mounted", hint="mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+    return found
+
+
+def _below(cgroup: Path) -> Iterator[Path]:
+    """cgroup and all in it, the deepest first."""
+    if cgroup.is_dir():
+        for folder, _, _ in os.walk(cgroup, topdown=False):
+            yield Path(folder)
+
+
+def processes() -> set[int]:
+    """All processes of the lab, by this machine's numbers."""
+    found: set[int] = set()
+    for cgroup in cgroups():
+        for folder in _below(cgroup):
+            try:
+                found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+            except OSError:  # went away, or holds threads only
+                continue
+    return found - {0}
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def sweep(timeout: float = 20) -> None:
+    """End every process of a lab and remove its cgroups; raises InvirtError if some stay."""
+    deadline = time.monotonic() + timeout
+    while pids := processes():
+        for pid in pids:
+            _kill(pid)
+        if time.monotonic() > deadline:
+            raise InvirtError(f"processes of the lab don't end: {sorted(pids)}")
+        time.sleep(0.05)
+    for cgroup in cgroups():
+        for folder in _below(cgroup):
+            _remove_cgroup(folder, deadline)
+
+
+def _remove_cgroup(folder: Path, deadline: float) -> None:
+    while folder.is_dir():
+        try:
+            folder.rmdir()
+        except OSError as error:  # busy while the last process is being buried
+            if time.monotonic() > deadline:
+                raise InvirtError(f"{folder} can't be removed: {error.strerror}") from error
+            time.sleep(0.05)

@@ -1,0 +1,87 @@
+"""The lab's Kerberos realm, made as its administrator would make it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from invirt_lab.cluster import on
+from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Server
+
+_KRB5_CONF = f"""\
+[libdefaults]
+    default_realm = {REALM}
+    dns_lookup_kdc = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    qualify_shortname = ""
+    udp_preference_limit = 1
+
+[realms]
+    {REALM} = {{
+        kdc = {SERVERS["kdc"].address}
+    }}
+
+[domain_realm]
+    .{DOMAIN} = {REALM}
+"""
+
+_KDC_CONF = f"""\
+[realms]
+    {REALM} = {{
+        max_life = 24h
+        supported_enctypes = aes256-cts:normal
+        default_principal_flags = +preauth
+    }}
+"""
+
+_MAKE = """\
+set -e
+umask 077
+cat >/etc/krb5kdc/kdc.conf
+mkdir /root/keytabs
+kdb5_util create -s -r "$REALM" -P "$(od -An -tx1 -N16 /dev/urandom | tr -d ' ')" >/dev/null
+for name in $PRINCIPALS; do
+    echo "add_principal -randkey $name"
+    echo "ktadd -k /root/keytabs/$(echo "$name" | tr / .) $name"
+done | kadmin.local -r "$REALM" >/dev/null
+systemctl reset-failed
+systemctl restart krb5-kdc krb5-admin-server
+for file in /root/keytabs/*; do
+    echo "${file##*/} $(base64 -w0 "$file")"
+done
+"""
+
+
+def principals() -> list[str]:
+    """Everyone who has a key: the users, and every server."""
+    return [*USERS, ADMIN, *(f"host/{server.fqdn}" for server in SERVERS.values())]
+
+
+def make() -> None:
+    """Make the realm on kdc and carry the keytabs to where they belong."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_configure, SERVERS.values()))
+    keys = ("sh", "-c", _MAKE)
+    said = on("kdc", "env", f"REALM={REALM}", f"PRINCIPALS={' '.join(principals())}", *keys, input=_KDC_CONF)
+    keytabs = dict(line.split(" ", 1) for line in said.stdout.splitlines())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda server: _carry(server, keytabs[f"host.{server.fqdn}"]), SERVERS.values()))
+    for user in (*USERS, ADMIN):
+        _enrol(user, keytabs[user.replace("/", ".")])
+
+
+def _configure(server: Server) -> None:
+    on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=_KRB5_CONF)
+
+
+def _carry(server: Server, keytab: str) -> None:
+    on(server.name, "sh", "-c", "umask 077; base64 -d >/etc/krb5.keytab", input=keytab)
+
+
+def _enrol(user: str, keytab: str) -> None:
+    """An account on the client with the user's keytab in its home."""
+    script = 'umask 077; base64 -d >"$1/.keytab"; chown -R "$0" "$1"'
+    account, home = (user, f"/home/{user}") if user in USERS else ("root", "/root")
+    if account != "root":
+        on("client", "useradd", "--create-home", "--shell", "/bin/bash", account)
+    on("client", "sh", "-c", script, account, home, input=keytab)

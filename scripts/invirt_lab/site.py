@@ -1,0 +1,63 @@
+"""What the lab consists of: servers, addresses, users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DOMAIN = "invirt.test"
+REALM = "INVIRT.TEST"
+NETWORK = "10.86.0"  # /24
+GATEWAY = f"{NETWORK}.1"
+GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
+USERS = ("alice", "bob")
+ADMIN = "root/admin"
+SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
+ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of the lab.
+
+    packages: Debian's, that its administrator wants there.  role: Invirt's
+    package, installed from the archive.  devices: of this machine, to be seen
+    in the server.  shared: sees the hosts' common folder.
+    """
+
+    name: str
+    number: int
+    packages: tuple[str, ...] = ()
+    role: str = ""
+    devices: tuple[str, ...] = ()
+    shared: bool = False
+
+    @property
+    def address(self) -> str:
+        return f"{NETWORK}.{self.number}"
+
+    @property
+    def fqdn(self) -> str:
+        return f"{self.name}.{DOMAIN}"
+
+
+_HOST_DEVICES = ("/dev/kvm", "/dev/net/tun", "/dev/fuse")
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
+        Server("db", 3, role="invirt-database-server"),
+        Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
+        Server("host1", 11, role="invirt-host", devices=_HOST_DEVICES, shared=True),
+        Server("host2", 12, role="invirt-host", devices=_HOST_DEVICES, shared=True),
+        Server("client", 20, packages=("remctl-client",)),
+    )
+}
+HOSTS = ("host1", "host2")
+
+
+def hosts_file() -> str:
+    """/etc/hosts of every server."""
+    lines = ["127.0.0.1 localhost"]
+    lines += [f"{server.address} {server.fqdn} {server.name}" for server in SERVERS.values()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,124 @@
+"""Process 1 of the lab's namespaces: network, roots and containers.
+
+Everything of the lab is a child of it, in its PID, mount and network
+namespaces: when it ends, however it ends, the kernel takes the rest away.
+It ends too when the command that started it goes before saying that the lab
+is ready.  Standard input: one line of JSON with the layers of each server;
+later the line "ready".  Standard output: the line "started".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from invirt_lab import host
+from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_file
+
+from invirt.base.process import run
+
+_NSPAWN = (
+    *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
+    *("--resolv-conf=off", "--timezone=off", "--console=pipe", "--kill-signal=SIGRTMIN+3"),
+    *("--capability=all", "--system-call-filter=bpf keyctl add_key"),
+)
+_WORK = host.RUN / "work"
+
+
+def network() -> None:
+    """A bridge, and for each server a network namespace with its address on it."""
+    Path("/run/netns").mkdir(exist_ok=True)
+    run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"])
+    commands = ["link add br0 type bridge", "link set br0 up", f"addr add {GATEWAY}/24 dev br0", "link set lo up"]
+    for server in SERVERS.values():
+        name = server.name
+        commands += [
+            f"netns add {name}",
+            f"link add {name} type veth peer name eth0 netns {name}",
+            f"link set {name} up master br0",
+        ]
+    run(["ip", "-batch", "-"], input="\n".join(commands))
+    for server in SERVERS.values():
+        setup = f"link set lo up\naddr add {server.address}/24 dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}"
+        run(["ip", "-netns", server.name, "-batch", "-"], input=setup)
+
+
+def prepare(server: Server, layers: list[str]) -> Path:
+    """The server's root: its layers below a tmpfs, and what an installer asks for."""
+    root = _WORK / server.name / "root"
+    for folder in ("upper", "work", "root"):
+        (_WORK / server.name / folder).mkdir(parents=True)
+    lower = ":".join(layers)
+    options = f"lowerdir={lower},upperdir={root.parent}/upper,workdir={root.parent}/work"
+    run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)])
+    files = {
+        "etc/hostname": f"{server.name}\n",
+        "etc/hosts": hosts_file(),
+        "etc/resolv.conf": "",
+        "etc/machine-id": hashlib.md5(server.fqdn.encode()).hexdigest() + "\n",
+        "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "force-unsafe-io\n",
+        "etc/apt/sources.list": f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} bookworm main\n",
+    }
+    for name, text in files.items():
+        (root / name).write_text(text)
+    return root
+
+
+def _binds(server: Server) -> list[str]:
+    binds = [f"--bind-ro={host.TREE}/packages:{ARCHIVE}"]
+    binds += [f"--bind={device}" for device in server.devices if Path(device).exists()]
+    if server.shared:
+        binds.append(f"--bind={_WORK}/shared:{SHARED}")
+    return binds
+
+
+def boot(server: Server, root: Path) -> None:
+    """Start the server's own systemd, in its own cgroups; its console goes to the log."""
+    groups = [group / server.name / "cgroup.procs" for group in host.cgroups()]
+    for group in groups:
+        group.parent.mkdir(parents=True)
+
+    def enter() -> None:
+        for group in groups:
+            group.write_text("0")
+
+    command = [*_NSPAWN, f"--directory={root}", f"--machine={server.name}", *_binds(server)]
+    command.append(f"--network-namespace-path=/run/netns/{server.name}")
+    with (host.RUN / "log" / server.name).open("wb") as log:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=enter)
+
+
+def wait() -> None:
+    """Bury the dead; return when asked to end, or when the starter went too early."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    starter = [sys.stdin.fileno()]
+    while True:
+        readable, _, _ = select.select(starter, [], [], 60)
+        if readable and sys.stdin.readline().strip() == "ready":
+            starter = []
+        elif readable:
+            return
+
+
+def main() -> None:
+    """Bring all servers up, and stay."""
+    layers: dict[str, list[str]] = json.loads(sys.stdin.readline())
+    _WORK.mkdir(exist_ok=True)
+    run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "tmpfs", str(_WORK)])
+    (_WORK / "shared").mkdir()
+    network()
+    for server in SERVERS.values():
+        boot(server, prepare(server, layers[server.name]))
+    print("started", flush=True)
+    os.close(sys.stdout.fileno())
+    wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The one place that connects to the database.
+
+A program says which kind of server it runs on (connection.role = "remote")
+and then uses transaction().  Without a role it comes as the schema's owner,
+which only root and postgres on the database server can.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2.extensions import STATUS_BEGIN, STATUS_READY
+from psycopg2.extras import NamedTupleCursor
+
+from invirt import config
+from invirt.base import kerberos
+from invirt.base.errors import Unreachable
+from invirt.database.refusals import explain
+
+role: str | None = None
+
+LOCAL_SOCKET = "/run/postgresql"
+GRACE = 2  # seconds that the server has beyond statement_timeout to say that it gave up
+
+
+def settings() -> dict[str, Any]:
+    """libpq's parameters for this process: by GSSAPI, encrypted, unless through a socket."""
+    database = config.database
+    hostname = database.hostname if role or database.hostname.startswith("/") else LOCAL_SOCKET
+    local = hostname.startswith("/")
+    return {
+        "host": hostname,
+        "port": database.port,
+        "dbname": database.name,
+        "user": f"invirt_{role}" if role else "invirt",
+        "gssencmode": "disable" if local else "require",
+        "connect_timeout": database.connect_timeout,
+        "options": f"-c statement_timeout={database.statement_timeout}s",
+        "application_name": f"invirt-{role or 'admin'}",
+    }
+
+
+def connect() -> psycopg2.extensions.connection:
+    """A new connection.  Raises Unreachable when there is none within connect_timeout."""
+    wanted = settings()
+    if wanted["gssencmode"] == "require":
+        kerberos.use_host_keytab()
+    psycopg2.extensions.set_wait_callback(_wait)
+    try:
+        made: psycopg2.extensions.connection = psycopg2.connect(**wanted)
+        return made
+    except psycopg2.Error as error:
+        raise Unreachable(
+            f"the database on {wanted['host']} doesn't answer: {' '.join(str(error).split())}",
+            hint="Try again in a minute.",
+        ) from error
+
+
+@contextmanager
+def transaction(
+    connection: psycopg2.extensions.connection | None = None,
+) -> Iterator[NamedTupleCursor]:
+    """A cursor whose work is committed at the end, or rolled back at an exception.
+
+    connection: one to be used and left open; else a new one for this
+    transaction.  Raises InvirtError (see invirt.database.refusals) for what the
+    database refuses or can't do.
+    """
+    if connection is None:
+        with closing(connect()) as fresh, transaction(fresh) as cursor:
+            yield cursor
+        return
+    try:
+        with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
+            yield cursor
+    except psycopg2.Error as error:
+        raise explain(error) from error
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    """Wait for libpq, but not for ever: a server may be frozen, or its network cut.
+
+    psycopg2 calls this for every exchange, connecting included, and closes the
+    connection when it raises.
+    """
+    database = config.database
+    connected = connection.status in (STATUS_READY, STATUS_BEGIN)
+    limit = database.statement_timeout + GRACE if connected else database.connect_timeout
+    deadline = time.monotonic() + limit
+    events = {psycopg2.extensions.POLL_READ: select.POLLIN, psycopg2.extensions.POLL_WRITE: select.POLLOUT}
+    while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+        poller = select.poll()
+        poller.register(connection.fileno(), events[state])
+        if not poller.poll(max(0, deadline - time.monotonic()) * 1000):
+            raise Unreachable("the database doesn't answer in time", hint="Try again in a minute.")

@@ -1,0 +1,90 @@
+"""What the database refuses, in words for the person who asked.
+
+Rules live in the database as constraints; this is their other half: one
+sentence for each constraint that a user or an administrator can meet.
+"""
+
+from __future__ import annotations
+
+import psycopg2
+import psycopg2.errorcodes as codes
+
+from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom, Unreachable
+
+
+class Conflict(Busy):
+    """Another transaction came in between; the same one may pass when it is run again."""
+
+
+SENTENCES = {
+    "short_name": "a name is 1 to 63 of a-z, 0-9 and -, with no - at either end",
+    "full_name": "a host name is small letters, digits and -, in parts with dots between",
+    "principal": "a principal looks like alice@EXAMPLE.ORG or alice/admin@EXAMPLE.ORG",
+    "one_line": "a text is one line of at most 1000 characters",
+    "file_path": "a path begins with / and holds only letters, digits and . _ / + -",
+    "owner_name": "an owner's name is letters, digits and . _ / @ -, and begins with a letter or digit",
+    "owner_memory": "a quota is 0 or more",
+    "owner_disk": "a quota is 0 or more",
+    "owner_machines": "a quota is 0 or more",
+    "host_memory": "a host's memory for guests is 0 MiB or more",
+    "type_virt": "a type's virt is pv, pvh or hvm",
+    "machine_memory": "a machine's memory is at least 1 MiB",
+    "machine_cpus": "a machine has at least 1 CPU",
+    "disk_name": "a disk is called hda, hdb, … hdz",
+    "disk_size": "a disk is at least 1 GiB",
+    "nic_mac": "a MAC is locally administered (02:…) or begins with 00:16:3e",
+    "nic_ip": "an address is one IPv4 address",
+    "range_form": "a range is IPv4 addresses with a prefix of 8 to 32",
+    "range_order": "a range's first address comes before its last",
+    "range_gateway": "a range must not hold its own gateway",
+    "range_network": "a range and its gateway lie in one network, of which first and last address are not used",
+    "range_overlap": "the range overlaps with another one",
+    "machines_name_key": "there is a machine of this name already",
+    "hosts_name_key": "there is a host of this name already",
+    "hosts_hostname_key": "there is a host of this host name already",
+    "owners_name_key": "there is an owner of this name already",
+    "types_name_key": "there is a type of this name already",
+    "members_pkey": "this principal is a member already",
+    "machine_access_pkey": "this principal has access already",
+    "reserved_names_pkey": "this name is reserved already",
+    "disks_name_key": "the machine has a disk of this name already",
+    "nics_mac_addr_key": "a machine with this MAC exists already",
+    "nics_ip_key": "a machine with this address exists already",
+    "nics_hostname_key": "a machine with this host name exists already",
+    "operations_request_key": "this request was made already",
+}
+
+RUN_AGAIN = {codes.SERIALIZATION_FAILURE, codes.DEADLOCK_DETECTED}
+# Integrity constraints (23), values out of range or of another form (22).
+REFUSED = ("22", "23")
+
+
+def explain(error: psycopg2.Error) -> Exception:
+    """The InvirtError to raise for error; error itself when it is a bug of ours."""
+    code, said = error.pgcode or "", error.diag
+    if code == codes.RAISE_EXCEPTION:
+        return _from_trigger(error)
+    if said.constraint_name == "operations_open":
+        return Busy("something else is being done to this machine", hint="Try again when it is finished.")
+    if code in RUN_AGAIN:
+        return Conflict("someone else changed the same thing at the same moment", hint="Try again.")
+    if code == codes.LOCK_NOT_AVAILABLE:
+        return Busy("someone else is changing the same thing", hint="Try again.")
+    if code.startswith(REFUSED):
+        sentence = SENTENCES.get(
+            said.constraint_name or "", said.message_primary or "refused by the database"
+        )
+        shown = code in (codes.UNIQUE_VIOLATION, codes.FOREIGN_KEY_VIOLATION)  # others show the whole row
+        return BadInput(sentence, hint=(said.message_detail or "") if shown else "")
+    if code == codes.QUERY_CANCELED or isinstance(
+        error, (psycopg2.OperationalError, psycopg2.InterfaceError)
+    ):
+        reason = " ".join(str(error).split()) or "no reason given"
+        return Unreachable(f"the database failed: {reason}", hint="Try again in a minute.")
+    return error
+
+
+def _from_trigger(error: psycopg2.Error) -> InvirtError:
+    """Our own triggers' messages are meant for people already."""
+    kind = NoRoom if error.diag.constraint_name == "no_room" else BadInput
+    return kind(error.diag.message_primary or str(error), hint=error.diag.message_hint or "")

@@ -1,0 +1,40 @@
+"""PostgreSQL's roles: one for each kind of server, and invirt, who owns the schema.
+
+Roles belong to the whole cluster, so they are made by postgres before the
+migrations, which grant them their rights on tables.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+OWNER = "invirt"
+SERVERS = ("remote", "host")
+
+CREATE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} LOGIN;
+    END IF;
+END $$;
+ALTER ROLE {role} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{idle}';
+"""
+
+
+class Cursor(Protocol):
+    """What create() needs of a DB-API cursor."""
+
+    def execute(self, query: str) -> object:
+        """Run one or more statements."""
+
+
+def create(cursor: Cursor) -> None:
+    """Make the roles that are missing; cursor is a superuser's.  Safe to repeat.
+
+    A server's session that goes quiet inside a transaction is ended after a
+    minute, since the rows it locked are everyone's; an administrator's after an hour.
+    """
+    cursor.execute(CREATE.format(role=OWNER, idle="1h"))
+    for server in SERVERS:
+        cursor.execute(CREATE.format(role=f"{OWNER}_{server}", idle="1min"))

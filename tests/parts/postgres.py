@@ -1,0 +1,191 @@
+"""A throw-away PostgreSQL: one cluster for the test run, a fresh database for each test.
+
+A pytest plugin.  The cluster listens on a Unix socket only and lets anyone in
+as any role, so that rights are tested by naming the role; who may be which
+role is tested where the real sign-on is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import sqlalchemy
+
+from invirt import config
+from invirt.database import connection, roles, schema
+
+TEMPLATE = "invirt_template"
+
+# Speed instead of safety: nothing here outlives the test run.
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+}
+
+CONFIG = """\
+site:
+  domain: invirt.test
+  realm: INVIRT.TEST
+database:
+  hostname: {socket}
+  name: {name}
+  connect_timeout: 3
+  statement_timeout: 10
+remote:
+  hostname: remote.invirt.test
+"""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One test's database: its name, its socket's folder and its configuration file."""
+
+    name: str
+    socket: str
+    config: Path
+
+    def connect(self, user: str = "invirt") -> psycopg2.extensions.connection:
+        """A plain connection as user, committing each statement by itself."""
+        made = psycopg2.connect(host=self.socket, dbname=self.name, user=user)
+        made.autocommit = True
+        return made
+
+    def execute(
+        self, query: str, values: Sequence[object] | None = None, user: str = "invirt"
+    ) -> list[tuple[object, ...]]:
+        """Run one statement as user and return its rows, if it has any."""
+        with closing(self.connect(user)) as connected, connected.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running PostgreSQL: its folder, which holds the socket too, and its first process."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def superuser(self, dbname: str = "postgres") -> psycopg2.extensions.connection:
+        """A connection as postgres, committing each statement by itself."""
+        made = psycopg2.connect(host=str(self.folder), dbname=dbname, user="postgres")
+        made.autocommit = True
+        return made
+
+    def run(self, query: str, dbname: str = "postgres") -> None:
+        """Run one statement as postgres."""
+        with closing(self.superuser(dbname)) as connected, connected.cursor() as cursor:
+            cursor.execute(query)
+
+
+def bin_folder() -> Path:
+    """The newest PostgreSQL's programs, which Debian keeps out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        pytest.skip("no PostgreSQL: apt install postgresql")
+    return found[-1].parent
+
+
+def start(folder: Path, settings: dict[str, str], hba: str = "local all all trust\n") -> Cluster:
+    """Make a cluster in folder, as user postgres, and wait until it answers (30 seconds)."""
+    programs, account = bin_folder(), pwd.getpwnam("postgres")
+    shutil.chown(folder, account.pw_uid, account.pw_gid)
+    data = folder / "data"
+    flags = "--no-sync --auth=trust --encoding=UTF8 --locale=C.UTF-8"
+    initdb = [str(programs / "initdb"), *flags.split(), "-D", str(data)]
+    whose: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "cwd": "/"}
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **whose)
+    (data / "pg_hba.conf").write_text(hba)
+    options = [
+        f"-c{key}={value}" for key, value in {**settings, "unix_socket_directories": str(folder)}.items()
+    ]
+    with (folder / "log").open("wb") as log:
+        argv = [str(programs / "postgres"), "-D", str(data), *options]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **whose)
+    cluster = Cluster(folder, process)
+    _wait_for(cluster)
+    return cluster
+
+
+def _wait_for(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            cluster.superuser().close()
+            return
+        except psycopg2.OperationalError:
+            if cluster.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((cluster.folder / "log").read_text()) from None
+            time.sleep(0.05)
+
+
+def stop(cluster: Cluster) -> None:
+    """End it at once, sessions and all, and remove its folder."""
+    cluster.process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+    try:
+        cluster.process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        cluster.process.send_signal(signal.SIGQUIT)
+        cluster.process.wait(timeout=20)
+    shutil.rmtree(cluster.folder)
+
+
+def migrate(cluster: Cluster, name: str) -> None:
+    """Make a database with the newest schema, owned by invirt."""
+    with closing(cluster.superuser()) as connected, connected.cursor() as cursor:
+        roles.create(cursor)
+        cursor.execute(f"CREATE DATABASE {name} OWNER invirt")
+    engine = sqlalchemy.create_engine(f"postgresql://invirt@/{name}?host={cluster.folder}")
+    with engine.begin() as connected:
+        schema.upgrade(connected)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running PostgreSQL that holds a migrated template."""
+    folder = Path(tempfile.mkdtemp(prefix="invirt-pg-"))
+    made = start(folder, SETTINGS)
+    try:
+        migrate(made, TEMPLATE)
+        yield made
+    finally:
+        stop(made)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def database(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database of this test's own; $INVIRT_CONFIG and invirt.config lead to it."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    cluster.run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER invirt STRATEGY file_copy")
+    file = tmp_path / "invirt.yaml"
+    file.write_text(CONFIG.format(socket=cluster.folder, name=name))
+    monkeypatch.setenv("INVIRT_CONFIG", str(file))
+    config.reload()
+    connection.role = None
+    yield Database(name, str(cluster.folder), file)
+    connection.role = None
+    cluster.run(f"DROP DATABASE {name} WITH (FORCE)")
+    monkeypatch.undo()
+    config.reload()

@@ -1,11 +1,62 @@
-"""What every test stands on: our own code from the checkout, and the parts as fixtures."""
+"""What all tests share: the checkout's roots, a scrubbed environment, fixtures of parts.
+
+The fixtures of parts are plugins in tests/parts; one that lies in the list
+below can be used by any test.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-for _role in ("base", "database", "remote", "host"):
-    sys.path.insert(0, str(Path(__file__).parent.parent / f"invirt-{_role}" / "python"))
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOTS = [str(ROOT), *map(str, sorted(ROOT.glob("invirt-*/python")))]
+
+sys.path[:0] = ROOTS
+os.environ["PYTHONPATH"] = os.pathsep.join(ROOTS)
+os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+for name in [name for name in os.environ if name.startswith(("INVIRT_", "KRB5", "REMOTE_"))]:
+    if name != "INVIRT_TEST_COUNTS":
+        del os.environ[name]
 
 pytest_plugins = ["tests.parts.postgres", "tests.parts.realm"]
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The folder of the whole project."""
+    return ROOT
+
+
+@pytest.fixture
+def invirt_yaml(tmp_path: Path) -> Iterator[Path]:
+    """A small invirt.yaml that is the current one for the length of the test."""
+    from invirt import config
+
+    file = tmp_path / "invirt.yaml"
+    file.write_text(
+        "site: {domain: invirt.test, realm: INVIRT.TEST}\n"
+        "database: {hostname: db.invirt.test}\n"
+        "remote: {hostname: remote.invirt.test}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVIRT_CONFIG", str(file))
+        config.reload()
+        yield file
+    config.reload()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Append this run's counts, passed failed skipped, to a file for scripts/test."""
+    file = os.environ.get("INVIRT_TEST_COUNTS")
+    if file:
+        passed, failed, errors, skipped = (
+            len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")
+        )
+        with Path(file).open("a") as counted:
+            print(passed, failed + errors, skipped, file=counted)

@@ -41,18 +41,24 @@ def installed(package: str) -> bool:
     return status.stdout.startswith("ii")
 
 
-def install(packages: list[str]) -> None:
-    """Install Debian packages on this machine.
-
-    The lists are fetched again only where the first try fails, as they may be
-    missing or old.
-    """
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+def _apt(arguments: list[str]) -> None:
+    """apt-get; fetches the lists only where the first try fails, as they may be missing or old."""
+    command = ["apt-get", "--yes", "--no-install-recommends", *arguments]
     try:
         run(command, timeout=600, env=_APT)
     except CommandFailed:
         run(["apt-get", "update"], timeout=300, env=_APT)
         run(command, timeout=600, env=_APT)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages on this machine."""
+    _apt(["install", *packages])
+
+
+def build_dependencies(tree: str) -> None:
+    """Install what building the source package in tree needs; see install()."""
+    _apt(["build-dep", "--build-profiles", "nocheck", tree])
 
 
 def require_root() -> None:

@@ -1,0 +1,171 @@
+"""scripts/build-packages: build the source package and publish it in packages/.
+
+The archive's key is made at the first run and stays in packages/.gnupg, which
+is never checked in; a site that has its own puts it there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from invirt_lab import host
+from invirt_lab.progress import say, step
+
+from invirt.base import cli
+from invirt.base.errors import InvirtError
+from invirt.base.process import run
+
+ARCHIVE = host.TREE / "packages"
+KEYRING = ARCHIVE / "invirt-archive-keyring.gpg"
+_GNUPG = ARCHIVE / ".gnupg"
+_STAMP = ARCHIVE / ".published"
+_BUILD = host.CACHE / "build"
+_NOT_BUILT = ("docs/", "packages/", "tests/", "scripts/invirt_lab/", "scripts/lab", ".ci/")
+
+
+def sources() -> list[Path]:
+    """The files of this tree that git tracks or would: what the source package holds."""
+    listed = run(["git", "-C", str(host.TREE), "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    names = sorted(name for name in listed.stdout.split("\0") if name)
+    return [Path(name) for name in names if (host.TREE / name).is_file()]
+
+
+def key() -> str:
+    """A hash of all that the binary packages are made from."""
+    total = hashlib.sha256()
+    for name in sources():
+        if not str(name).startswith(_NOT_BUILT) and name.suffix != ".md":
+            mode = os.access(host.TREE / name, os.X_OK)
+            total.update(f"{name}\0{mode}\0".encode())
+            total.update((host.TREE / name).read_bytes())
+    return total.hexdigest()
+
+
+def requirements() -> None:
+    """Install what the build needs, where it is missing."""
+    missing = ["git"] if not shutil.which("git") else []
+    missing += [package for package in ("dpkg-dev", "reprepro", "gnupg") if not host.installed(package)]
+    if missing:
+        host.install(missing)
+    tree = str(host.TREE)
+    if run(["dpkg-checkbuilddeps", "-P", "nocheck", f"{tree}/debian/control"], check=False).returncode:
+        with step("installing what the packages' build needs"):
+            host.build_dependencies(tree)
+
+
+def build(folder: Path) -> Path:
+    """Build all packages in folder from a clean copy of the tree; returns the .changes file."""
+    shutil.rmtree(folder, ignore_errors=True)
+    tree = folder / "invirt"
+    stamp = int(run(["dpkg-parsechangelog", "-l", f"{host.TREE}/debian/changelog", "-S", "Timestamp"]).stdout)
+    for name in sources():
+        _copy(host.TREE / name, tree / name, stamp)
+    environment = {**os.environ, "DEB_BUILD_OPTIONS": "nocheck", "DEB_BUILD_PROFILES": "nocheck"}
+    command = ["dpkg-buildpackage", "--build=full", "--no-sign", "--no-check-builddeps"]
+    run(["env", f"--chdir={tree}", *command], timeout=600, env=environment)
+    return next(folder.glob("*.changes"))
+
+
+def _copy(source: Path, target: Path, stamp: int) -> None:
+    """Copy a file with the mode and time that a checkout anywhere would give it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    os.utime(target, (stamp, stamp))
+
+
+def make_key() -> None:
+    """The archive's signing key and its public half, made if there is none."""
+    gpg = ["gpg", f"--homedir={_GNUPG}", "--batch", "--quiet"]
+    if not _GNUPG.is_dir():
+        _GNUPG.mkdir(mode=0o700)
+        user = "Invirt archive"
+        run([*host.ALONE, *gpg, "--passphrase=", "--quick-generate-key", user, "ed25519", "sign", "never"])
+    if not KEYRING.is_file():
+        run([*host.ALONE, *gpg, f"--output={KEYRING}", "--export"])
+
+
+def publish() -> None:
+    """Build and publish, unless what is published was built from the same files."""
+    built_from = key()
+    if _STAMP.is_file() and _STAMP.read_text() == built_from:
+        say("the archive holds the packages of this tree")
+        return
+    requirements()
+    with step("building the packages"):
+        changes = build(_BUILD)
+    with step("publishing them in the signed archive"):
+        make_key()
+        reprepro = [*host.ALONE, "reprepro", "--silent", f"--basedir={ARCHIVE}", f"--gnupghome={_GNUPG}"]
+        run([*reprepro, "removesrc", "bookworm", "invirt"])
+        run([*reprepro, "--ignore=wrongdistribution", "include", "bookworm", str(changes)])
+    _STAMP.write_text(built_from)
+
+
+def dependencies(package: str) -> list[str]:
+    """The Debian packages that one of ours depends on, itself or through others of ours."""
+    debs = {deb.name.split("_")[0]: deb for deb in (ARCHIVE / "pool").rglob("*.deb")}
+    found: set[str] = set()
+    wanted = [package]
+    while wanted:
+        name = wanted.pop()
+        if name not in debs:
+            found.add(name)
+        else:
+            wanted += _depends(debs[name])
+    return sorted(found)
+
+
+def _depends(deb: Path) -> Iterator[str]:
+    fields = run(["dpkg-deb", "--show", "--showformat=${Depends},${Pre-Depends}", str(deb)]).stdout
+    for entry in fields.split(","):
+        if first := entry.split("|")[0].split("(")[0].strip():
+            yield first.split(":")[0]
+
+
+def check_reproducible() -> None:
+    """Build twice, at two places and two times; raises InvirtError where packages differ."""
+    requirements()
+    sums = []
+    for folder in ("one", "two-with-a-longer-name"):
+        start = time.monotonic()
+        build(_BUILD.parent / "reproducible" / folder)
+        debs = sorted((_BUILD.parent / "reproducible" / folder).glob("*.deb"))
+        sums.append({deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs})
+        say(f"built {len(debs)} packages in {time.monotonic() - start:.1f} s")
+    different = [name for name in sums[0] if sums[0][name] != sums[1].get(name)]
+    if different:
+        raise InvirtError(f"not reproducible: {', '.join(different)}", hint=f"diffoscope {_BUILD.parent}/reproducible/*")
+    say("both builds are the same, bit for bit")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check-reproducible", action="store_true", help="build twice and compare; publish nothing")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.check_reproducible:
+        check_reproducible()
+    else:
+        publish()
+
+
+COMMAND = cli.Command(
+    name="scripts/build-packages",
+    section=8,
+    summary="build the Debian packages and publish them in the signed archive packages/",
+    description="Builds nothing where the archive holds this tree's packages already.",
+    example="scripts/build-packages",
+    arguments=_arguments,
+    run=_run,
+)
+
+
+if __name__ == "__main__":
+    cli.start(COMMAND)

@@ -1,0 +1,37 @@
+"""invirt-remconffs: remctl's configuration and access lists, read from the database when they are opened."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from invirt.base import snapshotfs
+from invirt.base.cli import Command
+from invirt.database import connection
+from invirt.remote.remconffs import MOUNTPOINT, PROGRAM, RemConf
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "mountpoint", nargs="?", default=MOUNTPOINT, type=Path, help="folder (default: %(default)s)"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    connection.role = "remote"
+    snapshotfs.mount(RemConf(connection.connect), arguments.mountpoint, PROGRAM)
+
+
+COMMAND = Command(
+    name=PROGRAM,
+    section=8,
+    summary="serve remctl's lines and access lists of all machines from the database",
+    description=(
+        "Mounts a read-only file system that holds `conf`, with a line for each machine, and `acl/NAME`,\n"
+        "with the principals who may control it.  Each file is made when it is opened; if the database\n"
+        "doesn't answer, opening fails and nobody is let in.  Runs until it is unmounted or ended."
+    ),
+    example="invirt-remconffs /etc/remctl/remconffs",
+    arguments=_arguments,
+    run=_run,
+)

@@ -64,7 +64,7 @@ Address = Annotated[str, Form("an IPv4 address", _IPV4)]
 VolumeGroup = Annotated[str, Form("the name of a volume group", r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}")]
 Driver = Annotated[str, _choice("xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
-StorageDriver = Annotated[str, _choice("lvm", "file")]
+StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
 Port = Annotated[int, Range(1, 65535)]
 Seconds = Annotated[int, Range(1, 86400)]
 Amount = Annotated[int, Range(1)]
@@ -147,7 +147,7 @@ class Hypervisor:
 class Storage:
     """Disks of machines; every host sees the same ones."""
 
-    driver: StorageDriver = "lvm"  # lvm or file
+    driver: StorageDriver = "lvm"  # lvm, file or fake
     volume_group: VolumeGroup = "invirt"
     directory: Folder = "/srv/invirt/volumes"
     trash_days: Amount = 7  # how long a removed volume can be taken back

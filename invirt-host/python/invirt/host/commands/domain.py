@@ -1,0 +1,93 @@
+"""remctl HOST domain …: the guests of this host, for remote."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from invirt.base import validate
+from invirt.base.cli import Command
+from invirt.host import hypervisor, tokens, xmconfig
+from invirt.host.domain import machine_name
+
+
+def create(arguments: argparse.Namespace) -> None:
+    """Boot the machine as the database describes it."""
+    driver = hypervisor.load()
+    with tokens.claimed(arguments.token, arguments.name):
+        if not driver.running(f"d_{arguments.name}"):
+            file = xmconfig.find("invirt-database")
+            driver.create(xmconfig.evaluate(file, {"machine_name": arguments.name}))
+
+
+def shutdown(arguments: argparse.Namespace) -> None:
+    """Ask the guest to power off."""
+    driver = hypervisor.load()
+    with tokens.claimed(arguments.token, arguments.name):
+        driver.shutdown(f"d_{arguments.name}")
+
+
+def reboot(arguments: argparse.Namespace) -> None:
+    """Ask the guest to reboot, or reset it."""
+    driver = hypervisor.load()
+    with tokens.claimed(arguments.token, arguments.name):
+        driver.reboot(f"d_{arguments.name}")
+
+
+def destroy(arguments: argparse.Namespace) -> None:
+    """End the guest at once."""
+    driver = hypervisor.load()
+    with tokens.claimed(arguments.token, arguments.name):
+        driver.destroy(f"d_{arguments.name}")
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """Print whether the guest runs here."""
+    running = hypervisor.load().running(f"d_{arguments.name}")
+    print(json.dumps({"name": arguments.name, "state": "running" if running else "off"}))
+
+
+def show_list(arguments: argparse.Namespace) -> None:
+    """Print all machines that run here."""
+    found = [
+        {"name": name, "state": "running", "memory": domain.memory, "cpus": domain.vcpus}
+        for domain in hypervisor.load().domains()
+        if (name := machine_name(domain.name))
+    ]
+    print(json.dumps(found))
+
+
+_VERBS = (
+    ("create", create, "boot a machine as the database describes it"),
+    ("shutdown", shutdown, "ask a guest to power off, and don't wait"),
+    ("reboot", reboot, "ask a guest to reboot, and reset it if it doesn't"),
+    ("destroy", destroy, "end a guest at once"),
+)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for word, run, summary in _VERBS:
+        verb = verbs.add_parser(word, help=summary, description=summary)
+        verb.add_argument("name", metavar="NAME", type=validate.machine_name)
+        verb.add_argument("token", metavar="TOKEN", type=validate.token)
+        verb.set_defaults(verb=run)
+    verb = verbs.add_parser(
+        "status", help="whether a guest runs here", description="whether a guest runs here"
+    )
+    verb.add_argument("name", metavar="NAME", type=validate.machine_name)
+    verb.set_defaults(verb=status)
+    verb = verbs.add_parser("list", help="the guests that run here", description="the guests that run here")
+    verb.set_defaults(verb=show_list)
+
+
+COMMAND = Command(
+    name="invirt-host-domain",
+    section=8,
+    summary="the guests of this host",
+    description="Run by remctld for the remote server as `domain`. TOKEN grows with every claim of an "
+    "operation; one lower than the highest seen for NAME is refused. All verbs are safe to repeat.",
+    example="remctl host1.example.org domain status inode",
+    arguments=_arguments,
+    run=lambda arguments: arguments.verb(arguments),
+)

@@ -1,0 +1,127 @@
+"""A hypervisor and a storage for tests: they keep state, and fail when told to.
+
+$INVIRT_STATE/fake/domains/NAME holds the configuration of each domain that
+"runs".  A file $INVIRT_STATE/fake/faults/STEP makes STEP go wrong; it holds
+words: `before` or `after` (the work is done), `fail`, `hang` (until the file
+is gone) or `kill` (SIGKILL to the process itself), and maybe `once`.  Steps
+are create, shutdown, reboot, destroy, list, and volume-create,
+volume-resize, volume-rename, volume-remove, volume-restore.
+A file $INVIRT_STATE/fake/deaf/NAME is a guest that doesn't obey shutdown.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from invirt.base.errors import CommandFailed, NotFound
+from invirt.host import paths
+from invirt.host.domain import DomainConfig
+from invirt.host.filestorage import FileStorage
+from invirt.host.hypervisor import Domain
+
+
+class FakeHypervisor:
+    """Domains that are files."""
+
+    def create(self, config: DomainConfig) -> None:
+        with step("create"):
+            if not self.running(config.name):
+                paths.write(_domain(config.name), config.json())
+
+    def domains(self) -> list[Domain]:
+        with step("list"):
+            folder = _home() / "domains"
+            names = sorted(path.name for path in folder.glob("[!.]*")) if folder.is_dir() else []
+            found = [DomainConfig.from_json((folder / name).read_text()) for name in names]
+            return [Domain(one.name, one.memory, one.vcpus) for one in found]
+
+    def running(self, name: str) -> bool:
+        return _domain(name).exists()
+
+    def shutdown(self, name: str) -> None:
+        with step("shutdown"):
+            if not (_home() / "deaf" / name.removeprefix("d_")).exists():
+                _domain(name).unlink(missing_ok=True)
+
+    def reboot(self, name: str) -> None:
+        with step("reboot"):
+            if not self.running(name):
+                raise NotFound(f"{name} is off")
+
+    def destroy(self, name: str) -> None:
+        with step("destroy"):
+            _domain(name).unlink(missing_ok=True)
+
+    def console(self, name: str) -> None:
+        if not self.running(name):
+            raise NotFound(f"{name} is off")
+        print(f"{name} is a fake and says nothing.")
+
+    def tidy(self) -> None:
+        """Ended domains leave nothing."""
+
+    def status(self) -> dict[str, str]:
+        return {"accelerator": "none"}
+
+
+class FakeStorage(FileStorage):
+    """Sparse files whose handling fails when told to."""
+
+    def create(self, name: str, disk: str, gib: int) -> None:
+        with step("volume-create"):
+            super().create(name, disk, gib)
+
+    def resize(self, name: str, disk: str, gib: int) -> None:
+        with step("volume-resize"):
+            super().resize(name, disk, gib)
+
+    def rename(self, name: str, disk: str, new_name: str, new_disk: str) -> None:
+        with step("volume-rename"):
+            super().rename(name, disk, new_name, new_disk)
+
+    def remove(self, name: str, disk: str, operation: int) -> None:
+        with step("volume-remove"):
+            super().remove(name, disk, operation)
+
+    def restore(self, name: str, disk: str, operation: int) -> None:
+        with step("volume-restore"):
+            super().restore(name, disk, operation)
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Go wrong before or after the work in the block, if the step's file says so."""
+    fault = _home() / "faults" / name
+    _go_wrong(fault, "before")
+    yield
+    _go_wrong(fault, "after")
+
+
+def _go_wrong(fault: Path, when: str) -> None:
+    try:
+        words = fault.read_text().split()
+    except FileNotFoundError:
+        return
+    if when not in words:
+        return
+    if "once" in words:
+        fault.unlink()
+    if "kill" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while "hang" in words and fault.exists():
+        time.sleep(0.02)
+    if "fail" in words:
+        raise CommandFailed(f"{fault.name} failed as it was told to")
+
+
+def _domain(name: str) -> Path:
+    return _home() / "domains" / name
+
+
+def _home() -> Path:
+    return paths.state() / "fake"

@@ -1,0 +1,69 @@
+"""What a host asks of its hypervisor, and which one it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from invirt.base.errors import BadConfig
+from invirt.host.domain import DomainConfig
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain that runs on this host; memory in MiB."""
+
+    name: str
+    memory: int
+    vcpus: int
+
+
+class Hypervisor(Protocol):
+    """Domains by name ("d_NAME").  Every call is safe to repeat: done already is done."""
+
+    def create(self, config: DomainConfig) -> None:
+        """Boot the domain; one that runs already is left alone."""
+
+    def domains(self) -> list[Domain]:
+        """All domains that run here, those of others too."""
+
+    def running(self, name: str) -> bool:
+        """Whether the domain runs on this host."""
+
+    def shutdown(self, name: str) -> None:
+        """Ask the guest to power off, and don't wait for it."""
+
+    def reboot(self, name: str) -> None:
+        """Ask the guest to reboot; reset it when it doesn't obey.  NotFound when it is off."""
+
+    def destroy(self, name: str) -> None:
+        """End the domain at once; it is off when this returns."""
+
+    def console(self, name: str) -> None:
+        """Join this terminal to the guest's serial console.  NotFound when it is off."""
+
+    def tidy(self) -> None:
+        """Clear away what ended domains left; called from time to time."""
+
+    def status(self) -> dict[str, str]:
+        """What `host status` says of the driver beyond its name."""
+
+
+def load() -> Hypervisor:
+    """The hypervisor that invirt.yaml names for this host."""
+    from invirt import config
+
+    driver = config.hypervisor.driver
+    if driver == "qemu":
+        from invirt.host.qemu import Qemu
+
+        return Qemu.of_this_host()
+    if driver == "xen":
+        from invirt.host.xen import Xen
+
+        return Xen()
+    if driver == "fake":
+        from invirt.host.fake import FakeHypervisor
+
+        return FakeHypervisor()
+    raise BadConfig(f'hypervisor.driver is "{driver}" in invirt.yaml', hint="It may be xen, qemu or fake.")

@@ -1,0 +1,32 @@
+"""Where a host keeps what it knows; tests point these elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def state() -> Path:
+    """What must live through a reboot: $INVIRT_STATE or /var/lib/invirt."""
+    return Path(os.environ.get("INVIRT_STATE", "/var/lib/invirt"))
+
+
+def run() -> Path:
+    """What a reboot ends: $INVIRT_RUN or /run/invirt."""
+    return Path(os.environ.get("INVIRT_RUN", "/run/invirt"))
+
+
+def xen() -> Path:
+    """The domains' configuration: $INVIRT_XEN or /etc/xen."""
+    return Path(os.environ.get("INVIRT_XEN", "/etc/xen"))
+
+
+def write(path: Path, text: str) -> None:
+    """Put text at path: a reader, or a crash, sees the old or the new, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)

@@ -1,0 +1,175 @@
+"""Disks of machines: what is the same for every driver.
+
+A volume is called d_NAME_DISK.  One that was removed is kept in the trash as
+trash.OPERATION.TIME.d_NAME_DISK, where OPERATION removed it at TIME (seconds
+since 1970), until purge() or restore().  Every call is safe to repeat: done
+already is done.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from invirt.base.errors import BadConfig, BadInput, NotFound
+
+NAME = re.compile(
+    r"(?:trash\.(?P<operation>\d+)\.(?P<time>\d+)\.)?d_(?P<name>[a-z0-9-]+)_(?P<disk>[a-z0-9]+)"
+)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One volume of this storage; size in GiB, operation and time if it is in the trash."""
+
+    name: str
+    disk: str
+    size: int
+    operation: int | None = None
+    time: int = 0
+
+    @property
+    def key(self) -> str:
+        """What the driver calls it."""
+        prefix = f"trash.{self.operation}.{self.time}." if self.operation is not None else ""
+        return f"{prefix}d_{self.name}_{self.disk}"
+
+
+class Storage(ABC):
+    """The drivers say how volumes are made, grown, moved and wiped; this says when."""
+
+    @abstractmethod
+    def path(self, name: str, disk: str) -> str:
+        """The file or device that a hypervisor opens."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Every volume, also those in the trash, and its size in GiB."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """The size of one volume in GiB, None if there is none."""
+
+    @abstractmethod
+    def make(self, key: str, gib: int) -> None:
+        """Make a volume that reads as zeros."""
+
+    @abstractmethod
+    def grow(self, key: str, gib: int) -> None:
+        """Make a volume larger."""
+
+    @abstractmethod
+    def move(self, old: str, new: str) -> None:
+        """Rename a volume; new is free."""
+
+    @abstractmethod
+    def wipe(self, key: str) -> None:
+        """End a volume, so that nobody gets to read what it held."""
+
+    @abstractmethod
+    def untouched(self, key: str) -> bool:
+        """Whether nothing was written to the volume, as far as the driver can tell."""
+
+    def create(self, name: str, disk: str, gib: int) -> None:
+        """Make a disk; one of that size is left alone.  BadInput if it has another size or holds data."""
+        key = f"d_{name}_{disk}"
+        size = self.size(key)
+        if size is None:
+            self.make(key, gib)
+        elif size != gib:
+            raise BadInput(f"disk {disk} of {name} is there already, with {size} GiB instead of {gib}")
+        elif not self.untouched(key):
+            raise BadInput(f"disk {disk} of {name} is there already, and holds data")
+
+    def resize(self, name: str, disk: str, gib: int) -> None:
+        """Grow a disk to gib.  BadInput if it is larger already."""
+        key = f"d_{name}_{disk}"
+        size = self.size(key)
+        if size is None:
+            raise _missing(name, disk)
+        if size > gib:
+            raise BadInput(f"disk {disk} of {name} has {size} GiB and can't shrink to {gib}")
+        if size < gib:
+            self.grow(key, gib)
+
+    def rename(self, name: str, disk: str, new_name: str, new_disk: str) -> None:
+        """Give a disk to another machine or call it otherwise.  BadInput if the new one exists too."""
+        if (name, disk) == (new_name, new_disk):
+            return
+        old, new = f"d_{name}_{disk}", f"d_{new_name}_{new_disk}"
+        there = self.size(new) is not None
+        if self.size(old) is None:
+            if not there:
+                raise _missing(name, disk)
+        elif there:
+            raise BadInput(f"disk {new_disk} of {new_name} is there already")
+        else:
+            self.move(old, new)
+
+    def remove(self, name: str, disk: str, operation: int) -> None:
+        """Put a disk into the trash, marked with the operation's number."""
+        size = self.size(f"d_{name}_{disk}")
+        if size is not None:
+            trashed = Volume(name, disk, size, operation, int(time.time()))
+            self.move(f"d_{name}_{disk}", trashed.key)
+
+    def restore(self, name: str, disk: str, operation: int) -> None:
+        """Take back what the operation removed.  NotFound if it is neither here nor in the trash."""
+        found = [
+            one for one in self.trash() if (one.name, one.disk, one.operation) == (name, disk, operation)
+        ]
+        there = self.size(f"d_{name}_{disk}") is not None
+        if found and there:
+            raise BadInput(f"disk {disk} of {name} can't be taken back: another took its place")
+        if found:
+            self.move(found[0].key, f"d_{name}_{disk}")
+        elif not there:
+            raise _missing(name, disk)
+
+    def volumes(self) -> list[Volume]:
+        """All volumes of machines, and what is in the trash; files of others are not shown."""
+        found = []
+        for key, size in sorted(self.sizes().items()):
+            match = NAME.fullmatch(key)
+            if match:
+                operation = match["operation"]
+                removed = int(operation) if operation else None
+                found.append(Volume(match["name"], match["disk"], size, removed, int(match["time"] or 0)))
+        return found
+
+    def trash(self) -> list[Volume]:
+        """What was removed and can be taken back."""
+        return [one for one in self.volumes() if one.operation is not None]
+
+    def purge(self, days: float) -> list[Volume]:
+        """Wipe what was removed more than days ago, and return it."""
+        old = [one for one in self.trash() if one.time < time.time() - days * 86400]
+        for volume in old:
+            self.wipe(volume.key)
+        return old
+
+
+def _missing(name: str, disk: str) -> NotFound:
+    return NotFound(f"{name} has no disk {disk} in this storage")
+
+
+def load() -> Storage:
+    """The storage that invirt.yaml names."""
+    from invirt import config
+
+    driver = config.storage.driver
+    if driver == "file":
+        from invirt.host.filestorage import FileStorage
+
+        return FileStorage(config.storage.directory)
+    if driver == "lvm":
+        from invirt.host.lvm import Lvm
+
+        return Lvm(config.storage.volume_group)
+    if driver == "fake":
+        from invirt.host.fake import FakeStorage
+
+        return FakeStorage(config.storage.directory)
+    raise BadConfig(f'storage.driver is "{driver}" in invirt.yaml', hint="It may be lvm or file.")

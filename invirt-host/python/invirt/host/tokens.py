@@ -1,0 +1,72 @@
+"""One command at a time for a machine, and never one that came too late.
+
+remote sends a token with each command; it grows with every claim of an
+operation.  A command whose token is lower than the highest seen comes from a
+worker that was taken for dead: it must not act any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from invirt.base.errors import Busy
+from invirt.host import paths
+
+
+@contextmanager
+def locked(name: str, patience: float = 30) -> Iterator[None]:
+    """Hold the lock of machine name; Busy when it isn't free within patience seconds."""
+    path = paths.run() / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Busy(
+                        f"another command works on {name} on this host for more than {patience:g} seconds",
+                        hint="Wait for its end, then try again.",
+                    ) from None
+                time.sleep(0.02)
+        yield
+
+
+@contextmanager
+def claimed(token: int, *names: str) -> Iterator[None]:
+    """Hold the locks of all names; Busy when a higher token was seen for one of them.
+
+    The token is on disk before the command's work begins.
+    """
+    with ExitStack() as stack:
+        for name in sorted(set(names)):
+            stack.enter_context(locked(name))
+        for name in names:
+            highest = seen(name)
+            if token < highest:
+                raise Busy(
+                    f"this command for {name} came too late: its token is {token}, {highest} was here",
+                    hint="Another worker has taken the operation over; nothing was changed.",
+                )
+        for name in names:
+            if token > seen(name):
+                paths.write(_path(name), f"{token}\n")
+        yield
+
+
+def seen(name: str) -> int:
+    """The highest token that came for machine name, 0 if none did."""
+    try:
+        return int(_path(name).read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def _path(name: str) -> Path:
+    return paths.state() / "tokens" / name

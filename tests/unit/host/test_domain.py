@@ -1,0 +1,104 @@
+"""The domain commands on the fake hypervisor."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from invirt.base.errors import Busy
+from invirt.host import tokens
+
+from .conftest import Host
+
+
+def fault(state: Path, step: str, words: str) -> None:
+    """Let a step of the fakes go wrong."""
+    (state / "fake/faults").mkdir(parents=True, exist_ok=True)
+    (state / "fake/faults" / step).write_text(words)
+
+
+def test_create_boots_once(host: Host) -> None:
+    assert host("domain", "status", "remus") == {"name": "remus", "state": "off"}
+    assert host("domain", "create", "remus", 1) == 0
+    assert host("domain", "create", "remus", 1) == 0
+    assert host("domain", "status", "remus")["state"] == "running"
+    assert host("domain", "list") == [{"name": "remus", "state": "running", "memory": 128, "cpus": 1}]
+
+
+@pytest.mark.parametrize("verb", ["shutdown", "destroy"])
+def test_off_twice(host: Host, verb: str) -> None:
+    host("domain", "create", "remus", 1)
+    assert host("domain", verb, "remus", 2) == 0
+    assert host("domain", verb, "remus", 2) == 0
+    assert host("domain", "list") == []
+
+
+def test_reboot_of_one_that_is_off(host: Host) -> None:
+    assert host("domain", "reboot", "remus", 1) == 3
+
+
+def test_deaf_guest_goes_on(host: Host, state: Path) -> None:
+    host("domain", "create", "remus", 1)
+    (state / "fake/deaf").mkdir()
+    (state / "fake/deaf/remus").touch()
+    assert host("domain", "shutdown", "remus", 1) == 0
+    assert host("domain", "status", "remus")["state"] == "running"
+
+
+def test_late_token_is_refused(host: Host) -> None:
+    assert host("domain", "create", "remus", 7) == 0
+    assert host("domain", "destroy", "remus", 6) == Busy.exit_code
+    assert host("domain", "status", "remus")["state"] == "running"
+    assert host("domain", "destroy", "remus", 7) == 0
+
+
+def test_tokens_are_a_machine_each(host: Host) -> None:
+    host("domain", "create", "remus", 7)
+    assert host("domain", "create", "romulus", 1) == 0
+
+
+def test_token_counts_even_when_the_step_fails(host: Host, state: Path) -> None:
+    fault(state, "create", "before fail once")
+    assert host("domain", "create", "remus", 7) == 9
+    assert host("domain", "create", "remus", 6) == Busy.exit_code
+    assert host("domain", "create", "remus", 7) == 0
+
+
+def test_fault_after_the_work(host: Host, state: Path) -> None:
+    fault(state, "create", "after fail")
+    assert host("domain", "create", "remus", 7) == 9
+    assert host("domain", "status", "remus")["state"] == "running"
+
+
+def test_lock_is_waited_for_in_vain(state: Path) -> None:
+    (state / "run/locks").mkdir(parents=True)
+    with (state / "run/locks/remus").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with (
+            pytest.raises(Busy, match="another command works on remus"),
+            tokens.locked("remus", patience=0.1),
+        ):
+            pass
+    with tokens.locked("remus", patience=0.1):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../x", "", "Remus", "a" * 64, "remus\nANYUSER", "-x", "ALL"])
+def test_bad_names(host: Host, state: Path, name: str) -> None:
+    assert host("domain", "create", name, 1) == 2
+    assert not (state / "tokens").exists()
+
+
+@pytest.mark.parametrize("token", ["0", "-1", "x", "", "9" * 30, "1e3"])
+def test_bad_tokens(host: Host, token: str) -> None:
+    assert host("domain", "create", "remus", token) == 2
+
+
+def test_status_of_the_host(host: Host) -> None:
+    host("domain", "create", "remus", 1)
+    about = host("host", "status")
+    assert about["driver"] == "fake"
+    assert about["domains"] == 1
+    assert about["memory"] > 0

@@ -53,7 +53,7 @@ def load(file: Path | str | None = None) -> Config:
     """
     from invirt.config.loader import read  # yaml costs 15 ms: only when needed
 
-    return read(Path(file) if file else path())
+    return read(Path(file) if file else path(), Config)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Reads invirt.yaml against the dataclasses of schema.py.
+"""Reads YAML against dataclasses: invirt.yaml against those of schema.py.
 
 It walks the nodes of yaml.compose(), not the values of yaml.load(): nodes know
 their line, keep duplicate keys, and leave `no` and `010` as they were written.
@@ -12,28 +12,29 @@ import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
 from invirt.base.errors import BadConfig
-from invirt.config.schema import Config, Form, Range
+from invirt.config.schema import Form, Range
 
-_EXAMPLE = "/usr/share/doc/invirt-base/examples/invirt.yaml shows every key."
+EXAMPLE = "/usr/share/doc/invirt-base/examples/invirt.yaml shows every key."
+T = TypeVar("T")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(path: Path) -> Config:
-    """The checked configuration in path; raises BadConfig with file, line and key."""
+def read(path: Path, kind: type[T]) -> T:
+    """What path holds, as the dataclass kind; raises BadConfig with file, line and key."""
     try:
         with path.open("rb") as file:
             root = yaml.compose(file, Loader=_LOADER)
     except FileNotFoundError as error:
-        raise BadConfig(f"{path} doesn't exist", hint=f"Write it; {_EXAMPLE}") from error
+        raise BadConfig(f"{path} doesn't exist", hint=f"Write it; {EXAMPLE}") from error
     except (OSError, yaml.YAMLError, UnicodeError) as error:
         raise _unreadable(path, error) from error
-    config: Config = _Reader(path).value(root, Config, "")
-    return config
+    found: T = _Reader(path).value(root, kind, "")
+    return found
 
 
 def _unreadable(path: Path, error: Exception) -> BadConfig:
@@ -89,7 +90,7 @@ class _Reader:
         }
         for name, field in fields.items():
             if name not in values and _is_required(field):
-                raise self.error(node, _join(key, name), "missing", hint=_EXAMPLE)
+                raise self.error(node, _join(key, name), "missing", hint=EXAMPLE)
         return kind(**values)
 
     def pairs(

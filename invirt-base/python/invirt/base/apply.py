@@ -1,0 +1,235 @@
+"""Compiles the templates that packages have registered into their targets.
+
+A package registers its templates in /usr/share/invirt/templates.d/ROLE.yaml:
+
+    templates:
+      - target: /etc/sudoers.d/invirt      # made from /etc/sudoers.d/invirt.mako
+        check: [visudo, -c, -f, "{}"]      # the consumer's own checker
+        mode: "0440"
+        reload: some.service               # told when the target has changed
+
+All are rendered and checked before the first is written.  Each is written
+whole beside its target and renamed over it, so that whoever is killed leaves
+old or new files.  Checksums of what was written tell what was edited by hand.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from invirt.base import templates
+from invirt.base.errors import BadConfig, Busy, CommandFailed
+from invirt.base.process import run
+from invirt.config import loader
+from invirt.config.schema import Folder, Form
+
+LOCK_TIMEOUT = 60  # seconds
+CHECK_TIMEOUT = 30  # seconds
+RELOAD_TIMEOUT = 90  # seconds
+
+_NAME = r"[a-z_][a-z0-9_-]*"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered template: its target, and what to do with it."""
+
+    target: Folder
+    check: tuple[str, ...] = ()  # argv; {} stands for the file to check
+    mode: Annotated[str, Form('a mode such as "0644"', r"0[0-7]{3}")] = "0644"
+    owner: Annotated[str, Form("USER:GROUP", f"{_NAME}:{_NAME}")] = "root:root"
+    reload: Annotated[str, Form("the name of a unit", r"([A-Za-z0-9@._-]+\.[a-z]+)?")] = ""
+
+
+@dataclass(frozen=True)
+class _Registry:
+    """One file of templates.d."""
+
+    templates: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A target as it is (None: there is none) and as it should be."""
+
+    entry: Entry
+    path: Path
+    old: bytes | None
+    new: bytes
+    by_hand: bool  # somebody else has written what is there
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether old and new differ."""
+        return self.old != self.new
+
+    def diff(self) -> str:
+        """What would change, in the form of diff -u."""
+        old, new = (text.decode(errors="replace").splitlines(True) for text in (self.old or b"", self.new))
+        source = str(self.path) if self.old is not None else "/dev/null"
+        return "".join(difflib.unified_diff(old, new, source, str(self.path)))
+
+
+@dataclass
+class _State:
+    """What earlier runs have written, in /var/lib/invirt/templates.json.
+
+    sums: SHA-256 of what may be in a target by our own doing; two while it is
+    being renamed.  reload: units that have still to be told.
+    """
+
+    file: Path
+    sums: dict[str, list[str]] = field(default_factory=dict)
+    reload: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, file: Path) -> _State:
+        try:
+            known = json.loads(file.read_text())
+            return cls(file, known["sums"], known["reload"])
+        except FileNotFoundError:
+            return cls(file)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadConfig(f"{file} is damaged", hint="Remove it, then use --force if need be.") from error
+
+    def write(self) -> None:
+        _replace(self.file, json.dumps({"sums": self.sums, "reload": self.reload}, indent=1).encode())
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _replace(path: Path, content: bytes, mode: int = 0o644, owner: str = "") -> None:
+    """Write the whole file beside path, then rename it over path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.invirt-new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        if owner:
+            shutil.chown(new, *owner.split(":"))
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
+class Templates:
+    """All registered templates under root."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+        self.folder = root / "usr/share/invirt/templates.d"
+        self.state_file = root / "var/lib/invirt/templates.json"
+
+    def entries(self) -> list[Entry]:
+        """What is registered; raises BadConfig if a file is wrong or two name one target."""
+        found: dict[str, Entry] = {}
+        for file in sorted(self.folder.glob("*.yaml")):
+            for entry in loader.read(file, _Registry).templates:
+                if entry.target in found:
+                    raise BadConfig(f"{file}: {entry.target} is registered twice")
+                found[entry.target] = entry
+        return list(found.values())
+
+    def changes(self) -> list[Change]:
+        """Render and check all; raises BadConfig at the first that is wrong.  Writes nothing."""
+        written = _State.read(self.state_file).sums
+        made = [self._change(entry, written) for entry in self.entries()]
+        with tempfile.TemporaryDirectory(prefix="invirt-config-") as folder:
+            for number, change in enumerate(made):
+                _check(change, Path(folder, str(number)))
+        return made
+
+    def _change(self, entry: Entry, written: dict[str, list[str]]) -> Change:
+        path = self.root / entry.target.lstrip("/")
+        new = templates.render(path.with_name(path.name + ".mako")).encode()
+        old = path.read_bytes() if path.exists() else None
+        by_hand = old not in (None, new) and _sum(old or b"") not in written.get(entry.target, [])
+        return Change(entry, path, old, new, by_hand)
+
+    def apply(self, *, force: bool = False, reload: bool = True) -> list[Change]:
+        """Write what has changed and tell the units that read it; the list says all of it.
+
+        A target edited by hand is left alone unless forced.  Without reload no
+        unit is told: at boot they start later.  Raises BadConfig or CommandFailed.
+        """
+        with self._locked():
+            changes = self.changes()
+            wanted = [change for change in changes if force or not change.by_hand]
+            self._write(wanted)
+            self._reload(reload)
+        return changes
+
+    def _write(self, wanted: Sequence[Change]) -> None:
+        """Rename into place; the state knows before and after what may be found there."""
+        state = _State.read(self.state_file)
+        for change in wanted:
+            state.sums[change.entry.target] = [
+                _sum(text) for text in (change.old, change.new) if text is not None
+            ]
+        needed = [change for change in wanted if change.is_needed]
+        units = {change.entry.reload for change in needed if change.entry.reload}
+        state.reload = sorted(units.union(state.reload))
+        state.write()
+        for change in needed:
+            _replace(change.path, change.new, int(change.entry.mode, 8), change.entry.owner)
+        state.sums |= {change.entry.target: [_sum(change.new)] for change in wanted}
+        state.write()
+
+    def _reload(self, really: bool) -> None:
+        state = _State.read(self.state_file)
+        if not state.reload:
+            return
+        if really and self.root == Path("/") and Path("/run/systemd/system").is_dir():
+            run(["systemctl", "try-reload-or-restart", *state.reload], timeout=RELOAD_TIMEOUT)
+        state.reload = []
+        state.write()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One apply at a time; raises Busy if another doesn't end."""
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        with self.state_file.with_suffix(".lock").open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise Busy(
+                            "another invirt-config is at work", hint=f"It holds {lock.name}."
+                        ) from None
+                    time.sleep(0.1)
+            yield
+
+
+def _check(change: Change, folder: Path) -> None:
+    """Let the consumer's own checker see the new text; raises BadConfig with what it said."""
+    if not change.entry.check:
+        return
+    folder.mkdir()
+    file = folder / change.path.name
+    file.write_bytes(change.new)
+    file.chmod(int(change.entry.mode, 8))
+    try:
+        run([word.replace("{}", str(file)) for word in change.entry.check], timeout=CHECK_TIMEOUT)
+    except CommandFailed as error:
+        source = f"{change.path}.mako"
+        raise BadConfig(
+            f"{source} compiles to what its checker refuses: {error.message}", error.hint
+        ) from error

@@ -33,10 +33,13 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int | None]
 
-    def parser(self) -> argparse.ArgumentParser:
-        """The argument parser, with the example at the end of --help."""
+    def parser(self, prog: str = "") -> argparse.ArgumentParser:
+        """The argument parser, with the example at the end of --help.
+
+        prog is what the user typed, where that is not the program's name.
+        """
         parser = argparse.ArgumentParser(
-            prog=self.name,
+            prog=prog or self.name,
             description=f"{self.summary}\n\n{self.description}",
             epilog=f"Example:\n  {self.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,6 +47,15 @@ class Command:
         )
         self.arguments(parser)
         return parser
+
+
+def sub_commands(parser: argparse.ArgumentParser) -> dict[str, tuple[argparse.ArgumentParser, str]]:
+    """The sub-commands of parser by name, each with its summary, in the order of their adding."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            summaries = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            return {name: (sub, summaries.get(name, "")) for name, sub in action.choices.items()}
+    return {}
 
 
 def complain(error: InvirtError, name: str) -> None:

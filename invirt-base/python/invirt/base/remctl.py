@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from invirt.base import log, validate
-from invirt.base.cli import Command, complain
+from invirt.base.cli import Command, complain, sub_commands
 from invirt.base.errors import BadInput, Denied, InvirtError
 
 
@@ -52,62 +53,51 @@ def caller(environ: Mapping[str, str]) -> Caller:
     return Caller(principal, environ.get("REMOTE_ADDR", ""))
 
 
-def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The sub-commands of parser by name, in the order in which they were added."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
-
-
 def help_text(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """The help of parser, or of the sub-command that words lead to; raises BadInput."""
     for word in words:
-        known = parsers(parser)
+        known = sub_commands(parser)
         if word not in known:
             raise BadInput(
                 f"there is no help for {word!a}", hint=f"There is: {', '.join(known) or 'help alone'}."
             )
-        parser = known[word]
+        parser = known[word][0]
     return parser.format_help()
 
 
-def summary_text(command: Command) -> str:
-    """One line for each sub-command, as `remctl SERVER help` shows for all programs."""
-    parser = command.parser()
-    name = parser.prog
-    subs = parsers(parser)
-    if not subs:
-        return f"{name}: {command.summary}\n"
-    return "".join(f"{sub.prog}: {sub.description or ''}".rstrip(": ") + "\n" for sub in subs.values())
+def summary_text(parser: argparse.ArgumentParser, summary: str) -> str:
+    """A line for each sub-command, or one with summary: what `remctl SERVER help` shows of a program."""
+    known = sub_commands(parser)
+    lines = [f"{sub.prog}: {about}" for sub, about in known.values()] or [f"{parser.prog}: {summary}"]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _answered(command: Command, argv: Sequence[str]) -> bool:
+def _answered(command: Command, name: str, argv: Sequence[str]) -> bool:
     """Print the answer to `help` or `summary`, if it was asked for."""
     if list(argv) == ["summary"]:
-        print(summary_text(command), end="")
+        print(summary_text(command.parser(name), command.summary), end="")
     elif argv and argv[0] == "help":
-        print(help_text(command.parser(), argv[1:]), end="")
+        print(help_text(command.parser(name), argv[1:]), end="")
     else:
         return False
     return True
 
 
-def _run(command: Command, argv: Sequence[str], who: Caller) -> tuple[int, str]:
+def _run(command: Command, name: str, argv: Sequence[str], who: Caller) -> tuple[int, str]:
     """Exit code, and what went wrong in one line."""
     try:
-        arguments = command.parser().parse_args(argv)
+        arguments = command.parser(name).parse_args(argv)
         arguments.caller = who
         code = command.run(arguments) or 0
         return code, "" if code == 0 else f"status {code}"
     except InvirtError as error:
-        complain(error, command.name)
+        complain(error, name)
         return error.exit_code, error.message
     except SystemExit as error:  # argparse has told the user already
         return int(error.code or 0), "wrong arguments" if error.code else ""
     except Exception as error:  # a bug: the traceback is for the log, not for the user
         log.bug(error, program=command.name)
-        print(f"{command.name}: an internal error; the server's log has the details", file=sys.stderr)
+        print(f"{name}: an internal error; the server's log has the details", file=sys.stderr)
         return 1, f"{type(error).__name__}: {error}"
 
 
@@ -140,14 +130,16 @@ def main(
 ) -> int:
     """Run command for the principal in environ; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    typed = environ.get("REMCTL_COMMAND", "")
+    name = typed if re.fullmatch(r"[a-z-]+", typed) else command.name
     try:
         who = caller(environ)
-        if _answered(command, argv):
+        if _answered(command, name, argv):
             return 0
     except InvirtError as error:
-        complain(error, command.name)
+        complain(error, name)
         return error.exit_code
-    code, message = _run(command, argv, who)
+    code, message = _run(command, name, argv, who)
     outcome = Outcome(who, command.name, tuple(argv), code, message)
     write(line(outcome), log.ERROR if code else log.INFO, program=command.name)
     return _audited(audit, outcome)

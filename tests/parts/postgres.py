@@ -27,6 +27,7 @@ import sqlalchemy
 
 from invirt import config
 from invirt.database import connection, roles, schema
+from invirt.database.session import session
 
 TEMPLATE = "invirt_template"
 
@@ -154,8 +155,8 @@ def migrate(cluster: Cluster, name: str) -> None:
         roles.create(cursor)
         cursor.execute(f"CREATE DATABASE {name} OWNER invirt")
     engine = sqlalchemy.create_engine(f"postgresql://invirt@/{name}?host={cluster.folder}")
-    with engine.begin() as connected:
-        schema.upgrade(connected)
+    with engine.begin() as beginning:
+        schema.upgrade(beginning)
     engine.dispose()
 
 
@@ -185,6 +186,7 @@ def database(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     config.reload()
     connection.role = None
     yield Database(name, str(cluster.folder), file)
+    session.remove()
     connection.role = None
     cluster.run(f"DROP DATABASE {name} WITH (FORCE)")
     monkeypatch.undo()

@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from psycopg2.extensions import STATUS_BEGIN, STATUS_READY
 from psycopg2.extras import NamedTupleCursor
 
 from invirt import config
@@ -27,6 +26,18 @@ role: str | None = None
 
 LOCAL_SOCKET = "/run/postgresql"
 GRACE = 2  # seconds that the server has beyond statement_timeout to say that it gave up
+
+
+class Connection(psycopg2.extensions.connection):
+    """A connection that gives up: a server may be frozen, or the network to it cut.
+
+    patience: seconds that each exchange may take; None is for ever.
+    """
+
+    def __init__(self, dsn: str, *more: Any, **named: Any) -> None:
+        self.patience: float | None = config.database.connect_timeout
+        super().__init__(dsn, *more, **named)
+        self.patience = config.database.statement_timeout + GRACE
 
 
 def settings() -> dict[str, Any]:
@@ -46,14 +57,14 @@ def settings() -> dict[str, Any]:
     }
 
 
-def connect() -> psycopg2.extensions.connection:
+def connect() -> Connection:
     """A new connection.  Raises Unreachable when there is none within connect_timeout."""
     wanted = settings()
     if wanted["gssencmode"] == "require":
         kerberos.use_host_keytab()
     psycopg2.extensions.set_wait_callback(_wait)
     try:
-        made: psycopg2.extensions.connection = psycopg2.connect(**wanted)
+        made: Connection = psycopg2.connect(connection_factory=Connection, **wanted)
         return made
     except psycopg2.Error as error:
         raise Unreachable(
@@ -64,7 +75,7 @@ def connect() -> psycopg2.extensions.connection:
 
 @contextmanager
 def transaction(
-    connection: psycopg2.extensions.connection | None = None,
+    connection: Connection | None = None,
 ) -> Iterator[NamedTupleCursor]:
     """A cursor whose work is committed at the end, or rolled back at an exception.
 
@@ -84,18 +95,17 @@ def transaction(
 
 
 def _wait(connection: psycopg2.extensions.connection) -> None:
-    """Wait for libpq, but not for ever: a server may be frozen, or its network cut.
+    """Wait for libpq as long as the connection's patience lasts.
 
-    psycopg2 calls this for every exchange, connecting included, and closes the
-    connection when it raises.
+    psycopg2 calls this for every exchange of every connection of the process,
+    connecting included, and closes the connection when it raises.
     """
-    database = config.database
-    connected = connection.status in (STATUS_READY, STATUS_BEGIN)
-    limit = database.statement_timeout + GRACE if connected else database.connect_timeout
-    deadline = time.monotonic() + limit
+    patience = connection.patience if isinstance(connection, Connection) else None
+    deadline = None if patience is None else time.monotonic() + patience
     events = {psycopg2.extensions.POLL_READ: select.POLLIN, psycopg2.extensions.POLL_WRITE: select.POLLOUT}
     while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
         poller = select.poll()
         poller.register(connection.fileno(), events[state])
-        if not poller.poll(max(0, deadline - time.monotonic()) * 1000):
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        if not poller.poll(left):
             raise Unreachable("the database doesn't answer in time", hint="Try again in a minute.")

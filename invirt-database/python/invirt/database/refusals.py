@@ -37,7 +37,7 @@ SENTENCES = {
     "range_form": "a range is IPv4 addresses with a prefix of 8 to 32",
     "range_order": "a range's first address comes before its last",
     "range_gateway": "a range must not hold its own gateway",
-    "range_network": "a range and its gateway lie in one network, of which first and last address are not used",
+    "range_network": "a range and its gateway lie in one network, whose first and last address are kept out",
     "range_overlap": "the range overlaps with another one",
     "machines_name_key": "there is a machine of this name already",
     "hosts_name_key": "there is a host of this name already",

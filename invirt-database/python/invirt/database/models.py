@@ -1,0 +1,292 @@
+"""The schema as objects, for reading and for the administrator's command.
+
+    from invirt.database import models
+    inode = models.Machine.get(name="inode")
+    inode.memory, inode.nics[0].mac_addr
+
+The rules are not here: they are constraints in the database (migrations/).
+One file serves SQLAlchemy 1.4 and 2.0: a type checker sees 2.0's classes, and
+both run what 1.4 had already.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    FetchedValue,
+    ForeignKey,
+    Integer,
+    Text,
+    select,
+)
+from sqlalchemy.dialects.postgresql import INET, JSONB, MACADDR, TIMESTAMP
+from sqlalchemy.orm import Mapped, relationship
+
+from invirt.base.errors import NotFound
+from invirt.database.session import reading, session
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import DeclarativeBase as _Declarative
+    from sqlalchemy.orm import mapped_column as column
+else:
+    from sqlalchemy import Column as column
+    from sqlalchemy.orm import declarative_base
+
+    _Declarative = declarative_base()
+
+
+GIVEN = FetchedValue()  # a default that the database fills in
+
+
+class Base(_Declarative):
+    """What all tables share: finding rows."""
+
+    __abstract__ = True
+    __allow_unmapped__ = True
+
+    @classmethod
+    def find(cls, **by: Any) -> list[Self]:
+        """All rows whose columns have these values, by their first column."""
+        wanted = select(cls).filter_by(**by).order_by(*cls.__table__.primary_key)
+        with reading():
+            return list(session.scalars(wanted, execution_options={"populate_existing": True}))
+
+    @classmethod
+    def get(cls, **by: Any) -> Self:
+        """The one row whose columns have these values; raises NotFound when there is none."""
+        found = cls.find(**by)
+        if not found:
+            shown = ", ".join(str(value) for value in by.values())
+            raise NotFound(f"there is no {cls.word()} {shown}")
+        return found[0]
+
+    @classmethod
+    def word(cls) -> str:
+        """What a row is called when it is spoken of, e.g. "machine"."""
+        return cls.__name__.lower()
+
+
+class Owner(Base):
+    """Whom machines belong to; memory (MiB), disk (GiB) and machines are the quota of all of them."""
+
+    __tablename__ = "owners"
+    owner_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    memory: Mapped[int] = column("memory", Integer, nullable=False)
+    disk: Mapped[int] = column(Integer, nullable=False)
+    quota_machines: Mapped[int] = column("machines", Integer, nullable=False)
+    members: Mapped[list[Member]] = relationship(
+        "Member", order_by="Member.principal", cascade="all, delete-orphan", passive_deletes=True
+    )
+    machines: Mapped[list[Machine]] = relationship(
+        "Machine", order_by="Machine.name", back_populates="owner", passive_deletes="all"
+    )
+
+
+class Member(Base):
+    """A principal who may use all machines of an owner."""
+
+    __tablename__ = "members"
+    owner_id: Mapped[int] = column(ForeignKey("owners.owner_id"), primary_key=True)
+    principal: Mapped[str] = column(Text, primary_key=True)
+
+
+class Type(Base):
+    """How a kind of machine is booted; without a kernel, from its disk."""
+
+    __tablename__ = "types"
+    type_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    virt: Mapped[str] = column(Text, nullable=False)
+    kernel: Mapped[str | None] = column(Text)
+    initrd: Mapped[str | None] = column(Text)
+    append: Mapped[str | None] = column(Text)
+
+
+class Host(Base):
+    """A server that runs guests; memory is what they may have, in MiB."""
+
+    __tablename__ = "hosts"
+    host_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    hostname: Mapped[str] = column(Text, nullable=False)
+    memory: Mapped[int] = column(Integer, nullable=False)
+    enabled: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+    machines: Mapped[list[Machine]] = relationship(
+        "Machine", order_by="Machine.name", back_populates="host", passive_deletes="all"
+    )
+
+
+class AddressRange(Base):
+    """IPv4 addresses, first to last, that machines are given."""
+
+    __tablename__ = "address_ranges"
+    range_id: Mapped[int] = column(Integer, primary_key=True)
+    first: Mapped[str] = column(INET, nullable=False)
+    last: Mapped[str] = column(INET, nullable=False)
+    prefix: Mapped[int] = column(Integer, nullable=False)
+    gateway: Mapped[str] = column(INET, nullable=False)
+
+    @classmethod
+    def word(cls) -> str:
+        """Two words."""
+        return "address range"
+
+
+class ReservedName(Base):
+    """A name that no machine may have."""
+
+    __tablename__ = "reserved_names"
+    name: Mapped[str] = column(Text, primary_key=True)
+
+    @classmethod
+    def word(cls) -> str:
+        """Two words."""
+        return "reserved name"
+
+
+class Machine(Base):
+    """A virtual machine. memory is in MiB; host is where that is reserved, None when it is off."""
+
+    __tablename__ = "machines"
+    machine_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    owner_id: Mapped[int] = column(ForeignKey("owners.owner_id"), nullable=False)
+    type_id: Mapped[int] = column(ForeignKey("types.type_id"), nullable=False)
+    memory: Mapped[int] = column(Integer, nullable=False)
+    cpus: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)
+    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    host_id: Mapped[int | None] = column(ForeignKey("hosts.host_id"))
+    created_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
+    owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
+    type: Mapped[Type] = relationship("Type")
+    host: Mapped[Host | None] = relationship("Host", back_populates="machines")
+    disks: Mapped[list[Disk]] = relationship(
+        "Disk", order_by="Disk.name", cascade="all, delete-orphan", passive_deletes=True
+    )
+    nics: Mapped[list[Nic]] = relationship(
+        "Nic", order_by="Nic.nic_id", cascade="all, delete-orphan", passive_deletes=True
+    )
+    access: Mapped[list[MachineAccess]] = relationship(
+        "MachineAccess",
+        order_by="MachineAccess.principal",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+
+class Disk(Base):
+    """A machine's disk; size is in GiB."""
+
+    __tablename__ = "disks"
+    disk_id: Mapped[int] = column(Integer, primary_key=True)
+    machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), nullable=False)
+    name: Mapped[str] = column(Text, nullable=False)
+    size: Mapped[int] = column(Integer, nullable=False)
+
+
+class Nic(Base):
+    """A machine's network interface."""
+
+    __tablename__ = "nics"
+    nic_id: Mapped[int] = column(Integer, primary_key=True)
+    machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), nullable=False)
+    mac_addr: Mapped[str] = column(MACADDR, nullable=False)
+    ip: Mapped[str | None] = column(INET)
+    hostname: Mapped[str | None] = column(Text)
+
+
+class MachineAccess(Base):
+    """A principal who may use a machine beside its owner's members."""
+
+    __tablename__ = "machine_access"
+    machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), primary_key=True)
+    principal: Mapped[str] = column(Text, primary_key=True)
+
+
+class Cdrom(Base):
+    """An image that a machine can boot from."""
+
+    __tablename__ = "cdroms"
+    cdrom_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    path: Mapped[str] = column(Text, nullable=False)
+
+
+class Autoinstall(Base):
+    """A system that the autoinstaller can put on a machine."""
+
+    __tablename__ = "autoinstalls"
+    autoinstall_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    kernel: Mapped[str] = column(Text, nullable=False)
+    initrd: Mapped[str | None] = column(Text)
+    append: Mapped[str | None] = column(Text)
+
+
+class Operation(Base):
+    """Something that is, or was, done to a machine; remote writes it."""
+
+    __tablename__ = "operations"
+    operation_id: Mapped[int] = column(BigInteger, primary_key=True)
+    kind: Mapped[str] = column(Text, nullable=False)
+    machine_id: Mapped[int | None] = column(ForeignKey("machines.machine_id"))
+    machine_name: Mapped[str] = column(Text, nullable=False)
+    principal: Mapped[str] = column(Text, nullable=False)
+    via: Mapped[str | None] = column(Text)
+    arguments: Mapped[dict[str, Any]] = column(JSONB, nullable=False, server_default=GIVEN)
+    state: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    error: Mapped[str | None] = column(Text)
+    request_key: Mapped[str | None] = column(Text)
+    lease_holder: Mapped[str | None] = column(Text)
+    lease_until: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
+    token: Mapped[int | None] = column(BigInteger)
+    attempts: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)
+    created_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
+    finished_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
+    steps: Mapped[list[OperationStep]] = relationship(
+        "OperationStep", order_by="OperationStep.position", passive_deletes=True
+    )
+
+
+class OperationStep(Base):
+    """One step of an operation, and the words that undo it."""
+
+    __tablename__ = "operation_steps"
+    operation_id: Mapped[int] = column(ForeignKey("operations.operation_id"), primary_key=True)
+    position: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    undo: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    state: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    detail: Mapped[dict[str, Any]] = column(JSONB, nullable=False, server_default=GIVEN)
+    changed_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
+
+
+class Audit(Base):
+    """Who did what, and how it ended."""
+
+    __tablename__ = "audit"
+    audit_id: Mapped[int] = column(BigInteger, primary_key=True)
+    at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
+    principal: Mapped[str] = column(Text, nullable=False)
+    via: Mapped[str | None] = column(Text)
+    command: Mapped[str] = column(Text, nullable=False)
+    arguments: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    machine_name: Mapped[str | None] = column(Text)
+    outcome: Mapped[str] = column(Text, nullable=False)
+    message: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+
+
+class Counter(Base):
+    """A number that the database's own transactions advance."""
+
+    __tablename__ = "counters"
+    name: Mapped[str] = column(Text, primary_key=True)
+    value: Mapped[int] = column(BigInteger, nullable=False, server_default=GIVEN)

@@ -6,11 +6,10 @@ import argparse
 import os
 from collections.abc import Callable
 
+from invirt.base import cli
 from invirt_lab import cluster, host, lifecycle
 from invirt_lab.progress import say
 from invirt_lab.site import ADMIN, SERVERS, USERS
-
-from invirt.base import cli
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -56,10 +55,16 @@ _RUN: dict[str, tuple[Callable[[argparse.Namespace], int | None], str]] = {
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", dest="what", required=True)
-    parsers = {name: commands.add_parser(name, help=text, description=text) for name, (_, text) in _RUN.items()}
+    parsers = {
+        name: commands.add_parser(name, help=text, description=text) for name, (_, text) in _RUN.items()
+    }
     for name in ("shell", "log"):
-        parsers[name].add_argument("server", choices=tuple(SERVERS), metavar="SERVER", help=", ".join(SERVERS))
-    parsers["as"].add_argument("user", choices=(*USERS, ADMIN), metavar="USER", help=", ".join((*USERS, ADMIN)))
+        parsers[name].add_argument(
+            "server", choices=tuple(SERVERS), metavar="SERVER", help=", ".join(SERVERS)
+        )
+    parsers["as"].add_argument(
+        "user", choices=(*USERS, ADMIN), metavar="USER", help=", ".join((*USERS, ADMIN))
+    )
     for name in ("shell", "as"):
         parsers[name].add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND…")
     parsers["log"].add_argument("options", nargs=argparse.REMAINDER, metavar="OPTION…")

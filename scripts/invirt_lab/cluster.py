@@ -13,12 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from invirt_lab import host
-
-from invirt_lab.site import ADMIN, SERVERS, USERS
-
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
 from invirt.base.process import run
+from invirt_lab import host
+from invirt_lab.site import ADMIN, SERVERS, USERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
@@ -37,7 +35,9 @@ def only_one() -> Iterator[int]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise Busy("there is a lab already, and only one can be", hint="scripts/lab status, or scripts/lab down") from None
+        raise Busy(
+            "there is a lab already, and only one can be", hint="scripts/lab status, or scripts/lab down"
+        ) from None
     try:
         yield lock
     finally:
@@ -158,19 +158,25 @@ def command_as(user: str, argv: Sequence[str]) -> list[str]:
         raise BadInput(f"there is no user {user!r}", hint=f"The users are {', '.join((*USERS, ADMIN))}.")
     account = user if user in USERS else "root"
     ticket = 'cd; klist -s || kinit -k -t .keytab "$0"; exec "$@"'
-    return command_on("client", ["runuser", "-u", account, "--", *_home(account), "sh", "-c", ticket, user, *argv])
+    return command_on(
+        "client", ["runuser", "-u", account, "--", *_home(account), "sh", "-c", ticket, user, *argv]
+    )
 
 
 def _home(account: str) -> list[str]:
     return ["env", f"HOME={'/root' if account == 'root' else f'/home/{account}'}"]
 
 
-def on(name: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+def on(
+    name: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run argv on a server as its root; see invirt.base.process.run."""
     return run(command_on(name, argv), input=input, timeout=timeout, check=check)
 
 
-def as_user(user: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+def as_user(
+    user: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run argv on the client with a user's ticket; see invirt.base.process.run."""
     return run(command_as(user, argv), input=input, timeout=timeout, check=check)
 
@@ -180,13 +186,17 @@ def wait_booted(name: str, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            state = on(name, "systemctl", "is-system-running", "--wait", timeout=timeout, check=False).stdout.strip()
+            state = on(
+                name, "systemctl", "is-system-running", "--wait", timeout=timeout, check=False
+            ).stdout.strip()
         except NotFound:
             state = "not there"
         if state in ("running", "degraded"):
             return
         if time.monotonic() > deadline:
-            raise InvirtError(f"{name} didn't boot within {timeout:g} seconds: {state}", hint=f"scripts/lab log {name}")
+            raise InvirtError(
+                f"{name} didn't boot within {timeout:g} seconds: {state}", hint=f"scripts/lab log {name}"
+            )
         time.sleep(0.1)
 
 
@@ -199,5 +209,3 @@ def status() -> dict[str, str]:
         except NotFound:
             states[name] = "down"
     return states
-
-

@@ -24,6 +24,7 @@ _COMMANDS = {
     "gpg": "gnupg",
     "dpkg-buildpackage": "dpkg-dev",
     "unshare": "util-linux",
+    "busybox": "busybox-static",
 }
 
 _APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -64,7 +65,9 @@ def build_dependencies(tree: str) -> None:
 def require_root() -> None:
     """Raises InvirtError unless this process is root's."""
     if os.geteuid() != 0:
-        raise InvirtError("the lab needs root: it makes namespaces, mounts and a bridge", hint="sudo scripts/lab …")
+        raise InvirtError(
+            "the lab needs root: it makes namespaces, mounts and a bridge", hint="sudo scripts/lab …"
+        )
 
 
 def missing() -> list[str]:

@@ -11,9 +11,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from invirt_lab.host import ALONE, CACHE
-
 from invirt.base.process import run
+from invirt_lab.host import ALONE, CACHE
 
 SUITE = "bookworm"
 _PACKAGES = (
@@ -22,7 +21,13 @@ _PACKAGES = (
 )
 _RECIPE = "1"  # change it when the recipes below change
 _LEAN = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-_MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "console-getty.service")
+_MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "console-getty.service",
+)
 
 
 def _key(*parts: str) -> str:

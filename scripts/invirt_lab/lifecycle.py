@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from invirt_lab import cluster, host, images, realm
+from invirt_lab import cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
-from invirt_lab.site import SERVERS
-
-
-def machine() -> None:
-    """Install what the lab needs on this machine, if anything."""
-    if packages := host.missing():
-        with step(f"installing {', '.join(packages)} on this machine"):
-            host.install(packages)
+from invirt_lab.site import SERVERS, Server
 
 
 def up() -> None:
     """Bring the lab up, saying what is done; raises Busy if there is one."""
     host.require_root()
     with cluster.only_one() as lock:
-        machine()
-        with step("the servers' images"):
-            base = images.base()
-            layers = {
-                server.name: [images.layer(server.name, base, list(server.packages)) / "upper", base]
-                if server.packages
-                else [base]
-                for server in SERVERS.values()
-            }
+        prepare()
+        with step("making the servers' images"):
+            layers = images_of_servers()
         with step(f"booting {', '.join(SERVERS)}"):
             supervisor = cluster.start(layers, lock)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(cluster.wait_booted, SERVERS))
-        with step("the Kerberos realm"):
+        with step("making the Kerberos realm, carrying keytabs"):
             realm.make()
+        roles.configure()
+        roles.install()
+        with step("telling the database of hosts, addresses and types"):
+            roles.settings()
         cluster.ready(supervisor)
     say("the lab is up")
+
+
+def prepare() -> None:
+    """All that the servers need of this machine: programs, the archive, the guests' kernel."""
+    if missing := host.missing():
+        with step(f"installing {', '.join(missing)} on this machine"):
+            host.install(missing)
+    packages.publish()
+    guest.build()
+
+
+def images_of_servers() -> dict[str, list[Path]]:
+    """The layers of each server's root, the topmost first."""
+    base = images.base()
+    return {server.name: _layers(server, base) for server in SERVERS.values()}
+
+
+def _layers(server: Server, base: Path) -> list[Path]:
+    """What Debian provides: the role itself is installed in the server, each time."""
+    wanted = [*server.packages, *(packages.dependencies(server.role) if server.role else [])]
+    return [images.layer(server.role or server.name, base, wanted) / "upper", base]

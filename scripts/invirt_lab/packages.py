@@ -14,12 +14,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from invirt_lab import host
-from invirt_lab.progress import say, step
-
 from invirt.base import cli
 from invirt.base.errors import InvirtError
 from invirt.base.process import run
+from invirt_lab import host
+from invirt_lab.progress import say, step
 
 ARCHIVE = host.TREE / "packages"
 KEYRING = ARCHIVE / "invirt-archive-keyring.gpg"
@@ -31,7 +30,9 @@ _NOT_BUILT = ("docs/", "packages/", "tests/", "scripts/invirt_lab/", "scripts/la
 
 def sources() -> list[Path]:
     """The files of this tree that git tracks or would: what the source package holds."""
-    listed = run(["git", "-C", str(host.TREE), "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    listed = run(
+        ["git", "-C", str(host.TREE), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    )
     names = sorted(name for name in listed.stdout.split("\0") if name)
     return [Path(name) for name in names if (host.TREE / name).is_file()]
 
@@ -141,12 +142,16 @@ def check_reproducible() -> None:
         say(f"built {len(debs)} packages in {time.monotonic() - start:.1f} s")
     different = [name for name in sums[0] if sums[0][name] != sums[1].get(name)]
     if different:
-        raise InvirtError(f"not reproducible: {', '.join(different)}", hint=f"diffoscope {_BUILD.parent}/reproducible/*")
+        raise InvirtError(
+            f"not reproducible: {', '.join(different)}", hint=f"diffoscope {_BUILD.parent}/reproducible/*"
+        )
     say("both builds are the same, bit for bit")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check-reproducible", action="store_true", help="build twice and compare; publish nothing")
+    parser.add_argument(
+        "--check-reproducible", action="store_true", help="build twice and compare; publish nothing"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -34,6 +34,9 @@ _KDC_CONF = f"""\
     }}
 """
 
+_POSTGRES = f"postgres/{SERVERS['db'].fqdn}"
+_POSTGRES_KEYTAB = "/etc/postgresql-common/krb5.keytab"  # where Debian's PostgreSQL looks for it
+
 _MAKE = """\
 set -e
 umask 077
@@ -44,8 +47,9 @@ for name in $PRINCIPALS; do
     echo "add_principal -randkey $name"
     echo "ktadd -k /root/keytabs/$(echo "$name" | tr / .) $name"
 done | kadmin.local -r "$REALM" >/dev/null
+systemctl disable --quiet --now krb5-admin-server
 systemctl reset-failed
-systemctl restart krb5-kdc krb5-admin-server
+systemctl restart krb5-kdc
 for file in /root/keytabs/*; do
     echo "${file##*/} $(base64 -w0 "$file")"
 done
@@ -54,7 +58,7 @@ done
 
 def principals() -> list[str]:
     """Everyone who has a key: the users, and every server."""
-    return [*USERS, ADMIN, *(f"host/{server.fqdn}" for server in SERVERS.values())]
+    return [*USERS, ADMIN, _POSTGRES, *(f"host/{server.fqdn}" for server in SERVERS.values())]
 
 
 def make() -> None:
@@ -65,7 +69,8 @@ def make() -> None:
     said = on("kdc", "env", f"REALM={REALM}", f"PRINCIPALS={' '.join(principals())}", *keys, input=_KDC_CONF)
     keytabs = dict(line.split(" ", 1) for line in said.stdout.splitlines())
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda server: _carry(server, keytabs[f"host.{server.fqdn}"]), SERVERS.values()))
+        list(pool.map(lambda server: _carry(server.name, keytabs[f"host.{server.fqdn}"]), SERVERS.values()))
+    _carry("db", keytabs[_POSTGRES.replace("/", ".")], _POSTGRES_KEYTAB, "postgres")
     for user in (*USERS, ADMIN):
         _enrol(user, keytabs[user.replace("/", ".")])
 
@@ -74,8 +79,8 @@ def _configure(server: Server) -> None:
     on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=_KRB5_CONF)
 
 
-def _carry(server: Server, keytab: str) -> None:
-    on(server.name, "sh", "-c", "umask 077; base64 -d >/etc/krb5.keytab", input=keytab)
+def _carry(name: str, keytab: str, path: str = "/etc/krb5.keytab", owner: str = "root") -> None:
+    on(name, "sh", "-c", 'umask 077; base64 -d >"$0"; chown "$1" "$0"', path, owner, input=keytab)
 
 
 def _enrol(user: str, keytab: str) -> None:

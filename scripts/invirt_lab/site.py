@@ -40,7 +40,12 @@ class Server:
         return f"{self.name}.{DOMAIN}"
 
 
-_HOST_DEVICES = ("/dev/kvm", "/dev/net/tun", "/dev/fuse")
+def _host(name: str, number: int) -> Server:
+    devices = ("/dev/kvm", "/dev/net/tun")
+    return Server(
+        name, number, packages=("qemu-system-x86",), role="invirt-host", devices=devices, shared=True
+    )
+
 
 SERVERS = {
     server.name: server
@@ -48,8 +53,8 @@ SERVERS = {
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
         Server("db", 3, role="invirt-database-server"),
         Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
-        Server("host1", 11, role="invirt-host", devices=_HOST_DEVICES, shared=True),
-        Server("host2", 12, role="invirt-host", devices=_HOST_DEVICES, shared=True),
+        _host("host1", 11),
+        _host("host2", 12),
         Server("client", 20, packages=("remctl-client",)),
     )
 }

@@ -18,10 +18,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from invirt.base.process import run
 from invirt_lab import host
 from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_file
-
-from invirt.base.process import run
 
 _NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -35,7 +34,12 @@ def network() -> None:
     """A bridge, and for each server a network namespace with its address on it."""
     Path("/run/netns").mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"])
-    commands = ["link add br0 type bridge", "link set br0 up", f"addr add {GATEWAY}/24 dev br0", "link set lo up"]
+    commands = [
+        "link add br0 type bridge",
+        "link set br0 up",
+        f"addr add {GATEWAY}/24 dev br0",
+        "link set lo up",
+    ]
     for server in SERVERS.values():
         name = server.name
         commands += [
@@ -74,7 +78,7 @@ def _binds(server: Server) -> list[str]:
     binds = [f"--bind-ro={host.TREE}/packages:{ARCHIVE}"]
     binds += [f"--bind={device}" for device in server.devices if Path(device).exists()]
     if server.shared:
-        binds.append(f"--bind={_WORK}/shared:{SHARED}")
+        binds += [f"--bind={_WORK}/shared:{SHARED}", f"--bind-ro={host.CACHE}/guest:{SHARED}/guest"]
     return binds
 
 
@@ -111,7 +115,7 @@ def main() -> None:
     layers: dict[str, list[str]] = json.loads(sys.stdin.readline())
     _WORK.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "tmpfs", str(_WORK)])
-    (_WORK / "shared").mkdir()
+    (_WORK / "shared/guest").mkdir(parents=True)
     network()
     for server in SERVERS.values():
         boot(server, prepare(server, layers[server.name]))

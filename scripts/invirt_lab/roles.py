@@ -1,0 +1,82 @@
+"""What an administrator does to make the servers Invirt's.
+
+The same invirt.yaml on every server, each role by apt from the signed
+archive, then the hosts, the guests' addresses and a type of machine.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from invirt_lab.cluster import on
+from invirt_lab.progress import step
+from invirt_lab.site import ADMIN, DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, SERVERS, SHARED, Server
+
+GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
+GUEST_INITRD = f"{SHARED}/guest/initrd"
+HOST_MEMORY = 1024  # MiB for guests
+
+_CONFIG = f"""\
+# The same on every server.
+site:
+  domain: {DOMAIN}
+  realm: {REALM}
+  contact: {ADMIN}@{REALM}
+database:
+  hostname: {SERVERS["db"].fqdn}
+remote:
+  hostname: {SERVERS["remote"].fqdn}
+hypervisor:
+  driver: qemu
+  probe_kernel: {GUEST_KERNEL}
+  probe_initrd: {GUEST_INITRD}
+storage:
+  driver: file
+  directory: {SHARED}/volumes
+network:
+  gateway: {GATEWAY}
+"""
+
+_SETTINGS = (
+    ("range", "add", *GUESTS, "--prefix", "24", "--gateway", GATEWAY),
+    ("type", "add", "linux", "--kernel", GUEST_KERNEL, "--initrd", GUEST_INITRD),
+    *(
+        ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
+        for name in HOSTS
+    ),
+)
+
+
+def configure() -> None:
+    """Write invirt.yaml on every server that will have a role."""
+    for server in _with_role():
+        on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=_CONFIG)
+
+
+def install() -> None:
+    """Install the roles: the database first, then all that ask it, side by side."""
+    database = SERVERS["db"]
+    with step(f"apt-get install {database.role} on db"):
+        _install(database)
+    others = [server for server in _with_role() if server is not database]
+    with step("apt-get install invirt-remote-server on remote, invirt-host on host1 and host2"):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_install, others))
+
+
+def settings() -> None:
+    """Tell the database of the hosts, the guests' addresses and the type of machines."""
+    for arguments in _SETTINGS:
+        on("db", "invirt-admin", *arguments)
+
+
+def _with_role() -> list[Server]:
+    return [server for server in SERVERS.values() if server.role]
+
+
+def _install(server: Server) -> None:
+    script = (
+        "export DEBIAN_FRONTEND=noninteractive;"
+        'apt-get -q update && apt-get -q -y install --no-install-recommends "$0" </dev/null'
+    )
+    on(server.name, "sh", "-c", script, server.role, timeout=300)

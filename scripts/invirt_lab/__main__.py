@@ -7,13 +7,19 @@ import os
 from collections.abc import Callable
 
 from invirt.base import cli
-from invirt_lab import cluster, host, lifecycle
+from invirt_lab import cluster, demo, host, lifecycle
 from invirt_lab.progress import say
 from invirt_lab.site import ADMIN, SERVERS, USERS
 
 
 def _up(arguments: argparse.Namespace) -> None:
     lifecycle.up()
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    if set(cluster.status().values()) == {"down"}:
+        lifecycle.up()
+    demo.run()
 
 
 def _down(arguments: argparse.Namespace) -> None:
@@ -45,6 +51,7 @@ def _log(arguments: argparse.Namespace) -> None:
 
 _RUN: dict[str, tuple[Callable[[argparse.Namespace], int | None], str]] = {
     "up": (_up, "build what is needed and bring all servers up"),
+    "demo": (_demo, "bring the lab up if it isn't, and do the main job: a machine's whole life"),
     "down": (_down, "end the lab, and remove what is left of one that was killed"),
     "status": (_status, "each server's address and state"),
     "shell": (_shell, "run a command on a server as its root; without one, a shell"),

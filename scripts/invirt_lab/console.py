@@ -1,0 +1,81 @@
+"""A guest's serial console, as an administrator on its host sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invirt_lab import cluster
+from invirt_lab.site import HOSTS
+
+from invirt.base.errors import InvirtError
+
+PROMPT = "guest# "
+
+
+def host_of(machine: str) -> str | None:
+    """The host on which the machine runs, asked of the hosts themselves; None if it is off."""
+    for name in HOSTS:
+        if f"d_{machine}" in cluster.on(name, "xm", "list").stdout.split():
+            return name
+    return None
+
+
+@contextmanager
+def _joined(machine: str) -> Iterator[int]:
+    """A terminal on which `xm console` of the machine's host runs."""
+    host = host_of(machine)
+    if host is None:
+        raise InvirtError(f"{machine} runs on no host")
+    ours, theirs = pty.openpty()
+    command = cluster.command_on(host, ["xm", "console", f"d_{machine}"])
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    try:
+        yield ours
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+
+
+def _read_until(terminal: int, wanted: str, deadline: float) -> str:
+    """What the terminal shows up to wanted; a new line is sent each second to get a prompt again."""
+    seen = ""
+    while wanted not in seen:
+        if time.monotonic() > deadline:
+            raise InvirtError(f"no {wanted!r} on the serial console in time", hint=seen[-500:])
+        readable, _, _ = select.select([terminal], [], [], 1)
+        if readable:
+            seen += _read(terminal)
+        else:
+            os.write(terminal, b"\n")
+    return seen
+
+
+def _read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 65536).decode(errors="replace")
+    except OSError as error:  # the other side hung up
+        raise InvirtError("the serial console was closed") from error
+
+
+def wait_for_prompt(machine: str, timeout: float = 60) -> None:
+    """Return when the guest's prompt is on its serial console; raises InvirtError after timeout seconds."""
+    with _joined(machine) as terminal:
+        _read_until(terminal, PROMPT, time.monotonic() + timeout)
+
+
+def ask(machine: str, command: str, timeout: float = 60) -> str:
+    """Run a command in the guest's shell, on its serial console; returns what it printed."""
+    with _joined(machine) as terminal:
+        deadline = time.monotonic() + timeout
+        _read_until(terminal, PROMPT, deadline)
+        os.write(terminal, f"{command}; echo done-$((6*7))\n".encode())
+        said = _read_until(terminal, "done-42", deadline).replace("\r", "")
+    return said.split("$((6*7))\n", 1)[-1].rsplit("done-42", 1)[0]

@@ -1,0 +1,125 @@
+"""The main job, shown: what users do with machines, from the client, with real remctl."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+import time
+from collections.abc import Callable
+
+from invirt_lab import cluster, console
+from invirt_lab.site import REALM, SERVERS
+
+from invirt.base.errors import InvirtError
+
+REMOTE = SERVERS["remote"].fqdn
+REFUSED = 4  # invirt.base.errors.Denied
+_BOB = f"bob@{REALM}"
+
+_GO_ON = """\
+The lab is up. Go on by hand, for example:
+
+    scripts/lab as alice remctl {remote} help
+    scripts/lab as alice remctl {remote} machine create castor --memory 128 --disk 1
+    scripts/lab as alice remctl {remote} control castor create
+    scripts/lab shell host1 xm list
+    scripts/lab shell host1 xm console d_castor     (on the host where it runs; Ctrl-] leaves)
+    scripts/lab shell db invirt-admin --help
+    scripts/lab log remote
+    scripts/lab status
+    scripts/lab down
+"""
+
+
+class Demo:
+    """Runs the steps, one after the other, and remembers how long each took."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[str, float]] = []
+
+    def user(self, user: str, *words: str, fails: int = 0, timeout: float = 180) -> str:
+        """A remctl call by a user; raises InvirtError unless it ends with the status fails."""
+        shown = shlex.join(("remctl", REMOTE, *words))
+        print(f"\n{user}$ {shown}", flush=True)
+        start = time.monotonic()
+        done = cluster.as_user(user, "remctl", REMOTE, *words, timeout=timeout, check=False)
+        said = (done.stdout + done.stderr).rstrip()
+        self._took(f"{user}: {' '.join(words)}", start)
+        print(textwrap.indent(said or "(no output)", "    "))
+        if done.returncode != fails:
+            raise InvirtError(f"that ended with status {done.returncode}, not {fails}", hint="scripts/lab log remote")
+        return done.stdout
+
+    def wait(self, what: str, work: Callable[[], None]) -> None:
+        """Something that is waited for; raises what work raises."""
+        print(f"\n... {what}", flush=True)
+        start = time.monotonic()
+        work()
+        self._took(what, start)
+        print(f"    yes, after {time.monotonic() - start:.1f} s")
+
+    def _took(self, what: str, start: float) -> None:
+        self.times.append((what, time.monotonic() - start))
+
+    def report(self) -> None:
+        """How long each step took, and how to go on."""
+        print("\nWhat was done, and the seconds it took:")
+        for what, seconds in self.times:
+            print(f"  {seconds:6.1f}  {what}")
+        print(f"\n{_GO_ON.format(remote=REMOTE)}")
+
+
+def wait_off(machine: str, timeout: float = 60) -> None:
+    """Return when the machine runs on no host; raises InvirtError after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while host := console.host_of(machine):
+        if time.monotonic() > deadline:
+            raise InvirtError(f"{machine} still runs on {host}")
+        time.sleep(0.2)
+
+
+def run() -> None:
+    """The whole of it; raises InvirtError at the first thing that isn't as it should be."""
+    demo = Demo()
+    _first_machine(demo)
+    _other_people(demo)
+    _change_it(demo)
+    _end_it(demo)
+    demo.report()
+
+
+def _first_machine(demo: Demo) -> None:
+    demo.user("alice", "machine", "create", "remus", "--memory", "128", "--disk", "1")
+    demo.user("alice", "machine", "show", "remus")
+    demo.user("alice", "control", "remus", "create")
+    demo.wait("the guest's prompt on its serial console", lambda: console.wait_for_prompt("remus"))
+    demo.user("alice", "control", "remus", "status")
+    demo.user("alice", "machine", "list")
+    demo.user("alice", "machine", "quota")
+
+
+def _other_people(demo: Demo) -> None:
+    demo.user("bob", "control", "remus", "status", fails=REFUSED)
+    demo.user("alice", "machine", "allow", "remus", _BOB)
+    demo.user("bob", "control", "remus", "status")
+    demo.user("alice", "machine", "disallow", "remus", _BOB)
+    demo.user("bob", "control", "remus", "status", fails=REFUSED)
+
+
+def _change_it(demo: Demo) -> None:
+    demo.user("alice", "control", "remus", "reboot")
+    demo.wait("the prompt again, after the reboot", lambda: console.wait_for_prompt("remus"))
+    demo.user("alice", "control", "remus", "shutdown")
+    demo.wait("the guest to be off", lambda: wait_off("remus"))
+    demo.user("alice", "machine", "resize", "remus", "--memory", "192")
+    demo.user("alice", "machine", "rename", "remus", "romulus")
+    demo.user("alice", "machine", "show", "romulus")
+
+
+def _end_it(demo: Demo) -> None:
+    demo.user("alice", "control", "romulus", "create")
+    demo.wait("the prompt of the renamed guest", lambda: console.wait_for_prompt("romulus"))
+    demo.user("alice", "control", "romulus", "destroy")
+    demo.user("alice", "control", "romulus", "status")
+    demo.user("alice", "machine", "delete", "romulus", "--yes")
+    demo.user("alice", "machine", "list")

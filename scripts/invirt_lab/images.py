@@ -41,18 +41,19 @@ def _machine_apt_options() -> list[str]:
     return [line.rstrip(";") for line in lines if not line.endswith('"";')]
 
 
-def base() -> Path:
-    """The base image's folder, made if it isn't cached."""
+def base(suite: str = SUITE, packages: tuple[str, ...] = _PACKAGES) -> Path:
+    """The folder of a Debian with packages, made if it isn't cached; by default the servers' base."""
     apt_options = _machine_apt_options()
-    done = CACHE / f"base-{_key(*_PACKAGES, *_LEAN, *_MASKED)}"
+    name = "base" if suite == SUITE else suite
+    done = CACHE / f"{name}-{_key(suite, *packages, *_LEAN, *_MASKED)}"
     if done.is_dir():
         return done
     new = _fresh(done)
     options = [f"--aptopt={option}" for option in (*apt_options, 'Apt::Install-Recommends "false"')]
     options += [f"--dpkgopt=path-exclude={path}" for path in _LEAN]
-    options += ["--dpkgopt=force-unsafe-io", f"--include={','.join(_PACKAGES)}"]
+    options += ["--dpkgopt=force-unsafe-io", f"--include={','.join(packages)}"]
     make = ["mmdebstrap", "--variant=minbase", "--mode=root", "--skip=check/empty", "--quiet"]
-    run([*ALONE, *make, *options, SUITE, str(new)], timeout=600)
+    run([*ALONE, *make, *options, suite, str(new)], timeout=600)
     for unit in _MASKED:
         (new / "etc/systemd/system" / unit).symlink_to("/dev/null")
     return _finish(new, done)

@@ -73,10 +73,10 @@ def summary_text(parser: argparse.ArgumentParser, summary: str) -> str:
 
 
 def _answered(command: Command, name: str, argv: Sequence[str]) -> bool:
-    """Print the answer to `help` or `summary`, if it was asked for."""
+    """Print the answer to `help` or `summary`, if it was asked for; anyone may ask."""
     if list(argv) == ["summary"]:
         print(summary_text(command.parser(name), command.summary), end="")
-    elif argv and argv[0] == "help":
+    elif argv and argv[0] in ("help", "--help", "-h"):
         print(help_text(command.parser(name), argv[1:]), end="")
     else:
         return False
@@ -133,9 +133,9 @@ def main(
     typed = environ.get("REMCTL_COMMAND", "")
     name = typed if re.fullmatch(r"[a-z-]+", typed) else command.name
     try:
-        who = caller(environ)
         if _answered(command, name, argv):
             return 0
+        who = caller(environ)
     except InvirtError as error:
         complain(error, name)
         return error.exit_code

@@ -1,0 +1,199 @@
+"""The linters, as tests; and the habits of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from invirt.base.cli import Command
+
+ROOT = Path(__file__).parents[2]
+ROLES = sorted(path.name for path in ROOT.glob("invirt-*") if path.is_dir())
+WRAPPERS = sorted(path for path in ROOT.glob("invirt-*/*bin/*") if path.is_file())
+SHARED = {"base", "config", "database"}
+PACKAGES = sorted(ROOT.glob("invirt-*/python/invirt/**/__init__.py"))
+TOOLS = os.environ.get("INVIRT_TEST_TOOLS", "")  # the folder of mypy and ruff; see scripts/test
+
+
+def tracked(pattern: str) -> list[Path]:
+    """The files of the checkout that match pattern, but for what is built."""
+    built = {".git", ".cache", "build", "__pycache__", ".pybuild"}
+    return [path for path in sorted(ROOT.glob(pattern)) if path.is_file() and not built & set(path.parts)]
+
+
+def lint(*argv: str) -> None:
+    """Run a linter on the checkout; what it says is the failure."""
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def tool(name: str) -> str:
+    """The path of a linter; the test is skipped where it is not installed."""
+    found = shutil.which(name, path=f"{TOOLS}:{os.environ['PATH']}" if TOOLS else None)
+    return found or pytest.skip(f"{name} is not installed; scripts/test brings it")
+
+
+@pytest.mark.children
+def test_mypy() -> None:
+    roots = [str(path) for path in sorted(ROOT.glob("invirt-*/python"))]
+    lint(tool("mypy"), "--config-file", "setup.cfg", "--cache-dir", ".cache/mypy", *roots)
+
+
+@pytest.mark.children
+def test_ruff() -> None:
+    lint(tool("ruff"), "check", "--no-cache", ".")
+
+
+@pytest.mark.children
+def test_format() -> None:
+    lint(tool("ruff"), "format", "--no-cache", "--check", ".")
+
+
+@pytest.mark.children
+def test_shellcheck() -> None:
+    starts = list(tracked("scripts/*") + tracked(".ci/*") + tracked("debian/*") + WRAPPERS)
+    shell = [path for path in starts if re.match(rb"#!/bin/(ba)?sh", path.read_bytes()[:12])]
+    lint(tool("shellcheck"), "-x", "-P", "SCRIPTDIR", *map(str, shell))
+
+
+def test_invirt_is_a_namespace() -> None:
+    assert not list(ROOT.glob("invirt-*/python/invirt/__init__.py"))
+
+
+def test_setup_cfg_lists_every_package() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set(setup["options"]["packages"].split())
+    assert listed == {".".join(path.parent.parts[path.parts.index("python") + 1 :]) for path in PACKAGES}
+    folders = dict(line.split(" = ") for line in setup["options"]["package_dir"].strip().splitlines())
+    assert all((ROOT / folder).is_dir() for folder in folders.values())
+    assert {".".join(name.split(".")[:2]) for name in listed} == set(folders)
+
+
+def imports(file: Path) -> set[str]:
+    """The names of all modules that file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_do_not_import_each_other(role: str) -> None:
+    own = {path.name for path in (ROOT / role / "python/invirt").iterdir()}
+    for file in sorted((ROOT / role).glob("python/**/*.py")):
+        used = {name.split(".")[1] for name in imports(file) if name.startswith("invirt.")}
+        assert used <= own | SHARED, f"{file.relative_to(ROOT)} imports {used - own - SHARED}"
+
+
+def test_base_imports_no_role() -> None:
+    for file in sorted((ROOT / "invirt-base").glob("python/**/*.py")):
+        used = {name.split(".")[1] for name in imports(file) if name.startswith("invirt.")}
+        assert used <= {"base", "config"}, file
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_has_a_readme_of_a_screen(role: str) -> None:
+    lines = (ROOT / role / "README.md").read_text().splitlines()
+    assert 10 <= len(lines) <= 60
+
+
+def test_modules_are_small() -> None:
+    long = {
+        str(path): n
+        for path in tracked("invirt-*/python/**/*.py")
+        if (n := len(path.read_text().splitlines())) > 350
+    }
+    assert not long
+
+
+def test_functions_are_small() -> None:
+    for path in tracked("invirt-*/python/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{path.name}: {node.name} is too long"
+
+
+def test_no_one_opens_a_process_but_process() -> None:
+    """One place runs child processes, so that each has a deadline and is shown when it fails."""
+    for path in tracked("invirt-*/python/**/*.py"):
+        if path.name != "process.py":
+            used = imports(path) & {
+                "subprocess.run",
+                "subprocess.Popen",
+                "subprocess.check_output",
+                "os.system",
+            }
+            assert "subprocess" not in imports(path) and not used, path
+
+
+@pytest.mark.children  # ctypes runs ldconfig to find libfuse
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda path: path.name)
+def test_wrappers_use_debians_python_and_name_their_command(wrapper: Path) -> None:
+    text = wrapper.read_text()
+    assert os.access(wrapper, os.X_OK)
+    assert text.startswith("#!/usr/bin/python3\n")
+    assert len(text.splitlines()) <= 12
+    scope: dict[str, object] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom):
+            exec(compile(ast.Module([node], []), str(wrapper), "exec"), scope)
+    parts = [getattr(part, "COMMAND", part) for part in scope.values()]
+    assert [part.name for part in parts if isinstance(part, Command)] == [wrapper.name]
+
+
+@pytest.fixture(scope="session")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What scripts/make-docs writes."""
+    if importlib.util.find_spec("shtab") is None:
+        pytest.skip("shtab is not installed; scripts/test brings it")
+    out = tmp_path_factory.mktemp("docs")
+    lint(sys.executable, str(ROOT / "scripts/make-docs"), str(out))
+    return out
+
+
+@pytest.mark.children
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda path: path.name)
+def test_each_program_has_a_manual_page_and_completion(wrapper: Path, docs: Path) -> None:
+    share = docs / wrapper.relative_to(ROOT).parts[0]
+    section = 1 if wrapper.parent.name == "bin" else 8
+    page = (share / f"man/man{section}/{wrapper.name}.{section}").read_text()
+    for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"):
+        assert f".SH {heading}\n" in page
+    assert wrapper.name in (share / "bash-completion/completions" / wrapper.name).read_text()
+
+
+@pytest.mark.children
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda path: path.name)
+def test_help_needs_no_configuration_and_ends_with_an_example(wrapper: Path) -> None:
+    env = {**os.environ, "INVIRT_CONFIG": "/nonexistent/invirt.yaml"}
+    done = subprocess.run(
+        [sys.executable, str(wrapper), "--help"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Example:\n  " in done.stdout
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    words = ["pyenv" + "/", "/wo" + "rk/", "/tmp/te" + "am"]
+    for pattern in ("invirt-*/**/*", "docs/**/*", "tests/**/*.py", "debian/*", "scripts/**/*"):
+        for path in tracked(pattern):
+            text = path.read_bytes().decode(errors="replace")
+            assert not [word for word in words if word in text], path

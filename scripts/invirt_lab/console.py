@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from invirt.base.errors import InvirtError
 from invirt_lab import cluster
 from invirt_lab.site import HOSTS
-
-from invirt.base.errors import InvirtError
 
 PROMPT = "guest# "
 

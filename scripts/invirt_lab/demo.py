@@ -7,10 +7,9 @@ import textwrap
 import time
 from collections.abc import Callable
 
+from invirt.base.errors import InvirtError
 from invirt_lab import cluster, console
 from invirt_lab.site import REALM, SERVERS
-
-from invirt.base.errors import InvirtError
 
 REMOTE = SERVERS["remote"].fqdn
 REFUSED = 4  # invirt.base.errors.Denied
@@ -47,7 +46,9 @@ class Demo:
         self._took(f"{user}: {' '.join(words)}", start)
         print(textwrap.indent(said or "(no output)", "    "))
         if done.returncode != fails:
-            raise InvirtError(f"that ended with status {done.returncode}, not {fails}", hint="scripts/lab log remote")
+            raise InvirtError(
+                f"that ended with status {done.returncode}, not {fails}", hint="scripts/lab log remote"
+            )
         return done.stdout
 
     def wait(self, what: str, work: Callable[[], None]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, InvirtError
@@ -72,9 +74,7 @@ def require_root() -> None:
 
 def missing() -> list[str]:
     """Debian packages that the lab needs and this machine lacks."""
-    from shutil import which
-
-    return sorted({package for command, package in _COMMANDS.items() if not which(command)})
+    return sorted({package for command, package in _COMMANDS.items() if not shutil.which(command)})
 
 
 def cgroups() -> list[Path]:
@@ -109,10 +109,8 @@ def processes() -> set[int]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def sweep(timeout: float = 20) -> None:

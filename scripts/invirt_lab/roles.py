@@ -59,9 +59,9 @@ def install() -> None:
     with step(f"apt-get install {database.role} on db"):
         _install(database)
     others = [server for server in _with_role() if server is not database]
-    with step("apt-get install invirt-remote-server on remote, invirt-host on host1 and host2"):
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(_install, others))
+    shown = "apt-get install invirt-remote-server on remote, invirt-host on host1 and host2"
+    with step(shown), ThreadPoolExecutor() as pool:
+        list(pool.map(_install, others))
 
 
 def settings() -> None:

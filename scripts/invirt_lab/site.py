@@ -33,10 +33,12 @@ class Server:
 
     @property
     def address(self) -> str:
+        """Its IPv4 address, in NETWORK."""
         return f"{NETWORK}.{self.number}"
 
     @property
     def fqdn(self) -> str:
+        """Its name with the domain."""
         return f"{self.name}.{DOMAIN}"
 
 

@@ -27,6 +27,7 @@ _NSPAWN = (
     *("--resolv-conf=off", "--timezone=off", "--console=pipe", "--kill-signal=SIGRTMIN+3"),
     *("--capability=all", "--system-call-filter=bpf keyctl add_key"),
 )
+_SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} bookworm main\n"
 _WORK = host.RUN / "work"
 
 
@@ -49,8 +50,9 @@ def network() -> None:
         ]
     run(["ip", "-batch", "-"], input="\n".join(commands))
     for server in SERVERS.values():
-        setup = f"link set lo up\naddr add {server.address}/24 dev eth0\nlink set eth0 up\nroute add default via {GATEWAY}"
-        run(["ip", "-netns", server.name, "-batch", "-"], input=setup)
+        setup = ["link set lo up", f"addr add {server.address}/24 dev eth0", "link set eth0 up"]
+        setup.append(f"route add default via {GATEWAY}")
+        run(["ip", "-netns", server.name, "-batch", "-"], input="\n".join(setup))
 
 
 def prepare(server: Server, layers: list[str]) -> Path:
@@ -67,7 +69,7 @@ def prepare(server: Server, layers: list[str]) -> Path:
         "etc/resolv.conf": "",
         "etc/machine-id": hashlib.md5(server.fqdn.encode()).hexdigest() + "\n",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "force-unsafe-io\n",
-        "etc/apt/sources.list": f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} bookworm main\n",
+        "etc/apt/sources.list": _SOURCES,
     }
     for name, text in files.items():
         (root / name).write_text(text)
@@ -87,15 +89,12 @@ def boot(server: Server, root: Path) -> None:
     groups = [group / server.name / "cgroup.procs" for group in host.cgroups()]
     for group in groups:
         group.parent.mkdir(parents=True)
-
-    def enter() -> None:
-        for group in groups:
-            group.write_text("0")
-
+    enter = 'for group; do [ "$group" != -- ] || break; shift; echo 0 >"$group"; done; shift; exec "$@"'
     command = [*_NSPAWN, f"--directory={root}", f"--machine={server.name}", *_binds(server)]
     command.append(f"--network-namespace-path=/run/netns/{server.name}")
+    command = ["sh", "-c", enter, "sh", *map(str, groups), "--", *command]
     with (host.RUN / "log" / server.name).open("wb") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=enter)
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def wait() -> None:

@@ -116,3 +116,8 @@ def _absent(machine_name: str) -> NotFound:
         f"there is no machine {machine_name} that you may use",
         hint="machine list shows yours; its owner can let you in: machine allow NAME PRINCIPAL.",
     )
+
+
+def no_owner(name: str) -> NotFound:
+    """For an owner that isn't there, or that the principal isn't a member of."""
+    return NotFound(f"there is no owner {name} that you are a member of", hint="machine quota shows yours.")

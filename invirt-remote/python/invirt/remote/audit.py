@@ -1,0 +1,66 @@
+"""The audit table: who asked for what, before it is done and after.
+
+What changes anything is written down as `begun` first: if that fails the
+command is refused.  How it ended is a second row (remote can't change rows of
+this table).  What only asks has one row, at its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invirt.base import log
+from invirt.base.errors import Unreachable
+from invirt.base.remctl import Outcome
+from invirt.remote.operations.model import Actor
+from invirt.remote.session import transaction
+
+LONGEST = 1000  # letters of the arguments
+
+INSERT = """
+INSERT INTO audit (principal, via, command, arguments, machine_name, outcome, message)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a command once its arguments were understood."""
+
+    actor: Actor
+    machine_name: str | None = None
+
+
+class _Now:
+    entry: Entry | None = None
+
+
+def understood(actor: Actor, machine_name: str | None) -> None:
+    """Tell who acts on which machine, for the rows of this process' command."""
+    _Now.entry = Entry(actor, machine_name)
+
+
+def begin(program: str, words: tuple[str, ...]) -> None:
+    """Write that a change is begun; raises InvirtError if it can't be written."""
+    assert _Now.entry, "a command's arguments are understood before it begins"
+    _write(_Now.entry, program, words, "begun", "")
+
+
+def record(outcome: Outcome) -> None:
+    """Write how a command ended; raises InvirtError if a success can't be written."""
+    entry = _Now.entry or Entry(Actor(outcome.caller.principal))
+    ended = "failed" if outcome.exit_code else "succeeded"
+    try:
+        _write(entry, outcome.program, outcome.arguments, ended, outcome.message)
+    except Unreachable as error:
+        if not outcome.exit_code:
+            raise
+        # It failed, most likely for the same reason; the caller was told so.
+        log.write(f"not audited: {error.message}", log.ERROR, program=outcome.program)
+
+
+def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, message: str) -> None:
+    shown = log.one_line(" ".join(word if len(word) <= LONGEST else word[:LONGEST] + "..." for word in words))
+    values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
+    with transaction() as cursor:
+        cursor.execute(INSERT, (*values, outcome, log.one_line(message)[:LONGEST]))

@@ -1,0 +1,89 @@
+"""What is known of machines: from the database in one transaction, whether they run from their hosts.
+
+The hosts are asked all at once, each with a deadline; who doesn't answer is named.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import InvirtError, Unreachable
+from invirt.remote.hosts import Hosts, RemctlHosts
+
+Machine = dict[str, Any]  # as --json shows it; memory in MiB, disks in GiB
+
+DISKS = "SELECT machine_id, name, size FROM disks WHERE machine_id = ANY(%s) ORDER BY machine_id, name"
+NICS = """
+SELECT machine_id, host(ip) AS ip, mac_addr::text AS mac_addr, hostname::text AS hostname
+FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
+"""
+
+
+def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
+    """What the database knows of the machines whose rows (see access) these are."""
+    machines = {row.machine_id: _machine(row) for row in rows}
+    cursor.execute(DISKS, (list(machines),))
+    for disk in cursor.fetchall():
+        machines[disk.machine_id]["disks"][disk.name] = disk.size
+    cursor.execute(NICS, (list(machines),))
+    for nic in cursor.fetchall():
+        address = {"ip": nic.ip, "mac_addr": nic.mac_addr, "hostname": nic.hostname}
+        machines[nic.machine_id]["nics"].append(address)
+    return list(machines.values())
+
+
+def _machine(row: Any) -> Machine:
+    names = ("name", "owner", "type", "memory", "cpus", "description", "host", "hostname")
+    known = {name: getattr(row, name) for name in names}
+    made = row.created_at.isoformat(timespec="seconds")
+    return known | {"state": "off", "created_at": made, "disks": {}, "nics": []}
+
+
+def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[str, str]:
+    """Set each machine's `state` to running, off or unknown; returns the silent hosts and why.
+
+    Only hosts where a machine's memory is reserved are asked: the others are
+    known to be off.
+    """
+    machines = list(machines)
+    asked = {machine["hostname"]: machine["host"] for machine in machines if machine["host"]}
+    silent: dict[str, str] = {}
+    running: dict[str, set[str]] = {}
+    timeout = config.remote.host_timeout
+    answers = (hosts or RemctlHosts()).ask(sorted(asked), "domain", "list", timeout=timeout) if asked else {}
+    for hostname, answer in answers.items():
+        try:
+            running[asked[hostname]] = guests(hostname, answer)
+        except InvirtError as error:
+            silent[asked[hostname]] = error.message
+    for machine in machines:
+        machine["state"] = _state(machine, running)
+    return silent
+
+
+def _state(machine: Machine, running: dict[str, set[str]]) -> str:
+    if machine["host"] is None:
+        return "off"
+    if machine["host"] not in running:
+        return "unknown"
+    return "running" if machine["name"] in running[machine["host"]] else "off"
+
+
+def guests(hostname: str, answer: str | InvirtError) -> set[str]:
+    """The names of the guests that run on a host, from its answer to `domain list`; raises why not."""
+    if isinstance(answer, InvirtError):
+        raise answer
+    try:
+        return {str(guest["name"]) for guest in json.loads(answer) if guest["state"] == "running"}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Unreachable(f"{hostname} answers, but not with a list of guests") from error
+
+
+def tell(silent: dict[str, str]) -> None:
+    """Name the hosts that didn't answer, on stderr."""
+    for host, why in sorted(silent.items()):
+        print(f"{host} did not answer, its machines' state is unknown: {why}", file=sys.stderr)

@@ -1,0 +1,27 @@
+"""Output for people (aligned columns) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; an empty cell is a dash."""
+    shown = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in [list(headings), *shown]]
+    return "\n".join(lines) + "\n"
+
+
+def facts(pairs: Mapping[str, object]) -> str:
+    """One fact a line, the names aligned; what is empty is left out."""
+    width = max(map(len, pairs), default=0)
+    shown = {name: value for name, value in pairs.items() if value not in (None, "")}
+    return "".join(f"{name + ':':{width + 1}} {value}\n" for name, value in shown.items())
+
+
+def as_json(value: Any) -> str:
+    """value as JSON that is also pleasant to read."""
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,153 @@
+"""How remote speaks to the hosts: one remctl command at a time, or one question to all.
+
+A host's failure comes back as the error class that its exit code stands for,
+with what it said.  Two ways of not answering are told apart, since what may
+be done next depends on it: Unreachable means that the command was never sent,
+NoAnswer that it was, and that nobody knows what became of it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from invirt import config
+from invirt.base import errors, kerberos
+from invirt.base.errors import Denied, InvirtError, Unreachable
+
+# Seconds that the others have to answer a question once one host has: a host
+# that is gone must not hold up everyone for the whole deadline.
+PATIENCE = 3.0
+
+Answer = str | InvirtError
+
+
+class NoAnswer(Unreachable):
+    """The command was sent, but no answer came: it may be done, not done, or still under way."""
+
+
+class Hosts(Protocol):
+    """What operations ask of the hosts, which are named by their host names."""
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """Run a command on a host and return what it printed; timeout in seconds.
+
+        Raises what the host's exit code stands for, Unreachable or NoAnswer.
+        """
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """Ask all hosts the same, side by side: each one's answer, or why there is none."""
+
+
+def failure(code: int, said: str, hostname: str) -> InvirtError:
+    """The error for a command that ended with code and said something on stderr."""
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    message = lines[0].partition(": ")[2] or lines[0] if lines else f"status {code}, and nothing said"
+    hint = "\n".join(line.strip() for line in lines[1:])
+    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
+    return kinds.get(code, errors.CommandFailed)(f"{hostname}: {message}", hint)
+
+
+class RemctlHosts:
+    """Real hosts, asked by remctl as this server's own principal."""
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts."""
+        import remctl  # type: ignore[import-untyped]  # only here: 5 ms
+
+        kerberos.use_host_keytab()
+        client = remctl.Remctl()
+        client.set_timeout(max(1, round(timeout)))
+        try:
+            client.open(hostname, None, f"host/{hostname}@{config.site.realm}")
+        except remctl.RemctlError as error:
+            raise Unreachable(f"{hostname} doesn't answer: {error}") from error
+        try:
+            client.command(words)
+            return _result(client, hostname, words)
+        except remctl.RemctlError as error:
+            raise NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}: {error}") from error
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """See Hosts.  A child process for each host: the remctl module holds Python's lock
+        while it waits, so threads would ask one host after the other."""
+        with selectors.DefaultSelector() as waiting:
+            for hostname in hostnames:
+                child, pipe = _fork(self, hostname, words, timeout)
+                waiting.register(pipe, selectors.EVENT_READ, (hostname, child))
+            answers = _gather(waiting, timeout)
+        return {
+            name: answers.get(name) or Unreachable(f"{name} doesn't answer in time") for name in hostnames
+        }
+
+
+def _result(client: object, hostname: str, words: Sequence[str]) -> str:
+    """What the command printed; raises what its exit code stands for."""
+    out, said = b"", b""
+    while True:
+        kind, data, stream, status, code = client.output()  # type: ignore[attr-defined]
+        if kind == "output" and stream == 1:
+            out += data
+        elif kind == "output":
+            said += data
+        elif kind == "status" and status == 0:
+            return out.decode(errors="replace")
+        elif kind == "status":
+            raise failure(status, said.decode(errors="replace"), hostname)
+        elif kind == "error":
+            text = (data or b"").decode(errors="replace")
+            raise Denied(f"{hostname} refuses {' '.join(words[:2])}: {text} (remctl error {code})")
+        else:
+            raise NoAnswer(f"{hostname} ended the connection without a status")
+
+
+def _fork(hosts: Hosts, hostname: str, words: Sequence[str], timeout: float) -> tuple[int, int]:
+    """A child process that asks one host and writes the answer, pickled, to the pipe."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write)
+        return child, read
+    try:
+        answer: Answer
+        try:
+            answer = hosts.call(hostname, *words, timeout=timeout)
+        except InvirtError as error:
+            answer = type(error)(error.message, error.hint)
+        with os.fdopen(write, "wb") as file:
+            pickle.dump(answer, file)
+    finally:
+        os._exit(0)
+
+
+def _gather(waiting: selectors.BaseSelector, timeout: float) -> dict[str, Answer]:
+    """The answers that come in time; children that are late are killed."""
+    answers: dict[str, Answer] = {}
+    deadline = time.monotonic() + timeout
+    while waiting.get_map() and (left := deadline - time.monotonic()) > 0:
+        for key, _ in waiting.select(left):
+            _take(waiting, key, answers)
+            deadline = min(deadline, time.monotonic() + PATIENCE)
+    for key in list(waiting.get_map().values()):
+        os.kill(key.data[1], 9)
+        _take(waiting, key, {})
+    return answers
+
+
+def _take(waiting: selectors.BaseSelector, key: selectors.SelectorKey, answers: dict[str, Answer]) -> None:
+    hostname, child = key.data
+    waiting.unregister(key.fileobj)
+    with os.fdopen(key.fd, "rb") as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    if said:
+        answers[hostname] = pickle.loads(said)
+
+
+def answered(answers: Mapping[str, Answer]) -> dict[str, str]:
+    """Only the answers of those who answered."""
+    return {name: answer for name, answer in answers.items() if isinstance(answer, str)}

@@ -1,0 +1,124 @@
+"""Operations: the one way in which anything about a machine changes.
+
+submit() admits an operation and works on it; when it returns, it is done.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+from invirt.base.errors import BadInput, Busy, InvirtError
+from invirt.database.connection import Connection, connect, transaction
+from invirt.remote import survey as surveys
+from invirt.remote.hosts import Hosts, RemctlHosts
+from invirt.remote.operations import disks, machines, power, store
+from invirt.remote.operations.admission import require_access
+from invirt.remote.operations.engine import Worker, change
+from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
+from invirt.remote.rows import Cursor
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (*machines.KINDS, *power.KINDS, *disks.KINDS)}
+STEPS: dict[str, Step] = {step.name: step for kind in KINDS.values() for step in kind.steps}
+
+TRIES = 5  # of an admission that found the machine changed since the hosts were asked
+
+
+def silence(words: str) -> None:
+    """A progress that says nothing."""
+
+
+def submit(
+    kind: str,
+    actor: Actor,
+    machine_name: str,
+    arguments: Detail | None = None,
+    key: str | None = None,
+    progress: Say | None = None,
+    *,
+    hosts: Hosts | None = None,
+) -> Operation:
+    """Do something to a machine, and return the finished operation.
+
+    progress is told in words of each step when it begins.  key: of the
+    requester's choice; a request with a key that was seen from the same
+    principal is the first one, whose result it gets.  Raises why the operation
+    was not admitted, or failed; in the second case it is undone, or its hint
+    says what becomes of it.
+    """
+    request = Request(kind, actor, machine_name, arguments or {}, key)
+    hosts = hosts or RemctlHosts()
+    with closing(connect()) as connection:
+        if key and (first := _first(connection, request)):
+            return _follow(connection, first)
+        try:
+            lease = _admit(connection, hosts, request)
+        except InvirtError:
+            if key and (first := _first(connection, request)):  # the same request came in twice at once
+                return _follow(connection, first)
+            raise
+        return Worker(connection, hosts, lease, STEPS, progress or silence).run()
+
+
+def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Lease:
+    """Ask the hosts, then admit: one transaction that checks, reserves and writes all steps down."""
+    kind = KINDS[request.kind]
+    holder = store.this_process()
+
+    def work(cursor: Cursor) -> store.Lease:
+        if kind.name != "create":
+            require_access(cursor, request, kind)
+        return store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
+
+    for _ in range(TRIES):
+        survey = surveys.take(connection, hosts, request.machine_name, kind.asks)
+        try:
+            return change(connection, work)
+        except Changed as error:
+            changed = error
+    raise changed
+
+
+def _first(connection: Connection, request: Request) -> Operation | None:
+    """The operation that this request has started before; raises BadInput if that was another request."""
+    with transaction(connection) as cursor:
+        found = store.select(
+            cursor, "principal = %s AND request_key = %s", (request.actor.principal, request.key)
+        )
+    if not found:
+        return None
+    first = found[0]
+    if (first.kind, first.machine_name, first.arguments) != (
+        request.kind,
+        request.machine_name,
+        request.arguments,
+    ):
+        raise BadInput(
+            f"the key {request.key} was used for {first.title} already", hint="Choose another key."
+        )
+    return first
+
+
+def _follow(connection: Connection, operation: Operation) -> Operation:
+    """Wait for the end of an operation that another process works on, and return it or raise its failure."""
+    deadline = time.monotonic() + store.seconds()
+    while operation.state in ("running", "undoing"):
+        if time.monotonic() > deadline:
+            raise Busy(f"{operation.title} is still under way", hint="Ask again later.")
+        time.sleep(0.2)
+        with transaction(connection) as cursor:
+            operation = store.load(cursor, operation.operation_id)
+    if operation.state != "done":
+        raise _failure(operation)
+    return operation
+
+
+def _failure(operation: Operation) -> InvirtError:
+    """The error that an operation ended with, as who asked first was told it."""
+    codes = [row.detail["exit_code"] for row in operation.steps if "exit_code" in row.detail]
+    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
+    kind = kinds.get(codes[0], InvirtError) if codes else InvirtError
+    return kind(operation.error or "it failed", f"Operation {operation.operation_id} is {operation.state}.")
+
+
+__all__ = ["KINDS", "STEPS", "Actor", "Operation", "silence", "submit"]

@@ -1,0 +1,123 @@
+"""What admissions have in common: the lock on the machine, and what must hold under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import BadInput, Busy, NotFound
+from invirt.remote import access
+from invirt.remote import survey as surveys
+from invirt.remote.operations import store
+from invirt.remote.operations.model import Changed, Detail, Kind, Operation, Request
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Survey
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine's row, locked; memory in MiB, disks: their sizes in GiB."""
+
+    machine_id: int
+    name: str
+    owner_id: int
+    memory: int
+    cpus: int
+    host_id: int | None
+    disks: dict[str, int]
+
+
+def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
+    """The machine, which no other operation is at work on, locked until the transaction's end.
+
+    Raises NotFound, Busy, and Changed when it is not as it was at the survey.
+    """
+    name = request.machine_name
+    cursor.execute(
+        "SELECT machine_id, name, owner_id, memory, cpus, host_id FROM machines WHERE name = %s FOR UPDATE",
+        (name,),
+    )
+    row = cursor.fetchone()
+    if not row:
+        raise NotFound(f"there is no machine called {name}")
+    refuse_if_busy(cursor, row.machine_id, name)
+    if surveys.seen(cursor, name) != survey.seen:
+        raise Changed(f"{name} changed while this was asked for", hint="Try again.")
+    cursor.execute("SELECT name, size FROM disks WHERE machine_id = %s ORDER BY name", (row.machine_id,))
+    return Machine(**row._asdict(), disks={disk.name: disk.size for disk in cursor.fetchall()})
+
+
+def require_access(cursor: Cursor, request: Request, kind: Kind) -> None:
+    """Raises NotFound or Denied unless the actor may do this to the machine.
+
+    Commands have asked before, but by name: by now another machine may have it.
+    """
+    if request.actor.administrator:
+        return
+    require = access.require_owner if kind.owner_only else access.require
+    require(cursor, request.actor.principal, request.machine_name)
+
+
+def refuse_if_busy(cursor: Cursor, machine_id: int, name: str) -> None:
+    """Raises Busy, naming the operation that is open, who asked for it and how it stands."""
+    found = store.select(
+        cursor, "machine_id = %s AND state IN ('running', 'undoing', 'stuck')", (machine_id,)
+    )
+    if found:
+        raise busy(found[0], name)
+
+
+def busy(operation: Operation, name: str) -> Busy:
+    """What someone is told who wants something of a machine that is being worked on."""
+    since = f"since {operation.created_at:%H:%M:%S}"
+    if operation.state == "stuck":
+        return Busy(
+            f"{name}: {operation.title} is stuck: {operation.error}",
+            hint=f"An administrator has to look at it: ask {config.site.contact}.",
+        )
+    how = "under way" if operation.state == "running" else f"being undone ({operation.error})"
+    return Busy(f"{name}: {operation.title} is {how} {since}", hint="Try again when it is finished.")
+
+
+def must_be_off(cursor: Cursor, machine: Machine, survey: Survey) -> None:
+    """Raises Busy if the guest runs; Unreachable if that can't be known.
+
+    A guest that powered itself off still has its memory reserved: that ends here.
+    """
+    running = survey.running_on
+    if running or survey.home_state() == "running":
+        where = running[0].name if running else survey.host(machine.host_id or 0).name
+        raise Busy(f"{machine.name} is running on {where}", hint="Shut it down first.")
+    if machine.host_id is not None:
+        release(cursor, machine.machine_id)
+
+
+def release(cursor: Cursor, machine_id: int | None) -> None:
+    """Give back the memory that is reserved on a host: the guest is known to be off."""
+    cursor.execute("UPDATE machines SET host_id = NULL WHERE machine_id = %s", (machine_id,))
+
+
+def claim_name(cursor: Cursor, name: str) -> None:
+    """Make sure that no other machine has the name or is about to get it; raises BadInput.
+
+    The lock is the one that the database's own rule on names takes.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+    cursor.execute(
+        "SELECT FROM machines WHERE name = %(name)s UNION ALL SELECT FROM hosts WHERE name = %(name)s"
+        " UNION ALL SELECT FROM reserved_names WHERE name = %(name)s"
+        " UNION ALL SELECT FROM operations WHERE state IN ('running', 'undoing', 'stuck')"
+        " AND kind = 'rename' AND arguments->>'name' = %(name)s",
+        {"name": name},
+    )
+    if cursor.fetchone() is not None:
+        raise BadInput(f"the name {name} is taken", hint="Choose another name.")
+
+
+def wanted(arguments: Detail, name: str, kind: type) -> Any:
+    """An argument that must be there and of its type; raises BadInput.  Commands have checked the values."""
+    value = arguments.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadInput(f"{name} is missing")
+    return value

@@ -1,0 +1,130 @@
+"""Adding, removing, growing and renaming a machine's disks."""
+
+from __future__ import annotations
+
+from invirt import config
+from invirt.base.errors import BadInput, NoRoom, NotFound
+from invirt.remote.operations import steps
+from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, wanted
+from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Survey
+
+
+def _delete_row(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "DELETE FROM disks WHERE machine_id = %s AND name = %s", (operation.machine_id, at["disk"])
+    )
+
+
+def _rename_row(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "UPDATE disks SET name = %s WHERE machine_id = %s AND name = %s",
+        (at["new_disk"], operation.machine_id, at["disk"]),
+    )
+
+
+ENTER_DISK = Step(
+    name="enter disk",
+    words="entering disk {disk} of {name}",
+    undo_words="removing disk {disk} of {name} from the database",
+    unreserve=_delete_row,
+)
+FORGET_DISK = Step(
+    name="forget disk",
+    words="removing disk {disk} of {name} from the database",
+    undo_words="nothing: this is the last step",
+    record=_delete_row,
+)
+NAME_DISK = Step(
+    name="set disk's name",
+    words="calling disk {disk} of {name} {new_disk}",
+    undo_words="nothing: this is the last step",
+    record=_rename_row,
+)
+
+
+def plan_growth(cursor: Cursor, machine: Machine, request: Request, survey: Survey) -> list[Planned]:
+    """Enter the new sizes in `disks` ({name: GiB}) of the request, and plan to grow the volumes."""
+    planned = []
+    for disk, size in sorted((request.arguments.get("disks") or {}).items()):
+        old = _size_of(machine, disk)
+        if size < old:
+            raise BadInput(f"disk {disk} of {machine.name} has {old} GiB and can't shrink to {size}")
+        if size > old:
+            cursor.execute(
+                "UPDATE disks SET size = %s WHERE machine_id = %s AND name = %s",
+                (size, machine.machine_id, disk),
+            )
+            host = survey.volume_host(machine.name)
+            sizes = {"size": size, "old_size": old}
+            planned.append(steps.on_volume(steps.GROW_VOLUME, host, machine.name, disk, **sizes))
+    return planned
+
+
+def _size_of(machine: Machine, disk: str) -> int:
+    if disk not in machine.disks:
+        raise NotFound(f"{machine.name} has no disk {disk}", hint=f"It has: {', '.join(machine.disks)}.")
+    return machine.disks[disk]
+
+
+def _must_be_new(machine: Machine, disk: str) -> None:
+    if disk in machine.disks:
+        raise BadInput(f"{machine.name} has a disk {disk} already", hint="Choose another of hda to hdz.")
+
+
+def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    disk, size = wanted(request.arguments, "disk", str), wanted(request.arguments, "size", int)
+    must_be_off(cursor, machine, survey)
+    _must_be_new(machine, disk)
+    if len(machine.disks) >= config.machines.max_disks:
+        raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+    cursor.execute(
+        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine.machine_id, disk, size)
+    )
+    host = survey.volume_host(machine.name)
+    volume = steps.on_volume(steps.CREATE_VOLUME, host, machine.name, disk, size=size)
+    return Plan(machine.machine_id, [Planned(ENTER_DISK, {"name": machine.name, "disk": disk}), volume])
+
+
+def _admit_remove(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    disk = wanted(request.arguments, "disk", str)
+    must_be_off(cursor, machine, survey)
+    _size_of(machine, disk)
+    host = survey.volume_host(machine.name)
+    volume = steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk)
+    return Plan(machine.machine_id, [volume, Planned(FORGET_DISK, {"name": machine.name, "disk": disk})])
+
+
+def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    disk, size = wanted(request.arguments, "disk", str), wanted(request.arguments, "size", int)
+    must_be_off(cursor, machine, survey)
+    wish = Request(request.kind, request.actor, request.machine_name, {"disks": {disk: size}})
+    return Plan(machine.machine_id, plan_growth(cursor, machine, wish, survey))
+
+
+def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    disk, new = wanted(request.arguments, "disk", str), wanted(request.arguments, "name", str)
+    must_be_off(cursor, machine, survey)
+    _size_of(machine, disk)
+    _must_be_new(machine, new)
+    names = {"new_name": machine.name, "new_disk": new}
+    host = survey.volume_host(machine.name)
+    volume = steps.on_volume(steps.RENAME_VOLUME, host, machine.name, disk, **names)
+    row = Planned(NAME_DISK, {"name": machine.name, "disk": disk, **names})
+    return Plan(machine.machine_id, [volume, row])
+
+
+KINDS = (
+    Kind("disk-create", "Give a machine that is off another disk", _admit_create,
+         (ENTER_DISK, steps.CREATE_VOLUME)),
+    Kind("disk-remove", "Move a disk of a machine that is off to the trash", _admit_remove,
+         (steps.REMOVE_VOLUME, FORGET_DISK)),
+    Kind("disk-resize", "Grow a disk of a machine that is off", _admit_resize, (steps.GROW_VOLUME,)),
+    Kind("disk-rename", "Give a disk of a machine that is off another name", _admit_rename,
+         (steps.RENAME_VOLUME, NAME_DISK)),
+)  # fmt: skip

@@ -1,0 +1,215 @@
+"""Takes an operation through its steps, or back.
+
+Each step is marked before it is done on a host and after; each mark is a
+transaction of its own, fenced by the lease.  Killed anywhere, the next worker
+finds in the rows what was done, what may have been done and what was not: it
+goes on where the first was, or, after an error, goes on undoing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from invirt import config
+from invirt.base import log
+from invirt.base.errors import InvirtError, Unreachable
+from invirt.database.connection import Connection, transaction
+from invirt.database.refusals import Conflict
+from invirt.remote.hosts import Hosts, NoAnswer
+from invirt.remote.operations import store
+from invirt.remote.operations.model import Detail, HostAction, LeaseLost, Operation, Say, Step, StepRow, Work
+from invirt.remote.rows import Cursor
+
+ATTEMPTS = 5  # undoing that fails so often is for an administrator
+PAUSE = 10  # seconds until the first next attempt; doubled at each
+RETRIES = 5  # of a transaction that met another
+
+T = TypeVar("T")
+
+
+def change(connection: Connection, work: Callable[[Cursor], T]) -> T:
+    """One transaction, run again when it met another one."""
+    for _ in range(RETRIES):
+        try:
+            with transaction(connection) as cursor:
+                return work(cursor)
+        except Conflict:
+            continue
+    with transaction(connection) as cursor:
+        return work(cursor)
+
+
+class StepFailed(Exception):
+    """Something on a host went wrong; sent: whether the host may have got the command."""
+
+    def __init__(self, error: InvirtError, sent: bool) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.sent = sent
+
+
+class Worker:
+    """Works on one operation with the lease that it has."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        hosts: Hosts,
+        lease: store.Lease,
+        steps: dict[str, Step],
+        say: Say,
+    ) -> None:
+        self.connection = connection
+        self.hosts = hosts
+        self.lease = lease
+        self.steps = steps
+        self.say = say
+
+    def run(self) -> Operation:
+        """Go on, or go on undoing, to the end.
+
+        Raises the error that turned the operation back (once it is undone), or
+        that keeps it from being undone; Unreachable when the database went away
+        and LeaseLost when another worker has it: then nothing more is touched.
+        """
+        operation = self.load()
+        if operation.state == "running":
+            cause = self.forward(operation)
+            if cause is None:
+                return self.load()
+            self.back(self.load(), cause)
+            raise _undone(cause, operation)
+        self.back(operation, None)
+        return self.load()
+
+    def load(self) -> Operation:
+        """The operation as it stands."""
+        return self.change(lambda cursor: store.load(cursor, self.lease.operation_id))
+
+    def forward(self, operation: Operation) -> InvirtError | None:
+        """Do the steps that are not done; None if all went well, else the error, and it is undoing."""
+        left = [row for row in operation.steps if row.state != "done"]
+        for row in left:
+            try:
+                self.do(operation, row, last=row is left[-1])
+            except StepFailed as failed:
+                untouched = row.state == "pending" and not failed.sent
+                self.turn_back(row, failed.error, "pending" if untouched else "doing")
+                return failed.error
+        if not left:
+            self.change(lambda cursor: store.finish(cursor, self.lease, "done"))
+        return None
+
+    def do(self, operation: Operation, row: StepRow, last: bool) -> None:
+        """One step forward; with the last one the operation is done."""
+        step = self.steps[row.name]
+        self.say(step.words.format(**row.detail))
+        if step.do:
+            self.mark(row, "doing")
+        found = self.act(step.do, row.detail)
+        try:
+            self.change(lambda cursor: self.done(cursor, operation, row, found, last))
+        except (LeaseLost, Unreachable):
+            raise
+        except InvirtError as error:  # the rows don't allow it
+            raise StepFailed(error, sent=step.do is not None) from error
+
+    def done(self, cursor: Cursor, operation: Operation, row: StepRow, found: Detail, last: bool) -> None:
+        """Write down that a step is done."""
+        store.mark(cursor, self.lease, row.position, "done", found)
+        if record := self.steps[row.name].record:
+            record(cursor, operation, {**row.detail, **found})
+        if last:
+            store.finish(cursor, self.lease, "done")
+
+    def turn_back(self, row: StepRow, error: InvirtError, state: str) -> None:
+        """From running to undoing; state: of the step that failed."""
+
+        def work(cursor: Cursor) -> store.Lease:
+            store.mark(cursor, self.lease, row.position, state, {"exit_code": error.exit_code})
+            return store.turn_back(cursor, self.lease, error.message)
+
+        self.lease = self.change(work)
+
+    def back(self, operation: Operation, cause: InvirtError | None) -> None:
+        """Undo the steps in reverse.  What can't be undone now is left for later: raises why."""
+        for row in reversed(operation.steps):
+            if row.state == "undone":
+                continue
+            try:
+                self.undo(operation, row)
+            except StepFailed as failed:
+                self.postpone(operation, failed.error)
+                raise _pending(cause, failed.error, operation) from failed
+        self.change(lambda cursor: store.finish(cursor, self.lease, "undone"))
+
+    def undo(self, operation: Operation, row: StepRow) -> None:
+        """One step back: on the host if it was begun there; what was reserved for it in any case."""
+        step = self.steps[row.name]
+        found: Detail = {}
+        if step.undo and row.state != "pending":
+            self.say(row.undo)
+            self.mark(row, "undoing")
+            found = self.act(step.undo, row.detail)
+
+        def work(cursor: Cursor) -> None:
+            store.mark(cursor, self.lease, row.position, "undone", found)
+            if step.unreserve:
+                step.unreserve(cursor, operation, {**row.detail, **found})
+
+        try:
+            self.change(work)
+        except (LeaseLost, Unreachable):
+            raise
+        except InvirtError as error:
+            raise StepFailed(error, sent=False) from error
+
+    def act(self, action: HostAction | None, detail: Detail) -> Detail:
+        """Do something on a host; returns what it found out."""
+        if action is None:
+            return {}
+        work = Work(
+            self.hosts, self.lease.operation_id, self.lease.token, self.say, config.remote.work_timeout
+        )
+        try:
+            return action(work, detail) or {}
+        except InvirtError as error:
+            sent = isinstance(error, NoAnswer) or not isinstance(error, Unreachable)
+            raise StepFailed(error, sent) from error
+        except Exception as error:  # a bug must not keep what was reserved
+            log.bug(error, program="invirt-operations")
+            raise StepFailed(InvirtError(f"internal error: {error!r}"), sent=True) from error
+
+    def postpone(self, operation: Operation, error: InvirtError) -> None:
+        """Give the operation back for a while.  A host that doesn't answer is waited for without end."""
+        failed = not isinstance(error, Unreachable)
+        delay = PAUSE * 2 ** min(operation.attempts, 6)
+        self.change(lambda cursor: store.postpone(cursor, self.lease, delay, failed, ATTEMPTS))
+
+    def mark(self, row: StepRow, state: str) -> None:
+        """The state of a step, before something is done on a host."""
+        self.change(lambda cursor: store.mark(cursor, self.lease, row.position, state, {}))
+
+    def change(self, work: Callable[[Cursor], T]) -> T:
+        """See change()."""
+        return change(self.connection, work)
+
+
+def _undone(cause: InvirtError, operation: Operation) -> InvirtError:
+    """cause, with a word on what is left of the operation: nothing."""
+    return _with_hint(cause, f"Operation {operation.operation_id} was undone.")
+
+
+def _pending(cause: InvirtError | None, why: InvirtError, operation: Operation) -> InvirtError:
+    """What the requester is told when undoing has to wait."""
+    number = operation.operation_id
+    if cause is None or cause is why:
+        return _with_hint(why, f"Operation {number} will be undone as soon as that is possible.")
+    return _with_hint(cause, f"Operation {number} will be undone; for now: {why.message}")
+
+
+def _with_hint(error: InvirtError, hint: str) -> InvirtError:
+    told = type(error)(error.message, "\n".join(filter(None, (error.hint, hint))))
+    told.__cause__ = error
+    return told

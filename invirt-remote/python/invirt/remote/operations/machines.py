@@ -1,0 +1,147 @@
+"""Create, delete, rename, resize: what a machine is."""
+
+from __future__ import annotations
+
+from invirt import config
+from invirt.base.errors import BadInput
+from invirt.remote import quota
+from invirt.remote.operations import addresses, steps
+from invirt.remote.operations.admission import claim_name, lock_machine, must_be_off, wanted
+from invirt.remote.operations.disks import plan_growth
+from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Seen, Survey
+
+FIRST_DISK = "hda"
+
+
+def _delete_rows(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute("DELETE FROM machines WHERE machine_id = %s", (operation.machine_id,))
+
+
+def _set_name(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "UPDATE machines SET name = %s WHERE machine_id = %s", (at["new_name"], operation.machine_id)
+    )
+
+
+def _set_old_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
+        (at["old_memory"], at["old_cpus"], operation.machine_id),
+    )
+
+
+ENTER = Step(
+    name="enter machine",
+    words="entering {name} with address {ip}",
+    undo_words="removing {name} and its address {ip}",
+    unreserve=_delete_rows,
+)
+FORGET = Step(
+    name="forget machine",
+    words="removing {name}, its addresses and who may use it",
+    undo_words="nothing: this is the last step",
+    record=_delete_rows,
+)
+NAME = Step(
+    name="set name",
+    words="calling {name} {new_name}",
+    undo_words="nothing: this is the last step",
+    record=_set_name,
+)
+SIZE = Step(
+    name="set size",
+    words="giving {name} {memory} MiB and {cpus} CPUs",
+    undo_words="giving {name} back {old_memory} MiB and {old_cpus} CPUs",
+    unreserve=_set_old_size,
+)
+
+
+def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    name, wants = request.machine_name, request.arguments
+    if survey.seen != Seen():
+        raise BadInput(f"there is a machine called {name} already", hint="Choose another name.")
+    if survey.running_on:
+        raise BadInput(f"{name} can't be used: a guest of that name runs on {survey.running_on[0].name}")
+    host = survey.volume_host(name)
+    owner_id = quota.lock_owner(cursor, request.actor.principal, wants.get("owner"))
+    claim_name(cursor, name)
+    machine_id = _insert_machine(cursor, request, owner_id)
+    size = wants.get("disk", config.machines.disk)
+    cursor.execute(
+        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine_id, FIRST_DISK, size)
+    )
+    ip = addresses.add_nic(cursor, machine_id)
+    volume = steps.on_volume(steps.CREATE_VOLUME, host, name, FIRST_DISK, size=size)
+    return Plan(machine_id, [Planned(ENTER, {"name": name, "ip": ip}), volume])
+
+
+def _insert_machine(cursor: Cursor, request: Request, owner_id: int) -> int:
+    wants, defaults = request.arguments, config.machines
+    kind = wants.get("type") or defaults.type
+    cursor.execute(
+        "INSERT INTO machines (name, owner_id, type_id, memory, cpus, description)"
+        " SELECT %s, %s, type_id, %s, %s, %s FROM types WHERE name = %s RETURNING machine_id",
+        (request.machine_name, owner_id, wants.get("memory", defaults.memory),
+         wants.get("cpus", defaults.cpus), wants.get("description") or "", kind),
+    )  # fmt: skip
+    row = cursor.fetchone()
+    if not row:
+        cursor.execute("SELECT name FROM types ORDER BY name")
+        known = ", ".join(found.name for found in cursor.fetchall())
+        raise BadInput(
+            f"there is no type of machines called {kind}", hint=f"There is: {known or 'none at all'}."
+        )
+    return int(row.machine_id)
+
+
+def _admit_delete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    must_be_off(cursor, machine, survey)
+    host = survey.volume_host(machine.name) if machine.disks else None
+    volumes = [
+        steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk) for disk in machine.disks if host
+    ]
+    return Plan(machine.machine_id, [*volumes, Planned(FORGET, {"name": machine.name})])
+
+
+def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    new = wanted(request.arguments, "name", str)
+    must_be_off(cursor, machine, survey)
+    claim_name(cursor, new)
+    host = survey.volume_host(machine.name) if machine.disks else None
+    volumes = [
+        steps.on_volume(steps.RENAME_VOLUME, host, machine.name, disk, new_name=new, new_disk=disk)
+        for disk in machine.disks
+        if host
+    ]
+    return Plan(machine.machine_id, [*volumes, Planned(NAME, {"name": machine.name, "new_name": new})])
+
+
+def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    must_be_off(cursor, machine, survey)
+    memory = request.arguments.get("memory") or machine.memory
+    cpus = request.arguments.get("cpus") or machine.cpus
+    planned = plan_growth(cursor, machine, request, survey)
+    if (memory, cpus) != (machine.memory, machine.cpus):
+        cursor.execute(
+            "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
+            (memory, cpus, machine.machine_id),
+        )
+        detail = {"name": machine.name, "memory": memory, "cpus": cpus}
+        old = {"old_memory": machine.memory, "old_cpus": machine.cpus}
+        planned.insert(0, Planned(SIZE, {**detail, **old}))
+    return Plan(machine.machine_id, planned)
+
+
+KINDS = (
+    Kind("create", "Make a machine: its name, address and disk", _admit_create, (ENTER, steps.CREATE_VOLUME)),
+    Kind("delete", "Delete a machine that is off; its disks go to the trash", _admit_delete,
+         (steps.REMOVE_VOLUME, FORGET)),
+    Kind("rename", "Give a machine that is off another name", _admit_rename, (steps.RENAME_VOLUME, NAME)),
+    Kind("resize", "Give a machine that is off other memory or CPUs, or larger disks", _admit_resize,
+         (SIZE, steps.GROW_VOLUME)),
+)  # fmt: skip

@@ -1,0 +1,166 @@
+"""What an operation is made of.
+
+A kind of operation is its admission, which is one transaction, and its steps.
+A step does something on a host (`do`), which must be safe to repeat, and has
+something that undoes it (`undo`).  What the admission reserved in rows for a
+step is given back by `unreserve`, whether or not the step was begun.  The last
+step of a kind may write rows (`record`) in the transaction that marks it done
+and ends the operation, so what is recorded never has to be undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from invirt.base.errors import Busy
+from invirt.remote.hosts import Hosts
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Survey
+
+Detail = dict[str, Any]
+Say = Callable[[str], None]
+
+OPEN = ("running", "undoing", "stuck")
+
+
+class LeaseLost(Busy):
+    """Another worker has taken the operation over."""
+
+
+class Changed(Busy):
+    """The machine changed between the hosts' answers and the admission; ask again."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts; via: the server that speaks for them.  An administrator needs no access to the machine."""
+
+    principal: str
+    via: str | None = None
+    administrator: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted, by whom, of which machine."""
+
+    kind: str
+    actor: Actor
+    machine_name: str
+    arguments: Detail = field(default_factory=dict)
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step gets to act on hosts."""
+
+    hosts: Hosts
+    operation_id: int
+    token: int
+    say: Say
+    timeout: float  # seconds, one command
+
+    def call(self, detail: Detail, *words: object) -> str:
+        """Run a command on the step's host."""
+        return self.hosts.call(detail["hostname"], *map(str, words), timeout=self.timeout)
+
+
+HostAction = Callable[[Work, Detail], Detail | None]
+RowAction = Callable[[Cursor, "Operation", Detail], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """words, undo_words: for people; {names} are filled in from the step's detail."""
+
+    name: str
+    words: str
+    undo_words: str
+    do: HostAction | None = None
+    undo: HostAction | None = None
+    unreserve: RowAction | None = None
+    record: RowAction | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step of one operation: the detail is all that it needs to know."""
+
+    step: Step
+    detail: Detail
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an admission has decided."""
+
+    machine_id: int
+    steps: Sequence[Planned]
+
+
+Admit = Callable[[Cursor, Request, Survey], Plan]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of operation.
+
+    admit: its admission.  steps: all that it may plan, in their order.
+    asks: whether hosts are asked about the guest first.  owner_only: whether
+    it is for the owner's members, and not for those whom they let in.
+    """
+
+    name: str
+    summary: str
+    admit: Admit
+    steps: tuple[Step, ...]
+    asks: bool = True
+    owner_only: bool = True
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """A step as it stands in the database."""
+
+    position: int
+    name: str
+    undo: str
+    state: str
+    detail: Detail
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation as it stands in the database."""
+
+    operation_id: int
+    kind: str
+    machine_id: int | None
+    machine_name: str
+    principal: str
+    via: str | None
+    arguments: Detail
+    state: str
+    error: str | None
+    lease_holder: str | None
+    lease_until: datetime | None
+    token: int
+    attempts: int
+    created_at: datetime
+    finished_at: datetime | None
+    steps: tuple[StepRow, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """For people, e.g. "operation 12 (boot of remus by alice@EXAMPLE.ORG)"."""
+        return f"operation {self.operation_id} ({self.kind} of {self.machine_name} by {self.principal})"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the machine is still kept busy by it."""
+        return self.state in OPEN

@@ -1,0 +1,136 @@
+"""Boot, shutdown, destroy, reboot: where a guest runs, and that it does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from invirt import config
+from invirt.base.errors import Busy, InvirtError
+from invirt.remote import placement
+from invirt.remote.operations.admission import Machine, lock_machine, release
+from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Host, Survey
+
+POLL = 0.5  # seconds between two questions whether the guest is off
+WORD = 10  # seconds between two words to who waits for it
+
+
+def _boot(work: Work, at: Detail) -> None:
+    work.call(at, "domain", "create", at["name"], work.token)
+
+
+def _destroy(work: Work, at: Detail) -> None:
+    work.call(at, "domain", "destroy", at["name"], work.token)
+
+
+def _reboot(work: Work, at: Detail) -> None:
+    work.call(at, "domain", "reboot", at["name"], work.token)
+
+
+def _shutdown(work: Work, at: Detail) -> None:
+    """Ask the guest, then wait until it is off; raises InvirtError if it isn't in time."""
+    work.call(at, "domain", "shutdown", at["name"], work.token)
+    limit = config.remote.shutdown_timeout
+    begun = said = time.monotonic()
+    while json.loads(work.call(at, "domain", "status", at["name"]))["state"] != "off":
+        now = time.monotonic()
+        if now - begun > limit:
+            raise InvirtError(
+                f"{at['name']} was asked to shut down, but is still running after {limit} seconds",
+                hint=f"It may still do it; control {at['name']} destroy ends it at once.",
+            )
+        if now - said > WORD:
+            said = now
+            work.say(f"{at['name']} has not shut down yet, waiting ({now - begun:.0f} of {limit} s)")
+        time.sleep(POLL)
+
+
+def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    release(cursor, operation.machine_id)
+
+
+BOOT = Step(
+    name="boot guest",
+    words="booting {name} on {host}",
+    undo_words="ending {name} on {host} and giving back its {memory} MiB",
+    do=_boot,
+    undo=_destroy,
+    unreserve=_release,
+)
+SHUT_DOWN = Step(
+    name="shut guest down",
+    words="asking {name} on {host} to shut down",
+    undo_words="nothing: {name} may still be running, and its memory stays reserved",
+    do=_shutdown,
+    record=_release,
+)
+DESTROY = Step(
+    name="destroy guest",
+    words="ending {name} on {host} at once",
+    undo_words="nothing: {name} may still be running, and its memory stays reserved",
+    do=_destroy,
+    record=_release,
+)
+REBOOT = Step(
+    name="reboot guest",
+    words="rebooting {name} on {host}",
+    undo_words="nothing: {name} stays where it is",
+    do=_reboot,
+)
+
+
+def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    state = survey.home_state()
+    for host in survey.running_on:
+        if state == "running":
+            raise Busy(f"{machine.name} is already running on {host.name}")
+        raise Busy(
+            f"{machine.name} is running on {host.name}, where it is not expected",
+            hint="An administrator has to look at it: invirt-reconcile.",
+        )
+    # A guest that powered itself off is placed anew: its old host may be full or disabled by now.
+    release(cursor, machine.machine_id)
+    host = placement.choose(cursor, survey, machine.memory)
+    cursor.execute(
+        "UPDATE machines SET host_id = %s WHERE machine_id = %s", (host.host_id, machine.machine_id)
+    )
+    return Plan(machine.machine_id, [_on_guest(BOOT, machine, host)])
+
+
+def _on_guest(step: Step, machine: Machine, host: Host) -> Planned:
+    return Planned(step, {"name": machine.name, "memory": machine.memory, **host.detail})
+
+
+def _admit_at_home(cursor: Cursor, request: Request, survey: Survey, steps: Sequence[Step]) -> Plan:
+    """For what is done to a guest on the host that it runs on."""
+    machine = lock_machine(cursor, request, survey)
+    if machine.host_id is None:
+        raise Busy(f"{machine.name} is off", hint=f"control {machine.name} create boots it.")
+    host = survey.host(machine.host_id)
+    return Plan(machine.machine_id, [_on_guest(step, machine, host) for step in steps])
+
+
+def _admit_shutdown(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    return _admit_at_home(cursor, request, survey, [SHUT_DOWN])
+
+
+def _admit_destroy(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    return _admit_at_home(cursor, request, survey, [DESTROY])
+
+
+def _admit_reboot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    return _admit_at_home(cursor, request, survey, [REBOOT])
+
+
+KINDS = (
+    Kind("boot", "Boot the guest on the host with the least RAM in use", _admit_boot, (BOOT,),
+         owner_only=False),
+    Kind("shutdown", "Ask the guest to shut down, and wait until it is off", _admit_shutdown, (SHUT_DOWN,),
+         asks=False, owner_only=False),
+    Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY,), asks=False, owner_only=False),
+    Kind("reboot", "Ask the guest to reboot", _admit_reboot, (REBOOT,), asks=False, owner_only=False),
+)  # fmt: skip

@@ -1,0 +1,92 @@
+"""The steps that several kinds of operations are made of: those on volumes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from invirt.base.errors import BadInput, NotFound
+from invirt.remote.operations.model import Detail, Operation, Planned, Step, Work
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Host
+
+
+def _create(work: Work, at: Detail) -> None:
+    work.call(at, "volume", "create", at["name"], at["disk"], at["size"], work.token)
+
+
+def _remove(work: Work, at: Detail) -> None:
+    work.call(at, "volume", "remove", at["name"], at["disk"], work.operation_id, work.token)
+
+
+def _restore(work: Work, at: Detail) -> None:
+    work.call(at, "volume", "restore", at["name"], at["disk"], work.operation_id, work.token)
+
+
+def _rename(work: Work, at: Detail) -> None:
+    old, new = (at["name"], at["disk"]), (at["new_name"], at["new_disk"])
+    work.call(at, "volume", "rename", *old, *new, work.token)
+
+
+def _rename_back(work: Work, at: Detail) -> None:
+    old, new = (at["name"], at["disk"]), (at["new_name"], at["new_disk"])
+    work.call(at, "volume", "rename", *new, *old, work.token)
+
+
+def _grow(work: Work, at: Detail) -> None:
+    work.call(at, "volume", "resize", at["name"], at["disk"], at["size"], work.token)
+
+
+def _true_size(work: Work, at: Detail) -> Detail:
+    """How large the volume is, after no older command can change it any more."""
+    with suppress(BadInput):  # "shrinking" changes nothing, but brings the host our token
+        work.call(at, "volume", "resize", at["name"], at["disk"], at["old_size"], work.token)
+    for volume in json.loads(work.call(at, "volume", "list")):
+        if (volume["name"], volume["disk"], volume.get("trash")) == (at["name"], at["disk"], None):
+            return {"true_size": int(volume["size"])}
+    raise NotFound(f"{at['host']} has no volume for disk {at['disk']} of {at['name']}")
+
+
+def _set_true_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    size = at.get("true_size", at["old_size"])
+    cursor.execute(
+        "UPDATE disks SET size = %s WHERE machine_id = %s AND name = %s",
+        (size, operation.machine_id, at["disk"]),
+    )
+
+
+CREATE_VOLUME = Step(
+    name="create volume",
+    words="creating disk {disk} of {name} ({size} GiB) on {host}",
+    undo_words="moving disk {disk} of {name} to the trash",
+    do=_create,
+    undo=_remove,
+)
+REMOVE_VOLUME = Step(
+    name="remove volume",
+    words="moving disk {disk} of {name} to the trash",
+    undo_words="taking disk {disk} of {name} back from the trash",
+    do=_remove,
+    undo=_restore,
+)
+RENAME_VOLUME = Step(
+    name="rename volume",
+    words="renaming disk {disk} of {name} to {new_disk} of {new_name}",
+    undo_words="renaming disk {new_disk} of {new_name} back to {disk} of {name}",
+    do=_rename,
+    undo=_rename_back,
+)
+GROW_VOLUME = Step(
+    name="grow volume",
+    words="growing disk {disk} of {name} from {old_size} to {size} GiB",
+    undo_words="setting the size of disk {disk} of {name} to what the volume has",
+    do=_grow,
+    undo=_true_size,
+    unreserve=_set_true_size,
+)
+
+
+def on_volume(step: Step, host: Host, name: str, disk: str, **more: Any) -> Planned:
+    """One of these steps, planned for one disk."""
+    return Planned(step, {"name": name, "disk": disk, **host.detail, **more})

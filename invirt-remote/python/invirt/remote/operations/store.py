@@ -1,0 +1,204 @@
+"""The rows of operations: written here, and nowhere else.
+
+Every change is fenced: it counts only as long as the worker holds the lease
+with the token of its own claim.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import NotFound
+from invirt.remote.operations.model import Detail, LeaseLost, Operation, Plan, Planned, Request, StepRow
+from invirt.remote.rows import Cursor
+
+COLUMNS = (
+    "operation_id, kind, machine_id, machine_name, principal, via, arguments, state, error, "
+    "lease_holder, lease_until, token, attempts, created_at, finished_at"
+)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on an operation; token goes with every command to a host."""
+
+    operation_id: int
+    holder: str
+    token: int
+
+
+def seconds() -> int:
+    """How long a lease lasts: longer than any one step can take."""
+    return config.remote.work_timeout + config.remote.shutdown_timeout + 30
+
+
+def this_process() -> str:
+    """SERVER/PID/START of this process, for lease_holder: START keeps a reused PID from passing for it."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether holder was a process of this server that is no more: its lease need not be waited for."""
+    server, _, process = holder.partition("/")
+    pid, _, start = process.partition("/")
+    return server == socket.gethostname() and pid.isdigit() and _started(int(pid)) != start
+
+
+def _started(pid: int) -> str:
+    """Boot id and start time of a process, "" if there is none (proc(5): field 22, after the name)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] in "ZX" else f"{boot}.{fields[19]}"
+
+
+def insert(cursor: Cursor, request: Request, plan: Plan, holder: str) -> Lease:
+    """Write an admitted operation and all its steps; the requester holds the first lease."""
+    cursor.execute(
+        "INSERT INTO operations (kind, machine_id, machine_name, principal, via, arguments, request_key,"
+        " lease_holder, lease_until, token) VALUES (%s, %s, %s, %s, %s, %s, %s,"
+        " %s, now() + %s * interval '1 second', nextval('operation_token')) RETURNING operation_id, token",
+        (request.kind, plan.machine_id, request.machine_name, request.actor.principal, request.actor.via,
+         json.dumps(request.arguments), request.key, holder, seconds()),
+    )  # fmt: skip
+    row = cursor.fetchone()
+    lease = Lease(row.operation_id, holder, row.token)
+    for position, planned in enumerate(plan.steps, 1):
+        _insert_step(cursor, lease.operation_id, position, planned)
+    return lease
+
+
+def _insert_step(cursor: Cursor, operation_id: int, position: int, planned: Planned) -> None:
+    """A step that is wholly done by its admission is done."""
+    step = planned.step
+    state = "pending" if step.do or step.record else "done"
+    cursor.execute(
+        "INSERT INTO operation_steps (operation_id, position, name, undo, state, detail)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (operation_id, position, step.name, step.undo_words.format(**planned.detail), state,
+         json.dumps(planned.detail)),
+    )  # fmt: skip
+
+
+def claim(cursor: Cursor, operation_id: int, holder: str, expected: str | None) -> Lease | None:
+    """Take an operation whose lease has ended, or is still that of expected, who is known to be gone.
+
+    None if someone else was faster, or works on it.
+    """
+    cursor.execute(
+        "UPDATE operations SET lease_holder = %(holder)s, token = nextval('operation_token'),"
+        " lease_until = now() + %(seconds)s * interval '1 second'"
+        " WHERE operation_id = (SELECT operation_id FROM operations WHERE operation_id = %(id)s"
+        "  AND state IN ('running', 'undoing')"
+        "  AND (lease_until IS NULL OR lease_until < now() OR lease_holder = %(expected)s)"
+        "  FOR UPDATE SKIP LOCKED) RETURNING token",
+        {"holder": holder, "seconds": seconds(), "id": operation_id, "expected": expected},
+    )
+    row = cursor.fetchone()
+    return Lease(operation_id, holder, row.token) if row else None
+
+
+def left_over(cursor: Cursor) -> list[tuple[int, str | None]]:
+    """Operations that nobody works on: number, and the holder if its process is gone before its lease."""
+    cursor.execute(
+        "SELECT operation_id, lease_holder, lease_until IS NULL OR lease_until < now() AS ended"
+        " FROM operations WHERE state IN ('running', 'undoing') ORDER BY operation_id"
+    )
+    rows = [(row.operation_id, row.lease_holder, row.ended) for row in cursor.fetchall()]
+    return [(number, holder) for number, holder, ended in rows if ended or (holder and is_gone(holder))]
+
+
+def hold(cursor: Cursor, lease: Lease) -> None:
+    """Prolong the lease, and lock the operation; raises LeaseLost if it is another's by now."""
+    _update(cursor, lease, "lease_until = now() + %(seconds)s * interval '1 second'", seconds=seconds())
+
+
+def turn_back(cursor: Cursor, lease: Lease, error: str) -> Lease:
+    """From running to undoing.  A new token: a command of the failed step may still be on its way."""
+    _update(cursor, lease, "state = 'undoing', error = %(error)s, attempts = 0", error=error)
+    cursor.execute(
+        "UPDATE operations SET token = nextval('operation_token') WHERE operation_id = %s RETURNING token",
+        (lease.operation_id,),
+    )
+    return Lease(lease.operation_id, lease.holder, cursor.fetchone().token)
+
+
+def finish(cursor: Cursor, lease: Lease, state: str) -> None:
+    """To done or undone."""
+    _update(
+        cursor,
+        lease,
+        "state = %(state)s, finished_at = now(), lease_holder = NULL, lease_until = NULL",
+        state=state,
+    )
+
+
+def postpone(cursor: Cursor, lease: Lease, delay: float, failed: bool, most: int) -> None:
+    """Give the operation back, not to be taken up before delay seconds; stuck after most failures."""
+    _update(
+        cursor,
+        lease,
+        "lease_holder = NULL, lease_until = now() + %(delay)s * interval '1 second',"
+        " attempts = attempts + %(failed)s,"
+        " state = CASE WHEN attempts + %(failed)s >= %(most)s THEN 'stuck' ELSE state END",
+        delay=delay,
+        failed=int(failed),
+        most=most,
+    )
+
+
+def _update(cursor: Cursor, lease: Lease, change: str, **values: Any) -> None:
+    cursor.execute(
+        f"UPDATE operations SET {change}"
+        " WHERE operation_id = %(id)s AND lease_holder = %(holder)s AND token = %(token)s",
+        {"id": lease.operation_id, "holder": lease.holder, "token": lease.token, **values},
+    )
+    if cursor.rowcount != 1:
+        raise LeaseLost(
+            f"another worker has taken operation {lease.operation_id} over",
+            hint="It goes on there, or is undone.",
+        )
+
+
+def mark(cursor: Cursor, lease: Lease, position: int, state: str, found: Detail) -> None:
+    """The state of a step, and what it found out."""
+    hold(cursor, lease)
+    cursor.execute(
+        "UPDATE operation_steps SET state = %s, detail = detail || %s, changed_at = now()"
+        " WHERE operation_id = %s AND position = %s",
+        (state, json.dumps(found), lease.operation_id, position),
+    )
+
+
+def load(cursor: Cursor, operation_id: int) -> Operation:
+    """An operation with its steps; raises NotFound."""
+    found = select(cursor, "operation_id = %s", (operation_id,))
+    if not found:
+        raise NotFound(f"there is no operation {operation_id}")
+    return found[0]
+
+
+def select(cursor: Cursor, where: str, values: Sequence[object] = (), limit: int = 1000) -> list[Operation]:
+    """The newest operations for which `where` holds, newest first, with their steps."""
+    cursor.execute(
+        f"SELECT {COLUMNS} FROM operations WHERE {where} ORDER BY operation_id DESC LIMIT {limit:d}", values
+    )
+    rows = cursor.fetchall()
+    cursor.execute(
+        "SELECT operation_id, position, name, undo, state, detail, changed_at FROM operation_steps"
+        " WHERE operation_id = ANY(%s) ORDER BY operation_id, position",
+        ([row.operation_id for row in rows],),
+    )
+    steps: dict[int, list[StepRow]] = {row.operation_id: [] for row in rows}
+    for step in cursor.fetchall():
+        steps[step.operation_id].append(StepRow(*step[1:]))
+    return [Operation(**row._asdict(), steps=tuple(steps[row.operation_id])) for row in rows]

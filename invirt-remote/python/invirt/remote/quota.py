@@ -1,0 +1,80 @@
+"""Whose machine it is: owners, and what they may use and do use.
+
+That nobody gets more than the quota is a rule of the database itself, checked
+in the transaction that admits an operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invirt import config
+from invirt.base import validate
+from invirt.base.errors import BadInput, Denied
+from invirt.remote.rows import Cursor
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an owner's machines use; memory in MiB, disk in GiB."""
+
+    machines: int
+    memory: int
+    disk: int
+
+
+def usage(cursor: Cursor, owner_id: int) -> Usage:
+    """Counted from the rows themselves."""
+    cursor.execute(
+        "SELECT count(*) AS machines, coalesce(sum(memory), 0) AS memory, coalesce(sum((SELECT sum(size)"
+        " FROM disks d WHERE d.machine_id = m.machine_id)), 0) AS disk FROM machines m WHERE owner_id = %s",
+        (owner_id,),
+    )
+    row = cursor.fetchone()
+    return Usage(int(row.machines), int(row.memory), int(row.disk))
+
+
+def lock_owner(cursor: Cursor, principal: str, name: str | None) -> int:
+    """The number of the owner for a new machine, locked until the transaction's end.
+
+    name: an owner that principal is a member of; None: principal's own, made
+    now if there is none.  Raises Denied.
+    """
+    owner = name or _own(cursor, principal)
+    cursor.execute(
+        "SELECT owner_id, EXISTS (SELECT FROM members m WHERE m.owner_id = o.owner_id AND principal = %s)"
+        " AS is_member FROM owners o WHERE name = %s FOR NO KEY UPDATE",
+        (principal, owner),
+    )
+    row = cursor.fetchone()
+    if not row or not row.is_member:
+        raise Denied(
+            f"{principal} is not a member of an owner called {owner}",
+            hint=f"Name one that you are a member of, or ask {config.site.contact}.",
+        )
+    return int(row.owner_id)
+
+
+def _own(cursor: Cursor, principal: str) -> str:
+    """The name of principal's own owner, which is made if there is none of that name yet."""
+    name, _, realm = principal.rpartition("@")
+    if realm != config.site.realm:
+        raise Denied(
+            f"{principal} is of another realm and owns nothing here",
+            hint=f"Name an owner that you are a member of, or ask {config.site.contact} for one.",
+        )
+    try:
+        validate.owner_name(name)
+    except BadInput as error:
+        raise Denied(f"{name} can't be an owner's name", hint=error.hint) from error
+    quota = config.quota
+    cursor.execute(
+        "INSERT INTO owners (name, memory, disk, machines) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (name) DO NOTHING RETURNING owner_id",
+        (name, quota.memory, quota.disk, quota.machines),
+    )
+    if made := cursor.fetchone():
+        cursor.execute(
+            "INSERT INTO members (owner_id, principal) VALUES (%s, %s)", (made.owner_id, principal)
+        )
+    return name

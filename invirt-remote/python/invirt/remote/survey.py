@@ -1,0 +1,140 @@
+"""What the hosts say before an operation is admitted: who answers, and where the guest is.
+
+Hosts are asked outside any transaction, so that a slow one holds no locks.
+The admission then checks under its locks that the machine is still the one
+that was asked about.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import InvirtError, Unreachable
+from invirt.database.connection import Connection, transaction
+from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.rows import Cursor
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host as it stands in the database; memory in MiB, for guests."""
+
+    host_id: int
+    name: str
+    hostname: str
+    memory: int
+    enabled: bool
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What a step on this host has to know of it."""
+        return {"host": self.name, "hostname": self.hostname}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The machine when the hosts were asked; None for one that doesn't exist."""
+
+    machine_id: int | None = None
+    host_id: int | None = None
+    last_operation: int | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """states: of the machine's guest ("running" or "off") on each host that answered, by host_id;
+    silent: why the others didn't."""
+
+    seen: Seen
+    hosts: tuple[Host, ...] = ()
+    states: dict[int, str] = field(default_factory=dict)
+    silent: dict[int, InvirtError] = field(default_factory=dict)
+
+    def host(self, host_id: int) -> Host:
+        """The host of that number."""
+        return next(host for host in self.hosts if host.host_id == host_id)
+
+    @property
+    def running_on(self) -> list[Host]:
+        """The hosts on which a guest of this name runs."""
+        return [host for host in self.hosts if self.states.get(host.host_id) == "running"]
+
+    def home_state(self) -> str:
+        """Of the guest on the host where its memory is reserved; raises why that host is silent."""
+        home = self.seen.host_id
+        if home is None:
+            return "off"
+        if home in self.silent:
+            raise self.silent[home]
+        return self.states[home]
+
+    def volume_host(self, name: str) -> Host:
+        """A host to handle the volumes of machine name: the same one each time, as long as it answers.
+
+        Every host sees all volumes, but a host knows only the tokens it has seen itself.
+        """
+        able = [host for host in self.hosts if host.enabled and host.host_id in self.states]
+        if not able:
+            said = "\n".join(f"{host.name}: {self.why(host)}" for host in self.hosts)
+            raise Unreachable("no host answers that could handle disks", hint=said or "There is no host.")
+        return min(able, key=lambda host: zlib.crc32(f"{name} {host.name}".encode()))
+
+    def why(self, host: Host) -> str:
+        """Why this host can't be used, "" if it can."""
+        if not host.enabled:
+            return "is disabled"
+        error = self.silent.get(host.host_id)
+        return error.message if error else ""
+
+
+def seen(cursor: Cursor, name: str) -> Seen:
+    """The machine as it is now."""
+    cursor.execute(
+        "SELECT machine_id, host_id, (SELECT max(operation_id) FROM operations o"
+        " WHERE o.machine_id = m.machine_id) AS last_operation FROM machines m WHERE name = %s",
+        (name,),
+    )
+    row = cursor.fetchone()
+    return Seen(*row) if row else Seen()
+
+
+def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
+    """Every host, in the order of their numbers, which is also the order of locking."""
+    cursor.execute("SELECT host_id, name, hostname, memory, enabled FROM hosts ORDER BY host_id")
+    return tuple(Host(*row) for row in cursor.fetchall())
+
+
+def take(connection: Connection, hosts: Hosts, name: str, ask: bool) -> Survey:
+    """Look at the machine; with ask, ask its host and all enabled ones about its guest."""
+    with transaction(connection) as cursor:
+        machine, known = seen(cursor, name), all_hosts(cursor)
+    if not ask:
+        return Survey(machine, known)
+    asked = [host for host in known if host.enabled or host.host_id == machine.host_id]
+    answers = hosts.ask(
+        [host.hostname for host in asked], "domain", "status", name, timeout=config.remote.host_timeout
+    )
+    survey = Survey(machine, known)
+    for host in asked:
+        try:
+            survey.states[host.host_id] = _state(host, answers[host.hostname])
+        except InvirtError as error:
+            survey.silent[host.host_id] = error
+    return survey
+
+
+def _state(host: Host, answer: Answer) -> str:
+    """The state in a host's answer; raises why there is none, nonsense included."""
+    if isinstance(answer, InvirtError):
+        raise answer
+    try:
+        state = json.loads(answer)["state"]
+    except (ValueError, KeyError, TypeError):
+        state = None
+    if state not in ("running", "off"):
+        raise Unreachable(f"{host.hostname} gave an answer that makes no sense")
+    return str(state)

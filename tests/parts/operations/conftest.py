@@ -1,0 +1,84 @@
+"""A small site for operations: two hosts, a range of addresses, a type, alice and bob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from invirt.database import connection
+from invirt.remote.operations import Actor, Operation, submit
+from tests.parts.operations.fakehosts import FakeHosts, no_fault
+from tests.parts.postgres import Database
+
+ALICE, BOB = "alice@INVIRT.TEST", "bob@INVIRT.TEST"
+HOST1, HOST2 = "host1.invirt.test", "host2.invirt.test"
+
+SITE = """
+INSERT INTO hosts (name, hostname, memory) VALUES
+    ('host1', 'host1.invirt.test', 512), ('host2', 'host2.invirt.test', 512);
+INSERT INTO address_ranges (first, last, prefix, gateway) VALUES ('10.7.0.10', '10.7.0.250', 24, '10.7.0.1');
+INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
+"""
+
+# What must hold whenever no operation is open.
+USAGE = """
+SELECT m.name, h.hostname FROM machines m LEFT JOIN hosts h USING (host_id) ORDER BY m.name
+"""
+
+
+@dataclass
+class Site:
+    """The database and the hosts, and how to ask for operations on them."""
+
+    database: Database
+    hosts: FakeHosts
+
+    def submit(
+        self, kind: str, machine: str, /, who: str = ALICE, key: str | None = None, **wants: Any
+    ) -> Operation:
+        """Submit an operation as a user would."""
+        return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts)
+
+    def create(self, name: str, memory: int = 128, disk: int = 1, **more: Any) -> Operation:
+        """A machine with small defaults."""
+        return self.submit("create", name, memory=memory, disk=disk, **more)
+
+    def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """What the database says."""
+        return self.database.execute(query, values)
+
+    def homes(self) -> dict[str, str | None]:
+        """Host name, or None, of each machine in the database."""
+        return {str(name): host and str(host) for name, host in self.rows(USAGE)}  # type: ignore[misc]
+
+    def expire(self) -> None:
+        """Let all leases and pauses come to their end."""
+        self.rows(
+            "UPDATE operations SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL"
+        )
+
+    def check(self) -> None:
+        """With nothing under way: guests, volumes and addresses are exactly those of the rows."""
+        assert (
+            self.rows("SELECT kind, state, error FROM operations WHERE state IN ('running', 'undoing')") == []
+        )
+        homes = {name: host for name, host in self.homes().items() if host}
+        assert {guest: host for host, guest in self.hosts.running()} == homes
+        assert len(self.hosts.running()) == len(homes)
+        disks = self.rows("SELECT m.name, d.name, d.size FROM disks d JOIN machines m USING (machine_id)")
+        assert {(name, disk): size for name, disk, size in disks} == self.hosts.volumes
+        assert self.rows("SELECT m.name FROM machines m WHERE NOT EXISTS (SELECT FROM nics n"
+                         " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
+
+
+@pytest.fixture
+def site(database: Database) -> Iterator[Site]:
+    """Two hosts of 512 MiB each, 241 addresses; this process is a remote server."""
+    database.execute(SITE)
+    connection.role = "remote"
+    made = Site(database, FakeHosts(HOST1, HOST2))
+    yield made
+    made.hosts.fault = no_fault

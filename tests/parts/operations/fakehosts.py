@@ -1,0 +1,175 @@
+"""Hosts in memory: they keep state, obey tokens, and go wrong when told to.
+
+All hosts see the same volumes.  Commands behave as those of invirt-host do,
+repeated or late ones too.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
+from invirt.remote.hosts import Answer, NoAnswer
+
+# Told of each command ("before" or "after" it is done); raises what shall go wrong.
+Fault = Callable[[str, str, tuple[str, ...]], None]
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def no_fault(when: str, hostname: str, words: tuple[str, ...]) -> None:
+    """All goes well."""
+
+
+@dataclass
+class FakeHost:
+    """One host's guests, and the highest token it has seen for each machine."""
+
+    running: set[str] = field(default_factory=set)
+    tokens: dict[str, int] = field(default_factory=dict)
+    up: bool = True
+    deaf: set[str] = field(default_factory=set)  # guests that don't obey
+
+
+class FakeHosts:
+    """A Hosts with volumes that all hosts share."""
+
+    def __init__(self, *hostnames: str) -> None:
+        self.hosts = {name: FakeHost() for name in hostnames}
+        self.volumes: dict[tuple[str, str], int] = {}
+        self.trash: dict[tuple[str, str, int], int] = {}
+        self.fault: Fault = no_fault
+        self.calls: list[tuple[str, ...]] = []
+        self.late: list[tuple[str, tuple[str, ...]]] = []
+        self.lock = threading.RLock()
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts."""
+        with self.lock:
+            if not self.hosts[hostname].up:
+                raise Unreachable(f"{hostname} doesn't answer: connection refused")
+            self.fault("before", hostname, words)
+            answer = self.act(hostname, words)
+            self.fault("after", hostname, words)
+            return answer
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """See Hosts."""
+        answers: dict[str, Answer] = {}
+        for hostname in hostnames:
+            try:
+                answers[hostname] = self.call(hostname, *words, timeout=timeout)
+            except InvirtError as error:
+                answers[hostname] = error
+        return answers
+
+    def lose(self, hostname: str, words: tuple[str, ...]) -> NoAnswer:
+        """For a fault: the command is delayed, and comes when deliver() is called."""
+        self.late.append((hostname, words))
+        return NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}")
+
+    def deliver(self) -> int:
+        """Let the delayed commands arrive; returns how many were obeyed."""
+        obeyed = 0
+        with self.lock:
+            late, self.late = self.late, []
+            for hostname, words in late:
+                try:
+                    self.act(hostname, words)
+                    obeyed += 1
+                except InvirtError:
+                    pass
+        return obeyed
+
+    def running(self) -> list[tuple[str, str]]:
+        """Host and machine of each guest."""
+        return sorted((name, guest) for name, host in self.hosts.items() for guest in host.running)
+
+    def act(self, hostname: str, words: tuple[str, ...]) -> str:
+        """What the host does."""
+        self.calls.append((hostname, *words))
+        host = self.hosts[hostname]
+        what, verb, *rest = words
+        if verb in ("list", "status"):
+            return json.dumps(getattr(self, f"_{what}_{verb}")(host, *rest))
+        names = {rest[0], rest[2]} if (what, verb) == ("volume", "rename") else {rest[0]}
+        token = int(rest.pop())
+        if any(host.tokens.get(name, 0) > token for name in names):
+            raise Busy(f"{hostname}: this command for {rest[0]} came too late")
+        host.tokens.update(dict.fromkeys(names, token))
+        getattr(self, f"_{what}_{verb}")(host, *rest)
+        return ""
+
+    def _domain_status(self, host: FakeHost, name: str) -> object:
+        return {"name": name, "state": "running" if name in host.running else "off"}
+
+    def _domain_list(self, host: FakeHost) -> object:
+        return [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]
+
+    def _domain_create(self, host: FakeHost, name: str) -> None:
+        host.running.add(name)
+
+    def _domain_destroy(self, host: FakeHost, name: str) -> None:
+        host.running.discard(name)
+
+    def _domain_shutdown(self, host: FakeHost, name: str) -> None:
+        if name not in host.deaf:
+            host.running.discard(name)
+
+    def _domain_reboot(self, host: FakeHost, name: str) -> None:
+        if name not in host.running:
+            raise NotFound(f"{name} is off")
+
+    def _volume_list(self, host: FakeHost) -> object:
+        kept = [{"name": name, "disk": disk, "size": size} for (name, disk), size in self.volumes.items()]
+        gone = [
+            {"name": name, "disk": disk, "size": size, "trash": operation}
+            for (name, disk, operation), size in self.trash.items()
+        ]
+        return kept + gone
+
+    def _volume_create(self, host: FakeHost, name: str, disk: str, size: str) -> None:
+        if self.volumes.setdefault((name, disk), int(size)) != int(size):
+            raise BadInput(f"disk {disk} of {name} is there already")
+
+    def _volume_resize(self, host: FakeHost, name: str, disk: str, size: str) -> None:
+        if (name, disk) not in self.volumes:
+            raise NotFound(f"{name} has no disk {disk}")
+        if self.volumes[name, disk] > int(size):
+            raise BadInput(f"disk {disk} of {name} can't shrink")
+        self.volumes[name, disk] = int(size)
+
+    def _volume_rename(self, host: FakeHost, name: str, disk: str, new_name: str, new_disk: str) -> None:
+        if (name, disk) in self.volumes and (new_name, new_disk) in self.volumes:
+            raise BadInput(f"disk {new_disk} of {new_name} is there already")
+        if (name, disk) in self.volumes:
+            self.volumes[new_name, new_disk] = self.volumes.pop((name, disk))
+        elif (new_name, new_disk) not in self.volumes:
+            raise NotFound(f"{name} has no disk {disk}")
+
+    def _volume_remove(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
+        if (name, disk) in self.volumes:
+            self.trash[name, disk, int(operation)] = self.volumes.pop((name, disk))
+
+    def _volume_restore(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
+        if (name, disk, int(operation)) in self.trash:
+            if (name, disk) in self.volumes:
+                raise BadInput(f"disk {disk} of {name}: another took its place")
+            self.volumes[name, disk] = self.trash.pop((name, disk, int(operation)))
+        elif (name, disk) not in self.volumes:
+            raise NotFound(f"{name} has no disk {disk}")
+
+
+def failing(verb: str, when: str = "before", error: type[InvirtError] = CommandFailed) -> Fault:
+    """A fault: the command whose second word is verb ends with an error, each time."""
+
+    def fault(at: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[1] == verb and at == when:
+            raise error(f"{hostname}: {verb} failed as it was told to")
+
+    return fault

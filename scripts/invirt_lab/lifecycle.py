@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,12 +42,21 @@ def prepare() -> None:
 
 
 def images_of_servers() -> dict[str, list[Path]]:
-    """The layers of each server's root, the topmost first."""
+    """The layers of each server's root, the topmost first.
+
+    Debian's part only: the role itself is installed in the server, each time.
+    """
     base = images.base()
-    return {server.name: _layers(server, base) for server in SERVERS.values()}
+    wanted = {_image(server): _wanted(server) for server in SERVERS.values()}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        made = pool.map(lambda name: images.layer(name, base, wanted[name]) / "upper", wanted)
+        layers = dict(zip(wanted, made, strict=True))
+    return {server.name: [layers[_image(server)], base] for server in SERVERS.values()}
 
 
-def _layers(server: Server, base: Path) -> list[Path]:
-    """What Debian provides: the role itself is installed in the server, each time."""
-    wanted = [*server.packages, *(packages.dependencies(server.role) if server.role else [])]
-    return [images.layer(server.role or server.name, base, wanted) / "upper", base]
+def _image(server: Server) -> str:
+    return server.role or server.name
+
+
+def _wanted(server: Server) -> list[str]:
+    return [*server.packages, *(packages.dependencies(server.role) if server.role else [])]

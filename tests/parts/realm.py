@@ -232,23 +232,27 @@ class Remctlds:
     def start(
         self,
         hostname: str,
-        conf: Path,
+        conf: Path | None = None,
         *,
+        argv: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         enter: Sequence[str] = (),
         address: str = "",
     ) -> Remctld:
-        """A remctld that reads conf, with hostname's keytab.
+        """A remctld with hostname's keytab that reads conf, or whatever else argv starts for a connection.
 
         environment is added for it and its commands; enter is put before its
         argv (say nsenter, for a mount namespace).
         """
-        keytab = self.realm.keytab(f"host/{hostname}")
         server = Remctld(
             self.realm,
             hostname,
-            [*enter, "/usr/sbin/remctld", "-S", "-f", str(conf), "-k", str(keytab)],
-            {**self.realm.environment, **(environment or {})},
+            [*enter, *(argv or ("/usr/sbin/remctld", "-S", "-f", str(conf)))],
+            {
+                **self.realm.environment,
+                "KRB5_KTNAME": str(self.realm.keytab(f"host/{hostname}")),
+                **(environment or {}),
+            },
             self.realm.folder / f"{hostname}.log",
             address or loopback(),
         )

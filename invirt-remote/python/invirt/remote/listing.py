@@ -27,7 +27,8 @@ GROUP BY o.owner_id ORDER BY o.name
 OPERATIONS = """
 SELECT operation_id, kind, machine_name, principal, via, state, error, created_at, finished_at,
     (SELECT count(*) FROM operation_steps s WHERE s.operation_id = o.operation_id) AS steps,
-    (SELECT count(*) FROM operation_steps s WHERE s.operation_id = o.operation_id AND s.state = 'done') AS done,
+    (SELECT count(*) FROM operation_steps s
+        WHERE s.operation_id = o.operation_id AND s.state = 'done') AS done,
     (SELECT s.name FROM operation_steps s WHERE s.operation_id = o.operation_id
         AND s.state IN ('doing', 'undoing') ORDER BY s.position LIMIT 1) AS at
 FROM operations o
@@ -158,9 +159,11 @@ def quota(actor: Actor, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(as_json(owners), end="")
         return
-    cells = [[f"{o['used'][n]} of {o['quota'][n]}{unit}" for n, unit in _UNITS.items()] for o in owners]
-    names = [o["owner"] for o in owners]
-    print(table(("OWNER", "MACHINES", "MEMORY", "DISK"), [[n, *c] for n, c in zip(names, cells)]), end="")
+    rows = [
+        [o["owner"], *(f"{o['used'][what]} of {o['quota'][what]}{unit}" for what, unit in _UNITS.items())]
+        for o in owners
+    ]
+    print(table(("OWNER", "MACHINES", "MEMORY", "DISK"), rows), end="")
 
 
 _UNITS = {"machines": "", "memory": " MiB", "disk": " GiB"}

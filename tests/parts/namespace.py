@@ -1,0 +1,96 @@
+"""A server without a machine: processes that share a mount namespace of their own.
+
+In it, /etc/remctl is a copy that the test fills, the checkout's sbin/ lies
+over /usr/sbin, and /etc/hosts names the test's loopback addresses.  So remctld,
+its configuration and our programs run at the very paths that they have when
+they are installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.parts.realm import DEADLINE, end
+
+ROOT = Path(__file__).parent.parent.parent
+
+SET_UP = """\
+set -e
+mount --bind "$1/remctl" /etc/remctl
+mount --bind "$1/hosts" /etc/hosts
+mount -t overlay -o "lowerdir=$2:/usr/sbin" overlay /usr/sbin
+echo ready
+exec sleep infinity
+"""
+
+
+@dataclass
+class Namespace:
+    """A mount namespace, alive as long as its first process is."""
+
+    folder: Path
+    holder: subprocess.Popen[bytes]
+    environment: Mapping[str, str]
+
+    @property
+    def enter(self) -> list[str]:
+        """What is put before an argv that is to run in here."""
+        return ["nsenter", "-t", str(self.holder.pid), "-m"]
+
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a process in here; who starts it ends it."""
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [*self.enter, *argv],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def run(self, *argv: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
+        """Run a command in here."""
+        return subprocess.run(
+            [*self.enter, *argv],
+            env=self.environment,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=timeout,
+        )
+
+
+@contextmanager
+def namespace(
+    folder: Path, role: str, environment: Mapping[str, str], hosts: Mapping[str, str]
+) -> Iterator[Namespace]:
+    """A namespace for a server of role (remote, host): its files/etc/remctl and sbin/ are in place.
+
+    environment: added to this process' own PYTHONPATH.  hosts: addresses by
+    name.  Templates are the test's to render, in folder/remctl.
+    """
+    folder.mkdir()
+    shutil.copytree("/etc/remctl", folder / "remctl")
+    own = ROOT / f"invirt-{role}" / "files/etc/remctl"
+    if own.exists():
+        shutil.copytree(own, folder / "remctl", dirs_exist_ok=True)
+    (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))
+    sbin = str(ROOT / f"invirt-{role}" / "sbin")
+    holder = subprocess.Popen(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", SET_UP, "sh", str(folder), sbin],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout
+    try:
+        assert holder.stdout.readline() == b"ready\n", "no mount namespace"
+        python = {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+        yield Namespace(folder, holder, {**python, **environment})
+    finally:
+        holder.stdout.close()
+        end(holder)

@@ -152,7 +152,7 @@ def stop(cluster: Cluster) -> None:
 def migrate(cluster: Cluster, name: str) -> None:
     """Make a database with the newest schema, owned by invirt."""
     with closing(cluster.superuser()) as connected, connected.cursor() as cursor:
-        roles.create(cursor)
+        cursor.execute(roles.script())
         cursor.execute(f"CREATE DATABASE {name} OWNER invirt")
     engine = sqlalchemy.create_engine(f"postgresql://invirt@/{name}?host={cluster.folder}")
     with engine.begin() as beginning:

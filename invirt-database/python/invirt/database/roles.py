@@ -6,10 +6,8 @@ migrations, which grant them their rights on tables.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 OWNER = "invirt"
-SERVERS = ("remote", "host")
+SERVERS = ("remote", "host", "dns", "dhcp")
 
 CREATE = """
 DO $$ BEGIN
@@ -22,19 +20,11 @@ ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{idle}';
 """
 
 
-class Cursor(Protocol):
-    """What create() needs of a DB-API cursor."""
-
-    def execute(self, query: str) -> object:
-        """Run one or more statements."""
-
-
-def create(cursor: Cursor) -> None:
-    """Make the roles that are missing; cursor is a superuser's.  Safe to repeat.
+def script() -> str:
+    """SQL that makes the roles that are missing, for a superuser to run.  Safe to repeat.
 
     A server's session that goes quiet inside a transaction is ended after a
     minute, since the rows it locked are everyone's; an administrator's after an hour.
     """
-    cursor.execute(CREATE.format(role=OWNER, idle="1h"))
-    for server in SERVERS:
-        cursor.execute(CREATE.format(role=f"{OWNER}_{server}", idle="1min"))
+    servers = [CREATE.format(role=f"{OWNER}_{server}", idle="1min") for server in SERVERS]
+    return "".join([CREATE.format(role=OWNER, idle="1h"), *servers])

@@ -1,0 +1,14 @@
+<%
+import re
+from invirt import config
+%>\
+# Who is which role, by Kerberos principal or, through the socket, by login.
+# A host's principal is let in by its form; which rows it sees is decided in
+# the database by the table of hosts.
+# MAP    WHO  ROLE
+invirt  root  invirt
+invirt  postgres  invirt
+% for principal in config.remote_principals:
+invirt  "${principal}"  invirt_remote
+% endfor
+invirt  "/^host/[a-z0-9.-]+@${re.escape(config.site.realm).replace('\\-', '-')}$"  invirt_host

@@ -1,0 +1,1 @@
+"""What invirt-admin can do: one file a kind of thing."""

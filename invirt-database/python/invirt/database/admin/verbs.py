@@ -1,0 +1,78 @@
+"""What the files of invirt-admin share: a row for each verb, and how rows are shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from invirt.base.errors import BadInput
+from invirt.database import models
+
+Row = dict[str, object]
+Parser = argparse.ArgumentParser
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing to do, e.g. "add" of "host add".
+
+    run gets the parsed arguments, inside a transaction; rows that it returns
+    are shown as a table or as JSON.
+    """
+
+    name: str
+    summary: str
+    arguments: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], Sequence[Row] | None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kind of thing and its verbs."""
+
+    name: str
+    summary: str
+    verbs: tuple[Verb, ...]
+
+
+def nothing(parser: Parser) -> None:
+    """The arguments of a verb that takes none."""
+
+
+def name_only(parser: Parser) -> None:
+    """The arguments of a verb that takes a name."""
+    parser.add_argument("name")
+
+
+def refuse_if_used(what: str, machines: Sequence[models.Machine]) -> None:
+    """Raise BadInput, naming some of the machines, if there are any."""
+    if machines:
+        shown = ", ".join(machine.name for machine in machines[:5])
+        more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
+        raise BadInput(f"{what} is in use by {shown}{more}", hint="Nothing was removed.")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """rows in columns under their names; numbers to the right, "-" for nothing."""
+    if not rows:
+        return ""
+    heads = [str(head).replace("_", " ") for head in rows[0]]
+    cells = [["-" if value in (None, "") else str(value) for value in row.values()] for row in rows]
+    columns = list(zip(heads, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    rights = [all(cell.isdigit() for cell in column[1:]) for column in columns]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, rights, strict=True)
+        ).rstrip()
+        for line in [heads, *cells]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def show(rows: Sequence[Row], as_json: bool) -> None:
+    """Print rows for a person, or as JSON for a program."""
+    print(json.dumps(rows, indent=2) + "\n" if as_json else table(rows), end="")

@@ -1,0 +1,51 @@
+"""invirt-admin: tells the database of hosts, addresses, types, owners and quotas."""
+
+from __future__ import annotations
+
+import argparse
+
+from invirt.base.cli import Command
+from invirt.database.admin import host, machine, owner, range, type, verbs
+from invirt.database.session import transaction
+
+GROUPS = (host.GROUP, range.GROUP, type.GROUP, owner.GROUP, owner.MEMBER, machine.GROUP, machine.RESERVED)
+ALONE = (machine.RESERVE, machine.UNRESERVE)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    groups = parser.add_subparsers(dest="group", required=True, metavar="what")
+    for group in GROUPS:
+        known = groups.add_parser(group.name, help=group.summary, allow_abbrev=False)
+        kinds = known.add_subparsers(dest="verb", required=True, metavar="verb")
+        for verb in group.verbs:
+            _add(kinds.add_parser(verb.name, help=verb.summary, allow_abbrev=False), verb)
+    for verb in ALONE:
+        _add(groups.add_parser(verb.name, help=verb.summary, allow_abbrev=False), verb)
+
+
+def _add(parser: argparse.ArgumentParser, verb: verbs.Verb) -> None:
+    parser.set_defaults(does=verb, json=False)
+    verb.arguments(parser)
+    if verb.name == "list":
+        parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    with transaction():
+        rows = arguments.does.run(arguments)
+    if rows is not None:
+        verbs.show(rows, arguments.json)
+
+
+COMMAND = Command(
+    name="invirt-admin",
+    section=8,
+    summary="Tell Invirt's database of hosts, addresses, types, owners and quotas.",
+    description=(
+        "Run it as root on the database server. Each call is one transaction: what the\n"
+        "database refuses is not done in part. Memory is in MiB, disk in GiB."
+    ),
+    example="invirt-admin host add host1 --hostname host1.example.org --memory 65536",
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,0 +1,45 @@
+"""invirt-database-setup: makes this server's PostgreSQL Invirt's."""
+
+from __future__ import annotations
+
+import argparse
+
+from sqlalchemy.exc import DBAPIError
+
+from invirt.base.cli import Command
+from invirt.base.errors import InvirtError
+from invirt.database import server
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--migrate-only", action="store_true", help="only bring the tables up to date")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if not arguments.migrate_only:
+        server.configure(server.find_cluster())
+        server.create()
+    try:
+        before, after = server.migrate()
+    except DBAPIError as error:
+        raise InvirtError(
+            f"the tables could not be brought up to date: {error.orig}",
+            hint="They are as they were before; programs of the older version still work with them.",
+        ) from error
+    if before != after:
+        print(f"tables brought from version {before or 'nothing'} to {after}")
+
+
+COMMAND = Command(
+    name="invirt-database-setup",
+    section=8,
+    summary="Make this server's PostgreSQL Invirt's.",
+    description=(
+        "Lets PostgreSQL read /etc/invirt/postgresql, makes the roles and the database,\n"
+        "and brings its tables up to date, in one transaction. Safe to repeat: it runs\n"
+        "when the package is installed or upgraded, and at boot."
+    ),
+    example="invirt-database-setup",
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,0 +1,126 @@
+"""Makes a Debian PostgreSQL Invirt's: its configuration, roles, database and schema.
+
+Each step looks at what is there and does what is missing, so all of it can
+run at every boot and every upgrade.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from invirt import config
+from invirt.base.errors import BadConfig, NotFound
+from invirt.base.process import run
+from invirt.database import connection, roles, schema
+
+SETTINGS = Path("/etc/invirt/postgresql")
+CLUSTERS = Path("/etc/postgresql")
+
+# psql's \gexec runs what a query returns: CREATE DATABASE has no IF NOT EXISTS.
+CREATE_DATABASE = r"""
+SELECT 'CREATE DATABASE {name} OWNER invirt TEMPLATE template0 ENCODING ''UTF8'' '
+    'LC_COLLATE ''C.UTF-8'' LC_CTYPE ''C.UTF-8'''
+    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}') \gexec
+REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+GRANT CONNECT ON DATABASE {name} TO {servers};
+"""
+WRONG_LINES = """
+SELECT 'pg_hba.conf:' || line_number || ': ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL
+UNION ALL
+SELECT 'pg_ident.conf:' || line_number || ': ' || error FROM pg_ident_file_mappings WHERE error IS NOT NULL
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One of Debian's PostgreSQL servers, e.g. 15/main."""
+
+    version: str
+    name: str
+
+    @property
+    def drop_in(self) -> Path:
+        """Where it reads our settings."""
+        return CLUSTERS / self.version / self.name / "conf.d" / "invirt.conf"
+
+    @property
+    def unit(self) -> str:
+        """Its systemd unit."""
+        return f"postgresql@{self.version}-{self.name}.service"
+
+
+def find_cluster() -> Cluster:
+    """The cluster that is Invirt's already, else the one on the configured port.
+
+    Raises NotFound when there is none.
+    """
+    known = json.loads(run(["pg_lsclusters", "--json"]).stdout)
+    clusters = [(Cluster(found["version"], found["cluster"]), int(found["port"])) for found in known]
+    for cluster, _ in clusters:
+        if cluster.drop_in.is_symlink():
+            return cluster
+    for cluster, port in clusters:
+        if port == config.database.port:
+            return cluster
+    raise NotFound(
+        f"there is no PostgreSQL cluster on port {config.database.port}",
+        hint="Look at pg_lsclusters; make one with pg_createcluster, or set database.port in invirt.yaml.",
+    )
+
+
+def psql(script: str) -> str:
+    """Run SQL as postgres, through the socket; returns what it printed.
+
+    The child closes the connection, and stops at the first error.
+    """
+    argv = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port), "-d", "postgres"]
+    return run([*argv, *where], input=script).stdout.strip()
+
+
+def configure(cluster: Cluster) -> None:
+    """Let the cluster read our settings; restarts it the first time.
+
+    Raises BadConfig for lines of pg_hba.conf and pg_ident.conf that it refuses.
+    """
+    if not cluster.drop_in.is_symlink():
+        cluster.drop_in.symlink_to(SETTINGS / "postgresql.conf")
+        run(["systemctl", "restart", cluster.unit], timeout=120)
+    elif psql("SHOW hba_file") != str(SETTINGS / "pg_hba.conf"):
+        run(["systemctl", "restart", cluster.unit], timeout=120)
+    wrong = psql(WRONG_LINES)
+    if wrong:
+        raise BadConfig(f"PostgreSQL can't read {SETTINGS}", hint=wrong)
+
+
+def create() -> None:
+    """Make the roles and the empty database, as postgres."""
+    servers = ", ".join(f"{roles.OWNER}_{server}" for server in roles.SERVERS)
+    psql(roles.script() + CREATE_DATABASE.format(name=config.database.name, servers=servers))
+
+
+def migrate() -> tuple[str | None, str | None]:
+    """Bring the schema to the newest version; returns the version before and after.
+
+    It is one transaction, and takes as long as it takes.
+    """
+    engine = create_engine("postgresql+psycopg2://", creator=_patient, poolclass=NullPool, future=True)
+    with engine.begin() as migrating:
+        migrating.execute(text("SELECT pg_advisory_xact_lock(hashtext('invirt migration'))"))
+        before = schema.version(migrating)
+        schema.upgrade(migrating)
+        return before, schema.version(migrating)
+
+
+def _patient() -> psycopg2.extensions.connection:
+    made = connection.connect()
+    made.patience = None
+    with made, made.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    return made

@@ -1,0 +1,138 @@
+"""Errors, the command line, the log, Kerberos' environment, child processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invirt.base import cli, errors, kerberos, log, manual
+from invirt.base.commands import config as config_command
+from invirt.base.commands import getconf
+from invirt.base.errors import CommandFailed, InvirtError
+from invirt.base.process import run
+
+
+def test_exit_codes_differ() -> None:
+    family: list[type[InvirtError]] = [InvirtError, *InvirtError.__subclasses__()]
+    codes = [error.exit_code for error in family]
+    assert sorted(codes) == list(range(1, 10))
+    assert all(error.__doc__ for error in family)
+
+
+def command(work: object) -> cli.Command:
+    def raising(arguments: argparse.Namespace) -> None:
+        if isinstance(work, BaseException):
+            raise work
+
+    return cli.Command("tool", 1, "Does it.", "At length.", "tool", lambda parser: None, raising)
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [(None, 0), (errors.NoRoom("full", "Less."), 6), (KeyboardInterrupt(), 130), (BrokenPipeError(), 1)],
+)
+def test_exit_codes_of_programs(work: object, code: int) -> None:
+    assert cli.main(command(work), []) == code
+
+
+def test_a_bug_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        cli.main(command(ZeroDivisionError()), [])
+
+
+def test_errors_are_said_with_their_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(command(errors.NoRoom("full", "Less.\nOr none.")), [])
+    assert capsys.readouterr().err == "tool: full\n  Less.\n  Or none.\n"
+
+
+@given(st.text())
+def test_a_log_line_is_one_line(text: str) -> None:
+    assert log.one_line(text).isprintable()
+
+
+def test_log_lines_keep_what_is_printable() -> None:
+    assert log.one_line("café\n\x1b[0m") == "café\\n\\x1b[0m"
+
+
+def test_the_environment_of_kerberos_is_set_once() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KRB5CCNAME", "MEMORY:")
+        patch.delenv("KRB5_CLIENT_KTNAME", raising=False)
+        kerberos.use_host_keytab()
+        assert os.environ["KRB5CCNAME"] == "MEMORY:"
+        assert os.environ["KRB5_CLIENT_KTNAME"] == "/etc/krb5.keytab"
+    os.environ.pop("KRB5_CLIENT_KTNAME", None)
+
+
+@pytest.mark.children
+def test_children_get_input_and_return_output() -> None:
+    assert run(["cat"], input="hello").stdout == "hello"
+    assert run(["cat"]).stdout == ""
+
+
+@pytest.mark.children
+def test_failed_children_can_be_pasted() -> None:
+    with pytest.raises(CommandFailed) as caught:
+        run(["sh", "-c", "echo oh dear >&2; exit 3"])
+    assert caught.value.message == "status 3 from: sh -c 'echo oh dear >&2; exit 3'"
+    assert caught.value.hint == "oh dear"
+    assert run(["false"], check=False).returncode == 1
+
+
+@pytest.mark.children
+def test_children_have_a_deadline() -> None:
+    with pytest.raises(CommandFailed, match=r"no end within 0\.1 seconds: sleep 9"):
+        run(["sleep", "9"], timeout=0.1)
+
+
+@pytest.mark.children
+def test_missing_programs_are_named() -> None:
+    with pytest.raises(CommandFailed, match="no-such-program is not installed"):
+        run(["no-such-program"])
+
+
+@pytest.mark.usefixtures("invirt_yaml")
+@pytest.mark.parametrize(
+    ("argv", "code", "out"),
+    [
+        (["site.realm"], 0, "INVIRT.TEST\n"),
+        (["database.port"], 0, "5432\n"),
+        (["network.dns"], 0, ""),
+        (["site"], 3, ""),
+        (["site.domian"], 3, ""),
+    ],
+)
+def test_getconf(argv: list[str], code: int, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(getconf.COMMAND, argv) == code
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.usefixtures("invirt_yaml")
+def test_getconf_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(getconf.COMMAND, []) == 0
+    assert "site.realm=INVIRT.TEST\n" in capsys.readouterr().out
+
+
+def test_getconf_shows_lists_and_truths_for_the_shell() -> None:
+    assert getconf.lines(("a", "b")) == ["a", "b"]
+    assert getconf.lines(True) == ["true"]
+
+
+def test_manual_pages_have_every_option() -> None:
+    page = manual.page(config_command.COMMAND)
+    for option in ("check", "diff", "force", "no\\-reload", "root"):
+        assert f"\\-\\-{option}" in page
+
+
+@pytest.mark.children
+def test_a_program_loads_little() -> None:
+    """Users wait for every import: what is heavy is loaded when it is used."""
+    code = "import invirt.base.cli; from invirt import config; config.path()"
+    modules = run([sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]).stdout.split()
+    heavy = {"yaml", "subprocess", "logging", "asyncio", "sqlalchemy", "mako", "socket"}
+    assert not heavy & set(modules)

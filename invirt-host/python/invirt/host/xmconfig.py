@@ -36,7 +36,7 @@ def evaluate(path: Path, variables: Mapping[str, str]) -> DomainConfig:
         raise BadInput(f"{path}:{_line(path, error)}: {type(error).__name__}: {error}") from error
     settings: dict[str, Value] = {}
     for name, value in names.items():
-        if name not in variables and _is_setting(name, value):
+        if name not in variables and _is_setting(value, name):
             settings[name] = value
     for word in settings:
         if word not in WORDS:
@@ -49,7 +49,7 @@ def evaluate(path: Path, variables: Mapping[str, str]) -> DomainConfig:
     return DomainConfig(settings)
 
 
-def _is_setting(name: str, value: object) -> TypeGuard[Value]:
+def _is_setting(value: object, name: str) -> TypeGuard[Value]:
     """Modules, functions and objects that the file works with are not, nor what it leaves empty."""
     return not name.startswith("_") and isinstance(value, str | int | list) and value not in ("", [])
 

@@ -18,12 +18,14 @@ from invirt.base.errors import BadConfig, InvirtError
 def render(file: Path) -> str:
     """The text that file compiles to; raises BadConfig with file, line and the line's text."""
     try:
+        file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise BadConfig(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+    try:
         template = Template(filename=str(file), strict_undefined=True, input_encoding="utf-8")
         return str(template.render())
     except InvirtError:
         raise  # invirt.yaml's own error says more
-    except OSError as error:
-        raise BadConfig(f"{file}: {error.strerror}") from error
     except (SyntaxException, CompileException) as error:
         raise _error(file, error.lineno, str(error).partition(" in file ")[0]) from error
     except Exception as error:

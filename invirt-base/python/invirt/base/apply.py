@@ -54,7 +54,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class _Registry:
+class Registry:
     """One file of templates.d."""
 
     templates: tuple[Entry, ...] = ()
@@ -139,7 +139,7 @@ class Templates:
         """What is registered; raises BadConfig if a file is wrong or two name one target."""
         found: dict[str, Entry] = {}
         for file in sorted(self.folder.glob("*.yaml")):
-            for entry in loader.read(file, _Registry).templates:
+            for entry in loader.read(file, Registry).templates:
                 if entry.target in found:
                     raise BadConfig(f"{file}: {entry.target} is registered twice")
                 found[entry.target] = entry

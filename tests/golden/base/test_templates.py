@@ -1,0 +1,74 @@
+"""Every template of every role, rendered with one invirt.yaml, against a file.
+
+After a change that is meant: INVIRT_UPDATE_GOLDEN=1 python3 -m pytest
+tests/golden/base, then read the diff.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from invirt import config
+from invirt.base import manual, templates
+from invirt.base.apply import Entry, Registry
+from invirt.base.commands import config as config_command
+from invirt.config import loader
+
+ROOT = Path(__file__).parents[3]
+EXPECTED = Path(__file__).parent / "expected"
+TEMPLATES = sorted(ROOT.glob("invirt-*/files/**/*.mako"))
+REGISTRIES = sorted(ROOT.glob("invirt-*/files/usr/share/invirt/templates.d/*"))
+
+SITE = """\
+site: {domain: invirt.test, realm: INVIRT.TEST, contact: help@invirt.test}
+database: {hostname: db.invirt.test}
+remote: {hostname: remote.invirt.test, servers: [remote1.invirt.test, remote2.invirt.test]}
+web: {hostname: web.invirt.test}
+network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def site(invirt_yaml: Path) -> None:
+    invirt_yaml.write_text(SITE)
+    config.reload()
+
+
+def compare(text: str, expected: Path) -> None:
+    """text must be what expected holds, or becomes it where that is asked for."""
+    if os.environ.get("INVIRT_UPDATE_GOLDEN"):
+        expected.parent.mkdir(parents=True, exist_ok=True)
+        expected.write_text(text)
+    assert expected.exists(), "new? INVIRT_UPDATE_GOLDEN=1 writes it"
+    assert text == expected.read_text()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_rendered(template: Path) -> None:
+    role, _, *below = template.with_suffix("").relative_to(ROOT).parts
+    compare(templates.render(template), EXPECTED.joinpath(role, *below))
+
+
+def registered(role: Path) -> list[Entry]:
+    return [
+        entry
+        for file in REGISTRIES
+        if file.is_relative_to(role)
+        for entry in loader.read(file, Registry).templates
+    ]
+
+
+@pytest.mark.parametrize("role", sorted(ROOT.glob("invirt-*")), ids=lambda path: path.name)
+def test_what_is_registered_is_what_there_is(role: Path) -> None:
+    there = [path for path in TEMPLATES if path.is_relative_to(role)]
+    assert all(file.suffix == ".yaml" for file in REGISTRIES)
+    assert sorted(f"{entry.target}.mako" for entry in registered(role)) == sorted(
+        f"/{path.relative_to(role / 'files')}" for path in there
+    )
+
+
+def test_a_manual_page() -> None:
+    compare(manual.page(config_command.COMMAND), EXPECTED / "invirt-config.8")

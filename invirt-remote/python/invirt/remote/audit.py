@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from invirt.base import log
 from invirt.base.errors import Unreachable
 from invirt.base.remctl import Outcome
-from invirt.remote.operations.model import Actor
+from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 
 LONGEST = 1000  # letters of the arguments

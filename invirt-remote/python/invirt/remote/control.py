@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from invirt.remote import access, states
+from invirt.remote.actor import Actor
 from invirt.remote.listing import json_option
 from invirt.remote.machines import submit
-from invirt.remote.operations.model import Actor
 from invirt.remote.session import transaction
 from invirt.remote.tables import as_json
 from invirt.remote.verbs import Verb, nothing

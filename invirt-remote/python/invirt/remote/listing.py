@@ -8,7 +8,7 @@ from typing import Any
 from invirt import config
 from invirt.base import validate
 from invirt.remote import access, states
-from invirt.remote.operations.model import Actor
+from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
 from invirt.remote.tables import as_json, facts, table

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput
 from invirt.remote import access, listing, states
-from invirt.remote.operations.model import Actor, Operation
+from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.verbs import Verb, name_only
+
+if TYPE_CHECKING:
+    from invirt.remote.operations import Operation
 
 
 def progress(text: str) -> None:

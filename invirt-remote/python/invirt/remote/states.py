@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base.errors import InvirtError, Unreachable
-from invirt.remote.hosts import Hosts, RemctlHosts
+
+if TYPE_CHECKING:
+    from invirt.remote.hosts import Hosts
+
 
 Machine = dict[str, Any]  # as --json shows it; memory in MiB, disks in GiB
 
@@ -54,7 +57,11 @@ def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[
     silent: dict[str, str] = {}
     running: dict[str, set[str]] = {}
     timeout = config.remote.host_timeout
-    answers = (hosts or RemctlHosts()).ask(sorted(asked), "domain", "list", timeout=timeout) if asked else {}
+    if not asked:
+        return silent
+    from invirt.remote.hosts import RemctlHosts  # only for those who ask one
+
+    answers = (hosts or RemctlHosts()).ask(sorted(asked), "domain", "list", timeout=timeout)
     for hostname, answer in answers.items():
         try:
             running[asked[hostname]] = guests(hostname, answer)

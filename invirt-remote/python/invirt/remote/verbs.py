@@ -15,7 +15,7 @@ from typing import Any
 from invirt.base import validate
 from invirt.base.errors import Denied
 from invirt.remote import access, audit
-from invirt.remote.operations.model import Actor
+from invirt.remote.actor import Actor
 
 
 def nothing(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from invirt.base.cli import Command
 from invirt.remote import access, control, verbs
-from invirt.remote.operations.model import Actor
+from invirt.remote.actor import Actor
 
 NAME = "invirt-remote-proxy-control"
 

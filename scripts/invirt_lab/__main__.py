@@ -13,7 +13,7 @@ from invirt_lab.site import ADMIN, SERVERS, USERS
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    lifecycle.up()
+    lifecycle.up(arguments.keep)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -65,6 +65,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parsers = {
         name: commands.add_parser(name, help=text, description=text) for name, (_, text) in _RUN.items()
     }
+    parsers["up"].add_argument(
+        "--keep", action="store_true", help="leave it up even if it doesn't come up whole"
+    )
     for name in ("shell", "log"):
         parsers[name].add_argument(
             "server", choices=tuple(SERVERS), metavar="SERVER", help=", ".join(SERVERS)

@@ -11,8 +11,11 @@ from invirt_lab.progress import say, step
 from invirt_lab.site import SERVERS, Server
 
 
-def up() -> None:
-    """Bring the lab up, saying what is done; raises Busy if there is one."""
+def up(keep: bool = False) -> None:
+    """Bring the lab up, saying what is done; raises Busy if there is one.
+
+    keep: leave it up, to be looked at, where something goes wrong after the boot.
+    """
     host.require_root()
     with cluster.only_one() as lock:
         prepare()
@@ -20,6 +23,8 @@ def up() -> None:
             layers = images_of_servers()
         with step(f"booting {', '.join(SERVERS)}"):
             supervisor = cluster.start(layers, lock)
+            if keep:
+                cluster.ready(supervisor)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(cluster.wait_booted, SERVERS))
         with step("making the Kerberos realm, carrying keytabs"):

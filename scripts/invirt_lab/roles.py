@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from invirt.base.errors import InvirtError
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
-from invirt_lab.site import ADMIN, DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, SERVERS, SHARED, Server
+from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, SERVERS, SHARED, Server
 
 GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
 GUEST_INITRD = f"{SHARED}/guest/initrd"
+GUEST_APPEND = "console=ttyS0 quiet mitigations=off no_timer_check"
 HOST_MEMORY = 1024  # MiB for guests
 
 _CONFIG = f"""\
@@ -21,7 +23,7 @@ _CONFIG = f"""\
 site:
   domain: {DOMAIN}
   realm: {REALM}
-  contact: {ADMIN}@{REALM}
+  contact: root@{DOMAIN}
 database:
   hostname: {SERVERS["db"].fqdn}
 remote:
@@ -39,7 +41,7 @@ network:
 
 _SETTINGS = (
     ("range", "add", *GUESTS, "--prefix", "24", "--gateway", GATEWAY),
-    ("type", "add", "linux", "--kernel", GUEST_KERNEL, "--initrd", GUEST_INITRD),
+    ("type", "add", "linux", "--kernel", GUEST_KERNEL, "--initrd", GUEST_INITRD, "--append", GUEST_APPEND),
     *(
         ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
         for name in HOSTS
@@ -76,7 +78,10 @@ def _with_role() -> list[Server]:
 
 def _install(server: Server) -> None:
     script = (
-        "export DEBIAN_FRONTEND=noninteractive;"
-        'apt-get -q update && apt-get -q -y install --no-install-recommends "$0" </dev/null'
+        "exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;"
+        'apt-get -q update && apt-get -q -y install --no-install-recommends "$0"'
     )
-    on(server.name, "sh", "-c", script, server.role, timeout=300)
+    done = on(server.name, "sh", "-c", script, server.role, timeout=300, check=False)
+    if done.returncode != 0:
+        said = "\n".join(done.stdout.splitlines()[-25:])
+        raise InvirtError(f"apt-get install {server.role} failed on {server.name}", hint=said)

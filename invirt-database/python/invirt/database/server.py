@@ -61,7 +61,7 @@ def find_cluster() -> Cluster:
     Raises NotFound when there is none.
     """
     known = json.loads(run(["pg_lsclusters", "--json"]).stdout)
-    clusters = [(Cluster(found["version"], found["cluster"]), int(found["port"])) for found in known]
+    clusters = [(Cluster(str(found["version"]), found["cluster"]), int(found["port"])) for found in known]
     for cluster, _ in clusters:
         if cluster.drop_in.is_symlink():
             return cluster

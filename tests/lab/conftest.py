@@ -1,0 +1,51 @@
+"""The lab, brought up once for all its tests by the same code as scripts/lab.
+
+With INVIRT_LAB=keep in the environment a lab that is up is used as it is, and
+left up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from invirt_lab import cluster, lifecycle  # noqa: E402
+
+from tests.lab.users import Lab  # noqa: E402
+
+KEEP = os.environ.get("INVIRT_LAB") == "keep"
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab that is up."""
+    if not KEEP or set(cluster.status().values()) == {"down"}:
+        lifecycle.up()
+    yield Lab()
+    if not KEEP:
+        cluster.down()
+
+
+@pytest.fixture
+def machine(lab: Lab) -> Iterator[Callable[..., str]]:
+    """Makes machines for a test: machine("--memory", "256", user="bob") returns the new one's name."""
+    made: list[tuple[str, str]] = []
+
+    def make(*options: str, user: str = "alice") -> str:
+        name = f"m{next(_NUMBERS)}"
+        made.append((user, name))
+        lab.remctl(user, "machine", "create", name, "--memory", "128", "--disk", "1", *options)
+        return name
+
+    yield make
+    for user, name in made:
+        lab.try_remctl(user, "control", name, "destroy")
+        lab.try_remctl(user, "machine", "delete", name, "--yes")

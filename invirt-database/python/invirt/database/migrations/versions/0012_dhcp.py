@@ -1,0 +1,125 @@
+"""Schema dhcp: what Kea reads in place of its own tables.
+
+Hosts and their options are views of machines and nics.  Leases are kept
+nowhere: the lease tables are empty and take in what is written to them, so a
+guest's address is what the database says at each request and renewal.  What
+differs between Kea's schemas 13 (Kea 2.2) and 22 (Kea 2.6) is in schemas of
+its own; Kea's search_path names first the one that it was built for.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+
+# Reservations are global (subnet 0): a machine may be on any host.
+HOSTS = """
+CREATE SCHEMA dhcp;
+CREATE FUNCTION dhcp.identifier(mac_addr macaddr) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT decode(replace(mac_addr::text, ':', ''), 'hex') $$;
+CREATE INDEX nics_dhcp_identifier ON nics (dhcp.identifier(mac_addr));
+CREATE INDEX nics_dhcp_address ON nics ((ip - '0.0.0.0'::inet));
+
+CREATE VIEW dhcp.hosts AS
+SELECT n.nic_id AS host_id, dhcp.identifier(n.mac_addr) AS dhcp_identifier, 0::smallint AS dhcp_identifier_type,
+    0::bigint AS dhcp4_subnet_id, 0::bigint AS dhcp6_subnet_id, n.ip - '0.0.0.0'::inet AS ipv4_address,
+    m.name::varchar AS hostname, NULL::varchar AS dhcp4_client_classes, NULL::varchar AS dhcp6_client_classes,
+    NULL::text AS user_context, NULL::bigint AS dhcp4_next_server, NULL::varchar AS dhcp4_server_hostname,
+    NULL::varchar AS dhcp4_boot_file_name, NULL::varchar AS auth_key
+FROM nics n JOIN machines m USING (machine_id) WHERE n.ip IS NOT NULL OR n.ip6 IS NOT NULL;
+COMMENT ON COLUMN dhcp.hosts.dhcp_identifier_type IS '0: the identifier is a MAC';
+COMMENT ON COLUMN dhcp.hosts.dhcp4_subnet_id IS '0: a global reservation, good behind every relay';
+"""
+
+# Netmask and router of the range that the address is of.
+OPTIONS = """
+CREATE VIEW dhcp.dhcp4_options AS
+SELECT n.nic_id * 2 + o.code / 3 AS option_id, o.code::smallint AS code, o.value, NULL::text AS formatted_value,
+    'dhcp4'::varchar AS space, false AS persistent, false AS cancelled, NULL::text AS user_context,
+    n.nic_id AS host_id, 3::smallint AS scope_id, NULL::varchar AS dhcp_client_class, NULL::bigint AS dhcp4_subnet_id
+FROM nics n JOIN address_ranges r ON n.ip BETWEEN r.first AND r.last, LATERAL (VALUES
+    (1, substr(inet_send(netmask(set_masklen(n.ip, r.prefix))), 5)),
+    (3, substr(inet_send(r.gateway), 5))) AS o (code, value);
+
+CREATE VIEW dhcp.dhcp6_options AS
+SELECT NULL::integer AS option_id, NULL::integer AS code, NULL::bytea AS value, NULL::text AS formatted_value,
+    NULL::varchar AS space, NULL::boolean AS persistent, NULL::boolean AS cancelled, NULL::text AS user_context,
+    NULL::integer AS host_id, NULL::smallint AS scope_id WHERE false;
+"""
+
+LEASES = """
+CREATE FUNCTION dhcp.forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN coalesce(NEW, OLD); END $$;
+CREATE FUNCTION dhcp.checkLease4Limits(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '' $$;
+CREATE FUNCTION dhcp.checkLease6Limits(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '' $$;
+CREATE FUNCTION dhcp.isJsonSupported() RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT false $$;
+
+CREATE VIEW dhcp.lease4 AS
+SELECT NULL::bigint AS address, NULL::bytea AS hwaddr, NULL::bytea AS client_id, NULL::bigint AS valid_lifetime,
+    NULL::timestamptz AS expire, NULL::bigint AS subnet_id, NULL::boolean AS fqdn_fwd, NULL::boolean AS fqdn_rev,
+    NULL::varchar AS hostname, NULL::bigint AS state, NULL::text AS user_context, NULL::bytea AS relay_id,
+    NULL::bytea AS remote_id, NULL::bigint AS pool_id WHERE false;
+CREATE VIEW dhcp.lease4_stat AS
+SELECT NULL::bigint AS subnet_id, NULL::bigint AS state, NULL::bigint AS leases WHERE false;
+CREATE VIEW dhcp.lease6_stat AS
+SELECT NULL::bigint AS subnet_id, NULL::smallint AS lease_type, NULL::bigint AS state, NULL::bigint AS leases
+WHERE false;
+CREATE VIEW dhcp.lease4_stat_by_client_class AS
+SELECT NULL::varchar AS client_class, NULL::bigint AS leases WHERE false;
+CREATE VIEW dhcp.lease6_stat_by_client_class AS
+SELECT NULL::varchar AS client_class, NULL::smallint AS lease_type, NULL::bigint AS leases WHERE false;
+CREATE TRIGGER forget INSTEAD OF INSERT OR UPDATE OR DELETE ON dhcp.lease4
+    FOR EACH ROW EXECUTE FUNCTION dhcp.forget();
+"""
+
+# Kea's schema, and what it takes an IPv6 address for.
+KINDS = {"13": ("13, 0", "varchar"), "22": ("22, 2", "inet")}
+OF_A_KIND = """
+CREATE SCHEMA dhcp_{kind};
+CREATE VIEW dhcp_{kind}.schema_version AS SELECT v.* FROM (VALUES ({version})) AS v (version, minor);
+CREATE VIEW dhcp_{kind}.ipv6_reservations AS
+SELECT nic_id AS reservation_id, {address} AS address, 128::smallint AS prefix_len, 0::smallint AS type,
+    NULL::integer AS dhcp6_iaid, nic_id AS host_id FROM nics WHERE ip6 IS NOT NULL;
+CREATE VIEW dhcp_{kind}.lease6 AS
+SELECT NULL::{type} AS address, NULL::bytea AS duid, NULL::bigint AS valid_lifetime, NULL::timestamptz AS expire,
+    NULL::bigint AS subnet_id, NULL::bigint AS pref_lifetime, NULL::smallint AS lease_type, NULL::integer AS iaid,
+    NULL::smallint AS prefix_len, NULL::boolean AS fqdn_fwd, NULL::boolean AS fqdn_rev, NULL::varchar AS hostname,
+    NULL::bytea AS hwaddr, NULL::smallint AS hwtype, NULL::smallint AS hwaddr_source, NULL::bigint AS state,
+    NULL::text AS user_context, NULL::bigint AS pool_id WHERE false;
+CREATE TRIGGER forget INSTEAD OF INSERT OR UPDATE OR DELETE ON dhcp_{kind}.lease6
+    FOR EACH ROW EXECUTE FUNCTION dhcp.forget();
+CREATE VIEW dhcp_{kind}.lease6_relay_id AS
+SELECT NULL::bigint AS extended_info_id, NULL::bytea AS relay_id, NULL::{type} AS lease_addr WHERE false;
+CREATE VIEW dhcp_{kind}.lease6_remote_id AS
+SELECT NULL::bigint AS extended_info_id, NULL::bytea AS remote_id, NULL::{type} AS lease_addr WHERE false;
+GRANT USAGE ON SCHEMA dhcp_{kind} TO invirt_dhcp;
+GRANT SELECT ON ALL TABLES IN SCHEMA dhcp_{kind} TO invirt_dhcp;
+GRANT INSERT, UPDATE, DELETE ON dhcp_{kind}.lease6 TO invirt_dhcp;
+"""
+
+# What is written to the lease views goes nowhere.
+RIGHTS = """
+GRANT USAGE ON SCHEMA dhcp TO invirt_dhcp;
+GRANT SELECT ON ALL TABLES IN SCHEMA dhcp TO invirt_dhcp;
+GRANT INSERT, UPDATE, DELETE ON dhcp.lease4 TO invirt_dhcp;
+"""
+
+
+def upgrade() -> None:
+    """Make the schemas and grant what Kea needs."""
+    for part in (HOSTS, OPTIONS, LEASES, RIGHTS):
+        op.execute(part.replace(":", r"\:"))
+    for kind, (version, type) in KINDS.items():
+        address = {"varchar": "host(ip6)::varchar", "inet": "ip6"}[type]
+        part = OF_A_KIND.format(kind=kind, version=version, type=type, address=address)
+        op.execute(part.replace(":", r"\:"))
+
+
+def downgrade() -> None:
+    """Remove them."""
+    for kind in KINDS:
+        op.execute(f"DROP SCHEMA dhcp_{kind} CASCADE")
+    op.execute("DROP INDEX nics_dhcp_identifier")
+    op.execute("DROP INDEX nics_dhcp_address")
+    op.execute("DROP SCHEMA dhcp CASCADE")

@@ -1,0 +1,155 @@
+"""One QEMU guest of this host: its files, whether it runs, and its command line.
+
+What is written down lies in $INVIRT_STATE/guests/NAME (config, console.log),
+what lives with the process in $INVIRT_RUN/guests/NAME (sockets, lock).  QEMU
+holds the lock from before its start to its very end, whatever ends it: who
+wants to know whether the guest runs looks at the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from invirt.base.errors import BadInput
+from invirt.host import paths
+from invirt.host.domain import DomainConfig
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+# What a guest may cost beyond its memory: QEMU itself, and translated code.
+TRANSLATED = 64  # MiB
+OVERHEAD = 256 + TRANSLATED  # MiB
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The places that belong to the domain called name."""
+
+    name: str
+
+    @property
+    def config_file(self) -> Path:
+        """The domain's configuration, as it was last booted."""
+        return paths.state() / "guests" / self.name / "config"
+
+    @property
+    def log(self) -> Path:
+        """What the guest wrote to its serial console since it was booted."""
+        return paths.state() / "guests" / self.name / "console.log"
+
+    @property
+    def said(self) -> Path:
+        """What QEMU had to say, where systemd doesn't write that down."""
+        return paths.state() / "guests" / self.name / "qemu.log"
+
+    @property
+    def qmp(self) -> Path:
+        """QEMU's control socket."""
+        return paths.run() / "guests" / self.name / "qmp"
+
+    @property
+    def console(self) -> Path:
+        """The serial console's socket; it takes one connection at a time."""
+        return paths.run() / "guests" / self.name / "console"
+
+    @property
+    def lock(self) -> Path:
+        """Held by QEMU while it lives."""
+        return paths.run() / "guests" / self.name / "lock"
+
+    def config(self) -> DomainConfig:
+        """Read what create() wrote."""
+        return DomainConfig.from_json(self.config_file.read_text())
+
+    def launched(self) -> int:
+        """A number that is another one after each launch, even one that failed."""
+        return self.lock.stat().st_mtime_ns if self.lock.exists() else 0
+
+    def running(self) -> bool:
+        """Whether a QEMU, or the launcher that is about to become one, lives."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, int]) -> list[str]:
+    """QEMU's command line.
+
+    descriptors: open files by name: "qmp" and "console" (listening sockets),
+    "log", each disk's vdev and each nic's vifname.  QEMU opens nothing by name
+    but kernel and initrd, so it needs no right to a disk or a socket.
+    """
+    return [
+        QEMU,
+        *("-name", f"guest={config.name}"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-machine", "pc", "-m", f"{config.memory}M", "-smp", str(config.vcpus)),
+        *_accelerator(accelerator),
+        *_channels(descriptors),
+        *_boot(config),
+        *(word for disk in config.devices("disk") for word in _disk(disk, descriptors)),
+        *(word for nic in config.devices("vif") for word in _nic(nic, descriptors)),
+    ]
+
+
+def _accelerator(accelerator: str) -> list[str]:
+    if accelerator == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", f"tcg,tb-size={TRANSLATED}"]
+
+
+def _channels(descriptors: Mapping[str, int]) -> list[str]:
+    return [
+        *("-chardev", f"socket,id=qmp,fd={descriptors['qmp']},server=on,wait=off"),
+        *("-mon", "chardev=qmp,mode=control"),
+        *("-add-fd", f"fd={descriptors['log']},set=1"),
+        "-chardev",
+        f"socket,id=console,fd={descriptors['console']},server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
+        *("-serial", "chardev:console"),
+    ]
+
+
+def _boot(config: DomainConfig) -> list[str]:
+    """A kernel given by name, or, for hvm, the firmware and what the disks hold."""
+    words = [] if config.text("on_reboot", "restart") == "restart" else ["-no-reboot"]
+    if not config.text("kernel"):
+        if config.text("type") != "hvm":
+            raise BadInput(f"domain {config.name} has no kernel; only a type of virt hvm boots from its disk")
+        return [*words, "-device", "VGA"]
+    words += ["-kernel", config.text("kernel")]
+    if config.text("ramdisk"):
+        words += ["-initrd", config.text("ramdisk")]
+    return [*words, "-append", config.text("extra") or config.text("cmdline")]
+
+
+def _disk(disk: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
+    """QEMU's lock on the file keeps a second guest, on any host that shares it, from opening it."""
+    name = disk["vdev"]
+    number = descriptors[name]
+    kind = "host_device" if disk["target"].startswith("/dev/") else "file"
+    file = f"file.driver={kind},file.filename=/dev/fdset/{number},file.locking=on"
+    return [
+        *("-add-fd", f"fd={number},set={number}"),
+        *("-blockdev", f"driver=raw,node-name={name},{file},discard=unmap"),
+        *("-device", f"virtio-blk-pci,drive={name}"),
+    ]
+
+
+def _nic(nic: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
+    name = nic["vifname"]
+    return [
+        *("-netdev", f"tap,id={name},fd={descriptors[name]}"),
+        *("-device", f"virtio-net-pci,netdev={name},mac={nic['mac']},romfile="),
+    ]

@@ -1,0 +1,94 @@
+"""Becomes QEMU: opens all that the guest needs, drops root, and executes it.
+
+Run by invirt-guest@NAME.service (or, where systemd doesn't run, as a child).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import socket
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from invirt.base.errors import BadConfig, Busy, CommandFailed, NotFound
+from invirt.host import vif
+from invirt.host.domain import DomainConfig
+from invirt.host.guest import Guest, arguments
+
+
+def launch(name: str, accelerator: str) -> NoReturn:
+    """Execute QEMU for the domain as its configuration was written down.  Busy if it runs already."""
+    guest = Guest(name)
+    config = guest.config()
+    _hold(guest)
+    descriptors = {
+        "qmp": _listen(guest.qmp),
+        "console": _listen(guest.console),
+        "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
+        **_disks(config),
+    }
+    for nic in config.devices("vif"):
+        descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
+        vif.add(nic["vifname"], nic["mac"], nic["ip"])
+    argv = arguments(config, accelerator, descriptors)
+    for descriptor in descriptors.values():
+        os.set_inheritable(descriptor, True)
+    _drop_root()
+    try:
+        os.execv(argv[0], argv)
+    except FileNotFoundError as error:
+        raise CommandFailed(f"{argv[0]} is not installed", hint="apt-get install qemu-system-x86") from error
+
+
+def _hold(guest: Guest) -> None:
+    """Take the guest's lock for as long as this process, which becomes QEMU, lives.
+
+    A moment's patience: who looks whether the guest runs holds it too, shared.
+    """
+    guest.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(guest.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)
+    deadline = time.monotonic() + 1
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.utime(descriptor)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Busy(f"{guest.name} runs already") from None
+            time.sleep(0.01)
+
+
+def _listen(path: Path) -> int:
+    """A listening socket for root alone, which QEMU inherits."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(5)
+    return listening.detach()
+
+
+def _disks(config: DomainConfig) -> dict[str, int]:
+    found = {}
+    for disk in config.devices("disk"):
+        try:
+            found[disk["vdev"]] = os.open(disk["target"], os.O_RDWR)
+        except FileNotFoundError as error:
+            raise NotFound(f"{config.name} has no disk {disk['vdev']}: no {disk['target']}") from error
+    return found
+
+
+def _drop_root() -> None:
+    """Go on as the user invirt-guest ($INVIRT_GUEST_USER), who may do nothing."""
+    name = os.environ.get("INVIRT_GUEST_USER", "invirt-guest")
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError as error:
+        raise BadConfig(f"there is no user {name} to run guests", hint="Run: systemd-sysusers") from error
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)

@@ -1,0 +1,125 @@
+"""The hypervisor qemu: a process a guest, kept by systemd, driven by QMP.
+
+A guest that ended is off until remote says otherwise: nothing restarts it,
+not a crash and not the host's boot, since it may run elsewhere by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from invirt.base.errors import CommandFailed, NotFound, Unreachable
+from invirt.host import accelerator, paths, terminal
+from invirt.host.domain import DomainConfig
+from invirt.host.guest import Guest
+from invirt.host.hypervisor import Domain
+from invirt.host.qmp import Qmp
+from invirt.host.supervisor import Supervisor, of_this_host
+
+START = 20  # seconds until QEMU must answer
+OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
+LONGEST_LOG, KEPT_LOG = 1 << 20, 1 << 18  # bytes of a console's log
+
+
+class Qemu:
+    """Guests that supervisor keeps."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+
+    @staticmethod
+    def of_this_host() -> Qemu:
+        """The driver with the supervisor that this host has."""
+        return Qemu(of_this_host())
+
+    def create(self, config: DomainConfig) -> None:
+        guest = Guest(config.name)
+        if guest.running():
+            return
+        paths.write(guest.config_file, config.json())
+        before = guest.launched()
+        self.supervisor.start(guest)
+        if not self._started(guest, before):
+            self.supervisor.stop(guest)
+            raise CommandFailed(f"{guest.name} did not start", hint=self.supervisor.said(guest))
+
+    def _started(self, guest: Guest, before: int) -> bool:
+        """Wait until QEMU answers, or until the launch has failed or takes too long."""
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            try:
+                with Qmp(guest.qmp) as qmp:
+                    qmp("query-status")
+                return True
+            except (NotFound, Unreachable):
+                if guest.launched() != before and not guest.running():
+                    return False
+                time.sleep(0.02)
+        return False
+
+    def domains(self) -> list[Domain]:
+        folder = paths.run() / "guests"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        configs = [Guest(name).config() for name in names if Guest(name).running()]
+        return [Domain(config.name, config.memory, config.vcpus) for config in configs]
+
+    def running(self, name: str) -> bool:
+        return Guest(name).running()
+
+    def shutdown(self, name: str) -> None:
+        """One that a killed reboot left down is ended."""
+        guest = Guest(name)
+        if not guest.running():
+            return
+        with Qmp(guest.qmp) as qmp:
+            qmp("set-action", shutdown="poweroff")
+            down = qmp("query-status")["status"] == "shutdown"
+            qmp("quit" if down else "system_powerdown")
+
+    def reboot(self, name: str) -> None:
+        """The guest goes down into a pause and is reset from there: QEMU, console and tap live on."""
+        guest = Guest(name)
+        if not guest.running():
+            raise NotFound(f"{name} is off", hint="Boot it instead.")
+        with Qmp(guest.qmp) as qmp:
+            qmp("set-action", shutdown="pause")
+            qmp("system_powerdown")
+            wait(lambda: qmp("query-status")["status"] == "shutdown", OBEY)
+            qmp("system_reset")
+            qmp("set-action", shutdown="poweroff")
+            qmp("cont")
+
+    def destroy(self, name: str) -> None:
+        guest = Guest(name)
+        self.supervisor.stop(guest)
+        if not wait(lambda: not guest.running(), 10):
+            raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
+
+    def console(self, name: str) -> None:
+        terminal.attach(Guest(name))
+
+    def tidy(self) -> None:
+        """Consoles' logs keep only their end when they grow long: no guest fills the host's disk."""
+        for log in (paths.state() / "guests").glob("*/console.log"):
+            if log.stat().st_size > LONGEST_LOG:
+                with log.open("r+b") as file:
+                    file.seek(-KEPT_LOG, 2)
+                    end = file.read()
+                    file.truncate(0)
+                with log.open("ab") as file:
+                    file.write(end)
+
+    def status(self) -> dict[str, str]:
+        name, reason = accelerator.chosen()
+        return {"accelerator": name, "reason": reason}
+
+
+def wait(what: Callable[[], bool], seconds: float) -> bool:
+    """Whether what() came true within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if what():
+            return True
+        time.sleep(0.05)
+    return what()

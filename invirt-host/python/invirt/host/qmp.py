@@ -1,0 +1,91 @@
+"""QEMU's machine protocol over its unix socket: as much of it as a host needs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+from invirt.base.errors import CommandFailed, NotFound, Unreachable
+
+
+class Qmp:
+    """One conversation; use it as a context manager.
+
+    NotFound when no QEMU listens there, Unreachable when it doesn't answer
+    within timeout seconds, CommandFailed when it says no.
+    """
+
+    def __init__(self, path: Path, timeout: float = 5) -> None:
+        self.path = path
+        self.timeout = timeout
+
+    def __enter__(self) -> Qmp:
+        self.socket = connect(self.path, self.timeout)
+        self.lines = self.socket.makefile("rwb")
+        self._read()
+        self("qmp_capabilities")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lines.close()
+        self.socket.close()
+
+    def __call__(self, command: str, **arguments: Any) -> Any:
+        """Run command and return its answer."""
+        question = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        while True:
+            answer = self._read(question)
+            question = b""
+            if "error" in answer:
+                raise CommandFailed(f"QEMU refused {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def _read(self, question: bytes = b"") -> dict[str, Any]:
+        """The next line of QEMU, after question; events come between."""
+        try:
+            self.lines.write(question)
+            self.lines.flush()
+            line = self.lines.readline()
+        except TimeoutError as error:
+            raise Unreachable(f"QEMU at {self.path} doesn't answer") from error
+        except ConnectionError:
+            line = b""
+        if not line:
+            raise NotFound(f"the guest at {self.path} has just ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def connect(path: Path, timeout: float) -> socket.socket:
+    """Connect to a socket of QEMU, which talks to one at a time and lets one more wait."""
+    deadline = time.monotonic() + timeout
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(str(path))
+            return connection
+        except (FileNotFoundError, ConnectionError) as error:
+            connection.close()
+            raise NotFound(f"no guest runs at {path}") from error
+        except BlockingIOError:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise Unreachable(f"QEMU at {path} is busy with others") from None
+            time.sleep(0.02)
+
+
+def pid(path: Path) -> int | None:
+    """The process that listens at a socket of QEMU, None if none does."""
+    try:
+        with connect(path, 2) as asking:
+            size = struct.calcsize("3i")
+            credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    except NotFound:
+        return None
+    return int(struct.unpack("3i", credentials)[0])

@@ -1,0 +1,78 @@
+"""Who keeps a QEMU guest's process: systemd on a host, nobody where it doesn't run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from invirt.base.process import run
+from invirt.host import qmp
+from invirt.host.guest import OVERHEAD, Guest
+
+LAUNCH = "from invirt.base.cli import start; from invirt.host.commands.guest import COMMAND; start(COMMAND)"
+
+
+class Supervisor(Protocol):
+    """Starts and ends `invirt-guest run NAME`, which becomes QEMU."""
+
+    def start(self, guest: Guest) -> None:
+        """Start it, and don't wait for what becomes of it."""
+
+    def stop(self, guest: Guest) -> None:
+        """Kill it, if it lives."""
+
+    def said(self, guest: Guest) -> str:
+        """The last lines that it said."""
+
+
+class Systemd:
+    """A unit invirt-guest@NAME.service for each guest, capped by the guest's size."""
+
+    def start(self, guest: Guest) -> None:
+        """Caps: the guest's CPUs and a fifth of one for QEMU, its memory and QEMU's own."""
+        config, unit = guest.config(), self._unit(guest)
+        cpus, memory = config.vcpus * 100 + 20, config.memory + OVERHEAD
+        run(["systemctl", "set-property", "--runtime", unit, f"CPUQuota={cpus}%", f"MemoryMax={memory}M"])
+        run(["systemctl", "start", unit])
+
+    def stop(self, guest: Guest) -> None:
+        """Killed first: to stop it is to ask the guest, and to wait."""
+        run(["systemctl", "kill", "--signal=KILL", self._unit(guest)], check=False)
+        run(["systemctl", "stop", self._unit(guest)])
+
+    def said(self, guest: Guest) -> str:
+        """The unit's last lines in the journal."""
+        return run(["journalctl", "-u", self._unit(guest), "-n", "5", "-o", "cat"], check=False).stdout
+
+    def _unit(self, guest: Guest) -> str:
+        return f"invirt-guest@{guest.name}.service"
+
+
+class Alone:
+    """A process that lives on by itself, with an accelerator of its own or the host's."""
+
+    def __init__(self, accelerator: str = "") -> None:
+        self.options = ["--accelerator", accelerator] if accelerator else []
+
+    def start(self, guest: Guest) -> None:
+        """It leaves our pipes for its log as soon as it runs."""
+        launch = [sys.executable, "-c", LAUNCH, "run", "--log", str(guest.said), *self.options]
+        run(["setsid", "--fork", *launch, guest.name])
+
+    def stop(self, guest: Guest) -> None:
+        """The process is the one that listens at the control socket."""
+        pid = qmp.pid(guest.qmp)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+    def said(self, guest: Guest) -> str:
+        """The end of its log."""
+        return "\n".join(guest.said.read_text().splitlines()[-5:]) if guest.said.exists() else ""
+
+
+def of_this_host() -> Supervisor:
+    """systemd, if it is the one that started this host."""
+    return Systemd() if Path("/run/systemd/system").exists() else Alone()

@@ -1,0 +1,76 @@
+"""This terminal on a guest's serial console."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invirt.base.errors import Busy, NotFound
+from invirt.host import qmp
+from invirt.host.guest import Guest
+
+LEAVE = b"\x1d"  # ^]
+
+
+def attach(guest: Guest) -> None:
+    """Join stdin and stdout to the console until ^], the end of stdin, or the guest's.
+
+    NotFound when the guest is off, Busy when somebody is there already.
+    """
+    if not guest.running():
+        raise NotFound(f"{guest.name} is off", hint="It has a console when it runs.")
+    with guest.console.with_name("console.user").open("a") as user:
+        try:
+            fcntl.flock(user, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"somebody else is on the console of {guest.name}", hint="Let them leave it."
+            ) from None
+        with qmp.connect(guest.console, 5) as console:
+            console.setblocking(True)
+            print(f"On the console of {guest.name}; ^] leaves.\r", file=sys.stderr)
+            with _raw(sys.stdin.fileno()):
+                ended = _join(console)
+    print(f"\r\n{guest.name} is off.\r" if ended else "\r", file=sys.stderr)
+
+
+def _join(console: socket.socket) -> bool:
+    """Carry bytes both ways; True when it was the guest that ended."""
+    keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    while True:
+        for ready in select.select([keys, console], [], [])[0]:
+            data = os.read(ready if isinstance(ready, int) else ready.fileno(), 4096)
+            if ready is console:
+                if not data:
+                    return True
+                _write(screen, data)
+            elif not data or LEAVE in data:
+                return False
+            else:
+                console.sendall(data)
+
+
+def _write(screen: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(screen, data) :]
+
+
+@contextmanager
+def _raw(keys: int) -> Iterator[None]:
+    """The terminal as the guest wants it, and as it was afterwards."""
+    if not os.isatty(keys):
+        yield
+        return
+    before = termios.tcgetattr(keys)
+    tty.setraw(keys)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keys, termios.TCSADRAIN, before)

@@ -1,0 +1,96 @@
+"""A host with a folder of its own whose guests are real QEMU processes, without systemd."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invirt import config
+from invirt.host import paths
+from invirt.host.domain import DomainConfig
+from invirt.host.filestorage import FileStorage
+from invirt.host.qemu import Qemu, wait
+from invirt.host.supervisor import Alone
+
+INVIRT_YAML = """\
+site: {{domain: invirt.test, realm: INVIRT.TEST}}
+database: {{hostname: db.invirt.test}}
+remote: {{hostname: remote.invirt.test}}
+hypervisor:
+  driver: qemu
+  probe_kernel: {image}/vmlinuz
+  probe_initrd: {image}/initrd
+storage: {{driver: file, directory: {home}/volumes}}
+"""
+
+
+@pytest.fixture(scope="session")
+def image(checkout: Path) -> Path:
+    """Kernel and initrd of a guest, made by scripts/build-guest (kept from run to run)."""
+    folder = checkout / ".cache/guest"
+    subprocess.run([checkout / "scripts/build-guest", folder], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture
+def home(image: Path) -> Iterator[Path]:
+    """The host's folders; /tmp itself, since a socket's path must be short."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder)
+        (path / "invirt.yaml").write_text(INVIRT_YAML.format(image=image, home=path))
+        patch.setenv("INVIRT_CONFIG", str(path / "invirt.yaml"))
+        patch.setenv("INVIRT_STATE", str(path / "state"))
+        patch.setenv("INVIRT_RUN", str(path / "run"))
+        patch.setenv("INVIRT_GUEST_USER", "nobody")
+        config.reload()
+        yield path
+    config.reload()
+
+
+@pytest.fixture
+def qemu(home: Path) -> Iterator[Qemu]:
+    """The driver; what still runs at the test's end is killed."""
+    driver = Qemu(Alone("tcg"))
+    yield driver
+    guests = paths.run() / "guests"
+    for guest in guests.iterdir() if guests.is_dir() else ():
+        driver.destroy(guest.name)
+
+
+@pytest.fixture
+def remus(home: Path, image: Path) -> DomainConfig:
+    """A machine with a disk and no network."""
+    disks = FileStorage(str(home / "volumes"))
+    disks.create("remus", "hda", 1)
+    return DomainConfig(
+        {
+            "name": "d_remus",
+            "type": "pvh",
+            "memory": 128,
+            "vcpus": 1,
+            "kernel": str(image / "vmlinuz"),
+            "ramdisk": str(image / "initrd"),
+            "extra": "console=ttyS0 quiet mitigations=off no_timer_check hostname=remus",
+            "disk": [f"format=raw, vdev=hda, access=rw, target={disks.path('remus', 'hda')}"],
+        }
+    )
+
+
+def prompt(name: str, times: int = 1) -> bool:
+    """Whether the guest shows its prompt for the so manieth time, within ten times what it should take."""
+    log = paths.state() / "guests" / name / "console.log"
+    return wait(lambda: log.read_bytes().count(b"guest# ") >= times, 40)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

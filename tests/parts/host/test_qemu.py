@@ -1,0 +1,184 @@
+"""Guests in real QEMU processes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from invirt.base.errors import CommandFailed, NotFound
+from invirt.host import accelerator, qmp
+from invirt.host.domain import DomainConfig
+from invirt.host.guest import Guest
+from invirt.host.hypervisor import Domain
+from invirt.host.qemu import LONGEST_LOG, Qemu, wait
+
+from .conftest import prompt
+
+XM = "from invirt.base.cli import start; from invirt.host.commands.xm import COMMAND; start(COMMAND)"
+
+
+class Terminal:
+    """`xm console d_remus` in a pseudo-terminal."""
+
+    def __init__(self) -> None:
+        self.keys, other = pty.openpty()
+        argv = [sys.executable, "-c", XM, "console", "d_remus"]
+        self.process = subprocess.Popen(argv, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        os.close(other)
+        self.screen = b""
+
+    def shows(self, text: bytes, seconds: float = 40) -> bool:
+        """Whether text comes up on the screen in time."""
+        deadline = time.monotonic() + seconds
+        while text not in self.screen and time.monotonic() < deadline:
+            if select.select([self.keys], [], [], 0.2)[0]:
+                try:
+                    self.screen += os.read(self.keys, 4096)
+                except OSError:  # the other side is closed
+                    break
+        return text in self.screen
+
+    def types(self, text: bytes) -> None:
+        """Press keys; the screen is looked at from here on."""
+        self.screen = b""
+        os.write(self.keys, text)
+
+
+def test_a_guests_life(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    assert prompt("d_remus")
+    process = qmp.pid(Guest("d_remus").qmp)
+    assert qemu.domains() == [Domain("d_remus", 128, 1)]
+
+    qemu.create(remus)  # runs already: the same process
+    assert qmp.pid(Guest("d_remus").qmp) == process
+
+    qemu.reboot("d_remus")
+    assert prompt("d_remus", times=2)
+    assert qmp.pid(Guest("d_remus").qmp) == process
+
+    qemu.shutdown("d_remus")
+    assert wait(lambda: not qemu.running("d_remus"), 20)
+    qemu.shutdown("d_remus")
+    qemu.destroy("d_remus")
+    assert qemu.domains() == []
+    with pytest.raises(NotFound, match="d_remus is off"):
+        qemu.reboot("d_remus")
+
+
+def test_destroy_and_boot_again(qemu: Qemu, remus: DomainConfig) -> None:
+    for _ in range(2):
+        qemu.create(remus)
+        assert qemu.running("d_remus")
+        qemu.destroy("d_remus")
+        assert not qemu.running("d_remus")
+
+
+def test_killed_qemu_is_off(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    process = qmp.pid(Guest("d_remus").qmp)
+    assert process
+    os.kill(process, signal.SIGKILL)
+    assert wait(lambda: not qemu.running("d_remus"), 10)
+    qemu.create(remus)
+    assert qmp.pid(Guest("d_remus").qmp) not in (None, process)
+
+
+def test_qemu_is_nobody_and_sees_no_disk_by_name(qemu: Qemu, remus: DomainConfig, home: Path) -> None:
+    qemu.create(remus)
+    status = Path(f"/proc/{qmp.pid(Guest('d_remus').qmp)}/status").read_text()
+    assert "Uid:\t65534\t65534\t65534\t65534" in status
+    assert "Seccomp:\t2" in status
+    assert (home / "volumes/d_remus_hda").stat().st_mode & 0o077 == 0
+
+
+def test_guest_that_cant_start_says_why(qemu: Qemu, remus: DomainConfig) -> None:
+    broken = DomainConfig({**remus.settings, "kernel": "/nowhere/vmlinuz"})
+    with pytest.raises(CommandFailed) as raised:
+        qemu.create(broken)
+    assert "/nowhere/vmlinuz" in raised.value.hint
+    assert not qemu.running("d_remus")
+
+
+def test_missing_disk_is_named(qemu: Qemu, remus: DomainConfig, home: Path) -> None:
+    (home / "volumes/d_remus_hda").unlink()
+    with pytest.raises(CommandFailed) as raised:
+        qemu.create(remus)
+    assert "has no disk hda" in raised.value.hint
+
+
+def test_a_disk_is_never_open_twice(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    twin = replace(remus, settings={**remus.settings, "name": "d_twin"})
+    with pytest.raises(CommandFailed) as raised:
+        qemu.create(twin)
+    assert "lock" in raised.value.hint
+
+
+def test_console_and_disk(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    terminal = Terminal()
+    assert terminal.shows(b"guest# ")
+    terminal.types(b"hostname; echo kept | dd of=/dev/vda conv=fsync; echo do''ne\r")
+    assert terminal.shows(b"done")
+    assert b"remus\r\n" in terminal.screen
+    second = Terminal()
+    assert second.shows(b"somebody else is on the console of d_remus")
+    assert second.process.wait(10) == 5
+    terminal.types(b"\x1d")
+    assert terminal.process.wait(10) == 0
+
+    qemu.destroy("d_remus")
+    qemu.create(remus)
+    terminal = Terminal()
+    assert terminal.shows(b"guest# ")
+    terminal.types(b"head -c 5 /dev/vda\r")
+    assert terminal.shows(b"kept\r\n")
+    qemu.destroy("d_remus")
+    assert terminal.shows(b"d_remus is off")
+    assert terminal.process.wait(10) == 0
+
+
+def test_console_of_one_that_is_off(home: Path) -> None:
+    terminal = Terminal()
+    assert terminal.shows(b"d_remus is off")
+    assert terminal.process.wait(10) == 3
+
+
+def test_reboot_resets_a_deaf_guest(qemu: Qemu, remus: DomainConfig) -> None:
+    deaf = DomainConfig({**remus.settings, "extra": f"{remus.text('extra')} acpi=off"})
+    qemu.create(deaf)
+    assert prompt("d_remus")
+    qemu.reboot("d_remus")
+    assert prompt("d_remus", times=2)
+
+
+def test_long_logs_are_cut_while_the_guest_writes(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    assert prompt("d_remus")
+    log = Guest("d_remus").log
+    with log.open("ab") as file:
+        file.write(b"x" * LONGEST_LOG + b"the end")
+    qemu.tidy()
+    assert log.stat().st_size <= LONGEST_LOG / 4
+    assert log.read_bytes().endswith(b"the end")
+    qemu.reboot("d_remus")
+    assert prompt("d_remus")
+
+
+def test_probe_decides_and_says_why(home: Path) -> None:
+    assert accelerator.chosen() == ("tcg", "invirt-host-probe did not run")
+    name, reason = accelerator.probe()
+    assert accelerator.chosen() == (name, reason)
+    assert "prompt" in reason or "KVM" in reason or "did not start" in reason, reason
+    assert not Guest(accelerator.NAME).running()
+    print(name, reason)

@@ -12,7 +12,7 @@ from invirt_lab import cluster, console
 from invirt_lab.site import REALM, SERVERS
 
 REMOTE = SERVERS["remote"].fqdn
-REFUSED = 4  # invirt.base.errors.Denied
+REFUSED = 255  # remctl: Access denied
 _BOB = f"bob@{REALM}"
 
 _GO_ON = """\

@@ -58,7 +58,7 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
         self.tree = tree
         self.program = program
         self.born = time.time_ns()
-        self.lock = threading.Lock()  # guards the two below
+        self.guard = threading.Lock()  # guards the two below
         self.numbers = itertools.count(1)
         self.snapshots: dict[int, bytes] = {}
 
@@ -106,7 +106,7 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise _error(errno.EROFS)
         content = bytes(self.tree.content(path))
-        with self.lock:
+        with self.guard:
             number = next(self.numbers)
             self.snapshots[number] = content
         return number
@@ -117,7 +117,7 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
 
     def release(self, path: str, fh: int) -> int:
         """The last reader has closed the file: free its snapshot."""
-        with self.lock:
+        with self.guard:
             self.snapshots.pop(fh, None)
         return 0
 

@@ -18,7 +18,9 @@ from invirt.base.cli import Command
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in ROOT.glob("invirt-*") if path.is_dir())
-WRAPPERS = sorted(path for path in ROOT.glob("invirt-*/*bin/*") if path.is_file())
+PROGRAMS = sorted(path for path in ROOT.glob("invirt-*/*bin/*") if path.is_file())
+SCRIPTS = [path for path in PROGRAMS if path.read_bytes().startswith(b"#!/bin/sh\n")]
+WRAPPERS = [path for path in PROGRAMS if path not in SCRIPTS]
 SHARED = {"base", "config", "database"}
 PACKAGES = sorted(ROOT.glob("invirt-*/python/invirt/**/__init__.py"))
 TOOLS = os.environ.get("INVIRT_TEST_TOOLS", "")  # the folder of mypy and ruff; see scripts/test
@@ -173,6 +175,14 @@ def test_each_program_has_a_manual_page_and_completion(wrapper: Path, docs: Path
     for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"):
         assert f".SH {heading}\n" in page
     assert wrapper.name in (share / "bash-completion/completions" / wrapper.name).read_text()
+
+
+@pytest.mark.children
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shell_programs_say_what_they_are(script: Path, docs: Path) -> None:
+    page = docs / script.relative_to(ROOT).parts[0] / f"man/man8/{script.name}.8"
+    assert re.search(rf"\.SH NAME\n{script.name} ".replace("-", r"\\?-"), page.read_text())
+    assert len(script.read_text().splitlines()) <= 20
 
 
 @pytest.mark.children

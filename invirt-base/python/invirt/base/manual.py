@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
 
 from invirt.base import errors
@@ -76,3 +77,16 @@ def page(command: Command) -> str:
         parts += [".SH COMMANDS", *below]
     parts += [".SH EXIT STATUS", *_exit_status(), f".SH EXAMPLES\n.EX\n{_text(command.example)}\n.EE"]
     return "\n".join(parts) + "\n"
+
+
+def script_page(name: str, section: int, script: str) -> str:
+    """The manual page of a small shell program that only other programs start: its first comment."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), script.splitlines()[1:])
+    comment = " ".join(line.lstrip("# ") for line in lines)
+    summary, _, _ = comment.partition(". ")
+    return (
+        f'.TH {name.upper()} {section} "" Invirt\n'
+        f".SH NAME\n{_text(name)} \\- {_text(summary.rstrip('.'))}\n"
+        f".SH SYNOPSIS\n.B {_text(name)}\n"
+        f".SH DESCRIPTION\n{_text(comment)}\n"
+    )

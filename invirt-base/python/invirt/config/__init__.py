@@ -15,6 +15,7 @@ from typing import Any
 
 from invirt.config.schema import (
     Config,
+    Console,
     Database,
     Hypervisor,
     Machines,
@@ -38,6 +39,7 @@ quota: Quota
 hypervisor: Hypervisor
 storage: Storage
 network: Network
+console: Console
 remote_principals: tuple[str, ...]
 
 

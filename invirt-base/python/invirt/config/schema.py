@@ -162,6 +162,20 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Console:
+    """The console server, where each machine is a login, and how it reaches the hosts."""
+
+    hostname: OptionalHostname = ""  # empty: no console server
+    address: OptionalAddress = ""  # the one that hosts see it come from; empty: what its name resolves to
+    port: Port = 3109  # of conserver, the same on every host
+    uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 200000  # a machine's login has this + its number
+    uid_count: Amount = 300000  # uids that are kept for machines
+    ca: OptionalFile = "/etc/invirt/console/ca.pem"  # whose certificates conserver takes
+    credentials: OptionalFile = "/etc/invirt/console/server.pem"  # a server's certificate and key
+    administrators: tuple[Word, ...] = ("root",)  # logins of the console server that may use any console
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file."""
 
@@ -174,6 +188,7 @@ class Config:
     hypervisor: Hypervisor = field(default_factory=Hypervisor)
     storage: Storage = field(default_factory=Storage)
     network: Network = field(default_factory=Network)
+    console: Console = field(default_factory=Console)
 
     @property
     def remote_principals(self) -> tuple[str, ...]:

@@ -1,0 +1,55 @@
+"""The list of consoles that a running conserver serves.
+
+Its own configuration includes the list, so that only the list is written when
+machines come, go or move.  conserver rereads it at SIGHUP without disturbing
+the sessions of consoles that are still in it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from invirt.base import validate
+
+LIST = Path("/run/invirt/conserver/consoles.cf")
+PIDFILE = Path("/run/conserver/conserver.pid")  # compiled into conserver
+
+# conserver ends when it has no console at all.  A remote one costs nothing,
+# nobody may use this one, and no machine can be called so.
+NOBODYS = "console none { master 192.0.2.1; rw !*; ro !*; }\n"
+
+
+def console(name: str, master: str) -> str:
+    """The line of a machine's console, which only the machine's own login may use."""
+    return f"console {validate.machine_name(name)} {{ master {master}; rw {name}; }}\n"
+
+
+def write(consoles: Iterable[str], file: Path = LIST) -> bool:
+    """Put the lines in place, whole; False if that is what was there."""
+    text = NOBODYS + "".join(consoles)
+    if file.exists() and file.read_text() == text:
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(text)
+    new.rename(file)
+    return True
+
+
+def reread(pidfile: Path = PIDFILE) -> bool:
+    """Let a running conserver reread its configuration; False if there is none.
+
+    conserver writes the file when it has set up its signals: earlier, SIGHUP
+    would end it.
+    """
+    try:
+        pid = int(pidfile.read_text())
+        if Path(f"/proc/{pid}/comm").read_text() != "conserver\n":
+            return False
+        os.kill(pid, signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return False
+    return True

@@ -91,3 +91,24 @@ def test_web_acts_as_the_user_it_names_and_takes_nobody_else(remote: RemoteServe
         ("alice@INVIRT.TEST", f"{web}@INVIRT.TEST", "invirt-remote-web", "succeeded"),
         ("bob@INVIRT.TEST", f"{web}@INVIRT.TEST", "invirt-remote-web", "failed"),
     ]
+
+
+def test_every_command_answers_help_and_summary(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+    summary = remote.call("bob", "help")
+    assert summary.status == 0
+    for line in ("machine create: ", "machine operations: ", "control NAME shutdown: "):
+        assert line in summary.stdout
+    assert "web " not in summary.stdout and "remus" not in summary.stdout
+    for command, said in (
+        (["help", "machine"], "usage: machine "),
+        (["help", "machine", "create"], "usage: machine create "),
+        (["help", "control"], "usage: control "),
+        (["control", "help"], "usage: control "),
+        (["machine", "help", "quota"], "usage: machine quota "),
+        (["machine", "create", "--help"], "usage: machine create "),
+    ):
+        answer = remote.call("bob", *command)
+        assert answer.status == 0 and answer.stdout.startswith(said), (command, answer)
+    assert remote.call("alice", "control", "remus", "help").stdout.startswith("usage: control ")
+    assert "web lvcreate: " in remote.call("host/web.invirt.test", "help").stdout

@@ -44,12 +44,11 @@ class Verb:
     for_a_user: bool = True  # False: what the web server asks for itself
 
 
-def install(parser: argparse.ArgumentParser, verbs: Iterable[Verb], *, command: str, web: bool) -> Any:
+def install(parser: argparse.ArgumentParser, verbs: Iterable[Verb], *, web: bool) -> Any:
     """Add a sub-command for each verb, and return argparse's action for more of them.
 
     With web, each names the acting user first.
     """
-    parser.prog = command  # as users call it
     choices = parser.add_subparsers(metavar="VERB", required=True)
     for verb in verbs:
         sub = choices.add_parser(verb.name, help=verb.summary, description=verb.summary, allow_abbrev=False)

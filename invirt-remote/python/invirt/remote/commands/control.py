@@ -11,10 +11,16 @@ from invirt.remote.actor import Actor
 NAME = "invirt-remote-proxy-control"
 
 
+def _help(actor: Actor, arguments: argparse.Namespace) -> None:
+    print(COMMAND.parser("control").format_help(), end="")
+
+
+VERBS = (*control.VERBS, verbs.Verb("help", "this text", _help, verbs.nothing))
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.prog = "control"
     verbs.name_only(parser)
-    verbs.install(parser, control.VERBS, command="control NAME", web=False)
+    verbs.install(parser, VERBS, web=False)
 
 
 def _run(arguments: argparse.Namespace) -> int:

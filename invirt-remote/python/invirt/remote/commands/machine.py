@@ -12,7 +12,7 @@ NAME = "invirt-remote-machine"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs.install(parser, MACHINE, command="machine", web=False)
+    verbs.install(parser, MACHINE, web=False)
 
 
 COMMAND = Command(

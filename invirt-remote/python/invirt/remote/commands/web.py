@@ -13,12 +13,12 @@ NAME = "invirt-remote-web"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    choices = verbs.install(parser, (*DISKS, LISTVMS, *MACHINE), command="web", web=True)
+    choices = verbs.install(parser, (*DISKS, LISTVMS, *MACHINE), web=True)
     summary = "boot, reboot, shut down or destroy a machine"
     sub = choices.add_parser("control", help=summary, description=summary, allow_abbrev=False)
     verbs.user_argument(sub)
     verbs.name_only(sub)
-    verbs.install(sub, control.VERBS, command="web control USER NAME", web=False)
+    verbs.install(sub, control.VERBS, web=False)
 
 
 COMMAND = Command(

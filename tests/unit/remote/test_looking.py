@@ -1,0 +1,112 @@
+"""Tables, and what hosts' answers are taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invirt.base import validate
+from invirt.base.errors import BadInput, InvirtError, Unreachable
+from invirt.remote import access, remconffs, states, tables
+from invirt.remote.hosts import Answer
+from invirt.remote.machines import disk_and_size, request_key
+from invirt.remote.states import Machine
+
+
+class Told:
+    """Hosts that answer what they were told to."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        raise AssertionError("only ask() is for questions to several")
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        self.asked += hostnames
+        return {name: self.answers[name] for name in hostnames}
+
+
+def machine(name: str, host: str | None) -> Machine:
+    return {"name": name, "host": host, "hostname": host and f"{host}fqdn", "state": "off"}
+
+
+def test_each_host_is_asked_once_and_silent_ones_are_named(invirt_yaml: Path) -> None:
+    hosts = Told(
+        afqdn='[{"name": "one", "state": "running"}, {"name": "other", "state": "running"}]',
+        bfqdn=Unreachable("no route"),
+    )
+    machines = [machine("one", "a"), machine("two", "a"), machine("three", "b"), machine("four", None)]
+    assert states.add_states(machines, hosts) == {"b": "no route"}
+    assert [m["state"] for m in machines] == ["running", "off", "unknown", "off"]
+    assert hosts.asked == ["afqdn", "bfqdn"]
+
+
+def test_no_host_is_asked_about_machines_that_are_off(invirt_yaml: Path) -> None:
+    assert states.add_states([machine("four", None)], Told()) == {}
+
+
+@given(st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(str)))
+def test_a_host_gone_mad_is_as_good_as_silent(answer: str) -> None:
+    try:
+        found = states.guests("host", answer)
+    except InvirtError as error:
+        assert isinstance(error, Unreachable)
+    else:
+        assert all(isinstance(name, str) for name in found)
+
+
+@pytest.mark.parametrize("answer", ["{}", "[1]", '[{"name": 1}]', '["x"]', "[" * 100_000, "null", ""])
+def test_nonsense(answer: str) -> None:
+    if answer == "{}":
+        assert states.guests("host", answer) == set()
+        return
+    with pytest.raises(Unreachable):
+        states.guests("host", answer)
+
+
+def test_tables() -> None:
+    assert tables.table(("A", "LONGER"), [("x", None), ("longest", 1)]) == (
+        "A        LONGER\nx        -\nlongest  1\n"
+    )
+    assert tables.facts({"name": "remus", "CPUs": 1, "host": None, "description": ""}) == (
+        "name:        remus\nCPUs:        1\n"
+    )
+    assert tables.as_json({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}\n'
+
+
+@given(st.text() | st.from_regex(r"[a-z]+@[A-Z]+\n?", fullmatch=True))
+def test_an_acl_holds_only_principals(text: str) -> None:
+    lines = remconffs.acl([text]).splitlines()
+    assert lines[-1] == "include /etc/remctl/acl/web"
+    assert lines[:-1] in ([], [text])
+    for line in lines[:-1]:
+        assert validate.principal(line) == line and not set(line) & set("#: \t\n\\")
+
+
+def test_a_bare_name_is_of_the_site_s_realm(invirt_yaml: Path) -> None:
+    assert access.full_principal("bob") == "bob@INVIRT.TEST"
+    assert access.full_principal("bob@OTHER.TEST") == "bob@OTHER.TEST"
+    for bad in ("", "a b", "a\n", "@X", "a:b", "#"):
+        with pytest.raises(BadInput):
+            access.full_principal(bad)
+
+
+def test_disk_and_size(invirt_yaml: Path) -> None:
+    assert disk_and_size("3") == ("hda", 3)
+    assert disk_and_size("hdb=3") == ("hdb", 3)
+    for bad in ("", "=3", "hdb=", "sda=3", "hda=hdb=3", "0", "-1", "99999"):
+        with pytest.raises(BadInput):
+            disk_and_size(bad)
+
+
+def test_keys() -> None:
+    assert request_key("a" * 200) == "a" * 200
+    for bad in ("", "a" * 201, "ä", "a\nb"):
+        with pytest.raises(BadInput):
+            request_key(bad)

@@ -200,6 +200,17 @@ def wait_booted(name: str, timeout: float = 60) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def cut_off(name: str) -> Iterator[None]:
+    """Take a server's network away for the length of the block, as a dead switch would."""
+    switch = ["nsenter", f"--target={int(_PID.read_text())}", "--net", "--", "ip", "link", "set", name]
+    run([*switch, "down"])
+    try:
+        yield
+    finally:
+        run([*switch, "up"])
+
+
 def status() -> dict[str, str]:
     """The state of each server: its systemd's word, or "down"."""
     states = {}

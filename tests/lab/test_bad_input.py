@@ -1,0 +1,137 @@
+"""What users get wrong: a clear message, an exit code, and nothing half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab.users import Lab
+
+Make = Callable[..., str]
+BAD_INPUT, NO_ROOM, BUSY = 2, 6, 5
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes(lab: Lab) -> Iterator[None]:
+    """After each test, the place is as it was before."""
+    before = lab.world()
+    yield
+    assert lab.world() == before
+
+
+def refused(lab: Lab, status: int, *words: str, user: str = "alice") -> str:
+    """What the user is told; asserts the exit code, and that no traceback is shown."""
+    done = lab.try_remctl(user, *words)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.strip()
+    return done.stderr
+
+
+NAMES = [
+    "ALL",
+    "EMPTY",
+    "help",
+    "root",
+    "remus\nANYUSER",
+    "../x",
+    "a" * 64,
+    "Remus",
+    "rémus",
+    "",
+    "-x",
+    "a b",
+    "a.b",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_names(lab: Lab, name: str) -> None:
+    refused(lab, BAD_INPUT, "machine", "create", name, "--memory", "128", "--disk", "1")
+
+
+@pytest.mark.parametrize("name", ["ALL", "remus\nANYUSER", "host1", "a" * 64], ids=ascii)
+def test_names_to_rename_to(lab: Lab, machine: Make, name: str) -> None:
+    own = machine()
+    refused(lab, BAD_INPUT, "machine", "rename", own, name)
+    lab.remctl("alice", "machine", "delete", own, "--yes")
+
+
+PRINCIPALS = [
+    "bob smith@INVIRT.TEST",
+    "bob\nANYUSER",
+    "#bob@INVIRT.TEST",
+    "princ:bob@INVIRT.TEST",
+    "ANYUSER",
+    "",
+]
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS, ids=ascii)
+def test_principals(lab: Lab, machine: Make, principal: str) -> None:
+    own = machine()
+    refused(lab, BAD_INPUT, "machine", "allow", own, principal)
+    lab.remctl("alice", "machine", "delete", own, "--yes")
+
+
+SIZES = ["0", "-1", "99999999999999999999", "many", "1.5", "1e3", "", "128\n"]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=ascii)
+@pytest.mark.parametrize("option", ["--memory", "--disk", "--cpus"])
+def test_sizes(lab: Lab, option: str, size: str) -> None:
+    sizes = {"--memory": "128", "--disk": "1", "--cpus": "1"} | {option: size}
+    words = [word for pair in sizes.items() for word in pair]
+    refused(lab, BAD_INPUT, "machine", "create", "remus", *words)
+
+
+def test_a_name_that_is_taken(lab: Lab, machine: Make) -> None:
+    own = machine()
+    told = refused(lab, BAD_INPUT, "machine", "create", own, "--memory", "128", "--disk", "1", user="bob")
+    assert own in told
+    lab.remctl("alice", "machine", "delete", own, "--yes")
+
+
+def test_unknown_words(lab: Lab) -> None:
+    refused(lab, BAD_INPUT, "machine", "explode")
+    refused(
+        lab, BAD_INPUT, "machine", "create", "remus", "--type", "nosuch", "--memory", "128", "--disk", "1"
+    )
+
+
+@pytest.mark.parametrize(("option", "size"), [("--memory", "4096"), ("--disk", "51")])
+def test_quota_used_up(lab: Lab, option: str, size: str) -> None:
+    sizes = {"--memory": "128", "--disk": "1"} | {option: size}
+    words = [word for pair in sizes.items() for word in pair]
+    told = refused(lab, NO_ROOM, "machine", "create", "remus", *words)
+    assert size in told
+
+
+def test_addresses_used_up(lab: Lab) -> None:
+    lab.sql("CREATE TABLE kept AS SELECT * FROM address_ranges; DELETE FROM address_ranges;")
+    try:
+        told = refused(lab, NO_ROOM, "machine", "create", "remus", "--memory", "128", "--disk", "1")
+        assert "address" in told
+    finally:
+        lab.sql("INSERT INTO address_ranges SELECT * FROM kept; DROP TABLE kept;")
+
+
+def test_no_host_with_room_says_which_lacks_what(lab: Lab, machine: Make) -> None:
+    own = machine("--memory", "1100")
+    told = refused(lab, NO_ROOM, "control", own, "create")
+    assert "host1" in told
+    assert "host2" in told
+    assert "1024" in told
+    lab.remctl("alice", "machine", "delete", own, "--yes")
+
+
+def test_second_boot(lab: Lab, machine: Make) -> None:
+    own = machine()
+    lab.remctl("alice", "control", own, "create")
+    running = lab.world()
+    told = refused(lab, BUSY, "control", own, "create")
+    assert "run" in told
+    assert lab.world() == running
+    lab.remctl("alice", "control", own, "destroy")
+    lab.remctl("alice", "machine", "delete", own, "--yes")

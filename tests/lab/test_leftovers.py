@@ -1,0 +1,100 @@
+"""A lab that ends, in whatever way, leaves nothing on this machine.
+
+Runs last, since it ends the lab that the others use; its labs have no roles.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invirt_lab import cluster, host, lifecycle
+from invirt_lab.site import SERVERS
+
+from invirt.base.errors import Busy
+from tests.lab.conftest import KEEP
+from tests.lab.users import eventually
+
+pytestmark = pytest.mark.skipif(KEEP, reason="would end the lab that is to be kept")
+
+
+def mounts() -> list[str]:
+    return sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines())
+
+
+def namespaces() -> set[str]:
+    """All mount, PID and network namespaces that any process is in."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/ns/*"):
+        if link.name in ("mnt", "pid", "net"):
+            try:
+                found.add(os.readlink(link))
+            except OSError:
+                continue
+    return found
+
+
+def cgroups() -> list[Path]:
+    return [cgroup for cgroup in host.cgroups() if cgroup.exists()]
+
+
+@pytest.fixture
+def started() -> Iterator[subprocess.Popen[str]]:
+    """The supervisor of a lab whose servers are booted."""
+    cluster.down()
+    before = mounts(), namespaces()
+    with cluster.only_one() as lock:
+        supervisor = cluster.start(lifecycle.images_of_servers(), lock)
+        cluster.wait_booted("client")
+        yield supervisor
+    supervisor.wait(20)
+    cluster.down()
+    assert (mounts(), namespaces()) == before
+    assert not host.processes()
+    assert not cgroups()
+
+
+def gone() -> bool:
+    """Whether every process of the lab has ended, without anyone sweeping."""
+    return not host.processes()
+
+
+def test_down(started: subprocess.Popen[str]) -> None:
+    assert len(host.processes()) > len(SERVERS)
+    assert cgroups()
+    os.kill(started.pid, signal.SIGKILL)
+
+
+def test_the_outer_process_killed(started: subprocess.Popen[str]) -> None:
+    started.kill()
+    eventually(gone, "the servers to end with the lab's outer process")
+
+
+def test_the_supervisor_killed(started: subprocess.Popen[str]) -> None:
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    eventually(gone, "the servers to end with their supervisor")
+
+
+def test_whoever_brings_it_up_is_gone(started: subprocess.Popen[str]) -> None:
+    assert started.stdin
+    started.stdin.close()
+    eventually(gone, "the servers to end when the lab was never said to be ready")
+
+
+def test_a_server_killed_leaves_the_others(started: subprocess.Popen[str]) -> None:
+    os.kill(cluster.leader("kdc"), signal.SIGKILL)
+    time.sleep(0.5)
+    assert cluster.leader("client")
+    started.kill()
+
+
+def test_only_one(started: subprocess.Popen[str]) -> None:
+    with pytest.raises(Busy), cluster.only_one():
+        pass
+    started.kill()

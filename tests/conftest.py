@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 ROOTS = [str(ROOT), *map(str, sorted(ROOT.glob("invirt-*/python")))]
@@ -23,6 +24,12 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 for name in [name for name in os.environ if name.startswith(("KRB5", "REMOTE_", "REMCTL_"))]:
     del os.environ[name]
 os.environ["INVIRT_CONFIG"] = "/nonexistent/invirt.yaml"  # a test that needs one makes it
+
+# The machine may be busy, so no example has a deadline; INVIRT_TEST_EXAMPLES=100000 is for the night.
+settings.register_profile(
+    "invirt", deadline=None, database=None, max_examples=int(os.environ.get("INVIRT_TEST_EXAMPLES", "100"))
+)
+settings.load_profile("invirt")
 
 pytest_plugins = ["tests.parts.postgres", "tests.parts.realm"]
 

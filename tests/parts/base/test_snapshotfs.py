@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fusepy
 import pytest
 
 from invirt.base import snapshotfs
@@ -214,3 +215,23 @@ def test_a_killed_one_closes_the_door_and_the_next_sweeps_it(served: Served) -> 
     assert (served.seen / "conf").read_bytes() == b"first\n"
     mounts = Path("/proc/self/mountinfo").read_text().count(f" {served.seen} ")
     assert mounts == 1
+
+
+def test_only_operations_are_named_as_operations() -> None:
+    """fusepy takes any attribute with an operation's name for that operation."""
+    names = {name for name, *_ in fusepy.fuse_operations._fields_}
+    assert not names & set(vars(snapshotfs.SnapshotFS(None, "test")))  # type: ignore[arg-type]
+
+
+def test_what_can_not_be_mounted_is_said(tmp_path: Path) -> None:
+    """A file is no mount point."""
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", SERVER, str(tmp_path), str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 1
+    assert "is no folder" in done.stderr

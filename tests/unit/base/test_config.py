@@ -108,6 +108,12 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, line: int, said:
     assert said in caught.value.message
 
 
+def test_values_that_do_not_go_together(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD + "machines:\n  max_memory: 256\n")
+    with pytest.raises(BadConfig, match=r"yaml:9: machines: memory is 512, which is not between 64 and 256"):
+        config.load(file)
+
+
 def test_near_misses_are_guessed(tmp_path: Path) -> None:
     with pytest.raises(BadConfig) as caught:
         config.load(write(tmp_path, GOOD.replace("realm:", "relm:")))

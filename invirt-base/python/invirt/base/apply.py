@@ -195,7 +195,8 @@ class Templates:
         if not state.reload:
             return
         if really and self.root == Path("/") and Path("/run/systemd/system").is_dir():
-            run(["systemctl", "try-reload-or-restart", *state.reload], timeout=RELOAD_TIMEOUT)
+            for unit in filter(_is_active, state.reload):
+                run(["systemctl", "reload-or-restart", unit], timeout=RELOAD_TIMEOUT)
         state.reload = []
         state.write()
 
@@ -216,6 +217,11 @@ class Templates:
                         ) from None
                     time.sleep(0.1)
             yield
+
+
+def _is_active(unit: str) -> bool:
+    """Whether unit runs; others read the files when they start, and waiting for them could be forever."""
+    return run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
 
 
 def _check(change: Change, folder: Path) -> None:

@@ -27,9 +27,8 @@ def console(name: str, master: str) -> str:
     return f"console {validate.machine_name(name)} {{ master {master}; rw {name}; }}\n"
 
 
-def write(consoles: Iterable[str], file: Path = LIST) -> bool:
-    """Put the lines in place, whole; False if that is what was there."""
-    text = NOBODYS + "".join(consoles)
+def write(text: str, file: Path = LIST) -> bool:
+    """Put text in place, whole; False if that is what was there."""
     if file.exists() and file.read_text() == text:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,3 +52,22 @@ def reread(pidfile: Path = PIDFILE) -> bool:
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return False
     return True
+
+
+class Keeper:
+    """Keeps the list true, and tells conserver."""
+
+    def __init__(self, file: Path = LIST, pidfile: Path = PIDFILE) -> None:
+        self.file, self.pidfile = file, pidfile
+        self._told = True
+
+    def begin(self) -> None:
+        """Have a list, if an empty one, so that conserver can start without the database."""
+        if not self.file.exists():
+            write(NOBODYS, self.file)
+
+    def update(self, consoles: Iterable[str]) -> None:
+        """Serve these consoles.  A conserver that was starting meanwhile is told the next time."""
+        if write(NOBODYS + "".join(consoles), self.file):
+            self._told = False
+        self._told = self._told or reread(self.pidfile)

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import fusepy
 
 from invirt.base import log
+from invirt.base.errors import InvirtError
 from invirt.base.process import run
 
 BLOCK = 128 * 1024  # bytes a read(); twice as fast as 4 KiB
@@ -152,23 +153,31 @@ def sweep(mountpoint: Path) -> None:
 def mount(tree: Tree, mountpoint: Path, program: str) -> None:
     """Serve tree at mountpoint until it is unmounted or the process gets SIGTERM.
 
-    Tells systemd when it is mounted (Type=notify).
+    Tells systemd when it is mounted (Type=notify).  Raises InvirtError if it can't be.
     """
     mountpoint = Path(os.path.abspath(mountpoint))
     sweep(mountpoint)
-    mountpoint.mkdir(parents=True, exist_ok=True)
-    fusepy.FUSE(
-        SnapshotFS(tree, program),
-        str(mountpoint),
-        fsname=program,
-        subtype="invirt",
-        foreground=True,
-        nothreads=False,
-        ro=True,
-        allow_other=True,
-        default_permissions=True,
-        direct_io=True,  # st_size is not known: read until the end
-        attr_timeout=0,
-        entry_timeout=0,
-        negative_timeout=0,
-    )
+    try:
+        mountpoint.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvirtError(f"{mountpoint} is no folder and can't be made: {error.strerror}") from error
+    try:
+        fusepy.FUSE(
+            SnapshotFS(tree, program),
+            str(mountpoint),
+            fsname=program,
+            subtype="invirt",
+            foreground=True,
+            nothreads=False,
+            ro=True,
+            allow_other=True,
+            default_permissions=True,
+            direct_io=True,  # st_size is not known: read until the end
+            attr_timeout=0,
+            entry_timeout=0,
+            negative_timeout=0,
+        )
+    except RuntimeError as error:  # libfuse has said why on stderr
+        raise InvirtError(
+            f"{mountpoint} can't be mounted", hint="Is there /dev/fuse, and are you root?"
+        ) from error

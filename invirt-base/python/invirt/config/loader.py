@@ -91,7 +91,10 @@ class _Reader:
         for name, field in fields.items():
             if name not in values and _is_required(field):
                 raise self.error(node, _join(key, name), "missing", hint=EXAMPLE)
-        return kind(**values)
+        try:
+            return kind(**values)
+        except ValueError as error:  # values that don't go together
+            raise self.error(node, key, str(error)) from error
 
     def pairs(
         self, node: yaml.MappingNode | None, known: list[str], key: str

@@ -122,6 +122,17 @@ class Machines:
     max_cpus: Amount = 16
     max_disks: Amount = 8
 
+    def __post_init__(self) -> None:
+        """Raises ValueError if a default is not within its limits."""
+        limits = (
+            ("memory", self.min_memory, self.memory, self.max_memory),
+            ("disk", 1, self.disk, self.max_disk),
+            ("cpus", 1, self.cpus, self.max_cpus),
+        )
+        for name, least, value, greatest in limits:
+            if not least <= value <= greatest:
+                raise ValueError(f"{name} is {value}, which is not between {least} and {greatest}")
+
 
 @dataclass(frozen=True)
 class Quota:

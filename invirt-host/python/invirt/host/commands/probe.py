@@ -1,0 +1,31 @@
+"""invirt-host-probe: whether guests can have KVM."""
+
+from __future__ import annotations
+
+import argparse
+
+from invirt.base.cli import Command
+from invirt.host import accelerator
+
+
+def probe(arguments: argparse.Namespace) -> None:
+    """Boot the probe guest and print what came of it."""
+    from invirt import config
+
+    if config.hypervisor.driver != "qemu":
+        print(f"no probe is needed with hypervisor.driver {config.hypervisor.driver}")
+        return
+    name, reason = accelerator.probe()
+    print(f"guests run with {name}: {reason}")
+
+
+COMMAND = Command(
+    name="invirt-host-probe",
+    section=8,
+    summary="find out whether guests can have KVM",
+    description="Run once at boot. KVM is used only where a probe guest (hypervisor.probe_kernel and "
+    "probe_initrd of invirt.yaml) reaches its prompt in time; the answer is in /run/invirt/accelerator.",
+    example="invirt-host-probe",
+    arguments=lambda parser: None,
+    run=probe,
+)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +80,15 @@ class Database:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running PostgreSQL: its folder, which holds the socket too, and its first process."""
+    """A running PostgreSQL: its folder, which holds the socket too, its first process and port."""
 
     folder: Path
     process: subprocess.Popen[bytes]
+    port: int = 5432
 
     def superuser(self, dbname: str = "postgres") -> psycopg2.extensions.connection:
         """A connection as postgres, committing each statement by itself."""
-        made = psycopg2.connect(host=str(self.folder), dbname=dbname, user="postgres")
+        made = psycopg2.connect(host=str(self.folder), port=self.port, dbname=dbname, user="postgres")
         made.autocommit = True
         return made
 
@@ -105,8 +106,17 @@ def bin_folder() -> Path:
     return found[-1].parent
 
 
-def start(folder: Path, settings: dict[str, str], hba: str = "local all all trust\n") -> Cluster:
-    """Make a cluster in folder, as user postgres, and wait until it answers (30 seconds)."""
+def start(
+    folder: Path,
+    settings: Mapping[str, str],
+    hba: str = "local all all trust\n",
+    environment: Mapping[str, str] | None = None,
+    port: int = 5432,
+) -> Cluster:
+    """Make a cluster in folder, as user postgres, and wait until it answers (30 seconds).
+
+    environment: what the server's own is to have, instead of ours.
+    """
     programs, account = bin_folder(), pwd.getpwnam("postgres")
     shutil.chown(folder, account.pw_uid, account.pw_gid)
     data = folder / "data"
@@ -116,12 +126,15 @@ def start(folder: Path, settings: dict[str, str], hba: str = "local all all trus
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **whose)
     (data / "pg_hba.conf").write_text(hba)
     options = [
-        f"-c{key}={value}" for key, value in {**settings, "unix_socket_directories": str(folder)}.items()
+        f"-c{key}={value}"
+        for key, value in {**settings, "port": str(port), "unix_socket_directories": str(folder)}.items()
     ]
     with (folder / "log").open("wb") as log:
         argv = [str(programs / "postgres"), "-D", str(data), *options]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **whose)
-    cluster = Cluster(folder, process)
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **whose
+        )
+    cluster = Cluster(folder, process, port)
     _wait_for(cluster)
     return cluster
 
@@ -154,7 +167,9 @@ def migrate(cluster: Cluster, name: str) -> None:
     with closing(cluster.superuser()) as connected, connected.cursor() as cursor:
         cursor.execute(roles.script())
         cursor.execute(f"CREATE DATABASE {name} OWNER invirt")
-    engine = sqlalchemy.create_engine(f"postgresql://invirt@/{name}?host={cluster.folder}")
+    engine = sqlalchemy.create_engine(
+        f"postgresql://invirt@/{name}?host={cluster.folder}&port={cluster.port}"
+    )
     with engine.begin() as beginning:
         schema.upgrade(beginning)
     engine.dispose()

@@ -7,16 +7,17 @@ import re
 import pytest
 import sqlalchemy
 from sqlalchemy.types import TypeEngine
-from tests.parts.database.rows import machine, site
-from tests.parts.postgres import Cluster, Database
 
 from invirt.base.errors import NotFound
 from invirt.database import models, schema
 from invirt.database.session import transaction
+from tests.parts.database.rows import machine, site
+from tests.parts.postgres import Cluster, Database
 
 COLUMNS = """
-    SELECT table_name, column_name, data_type, is_nullable = 'YES' FROM information_schema.columns
-    WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+    SELECT table_name, column_name, data_type, is_nullable = 'YES'
+    FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version'
 """
 KEYS = """
     SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint

@@ -19,7 +19,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from invirt import config
 from invirt.base import kerberos
-from invirt.base.errors import Unreachable
+from invirt.base.errors import InvirtError, Unreachable
 from invirt.database.refusals import explain
 
 role: str | None = None
@@ -67,17 +67,23 @@ def connect() -> Connection:
         made: Connection = psycopg2.connect(connection_factory=Connection, **wanted)
         return made
     except psycopg2.Error as error:
-        raise Unreachable(
-            f"the database on {wanted['host']} doesn't answer: {' '.join(str(error).split())}",
-            hint="Try again in a minute.",
-        ) from error
+        raise _failure(error, wanted["host"], wanted["user"]) from error
+
+
+def _failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:
+    """Why there is no connection; libpq tells a refusal from silence by its words alone."""
+    said = " ".join(str(error).split())
+    if any(words in said for words in ("authentication failed", "pg_hba.conf", "does not exist")):
+        hint = "Look at this server's keytab and the database server's /etc/invirt/postgresql."
+        return Unreachable(f"the database on {host} refuses {user}: {said}", hint)
+    return Unreachable(f"the database on {host} doesn't answer: {said}", hint="Try again in a minute.")
 
 
 @contextmanager
 def transaction(
     connection: Connection | None = None,
-) -> Iterator[NamedTupleCursor]:
-    """A cursor whose work is committed at the end, or rolled back at an exception.
+) -> Iterator[Any]:
+    """A cursor of named tuples whose work is committed at the end, or rolled back at an exception.
 
     connection: one to be used and left open; else a new one for this
     transaction.  Raises InvirtError (see invirt.database.refusals) for what the
@@ -91,6 +97,8 @@ def transaction(
         with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
             yield cursor
     except psycopg2.Error as error:
+        if isinstance(error.__context__, InvirtError):
+            raise error.__context__ from None  # what broke the connection, which then can't roll back
         raise explain(error) from error
 
 

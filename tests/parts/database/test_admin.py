@@ -1,0 +1,145 @@
+"""invirt-admin, as an administrator uses it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from invirt.base import cli
+from invirt.database.commands.admin import COMMAND
+from tests.parts.database.rows import machine, site
+from tests.parts.postgres import Database
+
+
+class Admin:
+    """Runs invirt-admin and keeps what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, line: str, status: int = 0) -> str:
+        """What `invirt-admin LINE` prints: on stdout, or on stderr if it is to fail."""
+        got = cli.main(COMMAND, line.split())
+        printed = self.capsys.readouterr()
+        assert got == status, printed.err
+        return printed.err if status else printed.out
+
+    def rows(self, line: str) -> list[dict[str, object]]:
+        """The same as JSON."""
+        found: list[dict[str, object]] = json.loads(self(f"{line} --json"))
+        return found
+
+
+@pytest.fixture
+def admin(database: Database, capsys: pytest.CaptureFixture[str]) -> Admin:
+    """On an empty database."""
+    return Admin(capsys)
+
+
+def test_hosts(admin: Admin) -> None:
+    """From the first to the last day of one."""
+    assert admin("host list") == ""
+    assert admin("host add host1 --hostname host1.invirt.test --memory 1024") == ""
+    admin("host add host22 --hostname host22.invirt.test --memory 512 --disabled")
+    assert admin("host list") == (
+        "name    hostname            memory  reserved  machines  enabled\n"
+        "host1   host1.invirt.test     1024         0         0  yes\n"
+        "host22  host22.invirt.test     512         0         0  no\n"
+    )
+    admin("host set host22 --memory 2048 --enable")
+    assert admin.rows("host list")[1] == {
+        "name": "host22",
+        "hostname": "host22.invirt.test",
+        "memory": 2048,
+        "reserved": 0,
+        "machines": 0,
+        "enabled": "yes",
+    }
+    admin("host remove host1")
+    assert [row["name"] for row in admin.rows("host list")] == ["host22"]
+
+
+def test_ranges_types_owners(admin: Admin, database: Database) -> None:
+    """All that a site is told at its beginning."""
+    admin("range add 10.5.0.10 10.5.0.19 --prefix 24 --gateway 10.5.0.1")
+    admin("type add linux --kernel /boot/vmlinuz --initrd /boot/initrd")
+    admin("type set linux --initrd= --append console=ttyS0")
+    admin("owner add alice --memory 1024 --member alice@INVIRT.TEST --member bob@INVIRT.TEST")
+    admin("owner set alice --machines 7")
+    admin("member remove alice bob@INVIRT.TEST")
+    admin("member add alice bob/admin@INVIRT.TEST")
+    machine(database, "remus", memory=64, disk=2, ip="10.5.0.12", mac="02:00:00:00:00:01")
+    assert admin.rows("range list") == [
+        {"first": "10.5.0.10", "last": "10.5.0.19", "prefix": 24, "gateway": "10.5.0.1", "used": 1}
+    ]
+    assert admin.rows("type list") == [
+        {
+            "name": "linux",
+            "virt": "pvh",
+            "description": "",
+            "kernel": "/boot/vmlinuz",
+            "initrd": None,
+            "append": "console=ttyS0",
+        }
+    ]
+    assert admin("owner list") == (
+        "name   memory   disk  machines  members\n"
+        "alice  64/1024  2/50  1/7       alice@INVIRT.TEST bob/admin@INVIRT.TEST\n"
+    )
+    assert admin("machine list") == (
+        "name   owner  type   memory  disk  cpus  address    host\n"
+        "remus  alice  linux      64     2     1  10.5.0.12  -\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("host add Host1 --hostname h.x --memory 1", 2, "a name is 1 to 63 of a-z"),
+        ("host add h3 --hostname h3 --memory 1", 2, "a host name is small letters"),
+        ("host add h3 --hostname h3.x --memory -1", 2, "memory for guests is 0 MiB or more"),
+        ("host add h3 --hostname h3.x --memory 99999999999", 2, "out of range"),
+        ("host add host1 --hostname h3.x --memory 1", 2, "there is a host of this name already"),
+        ("host add remus --hostname h3.x --memory 1", 2, "a machine is called remus"),
+        ("host set host1", 2, "nothing to set"),
+        ("host set host9 --memory 1", 3, "there is no host host9"),
+        ("host remove host1", 2, "the host host1 is in use by remus"),
+        ("range add 10.5.0.15 10.5.0.30 --prefix 24 --gateway 10.5.0.1", 2, "overlaps with another one"),
+        ("range add 10.5.0.x 10.5.0.30 --prefix 24 --gateway 10.5.0.1", 2, "invalid input syntax"),
+        ("range remove 10.5.0.10 10.5.0.19", 2, "the machine remus has an address of the range"),
+        ("range remove 10.5.0.10 10.5.0.18", 3, "there is no address range 10.5.0.10, 10.5.0.18"),
+        ("type add BSD", 2, "a name is"),
+        ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
+        ("type remove linux", 2, "the type linux is in use by remus"),
+        ("type set linux", 2, "nothing to set"),
+        ("owner add alice", 2, "there is an owner of this name already"),
+        ("owner add bob --member bob", 2, "a principal looks like"),
+        ("owner add bob --memory -1", 2, "a quota is 0 or more"),
+        ("owner remove alice", 2, "the owner alice is in use by remus"),
+        ("owner set bob --memory 1", 3, "there is no owner bob"),
+        ("member add alice alice@INVIRT.TEST", 2, "this principal is a member already"),
+        ("member remove alice bob@INVIRT.TEST", 3, "is no member of alice"),
+        ("reserve remus", 2, "a machine is called remus"),
+        ("reserve fine no_good", 2, "a name is"),
+        ("unreserve root nonesuch", 3, "there is no reserved name nonesuch"),
+    ],
+)
+def test_refused_whole(admin: Admin, database: Database, line: str, status: int, said: str) -> None:
+    """A sentence, an exit code, and nothing has changed."""
+    site(database)
+    machine(database, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    database.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host1')")
+    lists = ("host list", "range list", "type list", "owner list", "machine list", "reserved list")
+    before = [admin(what) for what in lists]
+    error = admin(line, status)
+    assert error.startswith("invirt-admin: ") and said in error and "Traceback" not in error
+    assert [admin(what) for what in lists] == before
+
+
+def test_reserved_names(admin: Admin) -> None:
+    """Added and taken back."""
+    admin("reserve fine good")
+    assert {"fine", "good", "root"} <= {row["name"] for row in admin.rows("reserved list")}
+    admin("unreserve fine good")
+    assert not {"fine", "good"} & {row["name"] for row in admin.rows("reserved list")}

@@ -1,0 +1,147 @@
+"""What each kind of server may do, and what not."""
+
+from __future__ import annotations
+
+import psycopg2
+import pytest
+
+from invirt.database import connection
+from tests.parts.database.rows import machine, site
+from tests.parts.postgres import Database
+
+TABLES = """
+owners members types hosts address_ranges reserved_names machines disks nics machine_access
+cdroms autoinstalls operations operation_steps audit counters
+""".split()  # noqa: SIM905 - read as a list of words
+
+READ = {
+    "invirt_remote": set(TABLES),
+    "invirt_host": {"machines", "nics", "disks", "types", "hosts", "cdroms", "autoinstalls"},
+}
+WRITE = {
+    "invirt_remote": {
+        "INSERT": "machines disks nics members machine_access owners operations operation_steps audit",
+        "UPDATE": "machines disks nics operations operation_steps",
+        "DELETE": "machines disks nics members machine_access",
+        "TRUNCATE": "",
+    },
+    "invirt_host": {"INSERT": "", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
+}
+
+
+@pytest.mark.parametrize("role", list(READ))
+@pytest.mark.parametrize("table", TABLES)
+def test_tables(database: Database, role: str, table: str) -> None:
+    """Exactly what is written above, and nothing to grant on."""
+    rights = database.execute(
+        "SELECT has_table_privilege(%s, %s, r), has_table_privilege(%s, %s, r || ' WITH GRANT OPTION'), r"
+        " FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']) r",
+        (role, table, role, table),
+    )
+    allowed = {right for has, _, right in rights if has}
+    wanted = {right for right, tables in WRITE[role].items() if table in tables.split()}
+    assert allowed == wanted | ({"SELECT"} if table in READ[role] else set())
+    assert not any(grant for _, grant, _ in rights)
+
+
+@pytest.mark.parametrize("role", list(READ))
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DROP TABLE machines",
+        "ALTER TABLE machines ADD COLUMN x integer",
+        "ALTER TABLE machines DISABLE TRIGGER room",
+        "CREATE TABLE x (y integer)",
+        "CREATE FUNCTION x() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "UPDATE owners SET memory = 100000",
+        "UPDATE hosts SET memory = 100000",
+        "UPDATE counters SET value = 0",
+        "DELETE FROM reserved_names",
+        "DELETE FROM audit",
+        "UPDATE audit SET principal = 'x'",
+        "DELETE FROM operations",
+        "UPDATE alembic_version SET version_num = '0'",
+        "COPY machines TO PROGRAM 'true'",
+        "SET ROLE invirt",
+        "CREATE ROLE x",
+        "SET session_replication_role = replica",
+        "SELECT check_quota(1)",
+        "SELECT setval('operation_token', 1)",
+    ],
+)
+def test_forbidden(database: Database, role: str, query: str) -> None:
+    """To every server, however it is broken into."""
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        database.execute(query, user=role)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UPDATE machines SET memory = 1",
+        "DELETE FROM machines",
+        "SELECT * FROM owners",
+        "SELECT * FROM machine_access",
+    ],
+)
+def test_forbidden_to_hosts(database: Database, query: str) -> None:
+    """A host only looks, and not at people."""
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        database.execute(query, user="invirt_host")
+
+
+@pytest.mark.parametrize("table", ["owners", "hosts", "address_ranges"])
+def test_remote_locks_what_it_counts(database: Database, table: str) -> None:
+    """But the column that lets it can't be changed."""
+    site(database)
+    key = {"owners": "owner_id", "hosts": "host_id", "address_ranges": "range_id"}[table]
+    assert database.execute(f"SELECT {key} FROM {table} FOR UPDATE", user="invirt_remote")
+    with pytest.raises(psycopg2.errors.GeneratedAlways):
+        database.execute(f"UPDATE {table} SET {key} = 9", user="invirt_remote")
+
+
+def test_remote_s_day(database: Database) -> None:
+    """What it does, it may: the rules run with the owner's rights."""
+    site(database)
+    connection.role = "remote"
+    with connection.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO machines (name, owner_id, type_id, memory)"
+            " SELECT 'remus', owner_id, type_id, 64 FROM owners, types RETURNING machine_id"
+        )
+        (made,) = cursor.fetchone()
+        cursor.execute("INSERT INTO disks (machine_id, name, size) VALUES (%s, 'hda', 1)", (made,))
+        cursor.execute(
+            "INSERT INTO nics (machine_id, mac_addr, ip) VALUES (%s, '02:00:00:00:00:01', '10.5.0.10')",
+            (made,),
+        )
+        cursor.execute("UPDATE machines SET host_id = (SELECT min(host_id) FROM hosts)")
+        cursor.execute(
+            "INSERT INTO operations (kind, machine_id, machine_name, principal, token)"
+            " VALUES ('create', %s, 'remus', 'alice@X', nextval('operation_token')) RETURNING operation_id",
+            (made,),
+        )
+        (operation,) = cursor.fetchone()
+        cursor.execute("INSERT INTO operation_steps VALUES (%s, 1, 'volume')", (operation,))
+        cursor.execute("UPDATE operations SET state = 'done', lease_until = NULL")
+        cursor.execute("INSERT INTO audit (principal, command, outcome) VALUES ('alice@X', 'create', 'ok')")
+        cursor.execute("DELETE FROM machines")
+
+
+def test_a_host_s_day(database: Database) -> None:
+    """It reads how to boot a machine."""
+    site(database)
+    machine(database, "remus", disk=1, ip="10.5.0.10", mac="02:00:00:00:00:01")
+    connection.role = "host"
+    with connection.transaction() as cursor:
+        cursor.execute(
+            "SELECT m.name, m.memory, d.size, n.ip, t.virt FROM machines m JOIN disks d USING (machine_id)"
+            " JOIN nics n USING (machine_id) JOIN types t USING (type_id)"
+        )
+        assert cursor.fetchall() == [("remus", 128, 1, "10.5.0.10", "pvh")]
+
+
+def test_quiet_sessions_end(database: Database) -> None:
+    """A server that hangs inside a transaction doesn't keep its locks for ever."""
+    for role, limit in (("invirt_remote", "1min"), ("invirt_host", "1min"), ("invirt", "1h")):
+        assert database.execute("SHOW idle_in_transaction_session_timeout", user=role) == [(limit,)]

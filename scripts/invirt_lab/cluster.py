@@ -62,6 +62,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
             pass_fds=[lock],
             start_new_session=True,
             cwd="/",
+            env={**os.environ, "PYTHONPATH": f"{host.TREE}/scripts:{host.TREE}/invirt-base/python"},
         )
     _PID.write_text(f"{supervisor.pid}\n")
     _tell(supervisor, json.dumps({name: [str(path) for path in paths] for name, paths in layers.items()}))

@@ -16,9 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
-from invirt_lab import cluster, lifecycle  # noqa: E402
-
-from tests.lab.users import Lab  # noqa: E402
+from invirt_lab import cluster, lifecycle
+from tests.lab.users import Lab
 
 KEEP = os.environ.get("INVIRT_LAB") == "keep"
 _NUMBERS = itertools.count(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from invirt_lab import cluster
-
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]

@@ -9,14 +9,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from invirt_lab import cluster, host, lifecycle
-from invirt_lab.site import SERVERS
 
 from invirt.base.errors import Busy
+from invirt_lab import cluster, host, lifecycle
+from invirt_lab.site import SERVERS
 from tests.lab.conftest import KEEP
 from tests.lab.users import eventually
 
@@ -27,16 +28,18 @@ def mounts() -> list[str]:
     return sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines())
 
 
-def namespaces() -> set[str]:
-    """All mount, PID and network namespaces that any process is in."""
+def namespaces(pids: Iterable[int]) -> set[str]:
+    """The mount, PID and network namespaces that the processes are in."""
     found = set()
-    for link in Path("/proc").glob("[0-9]*/ns/*"):
-        if link.name in ("mnt", "pid", "net"):
-            try:
-                found.add(os.readlink(link))
-            except OSError:
-                continue
+    for pid in pids:
+        for kind in ("mnt", "pid", "net"):
+            with suppress(OSError):  # it has ended
+                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
     return found
+
+
+def everyone() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def cgroups() -> list[Path]:
@@ -47,14 +50,18 @@ def cgroups() -> list[Path]:
 def started() -> Iterator[subprocess.Popen[str]]:
     """The supervisor of a lab whose servers are booted."""
     cluster.down()
-    before = mounts(), namespaces()
+    lifecycle.prepare()
+    before = mounts()
     with cluster.only_one() as lock:
         supervisor = cluster.start(lifecycle.images_of_servers(), lock)
         cluster.wait_booted("client")
+        ours = namespaces(host.processes()) - namespaces([os.getpid()])
+        assert len(ours) > 2 * len(SERVERS)
         yield supervisor
     supervisor.wait(20)
     cluster.down()
-    assert (mounts(), namespaces()) == before
+    assert mounts() == before
+    assert not ours & namespaces(everyone())
     assert not host.processes()
     assert not cgroups()
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from invirt_lab import console
 from invirt_lab.demo import wait_off
-
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]

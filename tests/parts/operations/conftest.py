@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from invirt.database import connection
-from invirt.remote.operations import Actor, Operation, submit
+from invirt.remote import reconcile
+from invirt.remote.operations import Actor, Operation, recovery, submit
 from tests.parts.operations.fakehosts import FakeHosts, no_fault
 from tests.parts.postgres import Database
 
@@ -42,6 +45,13 @@ class Site:
         """Submit an operation as a user would."""
         return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts)
 
+    def recover(self) -> None:
+        """What the timer does, long after whoever was at work has died."""
+        self.expire()
+        with closing(connection.connect()) as connected:
+            recovery.run(connected, self.hosts)
+            reconcile.release_off(connected, self.hosts)
+
     def create(self, name: str, memory: int = 128, disk: int = 1, **more: Any) -> Operation:
         """A machine with small defaults."""
         return self.submit("create", name, memory=memory, disk=disk, **more)
@@ -72,6 +82,29 @@ class Site:
         assert {(name, disk): size for name, disk, size in disks} == self.hosts.volumes
         assert self.rows("SELECT m.name FROM machines m WHERE NOT EXISTS (SELECT FROM nics n"
                          " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
+
+
+points: Counter[str] = Counter()
+
+
+@pytest.fixture
+def record_points() -> Callable[[str, int], None]:
+    """Adds to the number of points that is printed at the end of the run."""
+
+    def add(what: str, number: int) -> None:
+        points[what] += number
+
+    return add
+
+
+@pytest.fixture(scope="session", autouse=True)
+def print_points(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print how many points were tried."""
+    yield
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and points:
+        tried = ", ".join(f"{what} {number}" for what, number in sorted(points.items()))
+        reporter.write_line(f"\nPoints of operations: {tried}; {sum(points.values())} in all")
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_addresses_run_out(site: Site) -> None:
 def test_strangers_see_nothing_and_do_nothing(site: Site) -> None:
     site.create("remus")
     for kind in KINDS:
-        if kind != "create":
+        if kind not in ("create", "volume-trash"):
             with pytest.raises(NotFound, match="there is no machine remus that you may use"):
                 site.submit(kind, "remus", who=BOB, name="x", disk="hda", size=9)
     site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)

@@ -61,11 +61,12 @@ class RemctlHosts:
 
         kerberos.use_host_keytab()
         client = remctl.Remctl()
-        client.set_timeout(max(1, round(timeout)))
+        client.set_timeout(round(min(timeout, config.remote.host_timeout)))
         try:
             client.open(hostname, None, f"host/{hostname}@{config.site.realm}")
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
+        client.set_timeout(round(timeout))
         try:
             client.command(words)
             return _result(client, hostname, words)

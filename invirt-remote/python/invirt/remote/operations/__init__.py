@@ -12,13 +12,15 @@ from invirt.base.errors import BadInput, Busy, InvirtError
 from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import survey as surveys
 from invirt.remote.hosts import Hosts, RemctlHosts
-from invirt.remote.operations import disks, machines, power, store
+from invirt.remote.operations import disks, machines, power, store, trash
 from invirt.remote.operations.admission import require_access
 from invirt.remote.operations.engine import Worker, change
 from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
 from invirt.remote.rows import Cursor
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (*machines.KINDS, *power.KINDS, *disks.KINDS)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (*machines.KINDS, *power.KINDS, *disks.KINDS, *trash.KINDS)
+}
 STEPS: dict[str, Step] = {step.name: step for kind in KINDS.values() for step in kind.steps}
 
 TRIES = 5  # of an admission that found the machine changed since the hosts were asked
@@ -37,27 +39,35 @@ def submit(
     progress: Say | None = None,
     *,
     hosts: Hosts | None = None,
+    connection: Connection | None = None,
 ) -> Operation:
     """Do something to a machine, and return the finished operation.
 
     progress is told in words of each step when it begins.  key: of the
     requester's choice; a request with a key that was seen from the same
-    principal is the first one, whose result it gets.  Raises why the operation
+    principal is the first one, whose result it gets.  connection: one to be
+    used and left open.  Raises why the operation
     was not admitted, or failed; in the second case it is undone, or its hint
     says what becomes of it.
     """
     request = Request(kind, actor, machine_name, arguments or {}, key)
-    hosts = hosts or RemctlHosts()
-    with closing(connect()) as connection:
-        if key and (first := _first(connection, request)):
+    hosts, progress = hosts or RemctlHosts(), progress or silence
+    if connection:
+        return _submit(connection, hosts, request, progress)
+    with closing(connect()) as fresh:
+        return _submit(fresh, hosts, request, progress)
+
+
+def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Say) -> Operation:
+    if request.key and (first := _first(connection, request)):
+        return _follow(connection, first)
+    try:
+        lease = _admit(connection, hosts, request)
+    except InvirtError:
+        if request.key and (first := _first(connection, request)):  # it came in twice at once
             return _follow(connection, first)
-        try:
-            lease = _admit(connection, hosts, request)
-        except InvirtError:
-            if key and (first := _first(connection, request)):  # the same request came in twice at once
-                return _follow(connection, first)
-            raise
-        return Worker(connection, hosts, lease, STEPS, progress or silence).run()
+        raise
+    return Worker(connection, hosts, lease, STEPS, progress).run()
 
 
 def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Lease:
@@ -66,7 +76,7 @@ def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Leas
     holder = store.this_process()
 
     def work(cursor: Cursor) -> store.Lease:
-        if kind.name != "create":
+        if kind.name not in ("create", "volume-trash"):
             require_access(cursor, request, kind)
         return store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
 

@@ -108,7 +108,8 @@ def claim_name(cursor: Cursor, name: str) -> None:
         "SELECT FROM machines WHERE name = %(name)s UNION ALL SELECT FROM hosts WHERE name = %(name)s"
         " UNION ALL SELECT FROM reserved_names WHERE name = %(name)s"
         " UNION ALL SELECT FROM operations WHERE state IN ('running', 'undoing', 'stuck')"
-        " AND kind = 'rename' AND arguments->>'name' = %(name)s",
+        " AND (kind = 'rename' AND arguments->>'name' = %(name)s"
+        "  OR kind = 'volume-trash' AND machine_name = %(name)s)",
         {"name": name},
     )
     if cursor.fetchone() is not None:

@@ -50,7 +50,11 @@ class StepFailed(Exception):
 
 
 class Worker:
-    """Works on one operation with the lease that it has."""
+    """Works on one operation with the lease that it has.
+
+    by_hand: an administrator has done by hand what there is to be done on
+    hosts, so that only the rows are brought up to it.
+    """
 
     def __init__(
         self,
@@ -59,12 +63,14 @@ class Worker:
         lease: store.Lease,
         steps: dict[str, Step],
         say: Say,
+        by_hand: bool = False,
     ) -> None:
         self.connection = connection
         self.hosts = hosts
         self.lease = lease
         self.steps = steps
         self.say = say
+        self.by_hand = by_hand
 
     def run(self) -> Operation:
         """Go on, or go on undoing, to the end.
@@ -167,7 +173,7 @@ class Worker:
 
     def act(self, action: HostAction | None, detail: Detail) -> Detail:
         """Do something on a host; returns what it found out."""
-        if action is None:
+        if action is None or self.by_hand:
             return {}
         work = Work(
             self.hosts, self.lease.operation_id, self.lease.token, self.say, config.remote.work_timeout

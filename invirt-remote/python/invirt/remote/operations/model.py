@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from invirt.base.errors import Busy
+from invirt.remote.actor import Actor as Actor
 from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
@@ -32,15 +33,6 @@ class LeaseLost(Busy):
 
 class Changed(Busy):
     """The machine changed between the hosts' answers and the admission; ask again."""
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who acts; via: the server that speaks for them.  An administrator needs no access to the machine."""
-
-    principal: str
-    via: str | None = None
-    administrator: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ class Planned:
 class Plan:
     """What an admission has decided."""
 
-    machine_id: int
+    machine_id: int | None
     steps: Sequence[Planned]
 
 

@@ -89,19 +89,25 @@ def _insert_step(cursor: Cursor, operation_id: int, position: int, planned: Plan
     )  # fmt: skip
 
 
-def claim(cursor: Cursor, operation_id: int, holder: str, expected: str | None) -> Lease | None:
-    """Take an operation whose lease has ended, or is still that of expected, who is known to be gone.
+def claim(
+    cursor: Cursor, operation_id: int, holder: str, gone: str | None, become: str | None = None
+) -> Lease | None:
+    """Take an operation whose lease has ended, or is still that of a process that is gone.
 
-    None if someone else was faster, or works on it.
+    become: an administrator's wish of the state from which to go on: it need
+    not wait for a pause's end, nor for the operation not to be stuck.  None if
+    someone works on it, or it is finished.
     """
     cursor.execute(
         "UPDATE operations SET lease_holder = %(holder)s, token = nextval('operation_token'),"
-        " lease_until = now() + %(seconds)s * interval '1 second'"
+        " lease_until = now() + %(seconds)s * interval '1 second', state = coalesce(%(become)s, state),"
+        " attempts = CASE WHEN %(become)s IS NULL THEN attempts ELSE 0 END"
         " WHERE operation_id = (SELECT operation_id FROM operations WHERE operation_id = %(id)s"
-        "  AND state IN ('running', 'undoing')"
-        "  AND (lease_until IS NULL OR lease_until < now() OR lease_holder = %(expected)s)"
+        "  AND (state IN ('running', 'undoing') OR state = 'stuck' AND %(become)s IS NOT NULL)"
+        "  AND (lease_until IS NULL OR lease_until < now() OR lease_holder = %(gone)s"
+        "   OR lease_holder IS NULL AND %(become)s IS NOT NULL)"
         "  FOR UPDATE SKIP LOCKED) RETURNING token",
-        {"holder": holder, "seconds": seconds(), "id": operation_id, "expected": expected},
+        {"holder": holder, "seconds": seconds(), "id": operation_id, "gone": gone, "become": become},
     )
     row = cursor.fetchone()
     return Lease(operation_id, holder, row.token) if row else None
@@ -153,6 +159,14 @@ def postpone(cursor: Cursor, lease: Lease, delay: float, failed: bool, most: int
         delay=delay,
         failed=int(failed),
         most=most,
+    )
+
+
+def note(cursor: Cursor, operation_id: int, error: str) -> None:
+    """Why an open operation won't be done, unless that is known already."""
+    cursor.execute(
+        "UPDATE operations SET error = coalesce(error, %s) WHERE operation_id = %s AND finished_at IS NULL",
+        (error, operation_id),
     )
 
 

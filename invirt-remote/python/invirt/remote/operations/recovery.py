@@ -1,0 +1,129 @@
+"""What happens to operations that their requesters left: by the timer, or by an administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invirt.base import log
+from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
+from invirt.database.connection import Connection, transaction
+from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.operations import STEPS, silence, store
+from invirt.remote.operations.engine import Worker
+from invirt.remote.operations.model import Operation, Say
+
+
+class Impatient:
+    """Hosts, of which those that were silent once are not waited for again."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
+        self.silent: set[str] = set()
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts."""
+        if hostname in self.silent:
+            raise Unreachable(f"{hostname} doesn't answer")
+        try:
+            return self.hosts.call(hostname, *words, timeout=timeout)
+        except Unreachable:
+            self.silent.add(hostname)
+            raise
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """See Hosts."""
+        return self.hosts.ask(hostnames, *words, timeout=timeout)
+
+
+def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operation]:
+    """Go on with all operations that nobody works on, or undo them; returns those that were taken up."""
+    patient = Impatient(hosts)
+    with transaction(connection) as cursor:
+        found = store.left_over(cursor)
+    taken = []
+    for number, gone in found:
+        with transaction(connection) as cursor:
+            lease = store.claim(cursor, number, store.this_process(), gone)
+        if lease:
+            taken.append(_work(connection, patient, lease, say))
+    return taken
+
+
+def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) -> Operation:
+    """One operation, whatever comes of it: it is written in its row, and told."""
+    with transaction(connection) as cursor:
+        operation = store.load(cursor, lease.operation_id)
+    say(f"{operation.title}: {operation.state}")
+    try:
+        Worker(connection, hosts, lease, STEPS, say).run()
+    except InvirtError as error:
+        say(f"{operation.title}: {error.message}")
+    with transaction(connection) as cursor:
+        operation = store.load(cursor, lease.operation_id)
+    level = log.INFO if operation.state in ("done", "undone") else log.WARNING
+    log.write(f"{operation.title} is {operation.state}", level, program="invirt-operations")
+    return operation
+
+
+def retry(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operation:
+    """Try now what a stuck or waiting operation is at: going on, or undoing."""
+    operation = _load(connection, number)
+    become = "undoing" if operation.state == "stuck" else operation.state
+    return _take(connection, hosts, number, become, say)
+
+
+def undo(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operation:
+    """Undo an operation that nobody works on."""
+    operation = _load(connection, number)
+    _note(connection, operation, "an administrator had it undone")
+    return _take(connection, hosts, number, "undoing", say)
+
+
+def resolve(connection: Connection, hosts: Hosts, number: int, done: bool, say: Say) -> Operation:
+    """Take it that an administrator has done, or undone, by hand all that there was on hosts.
+
+    Only the rows are brought up to that.  Raises BadInput if what was reserved
+    for it has been given back, so that it can't be done any more.
+    """
+    operation = _load(connection, number)
+    if done and any(step.state == "undone" for step in operation.steps):
+        raise BadInput(
+            f"some of {operation.title} was undone already",
+            hint="Undo the rest by hand, then resolve it as undone.",
+        )
+    state = "running" if done else "undoing"
+    if not done:
+        _note(connection, operation, "an administrator undid it by hand")
+    return _take(connection, hosts, number, state, say, by_hand=True)
+
+
+def _load(connection: Connection, number: int) -> Operation:
+    """The operation, if it is still open; raises NotFound or BadInput."""
+    with transaction(connection) as cursor:
+        operation = store.load(cursor, number)
+    if not operation.is_open:
+        raise BadInput(f"{operation.title} is {operation.state} already")
+    return operation
+
+
+def _note(connection: Connection, operation: Operation, error: str) -> None:
+    """Why it is undone, unless it is known."""
+    with transaction(connection) as cursor:
+        store.note(cursor, operation.operation_id, error)
+
+
+def _take(
+    connection: Connection, hosts: Hosts, number: int, become: str, say: Say, by_hand: bool = False
+) -> Operation:
+    """Claim it and work on it; raises Busy if someone does, and what goes wrong."""
+    with transaction(connection) as cursor:
+        operation = store.load(cursor, number)
+        holder = operation.lease_holder
+        gone = holder if holder and store.is_gone(holder) else None
+        lease = store.claim(cursor, number, store.this_process(), gone, become)
+    if not lease:
+        raise Busy(
+            f"{operation.title} is being worked on by {operation.lease_holder}",
+            hint=f"Wait for its end; its lease lasts until {operation.lease_until:%H:%M:%S}.",
+        )
+    return Worker(connection, hosts, lease, STEPS, say, by_hand).run()

@@ -1,0 +1,237 @@
+"""Compares the database with the hosts' guests and volumes.
+
+What an operation is at work on, or was while the hosts were asked, is left
+out: it is no difference, only a moment.  A guest that runs is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from invirt import config
+from invirt.base import validate
+from invirt.base.errors import InvirtError, Unreachable
+from invirt.database.connection import Connection, transaction
+from invirt.remote import operations
+from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.operations.admission import release
+from invirt.remote.operations.model import Actor
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Host, all_hosts
+
+MACHINES = """
+SELECT m.machine_id, m.name, m.host_id, (SELECT max(operation_id) FROM operations o
+    WHERE o.machine_id = m.machine_id) AS last_operation
+FROM machines m
+"""
+# The names that open operations, and those that were finished since a time, have to do with.
+MOVING = """
+WITH moving AS (SELECT machine_name, kind, arguments FROM operations
+    WHERE finished_at IS NULL OR finished_at >= %s)
+SELECT machine_name AS name FROM moving
+UNION SELECT arguments->>'name' FROM moving WHERE kind = 'rename'
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine's row, and the number of the last operation on it."""
+
+    machine_id: int
+    name: str
+    host_id: int | None
+    last_operation: int | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """words: what is different.  remedy: what would be done about it; fix: does it, if anything may."""
+
+    words: str
+    remedy: str
+    fix: Callable[[], None] | None = None
+
+
+@dataclass
+class Facts:
+    """What the database and the hosts said; sizes in GiB."""
+
+    machines: dict[str, Machine] = field(default_factory=dict)
+    disks: dict[tuple[str, str], int] = field(default_factory=dict)
+    hosts: tuple[Host, ...] = ()
+    guests: dict[int, set[str]] = field(default_factory=dict)
+    volumes: dict[tuple[str, str], int] | None = None
+    silent: dict[str, str] = field(default_factory=dict)
+    moving: set[str] = field(default_factory=set)
+    stuck: list[str] = field(default_factory=list)
+
+
+def gather(connection: Connection, hosts: Hosts, volumes: bool = True) -> Facts:
+    """Ask the database, then the hosts, then the database again for what moved meanwhile."""
+    facts = Facts()
+    with transaction(connection) as cursor:
+        began, facts.hosts = _now(cursor), all_hosts(cursor)
+    _ask_hosts(facts, hosts, volumes)
+    with transaction(connection) as cursor:
+        _ask_database(cursor, facts, began)
+    return facts
+
+
+def _now(cursor: Cursor) -> datetime:
+    cursor.execute("SELECT clock_timestamp() AS now")
+    found: datetime = cursor.fetchone().now
+    return found
+
+
+def _ask_database(cursor: Cursor, facts: Facts, began: datetime) -> None:
+    cursor.execute(MACHINES)
+    facts.machines = {row.name: Machine(*row) for row in cursor.fetchall()}
+    cursor.execute("SELECT m.name, d.name AS disk, size FROM disks d JOIN machines m USING (machine_id)")
+    facts.disks = {(row.name, row.disk): row.size for row in cursor.fetchall()}
+    cursor.execute(MOVING, (began,))
+    facts.moving = {row.name for row in cursor.fetchall()}
+    found = operations.store.select(cursor, "state = 'stuck'")
+    facts.stuck = [f"{operation.title}: {operation.error}" for operation in found]
+
+
+def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
+    """Guests of every host, and the volumes as one host that answers sees them."""
+    names = [host.hostname for host in facts.hosts]
+    answers = hosts.ask(names, "domain", "list", timeout=config.remote.host_timeout)
+    for host in facts.hosts:
+        try:
+            rows = _rows(host, answers[host.hostname])
+            facts.guests[host.host_id] = {str(row["name"]) for row in rows if row["state"] == "running"}
+        except InvirtError as error:
+            facts.silent[host.name] = error.message
+    if not volumes:
+        return
+    for host in facts.hosts:
+        if facts.volumes is None and host.host_id in facts.guests:
+            facts.volumes = _volumes(host, hosts)
+
+
+def _volumes(host: Host, hosts: Hosts) -> dict[tuple[str, str], int] | None:
+    """All volumes but those in the trash; None if this host can't say."""
+    try:
+        answer = hosts.call(host.hostname, "volume", "list", timeout=config.remote.work_timeout)
+        rows = _rows(host, answer)
+        found = {
+            (validate.machine_name(row["name"]), validate.disk_name(row["disk"])): int(row["size"])
+            for row in rows
+            if row.get("trash") is None
+        }
+    except InvirtError:
+        return None
+    return found
+
+
+def _rows(host: Host, answer: Answer) -> list[dict[str, Any]]:
+    """The list in a host's answer; raises why there is none, nonsense included."""
+    if isinstance(answer, InvirtError):
+        raise answer
+    try:
+        rows = json.loads(answer)
+        if all(isinstance(row["name"], str) for row in rows):
+            return list(rows)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise Unreachable(f"{host.hostname} gave an answer that makes no sense")
+
+
+def compare(facts: Facts, connection: Connection, hosts: Hosts) -> Iterable[Difference]:
+    """Every difference, with what may be done about it."""
+    for name, why in facts.silent.items():
+        yield Difference(f"host {name} does not answer: {why}", "nothing is known of its guests")
+    for title in facts.stuck:
+        yield Difference(f"{title}: stuck", "see invirt-operations list --stuck")
+    yield from _guests(facts)
+    yield from _reservations(facts, connection)
+    yield from _disks(facts, hosts)
+
+
+def _guests(facts: Facts) -> Iterable[Difference]:
+    names = {host.host_id: host.name for host in facts.hosts}
+    for guest in sorted(set().union(*facts.guests.values()) - facts.moving):
+        places = [host_id for host_id, running in facts.guests.items() if guest in running]
+        where = " and ".join(names[host_id] for host_id in places)
+        machine = facts.machines.get(guest)
+        if len(places) > 1:
+            yield Difference(
+                f"ALARM: {guest} runs twice, on {where}", "left running: end one of them at once, by hand"
+            )
+        elif machine is None:
+            yield Difference(f"guest {guest} runs on {where}, but there is no such machine", "left running")
+        elif machine.host_id != places[0]:
+            home = names[machine.host_id] if machine.host_id else "off"
+            yield Difference(f"{guest} runs on {where}, but the database has it {home}", "left running")
+
+
+def _reservations(facts: Facts, connection: Connection) -> Iterable[Difference]:
+    names = {host.host_id: host.name for host in facts.hosts}
+    for machine in facts.machines.values():
+        home = machine.host_id
+        if home is None or machine.name in facts.moving or home not in facts.guests:
+            continue
+        if not any(machine.name in running for running in facts.guests.values()):
+            yield Difference(
+                f"{machine.name} is off, but its memory is reserved on {names[home]}",
+                "give the memory back",
+                lambda machine=machine: release_if_same(connection, machine),  # type: ignore[misc]
+            )
+
+
+def release_if_same(connection: Connection, machine: Machine) -> None:
+    """Give the memory of a guest that is off back, unless an operation came in between."""
+    with transaction(connection) as cursor:
+        if _unchanged(cursor, machine):
+            release(cursor, machine.machine_id)
+
+
+def _unchanged(cursor: Cursor, machine: Machine) -> bool:
+    cursor.execute(f"{MACHINES} WHERE m.machine_id = %s FOR UPDATE OF m", (machine.machine_id,))
+    row = cursor.fetchone()
+    return row is not None and Machine(*row) == machine
+
+
+def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
+    if facts.volumes is None:
+        yield Difference("no host could list the volumes", "nothing is known of the disks")
+        return
+    for (name, disk), size in sorted(facts.volumes.items()):
+        wanted = facts.disks.get((name, disk))
+        if name in facts.moving:
+            continue
+        if wanted is None:
+            yield Difference(
+                f"volume {disk} of {name} ({size} GiB) belongs to no machine",
+                "move it to the trash",
+                lambda name=name, disk=disk: _trash(hosts, name, disk),  # type: ignore[misc]
+            )
+        elif wanted != size:
+            yield Difference(
+                f"disk {disk} of {name} has {size} GiB, the database says {wanted}", "to be looked at"
+            )
+    for name, disk in sorted(facts.disks.keys() - facts.volumes.keys()):
+        if name not in facts.moving:
+            yield Difference(f"ALARM: disk {disk} of {name} has no volume", "look into the trash and backups")
+
+
+def _trash(hosts: Hosts, name: str, disk: str) -> None:
+    actor = Actor(config.remote_principals[0], administrator=True)
+    operations.submit("volume-trash", actor, name, {"disk": disk}, hosts=hosts)
+
+
+def release_off(connection: Connection, hosts: Hosts) -> list[str]:
+    """Give back what is reserved for guests that their hosts say are off; returns what was done."""
+    facts = gather(connection, hosts, volumes=False)
+    done = []
+    for difference in _reservations(facts, connection):
+        if difference.fix:
+            difference.fix()
+            done.append(difference.words)
+    return done

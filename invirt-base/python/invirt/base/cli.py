@@ -22,7 +22,7 @@ class Command:
     name: as installed, e.g. "invirt-getconf".  section: of its manual page, 1
     (anyone) or 8 (administrators).  arguments: adds options to the parser.
     run: does the work with the parsed arguments; its result, if any, is the
-    exit code.
+    exit code.  remctl: the command by which remctld knows it, if it does.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Command:
     example: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int | None]
+    remctl: str = ""
 
     def parser(self, prog: str = "") -> argparse.ArgumentParser:
         """The argument parser, with the example at the end of --help.

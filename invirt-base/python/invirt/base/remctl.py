@@ -131,7 +131,9 @@ def main(
     """Run command for the principal in environ; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     typed = environ.get("REMCTL_COMMAND", "")
-    name = typed if re.fullmatch(r"[a-z-]+", typed) else command.name
+    if not re.fullmatch(r"[a-z-]+", typed) or typed in ("help", "summary"):  # remctld's own `help machine`
+        typed = command.remctl
+    name = typed or command.name
     try:
         if _answered(command, name, argv):
             return 0

@@ -90,4 +90,5 @@ COMMAND = Command(
     example="remctl host1.example.org domain status inode",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),
+    remctl="domain",
 )

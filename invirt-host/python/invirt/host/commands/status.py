@@ -38,4 +38,5 @@ COMMAND = Command(
     example="remctl host1.example.org host status",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),
+    remctl="host",
 )

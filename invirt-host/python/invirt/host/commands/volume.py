@@ -98,4 +98,5 @@ COMMAND = Command(
     example="remctl host1.example.org volume list",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),
+    remctl="volume",
 )

@@ -42,4 +42,5 @@ COMMAND = Command(
     example="remctl remote.example.org control inode create",
     arguments=_arguments,
     run=_run,
+    remctl="control",
 )

@@ -26,4 +26,5 @@ COMMAND = Command(
     example="remctl remote.example.org machine create inode --memory 512 --disk 10",
     arguments=_arguments,
     run=lambda arguments: verbs.for_caller(arguments, NAME),
+    remctl="machine",
 )

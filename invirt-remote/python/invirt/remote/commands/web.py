@@ -32,4 +32,5 @@ COMMAND = Command(
     example="remctl remote.example.org web lvcreate alice inode hdb 10",
     arguments=_arguments,
     run=lambda arguments: verbs.for_user(arguments, NAME),
+    remctl="web",
 )

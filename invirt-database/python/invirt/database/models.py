@@ -199,6 +199,18 @@ class Nic(Base):
     mac_addr: Mapped[str] = column(MACADDR, nullable=False)
     ip: Mapped[str | None] = column(INET)
     hostname: Mapped[str | None] = column(Text)
+    ip6: Mapped[str | None] = column(INET)
+    hostnames: Mapped[list[Hostname]] = relationship(
+        "Hostname", order_by="Hostname.hostname", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Hostname(Base):
+    """A further name of a NIC in DNS."""
+
+    __tablename__ = "hostnames"
+    hostname: Mapped[str] = column(Text, primary_key=True)
+    nic_id: Mapped[int] = column(ForeignKey("nics.nic_id"), nullable=False)
 
 
 class MachineAccess(Base):

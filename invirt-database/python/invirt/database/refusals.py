@@ -34,6 +34,7 @@ SENTENCES = {
     "disk_size": "a disk is at least 1 GiB",
     "nic_mac": "a MAC is locally administered (02:…) or begins with 00:16:3e",
     "nic_ip": "an address is one IPv4 address",
+    "nic_ip6": "an IPv6 address is one global (2000::/3) or unique local (fc00::/7) address",
     "range_form": "a range is IPv4 addresses with a prefix of 8 to 32",
     "range_order": "a range's first address comes before its last",
     "range_gateway": "a range must not hold its own gateway",
@@ -51,6 +52,14 @@ SENTENCES = {
     "nics_mac_addr_key": "a machine with this MAC exists already",
     "nics_ip_key": "a machine with this address exists already",
     "nics_hostname_key": "a machine with this host name exists already",
+    "public_key": "a public key is its type and its base64, e.g. ssh-ed25519 AAAA…, without a comment",
+    "public_keys_pkey": "this principal has this key already",
+    "nics_ip6_key": "a machine with this IPv6 address exists already",
+    "hostnames_pkey": "a machine has this name already",
+    "record_name": "a record's name is small letters, digits, - and _, in parts with dots between",
+    "record_type": "a record's type is one of A AAAA CAA CNAME DS MX NS PTR SRV SSHFP TLSA TXT",
+    "record_content": "a record's content is one line of at most 2000 printable characters",
+    "extra_records_key": "there is this record already",
     "operations_request_key": "this request was made already",
 }
 

@@ -11,7 +11,7 @@ IPV6 = """
 ALTER TABLE nics ADD COLUMN ip6 inet
     CONSTRAINT nics_ip6_key UNIQUE
     CONSTRAINT nic_ip6 CHECK (family(ip6) = 6 AND masklen(ip6) = 128
-        AND ip6 <<= '2000::/3' OR ip6 <<= 'fc00::/7');
+        AND (ip6 <<= '2000::/3' OR ip6 <<= 'fc00::/7'));
 COMMENT ON COLUMN nics.hostname IS 'its name in DNS; null: the machine''s';
 CREATE TABLE hostnames (
     hostname full_name PRIMARY KEY,

@@ -65,12 +65,14 @@ SELECT NULL::bigint AS subnet_id, NULL::bigint AS state, NULL::bigint AS leases 
 CREATE VIEW dhcp.lease6_stat AS
 SELECT NULL::bigint AS subnet_id, NULL::smallint AS lease_type, NULL::bigint AS state, NULL::bigint AS leases
 WHERE false;
+CREATE VIEW dhcp.lease4_pool_stat AS
+SELECT subnet_id, NULL::bigint AS pool_id, state, leases FROM dhcp.lease4_stat;
+CREATE VIEW dhcp.lease6_pool_stat AS
+SELECT subnet_id, NULL::bigint AS pool_id, lease_type, state, leases FROM dhcp.lease6_stat;
 CREATE VIEW dhcp.lease4_stat_by_client_class AS
 SELECT NULL::varchar AS client_class, NULL::bigint AS leases WHERE false;
 CREATE VIEW dhcp.lease6_stat_by_client_class AS
 SELECT NULL::varchar AS client_class, NULL::smallint AS lease_type, NULL::bigint AS leases WHERE false;
-CREATE TRIGGER forget INSTEAD OF INSERT OR UPDATE OR DELETE ON dhcp.lease4
-    FOR EACH ROW EXECUTE FUNCTION dhcp.forget();
 """
 
 # Kea's schema, and what it takes an IPv6 address for.
@@ -87,22 +89,23 @@ SELECT NULL::{type} AS address, NULL::bytea AS duid, NULL::bigint AS valid_lifet
     NULL::smallint AS prefix_len, NULL::boolean AS fqdn_fwd, NULL::boolean AS fqdn_rev, NULL::varchar AS hostname,
     NULL::bytea AS hwaddr, NULL::smallint AS hwtype, NULL::smallint AS hwaddr_source, NULL::bigint AS state,
     NULL::text AS user_context, NULL::bigint AS pool_id WHERE false;
-CREATE TRIGGER forget INSTEAD OF INSERT OR UPDATE OR DELETE ON dhcp_{kind}.lease6
-    FOR EACH ROW EXECUTE FUNCTION dhcp.forget();
 CREATE VIEW dhcp_{kind}.lease6_relay_id AS
 SELECT NULL::bigint AS extended_info_id, NULL::bytea AS relay_id, NULL::{type} AS lease_addr WHERE false;
 CREATE VIEW dhcp_{kind}.lease6_remote_id AS
 SELECT NULL::bigint AS extended_info_id, NULL::bytea AS remote_id, NULL::{type} AS lease_addr WHERE false;
 GRANT USAGE ON SCHEMA dhcp_{kind} TO invirt_dhcp;
 GRANT SELECT ON ALL TABLES IN SCHEMA dhcp_{kind} TO invirt_dhcp;
-GRANT INSERT, UPDATE, DELETE ON dhcp_{kind}.lease6 TO invirt_dhcp;
+"""
+# What is written to leases goes nowhere.
+WRITTEN = """
+CREATE TRIGGER forget INSTEAD OF INSERT OR UPDATE OR DELETE ON {view}
+    FOR EACH ROW EXECUTE FUNCTION dhcp.forget();
+GRANT INSERT, UPDATE, DELETE ON {view} TO invirt_dhcp;
 """
 
-# What is written to the lease views goes nowhere.
 RIGHTS = """
 GRANT USAGE ON SCHEMA dhcp TO invirt_dhcp;
 GRANT SELECT ON ALL TABLES IN SCHEMA dhcp TO invirt_dhcp;
-GRANT INSERT, UPDATE, DELETE ON dhcp.lease4 TO invirt_dhcp;
 """
 
 
@@ -114,6 +117,9 @@ def upgrade() -> None:
         address = {"varchar": "host(ip6)::varchar", "inet": "ip6"}[type]
         part = OF_A_KIND.format(kind=kind, version=version, type=type, address=address)
         op.execute(part.replace(":", r"\:"))
+    leases = (f"dhcp_{kind}.lease6{suffix}" for kind in KINDS for suffix in ("", "_relay_id", "_remote_id"))
+    for view in ("dhcp.lease4", *leases):
+        op.execute(WRITTEN.format(view=view))
 
 
 def downgrade() -> None:

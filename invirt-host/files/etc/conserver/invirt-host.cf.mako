@@ -1,0 +1,37 @@
+<%
+import socket
+from invirt import config
+console = config.console
+address = console.address or (socket.gethostbyname(console.hostname) if console.hostname else "127.0.0.1")
+%>\
+# The host's conserver: the serial consoles of the machines that run here, for
+# the console server alone. invirt-host-conserver keeps the list.
+config * {
+    primaryport ${console.port};
+    redirect no;
+    autocomplete no;
+    sslrequired yes;
+    sslreqclientcert yes;
+    sslcredentials ${console.credentials};
+    sslcacertificatefile ${console.ca};
+}
+# An address without /32 would match any that contains it. Nobody may run a
+# command, or move to another console, from within one.
+access * {
+    trusted ${address}/32;
+    limited *;
+}
+# A guest that reboots, or has yet to boot, is waited for. Q is the machine's name.
+default * {
+    master 127.0.0.1;
+    type exec;
+    exec "until /usr/sbin/xm console d_Q; do sleep 1; done";
+    execsubst Q=cs;
+    logfile /var/log/conserver/&.log;
+    logfilemax 1m;
+    timestamp "";
+    options !ixon;
+    rw ${",".join(console.administrators)};
+    ro spy;
+}
+#include /run/invirt/conserver/consoles.cf

@@ -1,0 +1,182 @@
+"""What hypervisors, storage and nftables are told, against files.
+
+After a change that is meant: INVIRT_UPDATE_GOLDEN=1 python3 -m pytest
+tests/golden/host, then read the diff.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from invirt.base.errors import BadInput, NotFound
+from invirt.host import guest, vif
+from invirt.host.domain import DomainConfig
+from invirt.host.lvm import Lvm
+from invirt.host.xen import Xen, rendered
+
+EXPECTED = Path(__file__).parent / "expected"
+PVH = DomainConfig(
+    {
+        "name": "d_remus",
+        "type": "pvh",
+        "memory": 128,
+        "vcpus": 2,
+        "disk": [
+            "format=raw, vdev=hda, access=rw, target=/srv/invirt/volumes/d_remus_hda",
+            "format=raw, vdev=hdb, access=rw, target=/dev/invirt/d_remus_hdb",
+        ],
+        "vif": ["mac=52:54:00:00:00:11, ip=192.0.2.17, vifname=inv17, script=vif-invirtroute"],
+        "kernel": "/srv/invirt/guest/vmlinuz",
+        "ramdisk": "/srv/invirt/guest/initrd",
+        "extra": "console=ttyS0 quiet hostname=remus",
+        "on_poweroff": "destroy",
+        "on_reboot": "restart",
+        "on_crash": "destroy",
+    }
+)
+HVM = DomainConfig(
+    {"name": "d_inode", "type": "hvm", "memory": 512, "on_reboot": "destroy", "disk": PVH.settings["disk"]}
+)
+DESCRIPTORS = {"qmp": 3, "console": 4, "log": 5, "hda": 6, "hdb": 7, "inv17": 8}
+
+
+def compare(text: str, name: str) -> None:
+    """text must be what the file of that name holds, or becomes it where that is asked for."""
+    expected = EXPECTED / name
+    if os.environ.get("INVIRT_UPDATE_GOLDEN"):
+        expected.parent.mkdir(parents=True, exist_ok=True)
+        expected.write_text(text)
+    assert expected.exists(), "new? INVIRT_UPDATE_GOLDEN=1 writes it"
+    assert text == expected.read_text()
+
+
+class Recorder:
+    """Runs nothing: keeps the commands, and answers as it is told to, by a command's first words."""
+
+    def __init__(self, **answers: str) -> None:
+        self.commands: list[str] = []
+        self.answers = {name.replace("_", " "): iter([text] * 9) for name, text in answers.items()}
+
+    def answer(self, command: str, texts: Iterator[str]) -> None:
+        """From now on say these, one after the other."""
+        self.answers[command] = texts
+
+    def __call__(self, argv: list[str], **_: Any) -> CompletedProcess[str]:
+        self.commands.append(shlex.join(argv))
+        said = next(self.answers.get(" ".join(argv[:2])) or self.answers.get(argv[0]) or iter([""]))
+        return CompletedProcess(argv, 0, said, "")
+
+    @property
+    def text(self) -> str:
+        """All commands, a line each."""
+        return "".join(f"{command}\n" for command in self.commands)
+
+
+@pytest.mark.parametrize("accelerator", ["tcg", "kvm"])
+@pytest.mark.parametrize("config", [PVH, HVM], ids=["pvh", "hvm"])
+def test_qemu(config: DomainConfig, accelerator: str) -> None:
+    words = guest.arguments(config, accelerator, DESCRIPTORS)
+    compare("\n".join(words) + "\n", f"qemu-{config.text('type')}-{accelerator}")
+
+
+def test_qemu_without_kernel_boots_only_hvm() -> None:
+    with pytest.raises(BadInput, match="has no kernel"):
+        guest.arguments(DomainConfig({"name": "d_x", "type": "pvh", "memory": 64}), "tcg", DESCRIPTORS)
+
+
+def test_nftables() -> None:
+    compare(vif.rules("inv17", "52:54:00:00:00:11", "192.0.2.17"), "inv17.nft")
+
+
+@pytest.mark.parametrize(
+    ("interface", "mac", "ip"),
+    [
+        ("inv17", "52:54:00:00:00:11", "192.0.2.17/8"),
+        ("inv17", "52:54:00:00:00:11", "2001:db8::1"),
+        ("inv17", "52:54:00:00:00", "192.0.2.17"),
+        ('inv17"', "52:54:00:00:00:11", "192.0.2.17"),
+        ("invirt1234567890", "52:54:00:00:00:11", "192.0.2.17"),
+    ],
+)
+def test_nftables_of_nonsense(interface: str, mac: str, ip: str) -> None:
+    with pytest.raises(BadInput):
+        vif.rules(interface, mac, ip)
+
+
+def test_interfaces_of_the_largest_nics_fit() -> None:
+    assert len(vif.interface(2**31 - 1)) <= 15
+
+
+@pytest.mark.parametrize("config", [PVH, HVM], ids=["pvh", "hvm"])
+def test_xl_config(config: DomainConfig) -> None:
+    compare(rendered(config), f"xl-{config.text('type')}.cfg")
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b"])
+def test_xl_config_of_what_cant_be_quoted(value: str) -> None:
+    with pytest.raises(BadInput, match="extra"):
+        rendered(DomainConfig({"name": "d_x", "extra": value}))
+
+
+XL_LIST = """\
+Name                                        ID   Mem VCPUs\tState\tTime(s)
+Domain-0                                     0   640     1     r-----      19.6
+d_remus                                      1   128     2     -b----       2.1
+"""
+
+
+def test_xl_commands(tmp_path: Path) -> None:
+    xl = Recorder(xl_list=XL_LIST)
+    xl.answer("xl domid", iter(["1", "1", "2"]))
+    xen = Xen(xl)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVIRT_STATE", str(tmp_path))
+        xen.create(PVH)  # runs already
+        xen.create(HVM)
+        assert (tmp_path / "domains/d_inode").read_text() == rendered(HVM)
+    for act in (xen.shutdown, xen.reboot, xen.destroy):
+        act("d_remus")
+    xen.destroy("d_inode")
+    assert [(one.name, one.memory, one.vcpus) for one in xen.domains()] == [
+        ("Domain-0", 640, 1),
+        ("d_remus", 128, 2),
+    ]
+    with pytest.raises(NotFound):
+        xen.reboot("d_inode")
+    compare(xl.text.replace(str(tmp_path), "/var/lib/invirt"), "xl-commands")
+
+
+LVS = f"""\
+  d_remus_hda {2 << 30}
+  trash.17.1500000000.d_old_hdb {3 << 30}
+  root {5 << 30}
+"""
+
+
+def test_lvm_commands() -> None:
+    runner = Recorder(lvs=LVS)
+    disks = Lvm("invirt", runner)
+    assert disks.path("remus", "hda") == "/dev/invirt/d_remus_hda"
+    disks.create("remus", "hda", 2)  # there already
+    disks.create("remus", "hdb", 1)
+    disks.resize("remus", "hda", 4)
+    disks.rename("remus", "hda", "romulus", "hda")
+    disks.restore("old", "hdb", 17)
+    assert [volume.key for volume in disks.purge(7)] == ["trash.17.1500000000.d_old_hdb"]
+    compare(runner.text, "lvm-commands")
+
+
+def test_lvm_removes_into_the_trash() -> None:
+    runner = Recorder(lvs=LVS)
+    Lvm("invirt", runner).remove("remus", "hda", 18)
+    old, new = runner.commands[-1].split()[-2:]
+    assert old == "d_remus_hda"
+    assert new.startswith("trash.18.")
+    assert new.endswith(".d_remus_hda")

@@ -1,0 +1,61 @@
+"""/etc/xen/invirt-database, evaluated on a real database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invirt.base.errors import NotFound
+from invirt.host import xmconfig
+from tests.parts.database.rows import machine, site
+from tests.parts.postgres import Database
+
+
+@pytest.fixture
+def file(checkout: Path) -> Path:
+    """The file as it is installed."""
+    return checkout / "invirt-host/files/etc/xen/invirt-database"
+
+
+def test_a_machine(database: Database, file: Path) -> None:
+    site(database)
+    machine(database, "inode", memory=192, ip="10.5.0.10", mac="00:16:3e:00:00:01", disk=3)
+    database.execute("UPDATE types SET kernel = '/srv/vmlinuz', initrd = '/srv/initrd', append = 'quiet'")
+    [[nic]] = database.execute("SELECT nic_id FROM nics")
+    config = xmconfig.evaluate(file, {"machine_name": "inode"})
+    [[virt]] = database.execute("SELECT virt FROM types WHERE name = 'linux'")
+    assert config.settings == {
+        "name": "d_inode",
+        "type": virt,
+        "memory": 192,
+        "vcpus": 1,
+        "disk": ["format=raw, vdev=hda, access=rw, target=/dev/invirt/d_inode_hda"],
+        "vif": [f"mac=00:16:3e:00:00:01, ip=10.5.0.10, vifname=inv{nic}, script=vif-invirtroute"],
+        "kernel": "/srv/vmlinuz",
+        "ramdisk": "/srv/initrd",
+        "extra": "quiet hostname=inode",
+        "on_poweroff": "destroy",
+        "on_reboot": "restart",
+        "on_crash": "destroy",
+    }
+
+
+def test_what_changed_is_seen_at_once(database: Database, file: Path) -> None:
+    site(database)
+    machine(database, "inode", memory=192)
+    assert xmconfig.evaluate(file, {"machine_name": "inode"}).memory == 192
+    database.execute("UPDATE machines SET memory = 256")
+    assert xmconfig.evaluate(file, {"machine_name": "inode"}).memory == 256
+
+
+def test_no_connection_stays_open(database: Database, file: Path) -> None:
+    site(database)
+    machine(database, "inode")
+    xmconfig.evaluate(file, {"machine_name": "inode"})
+    assert not database.execute("SELECT 1 FROM pg_stat_activity WHERE usename = 'invirt_host'")
+
+
+def test_no_such_machine(database: Database, file: Path) -> None:
+    with pytest.raises(NotFound, match="no machine remus"):
+        xmconfig.evaluate(file, {"machine_name": "remus"})

@@ -17,6 +17,8 @@ from invirt.config.schema import (
     Config,
     Console,
     Database,
+    Dhcp,
+    Dns,
     Hypervisor,
     Machines,
     Network,
@@ -39,6 +41,8 @@ quota: Quota
 hypervisor: Hypervisor
 storage: Storage
 network: Network
+dns: Dns
+dhcp: Dhcp
 console: Console
 remote_principals: tuple[str, ...]
 

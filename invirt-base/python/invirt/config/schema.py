@@ -187,6 +187,26 @@ class Console:
 
 
 @dataclass(frozen=True)
+class Dns:
+    """The name servers, which answer from the database."""
+
+    servers: tuple[Hostname, ...] = ()  # our own; the first is the zones' primary
+    nameservers: tuple[Hostname, ...] = ()  # the zones' NS records, secondaries too; default: servers
+    zones: tuple[Hostname, ...] = ()  # served beside site.domain, reverse zones too
+    hostmaster: OptionalHostname = ""  # mail address with a dot for its @; default: hostmaster.DOMAIN
+    ttl: Seconds = 30  # seconds that others may keep an answer
+    secondaries: tuple[Address, ...] = ()  # who may transfer the zones, and is told of changes
+
+
+@dataclass(frozen=True)
+class Dhcp:
+    """The DHCP servers, which answer from the database."""
+
+    servers: tuple[Hostname, ...] = ()
+    lease: Seconds = 1200  # seconds; a changed address counts after half of it at the latest
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file."""
 
@@ -200,6 +220,8 @@ class Config:
     storage: Storage = field(default_factory=Storage)
     network: Network = field(default_factory=Network)
     console: Console = field(default_factory=Console)
+    dns: Dns = field(default_factory=Dns)
+    dhcp: Dhcp = field(default_factory=Dhcp)
 
     @property
     def remote_principals(self) -> tuple[str, ...]:

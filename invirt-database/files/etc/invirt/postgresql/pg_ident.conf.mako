@@ -11,4 +11,12 @@ invirt  postgres  invirt
 % for principal in config.remote_principals:
 invirt  "${principal}"  invirt_remote
 % endfor
+% if config.console.hostname:
+invirt  "host/${config.console.hostname}@${config.site.realm}"  invirt_console
+% endif
+% for role, servers in (("dns", config.dns.servers), ("dhcp", config.dhcp.servers)):
+% for server in servers:
+invirt  "host/${server}@${config.site.realm}"  invirt_${role}
+% endfor
+% endfor
 invirt  "/^host/[a-z0-9.-]+@${re.escape(config.site.realm).replace('\\-', '-')}$"  invirt_host

@@ -42,7 +42,7 @@ CREATE TABLE dns.extra_records (
         name ~ '^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)+$'),
     type text COLLATE "C" NOT NULL CONSTRAINT record_type CHECK (type IN
         ('A', 'AAAA', 'CAA', 'CNAME', 'DS', 'MX', 'NS', 'PTR', 'SRV', 'SSHFP', 'TLSA', 'TXT')),
-    content text NOT NULL CONSTRAINT record_content CHECK (content ~ '^[[:print:]]{1,2000}$'),
+    content text NOT NULL CONSTRAINT record_content CHECK (content ~ '^[[:print:]]+$' AND length(content) <= 2000),
     CONSTRAINT extra_records_key UNIQUE (name, type, content)
 );
 COMMENT ON TABLE dns.extra_records IS
@@ -160,9 +160,10 @@ UNION ALL SELECT name, type, content FROM dns.other_records;
 
 CREATE VIEW dns.records AS
 SELECT dns.zone_id(name) AS domain_id, name, type, content,
-    current_setting('dns.ttl')::integer AS ttl, NULL::integer AS prio, false AS disabled, true AS auth FROM dns.apex
+    current_setting('dns.ttl')::integer AS ttl, NULL::integer AS prio, false AS disabled, true AS auth,
+    NULL::text AS ordername FROM dns.apex
 UNION ALL
-SELECT dns.zone(name), name, type, content, current_setting('dns.ttl')::integer, NULL, false, true FROM dns.names;
+SELECT dns.zone(name), name, type, content, current_setting('dns.ttl')::integer, NULL, false, true, NULL FROM dns.names;
 
 CREATE VIEW dns.domains AS
 SELECT id, name, 'MASTER' AS type, NULL AS master, NULL::integer AS last_check,

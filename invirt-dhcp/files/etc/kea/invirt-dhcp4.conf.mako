@@ -1,0 +1,47 @@
+<%
+import json
+from invirt import config
+database = {
+    "type": "postgresql",
+    "host": config.database.hostname,
+    "port": config.database.port,
+    "name": config.database.name,
+    "user": "invirt_dhcp",
+    "connect-timeout": config.database.connect_timeout,
+    # Without its database Kea is silent, and asks for it each second: a guest
+    # whose renewal isn't answered keeps its address, one that is refused drops it.
+    "max-reconnect-tries": 1000000,
+    "reconnect-wait-time": 1000,
+    "on-fail": "stop-retry-exit",
+}
+options = [{"name": "domain-name", "data": config.site.domain}]
+if config.network.dns:
+    options.append({"name": "domain-name-servers", "data": ", ".join(config.network.dns)})
+lease = config.dhcp.lease
+kea = {
+    "Dhcp4": {
+        # Requests come by the hosts' relays; renewals, from the guest itself.
+        "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "udp"},
+        "hosts-database": {**database, "readonly": True},
+        "lease-database": database,
+        "expired-leases-processing": {"reclaim-timer-wait-time": 0, "flush-reclaimed-timer-wait-time": 0},
+        # A guest is known by its MAC, and has its address wherever it runs.
+        "host-reservation-identifiers": ["hw-address"],
+        "reservations-global": True,
+        "reservations-in-subnet": False,
+        "match-client-id": False,
+        # There are no addresses but those of the database: none for strangers.
+        "subnet4": [{"id": 1, "subnet": "0.0.0.0/0", "pools": []}],
+        "authoritative": True,
+        "valid-lifetime": lease,
+        "renew-timer": lease // 2,
+        "rebind-timer": lease * 7 // 8,
+        "calculate-tee-times": False,
+        "option-data": options,
+        "loggers": [
+            {"name": "kea-dhcp4", "severity": "INFO", "output_options": [{"output": "stdout", "pattern": "%-5p %m\n"}]}
+        ],
+    }
+}
+%>\
+${json.dumps(kea, indent=2)}

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from invirt.base import templates
 from tests.parts.realm import DEADLINE, end
 
 ROOT = Path(__file__).parent.parent.parent
@@ -73,13 +74,15 @@ def namespace(
     """A namespace for a server of role (remote, host): its files/etc/remctl and sbin/ are in place.
 
     environment: added to this process' own PYTHONPATH.  hosts: addresses by
-    name.  Templates are the test's to render, in folder/remctl.
+    name.  Templates are rendered with the test's own configuration.
     """
     folder.mkdir()
     shutil.copytree("/etc/remctl", folder / "remctl")
     own = ROOT / f"invirt-{role}" / "files/etc/remctl"
     if own.exists():
         shutil.copytree(own, folder / "remctl", dirs_exist_ok=True)
+    for template in (folder / "remctl").rglob("*.mako"):
+        template.with_suffix("").write_text(templates.render(template))
     (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))
     sbin = str(ROOT / f"invirt-{role}" / "sbin")
     holder = subprocess.Popen(

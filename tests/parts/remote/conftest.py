@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.parts.namespace import Namespace, namespace
+from invirt import config
+from tests.parts.namespace import ROOT, Namespace, namespace
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Answer, Realm, Remctld, Remctlds, end
 
 REMOTE, WEB = "remote.invirt.test", "web.invirt.test"
-CLOSED = "nobody can"
 
 
 @dataclass
@@ -53,6 +53,31 @@ class RemoteServer:
             end(self.remconffs)
 
 
+@dataclass
+class FakeHost:
+    """A host's name, what its fakes keep, and the way in."""
+
+    hostname: str
+    state: Path
+    remctld: Remctld
+
+    def running(self) -> list[str]:
+        """The guests that run."""
+        return sorted(path.name for path in (self.state / "fake/domains").glob("[!.]*"))
+
+
+@dataclass
+class Cloud:
+    """A remote server and its hosts."""
+
+    remote: RemoteServer
+    hosts: list[FakeHost]
+
+    def call(self, user: str, *command: str) -> Answer:
+        """What `remctl remote COMMAND` brings back to user."""
+        return self.remote.call(user, *command)
+
+
 def owner(database: Database, name: str) -> None:
     """An owner with one member, name@INVIRT.TEST."""
     database.execute("INSERT INTO owners (name, memory, disk, machines) VALUES (%s, 4096, 100, 20)", (name,))
@@ -75,9 +100,7 @@ def machine(database: Database, name: str, owner_name: str = "alice") -> None:
 def running(
     database: Database, realm: Realm, remctlds: Remctlds, folder: Path, hosts: dict[str, str]
 ) -> Iterator[RemoteServer]:
-    """A remote server whose remconffs is mounted."""
-    with database.config.open("a") as config:
-        config.write(f"  host_timeout: 3\n  work_timeout: 10\nweb:\n  hostname: {WEB}\n")
+    """A remote server whose remconffs is mounted; hosts: their addresses by name."""
     environment = {
         **realm.environment,
         "INVIRT_CONFIG": str(database.config),
@@ -86,7 +109,6 @@ def running(
     }
     with namespace(folder, "remote", environment, hosts) as made:
         (folder / "remctl/remconffs").mkdir()
-        (folder / "remctl/acl/web").write_text(f"host/{WEB}@{realm.name}\n")
         remctld = remctlds.start(
             REMOTE, enter=made.enter, argv=["/usr/sbin/invirt-remctld"], environment=made.environment
         )
@@ -98,11 +120,64 @@ def running(
             server.end()
 
 
+@contextmanager
+def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, name: str) -> Iterator[FakeHost]:
+    """A host whose guests and volumes are files: its real programs behind its real remctld."""
+    hostname = f"{name}.invirt.test"
+    environment = {
+        **realm.environment,
+        "INVIRT_CONFIG": str(database.config),
+        "INVIRT_STATE": str(folder / "state"),
+        "INVIRT_RUN": str(folder / "run"),
+        "INVIRT_XEN": str(ROOT / "invirt-host/files/etc/xen"),
+    }
+    with namespace(folder, "host", environment, {}) as made:
+        conf = Path("/etc/remctl/remctl.conf")
+        yield FakeHost(
+            hostname,
+            folder / "state",
+            remctlds.start(hostname, conf, enter=made.enter, environment=made.environment),
+        )
+
+
 @pytest.fixture
-def remote(database: Database, realm: Realm, remctlds: Remctlds, tmp_path: Path) -> Iterator[RemoteServer]:
-    """A remote server with owners alice and bob and a type linux; there are no hosts."""
+def site(database: Database, tmp_path: Path) -> Database:
+    """The database of a site: owners alice and bob, a type linux, a web server, fake hosts to come."""
+    with database.config.open("a") as file:
+        file.write(
+            f"  host_timeout: 3\n  work_timeout: 10\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"
+            "hypervisor:\n  driver: fake\n"
+            f"storage:\n  driver: fake\n  directory: {tmp_path / 'volumes'}\n"
+        )
+    config.reload()
+    (tmp_path / "volumes").mkdir()
     for name in ("alice", "bob"):
         owner(database, name)
-    database.execute("INSERT INTO types (name, virt) VALUES ('linux', 'pvh')")
-    with running(database, realm, remctlds, tmp_path / "remote", {}) as server:
+    database.execute("INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz')")
+    database.execute(
+        "INSERT INTO address_ranges (first, last, prefix, gateway)"
+        " VALUES ('192.0.2.10', '192.0.2.250', 24, '192.0.2.1')"
+    )
+    return database
+
+
+@pytest.fixture
+def remote(site: Database, realm: Realm, remctlds: Remctlds, tmp_path: Path) -> Iterator[RemoteServer]:
+    """A remote server; there are no hosts."""
+    with running(site, realm, remctlds, tmp_path / "remote", {}) as server:
         yield server
+
+
+@pytest.fixture
+def cloud(site: Database, realm: Realm, remctlds: Remctlds, tmp_path: Path) -> Iterator[Cloud]:
+    """A remote server with host1 and host2, which have room for 1024 MiB each."""
+    with ExitStack() as stack:
+        hosts = []
+        for name in ("host1", "host2"):
+            hosts.append(stack.enter_context(host(site, realm, remctlds, tmp_path / name, name)))
+            site.execute(
+                "INSERT INTO hosts (name, hostname, memory) VALUES (%s, %s, 1024)", (name, hosts[-1].hostname)
+            )
+        addresses = {made.hostname: made.remctld.address for made in hosts}
+        server = stack.enter_context(running(site, realm, remctlds, tmp_path / "remote", addresses))
+        yield Cloud(server, hosts)

@@ -1,0 +1,118 @@
+"""The whole way: user, remote, host; real remctld, Kerberos and PostgreSQL, fake guests."""
+
+from __future__ import annotations
+
+import json
+
+from tests.parts.remote.conftest import Cloud
+
+CREATE = ("machine", "create", "remus", "--memory", "128", "--disk", "1")
+
+
+def ok(cloud: Cloud, *command: str, user: str = "alice") -> str:
+    """What a command prints that must succeed."""
+    answer = cloud.call(user, *command)
+    assert answer.status == 0, (command, answer)
+    return answer.stdout
+
+
+def running(cloud: Cloud) -> list[str]:
+    """All guests on all hosts."""
+    return [guest for host in cloud.hosts for guest in host.running()]
+
+
+def test_one_machine_s_life(cloud: Cloud) -> None:
+    made = ok(cloud, *CREATE)
+    assert "address:     192.0.2.10 (" in made and "hda 1 GiB" in made
+    assert ok(cloud, "control", "remus", "create") == "remus is running\n"
+    assert running(cloud) == ["d_remus"]
+    [listed] = json.loads(ok(cloud, "machine", "list", "--json"))["machines"]
+    assert (listed["name"], listed["state"], listed["disks"]) == ("remus", "running", {"hda": 1})
+    assert "running" in ok(cloud, "machine", "list")
+    assert ok(cloud, "control", "remus", "status") == f"remus is running on {listed['host']}\n"
+    second = cloud.call("alice", "control", "remus", "create")
+    assert second.status == 5 and "already running on" in second.stderr
+    assert ok(cloud, "control", "remus", "reboot") == "remus reboots\n"
+    assert cloud.call("alice", "machine", "delete", "remus", "--yes").status == 5
+    assert ok(cloud, "control", "remus", "shutdown") == "remus is off\n"
+    assert running(cloud) == []
+    [quota] = json.loads(ok(cloud, "machine", "quota", "--json"))
+    assert quota["used"] == {"machines": 1, "memory": 128, "disk": 1}
+    assert "128 of 4096 MiB" in ok(cloud, "machine", "quota", "alice")
+    assert cloud.call("bob", "machine", "quota", "alice").status == 3
+
+
+def test_changes_and_the_end(cloud: Cloud) -> None:
+    ok(cloud, *CREATE)
+    ok(cloud, "machine", "resize", "remus", "--memory", "256", "--cpus", "2", "--disk", "hda=2")
+    ok(cloud, "machine", "rename", "remus", "romulus")
+    shown = json.loads(ok(cloud, "machine", "show", "romulus", "--json"))
+    assert (shown["memory"], shown["cpus"], shown["disks"]) == (256, 2, {"hda": 2})
+    assert shown["principals"] == ["alice@INVIRT.TEST"] and shown["state"] == "off"
+    asked = cloud.call("alice", "machine", "delete", "romulus")
+    assert asked.status == 2 and "romulus" in asked.stdout and "--yes" in asked.stderr
+    ok(cloud, "machine", "delete", "romulus", "--yes")
+    assert json.loads(ok(cloud, "machine", "list", "--json")) == {"machines": [], "silent_hosts": {}}
+    done = json.loads(ok(cloud, "machine", "operations", "--json"))
+    assert [(o["kind"], o["state"]) for o in done] == [
+        ("delete", "done"), ("rename", "done"), ("resize", "done"), ("create", "done"),
+    ]  # fmt: skip
+    assert "delete" in ok(cloud, "machine", "operations")
+
+
+def test_disks_in_a_user_s_name(cloud: Cloud) -> None:
+    web = "host/web.invirt.test"
+    ok(cloud, "web", "create", "alice", "remus", "--memory", "128", "--disk", "1", user=web)
+    ok(cloud, "web", "lvcreate", "alice", "remus", "hdb", "1", user=web)
+    ok(cloud, "web", "lvresize", "alice", "remus", "hdb", "3", user=web)
+    ok(cloud, "web", "lvrename", "alice", "remus", "hdb", "hdc", user=web)
+    [listed] = json.loads(ok(cloud, "web", "listvms", user=web))["machines"]
+    assert listed["disks"] == {"hda": 1, "hdc": 3}
+    stranger = cloud.call(web, "web", "lvremove", "bob", "remus", "hdc")
+    assert stranger.status == 3 and "no machine remus that you may use" in stranger.stderr
+    ok(cloud, "web", "lvremove", "alice", "remus", "hdc", user=web)
+    ok(cloud, "web", "control", "alice", "remus", "create", user=web)
+    assert running(cloud) == ["d_remus"]
+    rows = cloud.remote.database.execute("SELECT DISTINCT principal, via FROM operations")
+    assert rows == [("alice@INVIRT.TEST", f"{web}@INVIRT.TEST")]
+
+
+def test_each_command_is_audited_before_and_after(cloud: Cloud) -> None:
+    ok(cloud, *CREATE)
+    cloud.call("alice", "machine", "create", "remus")
+    ok(cloud, "machine", "list")
+    rows = cloud.remote.database.execute(
+        "SELECT arguments, machine_name, outcome FROM audit WHERE principal = 'alice@INVIRT.TEST'"
+        " ORDER BY audit_id"
+    )
+    words = " ".join(CREATE[1:])
+    assert rows == [
+        (words, "remus", "begun"), (words, "remus", "succeeded"),
+        ("create remus", "remus", "begun"), ("create remus", "remus", "failed"),
+        ("list", None, "succeeded"),
+    ]  # fmt: skip
+
+
+def test_a_host_that_is_down_is_named(cloud: Cloud) -> None:
+    ok(cloud, *CREATE)
+    ok(cloud, "control", "remus", "create")
+    [listed] = json.loads(ok(cloud, "machine", "list", "--json"))["machines"]
+    home = next(host for host in cloud.hosts if host.running())
+    home.remctld.stop()
+    answer = cloud.call("alice", "machine", "list")
+    assert answer.status == 0 and "unknown" in answer.stdout
+    assert answer.stderr.startswith(f"{listed['host']} did not answer"), answer
+    failed = cloud.call("alice", "control", "remus", "shutdown")
+    assert failed.status == 7 and not failed.stdout, failed
+
+
+def test_the_same_key_is_the_same_request(cloud: Cloud) -> None:
+    for _ in range(2):
+        ok(cloud, *CREATE, "--key", "once")
+    assert cloud.remote.database.execute("SELECT count(*) FROM operations") == [(1,)]
+
+
+def test_quota_is_said_and_kept(cloud: Cloud) -> None:
+    answer = cloud.call("alice", "machine", "create", "remus", "--memory", "60000")
+    assert answer.status == 6 and "quota" in answer.stderr and not answer.stdout, answer
+    assert cloud.remote.database.execute("SELECT * FROM machines") == []

@@ -28,6 +28,9 @@ database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test, servers: [remote1.invirt.test, remote2.invirt.test]}
 web: {hostname: web.invirt.test}
 network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3]}
+dns: {servers: [dns.invirt.test], zones: [2.0.192.in-addr.arpa], secondaries: [192.0.2.53]}
+dhcp: {servers: [dhcp.invirt.test]}
+console: {hostname: console.invirt.test, address: 192.0.2.5}
 """
 
 

@@ -35,6 +35,7 @@ LIBRARIES = (
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
+    *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
 )
 NEEDS = {
     "unit": (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),

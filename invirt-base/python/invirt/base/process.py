@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from invirt.base.errors import CommandFailed
 
@@ -44,3 +44,23 @@ def run(
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
         raise CommandFailed(f"status {done.returncode} from: {shown}", hint="\n".join(said))
     return done
+
+
+def foreground(
+    argv: Sequence[str], *, env: Mapping[str, str], every: float, may_go_on: Callable[[], bool]
+) -> int:
+    """Run argv on this process' own terminal for as long as the user likes; returns its status.
+
+    may_go_on is asked every so many seconds; at False the child is killed, as
+    it is when this process is interrupted.
+    """
+    with subprocess.Popen(argv, env=env) as child:
+        try:
+            while True:
+                try:
+                    return child.wait(every)
+                except subprocess.TimeoutExpired:
+                    if not may_go_on():
+                        return -1
+        finally:
+            child.kill()

@@ -7,7 +7,7 @@ migrations, which grant them their rights on tables.
 from __future__ import annotations
 
 OWNER = "invirt"
-SERVERS = ("remote", "host", "dns", "dhcp")
+SERVERS = ("remote", "host", "dns", "dhcp", "console")
 
 CREATE = """
 DO $$ BEGIN

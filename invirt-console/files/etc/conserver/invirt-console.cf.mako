@@ -1,0 +1,22 @@
+<%
+import socket
+from invirt import config
+console = config.console
+address = console.address or socket.gethostbyname(console.hostname)
+%>\
+# The console server's conserver. It serves no console itself: it sends
+# console(1) on to the host that does. invirt-console-conserver keeps the list.
+config * {
+    primaryport ${console.port};
+    autocomplete no;
+    sslrequired yes;
+    sslreqclientcert yes;
+    sslcredentials ${console.credentials};
+    sslcacertificatefile ${console.ca};
+}
+# An address without /32 would match any that contains it.
+access * {
+    trusted 127.0.0.1/32,${address}/32;
+    limited *;
+}
+#include /run/invirt/conserver/consoles.cf

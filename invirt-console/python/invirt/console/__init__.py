@@ -1,0 +1,1 @@
+"""The console server: machines as logins, and their serial consoles."""

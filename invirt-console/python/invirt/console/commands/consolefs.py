@@ -1,0 +1,39 @@
+"""invirt-consolefs: a home for each machine's login, from the database."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from invirt.base import snapshotfs
+from invirt.base.cli import Command
+from invirt.console.consolefs import DEADLINE, MOUNTPOINT, PROGRAM, ConsoleFS
+from invirt.database import connection
+from invirt.database.asker import Asker
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "mountpoint", nargs="?", default=MOUNTPOINT, type=Path, help="folder (default: %(default)s)"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    connection.role = "console"
+    snapshotfs.mount(ConsoleFS(Asker(DEADLINE)), arguments.mountpoint, PROGRAM)
+
+
+COMMAND = Command(
+    name=PROGRAM,
+    section=8,
+    summary="serve the homes of the machines' logins from the database",
+    description=(
+        "Mounts a read-only file system with a folder for each machine: `.k5login`, the principals who may\n"
+        "have its console, `keys`, their public keys, and `host`, where the machine runs.  Each file\n"
+        "is made when it is opened; if the database doesn't answer, opening fails and nobody is let in.  Runs until\n"
+        "it is unmounted or ended."
+    ),
+    example="invirt-consolefs /consolefs",
+    arguments=_arguments,
+    run=_run,
+)

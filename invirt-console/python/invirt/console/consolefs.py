@@ -1,0 +1,98 @@
+"""What /consolefs holds: a home for each machine's login, straight from the database.
+
+NAME/.k5login   the principals who may have the console of the machine
+NAME/keys       their public keys, as sshd's AuthorizedKeysFile
+NAME/host       the host on which the machine runs; empty when it is off
+
+Nothing is kept: each open() is a question to the database, and no answer is
+an error, so nobody is let in by an old or an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from invirt.base import log, validate
+from invirt.base.errors import BadInput
+from invirt.database.asker import Asker, Row
+
+PROGRAM = "invirt-consolefs"
+MOUNTPOINT = "/consolefs"
+DEADLINE = 3.0  # seconds that an answer may take
+
+NAMES = "SELECT name FROM console.machines ORDER BY name"
+EXISTS = "SELECT 1 FROM console.machines WHERE name = %s"
+PRINCIPALS = "SELECT principal FROM console.principals WHERE name = %s ORDER BY 1"
+KEYS = "SELECT DISTINCT key FROM console.keys WHERE name = %s ORDER BY 1"
+HOST = "SELECT hostname FROM console.machines WHERE name = %s AND hostname IS NOT NULL"
+
+
+def k5login(rows: Iterable[Row]) -> str:
+    """A .k5login: a principal a line, each of the whitelisted form."""
+    return "".join(f"{row[0]}\n" for row in rows if _accepted(str(row[0])))
+
+
+def keys(rows: Iterable[Row]) -> str:
+    """An authorized_keys whose keys may open a terminal and nothing else."""
+    return "".join(f"restrict,pty {row[0]}\n" for row in rows)
+
+
+def host(rows: Sequence[Row]) -> str:
+    """The host's name in a line; nothing for a machine that is off."""
+    return "".join(f"{row[0]}\n" for row in rows)
+
+
+FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
+    ".k5login": (PRINCIPALS, k5login),
+    "keys": (KEYS, keys),
+    "host": (HOST, host),
+}
+
+
+def _accepted(principal: str) -> bool:
+    """Whether principal may be rendered; what the database should never have held is left out and logged."""
+    try:
+        validate.principal(principal)
+    except BadInput as error:
+        log.write(f"left out: {error.message}", log.ERROR, program=PROGRAM)
+        return False
+    return True
+
+
+def _is_name(text: str) -> bool:
+    try:
+        validate.machine_name(text)
+    except BadInput:
+        return False
+    return True
+
+
+class ConsoleFS:
+    """The tree that invirt.base.snapshotfs serves."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    def is_folder(self, path: str) -> bool | None:
+        """See snapshotfs.Tree."""
+        if path == "/":
+            return True
+        name, _, file = path.removeprefix("/").partition("/")
+        if not _is_name(name) or (file and file not in FILES) or not self._asker.rows(EXISTS, (name,)):
+            return None
+        return not file
+
+    def list(self, path: str) -> Iterable[str]:
+        """See snapshotfs.Tree."""
+        if path != "/":
+            return list(FILES)
+        return [str(row[0]) for row in self._asker.rows(NAMES)]
+
+    def content(self, path: str) -> bytes:
+        """See snapshotfs.Tree."""
+        name, _, file = path.removeprefix("/").partition("/")
+        query, render = FILES[file]
+        rows = self._asker.rows(query, (name,))
+        if not rows and not self._asker.rows(EXISTS, (name,)):
+            raise FileNotFoundError(2, "No such file", path)
+        return render(rows).encode()

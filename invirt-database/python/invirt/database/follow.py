@@ -1,0 +1,47 @@
+"""Waits for word from the database that something has changed (LISTEN and NOTIFY)."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import NoReturn
+
+import psycopg2
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+from invirt.database import connection
+
+GATHER = 0.05  # seconds in which further changes join the first
+RETRY = 2.0  # seconds until a lost database is tried again
+
+
+def follow(channel: str, every: float, work: Callable[[connection.Connection], None]) -> NoReturn:
+    """Call work with a connection at once, after each word on channel, and every `every` seconds.
+
+    Changes that come close together are one.  When the database is lost it is
+    tried again until it answers; work is called then, since word may have been
+    missed.
+    """
+    while True:
+        try:
+            with closing(connection.connect()) as connected:
+                connected.autocommit = True
+                with connected.cursor() as cursor:
+                    cursor.execute(f'LISTEN "{channel}"')
+                while True:
+                    work(connected)
+                    _wait(connected, every)
+        except (InvirtError, psycopg2.Error) as error:
+            log.write(f"trying again: {error}", log.WARNING)
+            time.sleep(RETRY)
+
+
+def _wait(connected: connection.Connection, every: float) -> None:
+    """Until word comes or the time is over; what has come is taken."""
+    if select.select([connected], [], [], every)[0]:
+        time.sleep(GATHER)
+    connected.poll()
+    connected.notifies.clear()

@@ -1,9 +1,9 @@
 """A server without a machine: processes that share a mount namespace of their own.
 
-In it, /etc/remctl is a copy that the test fills, the checkout's sbin/ lies
-over /usr/sbin, and /etc/hosts names the test's loopback addresses.  So remctld,
-its configuration and our programs run at the very paths that they have when
-they are installed.
+In it, /etc/remctl is a copy that the test fills, the checkout's programs
+lie over /usr/sbin and /usr/libexec, and /etc/hosts names the test's loopback
+addresses.  So remctld, its configuration and our programs run at the very
+paths that they have when they are installed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ SET_UP = """\
 set -e
 mount --bind "$1/remctl" /etc/remctl
 mount --bind "$1/hosts" /etc/hosts
-mount -t overlay -o "lowerdir=$2:/usr/sbin" overlay /usr/sbin
+mount -t overlay -o "lowerdir=$2/sbin:/usr/sbin" overlay /usr/sbin
+if [ -d "$2/files/usr/libexec" ]; then
+    mount -t overlay -o "lowerdir=$2/files/usr/libexec:/usr/libexec" overlay /usr/libexec
+fi
 echo ready
 exec sleep infinity
 """
@@ -84,9 +87,19 @@ def namespace(
     for template in (folder / "remctl").rglob("*.mako"):
         template.with_suffix("").write_text(templates.render(template))
     (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))
-    sbin = str(ROOT / f"invirt-{role}" / "sbin")
     holder = subprocess.Popen(
-        ["unshare", "-m", "--propagation", "private", "sh", "-c", SET_UP, "sh", str(folder), sbin],
+        [
+            "unshare",
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            SET_UP,
+            "sh",
+            str(folder),
+            str(ROOT / f"invirt-{role}"),
+        ],
         stdout=subprocess.PIPE,
     )
     assert holder.stdout

@@ -110,7 +110,7 @@ def running(
     with namespace(folder, "remote", environment, hosts) as made:
         (folder / "remctl/remconffs").mkdir()
         remctld = remctlds.start(
-            REMOTE, enter=made.enter, argv=["/usr/sbin/invirt-remctld"], environment=made.environment
+            REMOTE, enter=made.enter, argv=["/usr/libexec/invirt/remctld"], environment=made.environment
         )
         server = RemoteServer(database, made, remctld)
         try:

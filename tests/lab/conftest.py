@@ -48,3 +48,8 @@ def machine(lab: Lab) -> Iterator[Callable[..., str]]:
     for user, name in made:
         lab.try_remctl(user, "control", name, "destroy")
         lab.try_remctl(user, "machine", "delete", name, "--yes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that end the lab come last."""
+    items.sort(key=lambda item: item.path.name == "test_leftovers.py")

@@ -72,6 +72,12 @@ def test_access_counts_at_the_next_call(lab: Lab, machine: Make) -> None:
     assert lab.try_remctl("bob", "control", name, "status").returncode == REFUSED
 
 
+def test_a_principal_called_anyuser_is_nobody_else(lab: Lab, machine: Make) -> None:
+    name = machine()
+    lab.remctl("alice", "machine", "allow", name, "ANYUSER")
+    assert lab.try_remctl("bob", "control", name, "status").returncode == REFUSED
+
+
 def test_a_stranger_learns_nothing_of_names(lab: Lab, machine: Make) -> None:
     name = machine()
     known = lab.try_remctl("bob", "control", name, "status")

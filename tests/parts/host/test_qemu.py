@@ -158,7 +158,7 @@ def test_reboot_resets_a_deaf_guest(qemu: Qemu, remus: DomainConfig) -> None:
     deaf = DomainConfig({**remus.settings, "extra": f"{remus.text('extra')} acpi=off"})
     qemu.create(deaf)
     assert prompt("d_remus")
-    qemu.reboot("d_remus")
+    Qemu(qemu.supervisor, obey=1).reboot("d_remus")
     assert prompt("d_remus", times=2)
 
 
@@ -168,11 +168,24 @@ def test_long_logs_are_cut_while_the_guest_writes(qemu: Qemu, remus: DomainConfi
     log = Guest("d_remus").log
     with log.open("ab") as file:
         file.write(b"x" * LONGEST_LOG + b"the end")
-    qemu.tidy()
+    qemu.tidy(days=7)
     assert log.stat().st_size <= LONGEST_LOG / 4
     assert log.read_bytes().endswith(b"the end")
     qemu.reboot("d_remus")
     assert prompt("d_remus")
+
+
+def test_what_long_gone_guests_left_is_cleared_away(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    folder = Guest("d_remus").log.parent
+    os.utime(folder, (0, 0))
+    qemu.tidy(days=7)
+    assert folder.exists()
+    qemu.destroy("d_remus")
+    os.utime(folder, (0, 0))
+    qemu.tidy(days=7)
+    assert not folder.exists()
+    qemu.create(remus)
 
 
 def test_probe_decides_and_says_why(home: Path) -> None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,3 +108,26 @@ def test_status_of_the_host(host: Host) -> None:
     assert about["driver"] == "fake"
     assert about["domains"] == 1
     assert about["memory"] > 0
+
+
+def test_hangs_until_the_fault_is_gone(host: Host, state: Path) -> None:
+    fault(state, "create", "before hang")
+    release = threading.Timer(0.2, (state / "fake/faults/create").unlink)
+    release.start()
+    begin = time.monotonic()
+    assert host("domain", "create", "remus", 1) == 0
+    assert time.monotonic() - begin >= 0.2
+
+
+@pytest.mark.children
+def test_killed_after_the_work_the_next_call_goes_on(host: Host, state: Path) -> None:
+    fault(state, "create", "after kill once")
+    call = "import sys; from invirt.base import remctl; from invirt.host.commands import domain; "
+    call += "sys.exit(remctl.main(domain.COMMAND, ['create', 'remus', '1']))"
+    environment = {**os.environ, "REMOTE_USER": "host/remote.invirt.test@INVIRT.TEST"}
+    assert (
+        subprocess.run([sys.executable, "-c", call], env=environment, check=False).returncode
+        == -signal.SIGKILL
+    )
+    assert host("domain", "status", "remus")["state"] == "running"
+    assert host("domain", "create", "remus", 1) == 0

@@ -62,7 +62,7 @@ class FakeHypervisor:
             raise NotFound(f"{name} is off")
         print(f"{name} is a fake and says nothing.")
 
-    def tidy(self) -> None:
+    def tidy(self, days: float) -> None:
         """Ended domains leave nothing."""
 
     def status(self) -> dict[str, str]:

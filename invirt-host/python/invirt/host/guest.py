@@ -64,9 +64,9 @@ class Guest:
         """Read what create() wrote."""
         return DomainConfig.from_json(self.config_file.read_text())
 
-    def launched(self) -> int:
-        """A number that is another one after each launch, even one that failed."""
-        return self.lock.stat().st_mtime_ns if self.lock.exists() else 0
+    def launched(self) -> str:
+        """A text that is another one after each launch that took the lock, even if it failed then."""
+        return self.lock.read_text() if self.lock.exists() else ""
 
     def running(self) -> bool:
         """Whether a QEMU, or the launcher that is about to become one, lives."""

@@ -42,8 +42,8 @@ class Hypervisor(Protocol):
     def console(self, name: str) -> None:
         """Join this terminal to the guest's serial console.  NotFound when it is off."""
 
-    def tidy(self) -> None:
-        """Clear away what ended domains left; called from time to time."""
+    def tidy(self, days: float) -> None:
+        """Cut what grows, and clear away what domains left that were off for days."""
 
     def status(self) -> dict[str, str]:
         """What `host status` says of the driver beyond its name."""

@@ -55,7 +55,8 @@ def _hold(guest: Guest) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.utime(descriptor)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(time.time_ns()).encode())
             return
         except BlockingIOError:
             if time.monotonic() > deadline:

@@ -6,12 +6,15 @@ not a crash and not the host's boot, since it may run elsewhere by then.
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
-from invirt.host import accelerator, paths, terminal
-from invirt.host.domain import DomainConfig
+from invirt.host import accelerator, paths, terminal, tokens
+from invirt.host.domain import DomainConfig, machine_name
 from invirt.host.guest import Guest
 from invirt.host.hypervisor import Domain
 from invirt.host.qmp import Qmp
@@ -23,10 +26,11 @@ LONGEST_LOG, KEPT_LOG = 1 << 20, 1 << 18  # bytes of a console's log
 
 
 class Qemu:
-    """Guests that supervisor keeps."""
+    """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor
+        self.obey = obey
 
     @staticmethod
     def of_this_host() -> Qemu:
@@ -44,7 +48,7 @@ class Qemu:
             self.supervisor.stop(guest)
             raise CommandFailed(f"{guest.name} did not start", hint=self.supervisor.said(guest))
 
-    def _started(self, guest: Guest, before: int) -> bool:
+    def _started(self, guest: Guest, before: str) -> bool:
         """Wait until QEMU answers, or until the launch has failed or takes too long."""
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
@@ -85,7 +89,7 @@ class Qemu:
         with Qmp(guest.qmp) as qmp:
             qmp("set-action", shutdown="pause")
             qmp("system_powerdown")
-            wait(lambda: qmp("query-status")["status"] == "shutdown", OBEY)
+            wait(lambda: qmp("query-status")["status"] == "shutdown", self.obey)
             qmp("system_reset")
             qmp("set-action", shutdown="poweroff")
             qmp("cont")
@@ -99,20 +103,29 @@ class Qemu:
     def console(self, name: str) -> None:
         terminal.attach(Guest(name))
 
-    def tidy(self) -> None:
+    def tidy(self, days: float) -> None:
         """Consoles' logs keep only their end when they grow long: no guest fills the host's disk."""
-        for log in (paths.state() / "guests").glob("*/console.log"):
-            if log.stat().st_size > LONGEST_LOG:
-                with log.open("r+b") as file:
-                    file.seek(-KEPT_LOG, 2)
-                    end = file.read()
-                    file.truncate(0)
-                with log.open("ab") as file:
-                    file.write(end)
+        for folder in (paths.state() / "guests").glob("*"):
+            with tokens.locked(machine_name(folder.name) or folder.name):
+                cut(Guest(folder.name).log)
+                age = time.time() - folder.stat().st_mtime
+                if age > days * 86400 and not self.running(folder.name):
+                    shutil.rmtree(folder)
 
     def status(self) -> dict[str, str]:
         name, reason = accelerator.chosen()
         return {"accelerator": name, "reason": reason}
+
+
+def cut(log: Path) -> None:
+    """Keep the end of a log that grew long; who appends to it goes on."""
+    if log.exists() and log.stat().st_size > LONGEST_LOG:
+        with log.open("r+b") as file:
+            file.seek(-KEPT_LOG, os.SEEK_END)
+            end = file.read()
+            file.truncate(0)
+        with log.open("ab") as file:
+            file.write(end)
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:

@@ -60,7 +60,7 @@ class Xen:
     def console(self, name: str) -> None:
         os.execvp("xl", ["xl", "console", name])
 
-    def tidy(self) -> None:
+    def tidy(self, days: float) -> None:
         """xl leaves nothing that grows."""
 
     def status(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 
 from invirt.base.cli import Command
 from invirt.host import hypervisor
+from invirt.host.domain import machine_name
 
 
 def status(arguments: argparse.Namespace) -> None:
@@ -16,12 +17,9 @@ def status(arguments: argparse.Namespace) -> None:
 
     driver = hypervisor.load()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    about: dict[str, str | int] = {
-        "driver": config.hypervisor.driver,
-        "memory": memory,
-        "cpus": os.cpu_count() or 1,
-    }
-    print(json.dumps(about | {"domains": len(driver.domains())} | driver.status()))
+    guests = [domain for domain in driver.domains() if machine_name(domain.name)]
+    about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests)}
+    print(json.dumps({"driver": config.hypervisor.driver} | about | driver.status()))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ def tidy(arguments: argparse.Namespace) -> None:
     """Purge the trash, and let the hypervisor clear away."""
     from invirt import config
 
-    hypervisor.load().tidy()
+    hypervisor.load().tidy(config.storage.trash_days)
     for volume in storage.load().purge(config.storage.trash_days):
         print(f"disk {volume.disk} of {volume.name} is gone, which operation {volume.operation} removed")
 

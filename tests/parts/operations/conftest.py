@@ -8,12 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2.extensions
 import pytest
 
 from invirt.database import connection
 from invirt.remote import reconcile
 from invirt.remote.operations import Actor, Operation, recovery, submit
-from tests.parts.operations.fakehosts import FakeHosts, no_fault
+from tests.parts.operations.fakehosts import FakeHosts
 from tests.parts.postgres import Database
 
 ALICE, BOB = "alice@INVIRT.TEST", "bob@INVIRT.TEST"
@@ -38,19 +39,20 @@ class Site:
 
     database: Database
     hosts: FakeHosts
+    owner: psycopg2.extensions.connection  # the schema's, for looking on
+    remote: connection.Connection  # what a remote server would use
 
     def submit(
         self, kind: str, machine: str, /, who: str = ALICE, key: str | None = None, **wants: Any
     ) -> Operation:
         """Submit an operation as a user would."""
-        return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts)
+        return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts, connection=self.remote)
 
     def recover(self) -> None:
         """What the timer does, long after whoever was at work has died."""
         self.expire()
-        with closing(connection.connect()) as connected:
-            recovery.run(connected, self.hosts)
-            reconcile.release_off(connected, self.hosts)
+        recovery.run(self.remote, self.hosts)
+        reconcile.release_off(self.remote, self.hosts)
 
     def create(self, name: str, memory: int = 128, disk: int = 1, **more: Any) -> Operation:
         """A machine with small defaults."""
@@ -58,7 +60,9 @@ class Site:
 
     def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """What the database says."""
-        return self.database.execute(query, values)
+        with self.owner.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
 
     def homes(self) -> dict[str, str | None]:
         """Host name, or None, of each machine in the database."""
@@ -97,14 +101,11 @@ def record_points() -> Callable[[str, int], None]:
     return add
 
 
-@pytest.fixture(scope="session", autouse=True)
-def print_points(request: pytest.FixtureRequest) -> Iterator[None]:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print how many points were tried."""
-    yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and points:
-        tried = ", ".join(f"{what} {number}" for what, number in sorted(points.items()))
-        reporter.write_line(f"\nPoints of operations: {tried}; {sum(points.values())} in all")
+    if points:
+        tried = ", ".join(f"{what}: {number}" for what, number in sorted(points.items()))
+        terminalreporter.write_line(f"points of operations: {tried}; {sum(points.values())} in all")
 
 
 @pytest.fixture
@@ -112,6 +113,5 @@ def site(database: Database) -> Iterator[Site]:
     """Two hosts of 512 MiB each, 241 addresses; this process is a remote server."""
     database.execute(SITE)
     connection.role = "remote"
-    made = Site(database, FakeHosts(HOST1, HOST2))
-    yield made
-    made.hosts.fault = no_fault
+    with closing(database.connect()) as owner, closing(connection.connect()) as remote:
+        yield Site(database, FakeHosts(HOST1, HOST2), owner, remote)

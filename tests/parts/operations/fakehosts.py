@@ -34,6 +34,7 @@ class FakeHost:
     tokens: dict[str, int] = field(default_factory=dict)
     up: bool = True
     deaf: set[str] = field(default_factory=set)  # guests that don't obey
+    nonsense: str | None = None  # the answer to every question
 
 
 class FakeHosts:
@@ -96,6 +97,8 @@ class FakeHosts:
         host = self.hosts[hostname]
         what, verb, *rest = words
         if verb in ("list", "status"):
+            if host.nonsense is not None:
+                return host.nonsense
             return json.dumps(getattr(self, f"_{what}_{verb}")(host, *rest))
         names = {rest[0], rest[2]} if (what, verb) == ("volume", "rename") else {rest[0]}
         token = int(rest.pop())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from invirt import config
 from invirt.base.errors import BadInput, Busy, Denied, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.remote.operations import KINDS, STEPS
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, Site
@@ -87,6 +88,7 @@ def test_off_gives_the_memory_back(site: Site, kind: str) -> None:
 def test_shutdown_of_a_deaf_guest_keeps_its_memory(site: Site) -> None:
     with site.database.config.open("a") as file:
         file.write("  shutdown_timeout: 1\n")
+    config.reload()
     site.create("remus")
     site.submit("boot", "remus")
     site.hosts.hosts[HOST1].deaf.add("remus")

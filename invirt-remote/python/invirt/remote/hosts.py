@@ -53,7 +53,13 @@ def failure(code: int, said: str, hostname: str) -> InvirtError:
 
 
 class RemctlHosts:
-    """Real hosts, asked by remctl as this server's own principal."""
+    """Real hosts, asked by remctl as this server's own principal.
+
+    addresses: where a host is reached, if not by its name.
+    """
+
+    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+        self.addresses = addresses or {}
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
         """See Hosts."""
@@ -63,7 +69,7 @@ class RemctlHosts:
         client = remctl.Remctl()
         client.set_timeout(round(min(timeout, config.remote.host_timeout)))
         try:
-            client.open(hostname, None, f"host/{hostname}@{config.site.realm}")
+            client.open(self.addresses.get(hostname, hostname), None, f"host/{hostname}@{config.site.realm}")
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
         client.set_timeout(round(timeout))

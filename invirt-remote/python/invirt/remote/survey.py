@@ -37,11 +37,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Seen:
-    """The machine when the hosts were asked; None for one that doesn't exist."""
+    """The machine when the hosts were asked; None for one that doesn't exist.
+
+    was_open: whether its last operation was under way then.  If it is not any
+    more, what the hosts said in between is worth nothing.
+    """
 
     machine_id: int | None = None
     host_id: int | None = None
     last_operation: int | None = None
+    was_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,10 @@ class Survey:
 def seen(cursor: Cursor, name: str) -> Seen:
     """The machine as it is now."""
     cursor.execute(
-        "SELECT machine_id, host_id, (SELECT max(operation_id) FROM operations o"
-        " WHERE o.machine_id = m.machine_id) AS last_operation FROM machines m WHERE name = %s",
+        "SELECT m.machine_id, m.host_id, o.operation_id,"
+        " coalesce(o.state IN ('running', 'undoing', 'stuck'), false)"
+        " FROM machines m LEFT JOIN LATERAL (SELECT operation_id, state FROM operations x"
+        " WHERE x.machine_id = m.machine_id ORDER BY operation_id DESC LIMIT 1) o ON true WHERE name = %s",
         (name,),
     )
     row = cursor.fetchone()

@@ -99,15 +99,25 @@ def release(cursor: Cursor, machine_id: int | None) -> None:
 
 
 def claim_name(cursor: Cursor, name: str) -> None:
-    """Make sure that no other machine has the name or is about to get it; raises BadInput.
+    """Make sure that a machine may get the name, and that none is about to; raises BadInput."""
+    lock_name(cursor, name)
+    cursor.execute(
+        "SELECT FROM hosts WHERE name = %(name)s UNION ALL SELECT FROM reserved_names WHERE name = %(name)s",
+        {"name": name},
+    )
+    if cursor.fetchone() is not None:
+        raise BadInput(f"the name {name} is taken", hint="Choose another name.")
+
+
+def lock_name(cursor: Cursor, name: str) -> None:
+    """Lock a name that no machine has, or is about to get or lose; raises BadInput.
 
     The lock is the one that the database's own rule on names takes.
     """
     cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
     cursor.execute(
-        "SELECT FROM machines WHERE name = %(name)s UNION ALL SELECT FROM hosts WHERE name = %(name)s"
-        " UNION ALL SELECT FROM reserved_names WHERE name = %(name)s"
-        " UNION ALL SELECT FROM operations WHERE state IN ('running', 'undoing', 'stuck')"
+        "SELECT FROM machines WHERE name = %(name)s UNION ALL"
+        " SELECT FROM operations WHERE state IN ('running', 'undoing', 'stuck')"
         " AND (kind = 'rename' AND arguments->>'name' = %(name)s"
         "  OR kind = 'volume-trash' AND machine_name = %(name)s)",
         {"name": name},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invirt.base.errors import BadInput, Denied
 from invirt.remote.operations import steps
-from invirt.remote.operations.admission import claim_name, lock_machine, wanted
+from invirt.remote.operations.admission import lock_machine, lock_name, wanted
 from invirt.remote.operations.model import Kind, Plan, Request
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Seen, Survey
@@ -17,7 +17,7 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     name, disk = request.machine_name, wanted(request.arguments, "disk", str)
     machine_id = None
     if survey.seen == Seen():
-        claim_name(cursor, name)
+        lock_name(cursor, name)
     else:
         machine = lock_machine(cursor, request, survey)
         machine_id = machine.machine_id

@@ -1,0 +1,103 @@
+"""remote's remctl to real remctlds: answers, failures, and who doesn't answer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
+from invirt.remote.hosts import PATIENCE, Answer, NoAnswer, RemctlHosts, answered, failure
+from tests.parts.realm import Realm, Remctlds, loopback
+
+HOST = "host1.invirt.test"
+OTHER = "host2.invirt.test"
+
+PROGRAM = """#!/bin/sh
+case $1 in
+status) echo '{"state": "off"}' ;;
+create) echo "invirt-host-domain: too late" >&2; echo "  Ask again." >&2; exit 5 ;;
+odd) exit 77 ;;
+slow) sleep 30 ;;
+esac
+"""
+
+
+@pytest.fixture
+def hosts(
+    realm: Realm, remctlds: Remctlds, tmp_path: Path, invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> RemctlHosts:
+    """One host, which obeys remote; this process is remote."""
+    program = tmp_path / "domain"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    conf = tmp_path / "conf"
+    conf.write_text(
+        f"domain ALL {program} princ:host/remote.invirt.test@INVIRT.TEST\n"
+        f"forbidden ALL {program} princ:nobody@INVIRT.TEST\n"
+    )
+    server = remctlds.start(HOST, conf)
+    for name, value in realm.as_user("host/remote.invirt.test").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KRB5_CLIENT_KTNAME", "/nonexistent")
+    return RemctlHosts({HOST: server.address})
+
+
+def ask(hosts: RemctlHosts, *words: str, timeout: float = 10) -> Answer:
+    """call() in a child process: it would keep the fixture's thread from accepting."""
+    return hosts.ask([HOST], *words, timeout=timeout)[HOST]
+
+
+def test_an_answer(hosts: RemctlHosts) -> None:
+    assert ask(hosts, "domain", "status", "remus") == '{"state": "off"}\n'
+
+
+def test_a_failure_comes_back_as_what_it_was(hosts: RemctlHosts) -> None:
+    error = ask(hosts, "domain", "create", "remus", "1")
+    assert isinstance(error, Busy)
+    assert (error.message, error.hint) == (f"{HOST}: too late", "Ask again.")
+    assert type(ask(hosts, "domain", "odd")) is CommandFailed
+
+
+def test_a_refusal(hosts: RemctlHosts) -> None:
+    assert isinstance(ask(hosts, "forbidden", "status"), Denied)
+
+
+def test_no_answer_is_not_unreachable(hosts: RemctlHosts) -> None:
+    slow = ask(hosts, "domain", "slow", timeout=2)
+    assert isinstance(slow, Unreachable)
+    with pytest.raises(Unreachable, match="doesn't answer") as refused:
+        RemctlHosts({HOST: loopback()}).call(HOST, "domain", "status", timeout=2)
+    assert not isinstance(refused.value, NoAnswer)
+
+
+def test_a_command_that_takes_too_long_may_have_been_done(hosts: RemctlHosts) -> None:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            hosts.call(HOST, "domain", "slow", timeout=2)
+        except InvirtError as error:
+            os.write(write, type(error).__name__.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        assert file.read() == b"NoAnswer"
+    os.waitpid(child, 0)
+
+
+def test_a_silent_host_holds_nobody_up(hosts: RemctlHosts) -> None:
+    with socket.create_server((loopback(), 4373)) as frozen:
+        both = RemctlHosts({**hosts.addresses, OTHER: frozen.getsockname()[0]})
+        began = time.monotonic()
+        answers = both.ask([OTHER, HOST], "domain", "status", timeout=10)
+        assert time.monotonic() - began < PATIENCE + 2
+    assert list(answered(answers)) == [HOST]
+    assert isinstance(answers[OTHER], Unreachable)
+
+
+def test_failure_without_words() -> None:
+    assert failure(3, "", HOST).message == f"{HOST}: status 3, and nothing said"

@@ -1,0 +1,186 @@
+"""What the timer and administrators do about operations that were left."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+import pytest
+
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
+from invirt.database.connection import connect
+from invirt.remote.hosts import NoAnswer
+from invirt.remote.operations import recovery, silence, store
+from invirt.remote.operations.engine import ATTEMPTS
+from invirt.remote.operations.model import Operation
+from tests.parts.operations.conftest import HOST1, HOST2, Site
+from tests.parts.operations.fakehosts import Killed, failing, no_fault
+
+
+def states(site: Site) -> list[tuple[object, ...]]:
+    return site.rows("SELECT kind, state FROM operations ORDER BY operation_id")
+
+
+def newest(site: Site) -> int:
+    return int(str(site.rows("SELECT max(operation_id) FROM operations")[0][0]))
+
+
+def stick(site: Site) -> int:
+    """A create that can be neither done nor undone."""
+
+    def full(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[0] == "volume":
+            raise CommandFailed(f"{hostname}: disk is full")
+
+    site.hosts.fault = full
+    with pytest.raises(InvirtError, match="disk is full"):
+        site.create("remus")
+    for _ in range(ATTEMPTS):
+        site.recover()
+    assert states(site) == [("create", "stuck")]
+    return newest(site)
+
+
+def test_undoing_that_fails_again_and_again_is_stuck(site: Site) -> None:
+    number = stick(site)
+    with pytest.raises(
+        Busy, match=r"operation \d+ \(create of remus by alice@INVIRT\.TEST\) is stuck: .*full"
+    ):
+        site.submit("boot", "remus")
+    site.recover()
+    assert states(site) == [("create", "stuck")]
+    site.hosts.fault = no_fault
+    done = recovery.retry(site.remote, site.hosts, number, silence)
+    assert (done.state, site.homes()) == ("undone", {})
+    site.check()
+
+
+def test_resolve_as_undone_brings_the_rows_up_to_it(site: Site) -> None:
+    number = stick(site)
+    calls = len(site.hosts.calls)
+    assert recovery.resolve(site.remote, site.hosts, number, False, silence).state == "undone"
+    assert (len(site.hosts.calls), site.homes()) == (calls, {})
+    with pytest.raises(BadInput, match="is undone already"):
+        recovery.retry(site.remote, site.hosts, number, silence)
+
+
+def test_resolve_as_done_brings_the_rows_up_to_it(site: Site) -> None:
+    number = stick(site)
+    site.hosts.volumes["remus", "hda"] = 1
+    assert recovery.resolve(site.remote, site.hosts, number, True, silence).state == "done"
+    site.hosts.fault = no_fault
+    site.check()
+
+
+def test_undo_of_one_that_nobody_works_on(site: Site) -> None:
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.hosts.fault = no_fault
+    with pytest.raises(Busy, match="is being worked on by"):
+        recovery.undo(site.remote, site.hosts, newest(site), silence)
+    site.expire()
+    undone = recovery.undo(site.remote, site.hosts, newest(site), silence)
+    assert (undone.state, site.homes()) == ("undone", {})
+    site.check()
+
+
+def test_what_a_dead_process_left_is_taken_up_at_once(site: Site) -> None:
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.hosts.fault = no_fault
+    assert recovery.run(site.remote, site.hosts) == []  # this process still lives
+    server, pid, _ = store.this_process().split("/")
+    site.rows("UPDATE operations SET lease_holder = %s", f"{server}/{pid}/earlier")
+    assert [operation.state for operation in recovery.run(site.remote, site.hosts)] == ["done"]
+    site.check()
+
+
+def test_leases_of_other_servers_are_waited_for(site: Site) -> None:
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.rows("UPDATE operations SET lease_holder = 'another.invirt.test/1/2'")
+    assert recovery.run(site.remote, site.hosts) == []
+    site.hosts.fault = no_fault
+    site.recover()
+    site.check()
+
+
+def test_an_unreachable_host_is_waited_for_without_end(site: Site) -> None:
+    site.create("remus")
+
+    def die(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("domain", "create"):
+            site.hosts.hosts[hostname].up = False
+            raise NoAnswer(f"no answer from {hostname}")
+
+    site.hosts.fault = die
+    with pytest.raises(NoAnswer) as caught:
+        site.submit("boot", "remus")
+    assert f"Operation {newest(site)} will be undone" in caught.value.hint
+    site.hosts.fault = no_fault
+    for _ in range(ATTEMPTS + 1):
+        site.recover()
+    assert states(site)[-1] == ("boot", "undoing")
+    with pytest.raises(Busy, match="is being undone"):
+        site.submit("boot", "remus")
+    site.hosts.hosts[HOST1].up = True
+    site.recover()
+    site.check()
+    site.submit("boot", "remus")
+
+
+def test_a_host_that_was_never_reached_holds_nothing_up(site: Site) -> None:
+    site.create("remus")
+
+    def die(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("domain", "create"):
+            site.hosts.hosts[hostname].up = False
+            raise Unreachable(f"{hostname} doesn't answer")
+
+    site.hosts.fault = die
+    with pytest.raises(Unreachable, match="host1") as caught:
+        site.submit("boot", "remus")
+    assert "was undone" in caught.value.hint
+    site.hosts.fault = no_fault
+    site.submit("boot", "remus")
+    assert site.homes() == {"remus": HOST2}
+
+
+def test_a_worker_that_was_taken_for_dead_does_nothing_more(site: Site) -> None:
+    def overtaken(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("volume", "create") and when == "before":
+            site.hosts.fault = no_fault
+            site.expire()
+            [operation] = recovery.run(second, site.hosts)
+            assert operation.state == "done"
+
+    site.hosts.fault = overtaken
+    with closing(connect()) as second, pytest.raises(Busy):
+        site.create("remus")
+    site.check()
+    assert states(site) == [("create", "done")]
+
+
+def test_rows_that_refuse_the_last_step_turn_it_back(site: Site) -> None:
+    site.create("remus")
+
+    def take_name(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[1] == "rename":
+            site.rows(
+                "INSERT INTO hosts (name, hostname, memory, enabled) VALUES"
+                " ('romulus', 'romulus.invirt.test', 1, false) ON CONFLICT DO NOTHING"
+            )
+
+    site.hosts.fault = take_name
+    with pytest.raises(BadInput, match="the name romulus is reserved"):
+        site.submit("rename", "remus", name="romulus")
+    assert site.hosts.volumes == {("remus", "hda"): 1}
+    site.check()
+
+
+def test_operations_can_be_read(site: Site) -> None:
+    operation: Operation = site.create("remus")
+    assert operation.title == f"operation {operation.operation_id} (create of remus by alice@INVIRT.TEST)"
+    assert not operation.is_open

@@ -143,6 +143,8 @@ def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, nam
 @pytest.fixture
 def site(database: Database, tmp_path: Path) -> Database:
     """The database of a site: owners alice and bob, a type linux, a web server, fake hosts to come."""
+    shorter = database.config.read_text().replace("statement_timeout: 10", "statement_timeout: 2")
+    database.config.write_text(shorter)
     with database.config.open("a") as file:
         file.write(
             f"  host_timeout: 3\n  work_timeout: 10\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.parts.postgres import Cluster
 from tests.parts.realm import DEADLINE
@@ -66,6 +71,33 @@ def test_sessions_that_the_database_ended_are_made_anew(remote: RemoteServer, cl
     name = remote.database.name
     cluster.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     assert remote.call("alice", "control", "remus", "status").stdout == "remus is off\n"
+
+
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    """PostgreSQL, all of its processes, stopped as by SIGSTOP."""
+    first = cluster.process.pid
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    processes = [first, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_frozen_database_is_given_up_on(remote: RemoteServer, cluster: Cluster) -> None:
+    machine(remote.database, "remus")
+    back(remote)
+    begun = time.monotonic()
+    with frozen(cluster):
+        refused(remote)
+        listed = remote.call("alice", "machine", "list")
+        assert listed.status == 7 and "the database" in listed.stderr, listed
+    assert time.monotonic() - begun < 2 * DEADLINE
+    back(remote)
 
 
 def test_what_cannot_be_audited_is_refused(remote: RemoteServer) -> None:

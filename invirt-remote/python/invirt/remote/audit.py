@@ -13,7 +13,7 @@ from invirt.base import log
 from invirt.base.errors import Unreachable
 from invirt.base.remctl import Outcome
 from invirt.remote.actor import Actor
-from invirt.remote.session import transaction
+from invirt.remote.session import is_open, transaction
 
 LONGEST = 1000  # letters of the arguments
 
@@ -48,15 +48,13 @@ def begin(program: str, words: tuple[str, ...]) -> None:
 
 def record(outcome: Outcome) -> None:
     """Write how a command ended; raises InvirtError if a success can't be written."""
+    if outcome.exit_code == Unreachable.exit_code and not is_open():
+        # It failed for want of the database, and the caller was told so: don't wait for it again.
+        log.write("not audited: the database doesn't answer", log.ERROR, program=outcome.program)
+        return
     entry = _Now.entry or Entry(Actor(outcome.caller.principal))
     ended = "failed" if outcome.exit_code else "succeeded"
-    try:
-        _write(entry, outcome.program, outcome.arguments, ended, outcome.message)
-    except Unreachable as error:
-        if not outcome.exit_code:
-            raise
-        # It failed, most likely for the same reason; the caller was told so.
-        log.write(f"not audited: {error.message}", log.ERROR, program=outcome.program)
+    _write(entry, outcome.program, outcome.arguments, ended, outcome.message)
 
 
 def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, message: str) -> None:

@@ -13,10 +13,15 @@ class _Kept:
     connection: Any = None
 
 
+def is_open() -> bool:
+    """Whether the database has been reached, and is still."""
+    return _Kept.connection is not None and not _Kept.connection.closed
+
+
 @contextmanager
 def transaction() -> Iterator[Any]:
     """A cursor of named tuples; its work is committed at the end.  Raises InvirtError."""
-    if _Kept.connection is None or _Kept.connection.closed:
+    if not is_open():
         connection.role = "remote"
         _Kept.connection = connection.connect()
     with connection.transaction(_Kept.connection) as cursor:

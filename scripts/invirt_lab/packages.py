@@ -60,17 +60,21 @@ def requirements() -> None:
             host.build_dependencies(tree)
 
 
-def build(folder: Path) -> Path:
-    """Build all packages in folder from a clean copy of the tree; returns the .changes file."""
+def copy(folder: Path) -> Path:
+    """A clean copy of the tree in folder, as a checkout anywhere would be; returns its path."""
     shutil.rmtree(folder, ignore_errors=True)
-    tree = folder / "invirt"
     stamp = int(run(["dpkg-parsechangelog", "-l", f"{host.TREE}/debian/changelog", "-S", "Timestamp"]).stdout)
     for name in sources():
-        _copy(host.TREE / name, tree / name, stamp)
+        _copy(host.TREE / name, folder / "invirt" / name, stamp)
+    return folder / "invirt"
+
+
+def build(tree: Path) -> Path:
+    """Build all packages of a clean copy, beside it; returns the .changes file."""
     environment = {**os.environ, "DEB_BUILD_OPTIONS": "nocheck", "DEB_BUILD_PROFILES": "nocheck"}
     command = ["dpkg-buildpackage", "--build=full", "--no-sign", "--no-check-builddeps"]
     run(["env", f"--chdir={tree}", *command], timeout=600, env=environment)
-    return next(folder.glob("*.changes"))
+    return next(tree.parent.glob("*.changes"))
 
 
 def _copy(source: Path, target: Path, stamp: int) -> None:
@@ -100,7 +104,7 @@ def publish() -> None:
         return
     requirements()
     with step("building the packages"):
-        changes = build(_BUILD)
+        changes = build(copy(_BUILD))
     with step("publishing them in the signed archive"):
         make_key()
         reprepro = [*host.ALONE, "reprepro", "--silent", f"--basedir={ARCHIVE}", f"--gnupghome={_GNUPG}"]
@@ -133,11 +137,12 @@ def _depends(deb: Path) -> Iterator[str]:
 def check_reproducible() -> None:
     """Build twice, at two places and two times; raises InvirtError where packages differ."""
     requirements()
+    trees = [copy(_BUILD.parent / "reproducible" / name) for name in ("one", "two-with-a-longer-name")]
     sums = []
-    for folder in ("one", "two-with-a-longer-name"):
+    for tree in trees:
         start = time.monotonic()
-        build(_BUILD.parent / "reproducible" / folder)
-        debs = sorted((_BUILD.parent / "reproducible" / folder).glob("*.deb"))
+        build(tree)
+        debs = sorted(tree.parent.glob("*.deb"))
         sums.append({deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs})
         say(f"built {len(debs)} packages in {time.monotonic() - start:.1f} s")
     different = [name for name in sums[0] if sums[0][name] != sums[1].get(name)]

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,19 +190,26 @@ def cluster() -> Iterator[Cluster]:
 _numbers = itertools.count()
 
 
-@pytest.fixture
-def database(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A database of this test's own; $INVIRT_CONFIG and invirt.config lead to it."""
+@contextmanager
+def fresh(cluster: Cluster, folder: Path) -> Iterator[Database]:
+    """A new database, while $INVIRT_CONFIG, a file in folder, and invirt.config lead to it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     cluster.run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER invirt STRATEGY file_copy")
-    file = tmp_path / "invirt.yaml"
+    file = folder / "invirt.yaml"
     file.write_text(CONFIG.format(socket=cluster.folder, name=name))
-    monkeypatch.setenv("INVIRT_CONFIG", str(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVIRT_CONFIG", str(file))
+        config.reload()
+        connection.role = None
+        yield Database(name, str(cluster.folder), file)
+        session.remove()
+        connection.role = None
+        cluster.run(f"DROP DATABASE {name} WITH (FORCE)")
     config.reload()
-    connection.role = None
-    yield Database(name, str(cluster.folder), file)
-    session.remove()
-    connection.role = None
-    cluster.run(f"DROP DATABASE {name} WITH (FORCE)")
-    monkeypatch.undo()
-    config.reload()
+
+
+@pytest.fixture
+def database(cluster: Cluster, tmp_path: Path) -> Iterator[Database]:
+    """A database of this test's own; $INVIRT_CONFIG and invirt.config lead to it."""
+    with fresh(cluster, tmp_path) as made:
+        yield made

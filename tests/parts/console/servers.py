@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import pexpect
 
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Realm, end, loopback
@@ -22,7 +25,7 @@ from tests.parts.realm import DEADLINE, Realm, end, loopback
 ROOT = Path(__file__).parents[3]
 CONSOLE, HOST = "console.invirt.test", "host1.invirt.test"
 HOMES = Path("/consolefs")
-SSH_PORT = 2222
+SSH_PORT, PORT = 2222, 7820
 
 SET_UP = """\
 set -e
@@ -167,17 +170,48 @@ class Site:
     addresses: Mapping[str, str]
     keys: Path
 
-    def ssh(self, user: str, login: str, *options: str) -> list[str]:
-        """The argv of ssh, as user, to a login of the console server."""
+    def ssh(
+        self,
+        user: str,
+        login: str,
+        *options: str,
+        port: int = SSH_PORT,
+        program: str = "ssh",
+        key: Path | None = None,
+    ) -> list[str]:
+        """The argv of ssh (or sftp, scp), as user, to a login of the console server.
+
+        options: the login's name stands before those after "--".
+        """
         settings = (
             *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"),
-            *("GSSAPIAuthentication=yes", "PreferredAuthentications=gssapi-with-mic"),
+            *("GSSAPIAuthentication=yes", f"Port={port}"),
+            f"PreferredAuthentications={'publickey' if key else 'gssapi-with-mic'}",
+            f"IdentityFile={key or '/dev/null'}",
         )
         set_ = [word for setting in settings for word in ("-o", setting)]
         ticket = f"KRB5CCNAME=FILE:{self.realm.ticket(user)}"
         krb5 = f"KRB5_CONFIG={self.realm.folder / 'krb5.conf'}"
-        ssh = ["ssh", "-F", "/dev/null", "-p", str(SSH_PORT), *set_, *options, f"{login}@{CONSOLE}"]
+        before = list(options[: options.index("--")] if "--" in options else options)
+        after = list(options[len(before) + 1 :])
+        where = [] if program == "scp" else [f"{login}@{CONSOLE}"]
+        ssh = [program, "-F", "/dev/null", *set_, *before, *where, *after]
         return [*self.console.enter, "env", "-i", "PATH=/usr/bin:/bin", "TERM=xterm", ticket, krb5, *ssh]
+
+    def call(self, user: str, login: str, *options: str, **where: Any) -> subprocess.CompletedProcess[str]:
+        """ssh that isn't interactive, and what it brought back."""
+        argv = self.ssh(user, login, *options, **where)
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+
+    def spawn(self, argv: list[str], **named: Any) -> pexpect.spawn:
+        """A program on a terminal of its own."""
+        return pexpect.spawn(argv[0], argv[1:], timeout=15, encoding="utf-8", codec_errors="replace", **named)
+
+    def terminal(self, user: str, login: str, *options: str, **where: Any) -> pexpect.spawn:
+        """An interactive ssh."""
+        return self.spawn(self.ssh(user, login, *options, **where))
 
     def boot(self, name: str) -> None:
         """The machine runs on the host."""
@@ -228,7 +262,7 @@ def fill(database: Database) -> None:
 def settings(database: Database, address: str = "127.0.0.1") -> None:
     """The section console of invirt.yaml; address: where hosts see the console server come from."""
     with database.config.open("a") as file:
-        file.write(f"console:\n  hostname: {CONSOLE}\n  address: {address}\n  port: 7820\n")
+        file.write(f"console:\n  hostname: {CONSOLE}\n  address: {address}\n  port: {PORT}\n")
 
 
 def render(template: str) -> str:
@@ -317,6 +351,49 @@ def start_sshd(site: Site, krb5: str = "/etc/invirt/console/krb5.conf:/etc/krb5.
     site.console.reached(address, SSH_PORT)
 
 
+SEED_SSH = """\
+GSSAPIAuthentication yes
+UsePAM yes
+AcceptEnv *
+Subsystem sftp internal-sftp
+"""
+SEED_SHELL = 'mount --bind /bin/bash /usr/bin/invirt-console-shell; exec "$@"'
+SEED_PORT = 2223
+
+
+def start_seed_sshd(site: Site) -> None:
+    """sshd without what protects it: the logins' shell is a shell, and nothing is forced."""
+    console, address = site.console, site.addresses[CONSOLE]
+    console.write("etc/ssh/seed", SEED_SSH)
+    console.start(
+        *("unshare", "-m", "sh", "-c", SEED_SHELL, "sh", "/usr/sbin/sshd", "-f", "/etc/ssh/seed"),
+        *("-D", "-e", "-p", str(SEED_PORT), "-o", f"ListenAddress={address}"),
+        KRB5_CONFIG="/etc/krb5.conf",
+    )
+    console.reached(address, SEED_PORT)
+
+
+SEED_CONSERVER = """\
+config * { primaryport 7821; sslrequired no; }
+access * { trusted 127.0.0.1; }
+default * { master 127.0.0.1; type exec; exec "xm console d_Q"; execsubst Q=cs; rw *; }
+console remus { }
+console castor { }
+"""
+
+
+def start_seed_conserver(site: Site) -> None:
+    """conserver with open access and many consoles a process, as the talk had it."""
+    host, address = site.host, site.addresses[HOST]
+    host.write("etc/conserver/seed.cf", SEED_CONSERVER)
+    own = 'mount -t tmpfs tmpfs /run/conserver; exec "$@"'  # its PID file
+    host.start(
+        *("unshare", "-m", "sh", "-c", own, "sh", "/usr/sbin/conserver", "-C", "/etc/conserver/seed.cf"),
+        *("-P", "/nonexistent", "-M", address),
+    )
+    host.reached(address, 7821)
+
+
 def start_consoles(site: Site) -> None:
     """The host's list and its conserver."""
     host = site.host
@@ -326,4 +403,4 @@ def start_consoles(site: Site) -> None:
         *("/usr/sbin/conserver", "-C", "/etc/conserver/invirt-host.cf", "-P", "/nonexistent"),
         *("-M", site.addresses[HOST], "-m", "1"),
     )
-    host.await_("conserver", "test", "-e", "/run/conserver/conserver.pid")
+    host.reached(site.addresses[HOST], PORT)

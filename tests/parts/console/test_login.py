@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pexpect
 
-from tests.parts.console.servers import Site
-
-
-def terminal(site: Site, user: str, login: str, *options: str) -> pexpect.spawn:
-    """An interactive ssh."""
-    argv = site.ssh(user, login, *options)
-    return pexpect.spawn(argv[0], argv[1:], timeout=15, encoding="utf-8", codec_errors="replace")
+from tests.parts.console.servers import Site, machine, wait
 
 
 def test_a_login_is_the_machines_console(consoles: Site) -> None:
-    remus = terminal(consoles, "alice", "remus")
+    remus = consoles.terminal("alice", "remus")
     remus.expect("this is d_remus, booted")
     remus.sendline("hello there")
     remus.expect("hello there\r\n")
@@ -22,3 +19,84 @@ def test_a_login_is_the_machines_console(consoles: Site) -> None:
     remus.expect(pexpect.EOF)
     remus.close()
     assert remus.exitstatus == 0
+
+
+def test_only_those_on_the_list_get_in_and_at_once(consoles: Site) -> None:
+    assert "Permission denied" in consoles.call("bob", "remus", "-tt").stderr
+    consoles.database.execute(
+        "INSERT INTO machine_access SELECT machine_id, 'bob@INVIRT.TEST' FROM machines WHERE name = 'remus'"
+    )
+    remus = consoles.terminal("bob", "remus")
+    remus.expect("this is d_remus, booted")
+    consoles.database.execute("DELETE FROM machine_access")
+    assert "Permission denied" in consoles.call("bob", "remus", "-tt").stderr
+    remus.expect("you may not use the console of remus any more")  # the open session, too
+    remus.expect(pexpect.EOF)
+
+
+def test_one_who_is_off_is_waited_for_and_followed(consoles: Site) -> None:
+    romulus = consoles.terminal("alice", "romulus")
+    romulus.expect("romulus is off; waiting until it is booted")
+    consoles.boot("romulus")
+    romulus.expect("this is d_romulus, booted")
+    romulus.sendline("once")
+    romulus.expect("once\r\nonce\r\n")
+    consoles.halt("romulus")
+    romulus.expect("romulus is off; waiting until it is booted")
+    consoles.boot("romulus")
+    romulus.expect("romulus is on host1.invirt.test; connecting")
+    romulus.expect("once")  # the last screen
+    romulus.sendline("again")
+    romulus.expect("again\r\nagain\r\n")
+    romulus.send("\x05c.")
+    romulus.expect(pexpect.EOF)
+
+
+def test_waiting_ends_with_control_c(consoles: Site) -> None:
+    romulus = consoles.terminal("alice", "romulus")
+    romulus.expect("romulus is off")
+    romulus.send("\x03")
+    romulus.expect(pexpect.EOF)
+
+
+def test_machines_come_go_and_change_their_names(consoles: Site) -> None:
+    remus = consoles.terminal("alice", "remus")
+    remus.expect("this is d_remus, booted")
+    machine(consoles.database, "pollux")
+    consoles.boot("pollux")
+    pollux = consoles.terminal("alice", "pollux")
+    pollux.expect("this is d_pollux, booted")
+    consoles.database.execute("UPDATE machines SET host_id = NULL, name = 'dioscur' WHERE name = 'pollux'")
+    pollux.expect("there is no such machine any more")
+    dioscur = consoles.terminal("alice", "dioscur")
+    dioscur.expect("dioscur is off")
+    consoles.database.execute("DELETE FROM machines WHERE name = 'dioscur'")
+    dioscur.expect("there is no such machine any more")
+    remus.sendline("still here")  # all of it has not disturbed others
+    remus.expect("still here\r\nstill here\r\n")
+
+
+def test_a_guest_that_reboots_keeps_its_session(consoles: Site) -> None:
+    remus = consoles.terminal("alice", "remus")
+    remus.expect("this is d_remus, booted")
+    remus.send("\x04")  # the guest's cat ends
+    remus.expect("this is d_remus, booted")
+    remus.sendline("back")
+    remus.expect("back\r\nback\r\n")
+
+
+def test_public_keys_of_the_database(consoles: Site, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    public = " ".join((tmp_path / "key.pub").read_text().split()[:2])
+    assert "Permission denied" in consoles.call("bob", "remus", "-tt", key=key).stderr
+    consoles.database.execute("INSERT INTO public_keys VALUES ('alice@INVIRT.TEST', %s)", (public,))
+    remus = consoles.terminal("bob", "remus", key=key)
+    remus.expect("this is d_remus, booted")
+    consoles.database.execute("DELETE FROM public_keys")
+    remus.expect("you may not use the console of remus any more")
+
+
+def test_who_looks_at_the_end_of_the_log_sees_the_boot(consoles: Site) -> None:
+    log = consoles.host.folder / "log/remus.log"
+    wait(lambda: log.exists() and "this is d_remus, booted" in log.read_text(), "a log of the boot")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+PROGRAM = "/usr/bin/invirt-console-shell"
 CONFIG = "/etc/invirt/console/client.cf"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
@@ -67,9 +68,12 @@ def proofs(environ: Mapping[str, str]) -> tuple[str, ...]:
         raise Ended("sshd doesn't say who you are") from None
 
 
-def refuse_commands(environ: Mapping[str, str], is_terminal: bool) -> None:
-    """Ended for anything but a login: commands, sftp, scp, or no terminal."""
-    if "SSH_ORIGINAL_COMMAND" in environ:
+def refuse_commands(environ: Mapping[str, str], word: str | None, is_terminal: bool) -> None:
+    """Ended for anything but a login: commands, sftp, scp, or no terminal.
+
+    word: what follows -c.  sshd runs ForceCommand, which is this program, so.
+    """
+    if "SSH_ORIGINAL_COMMAND" in environ or word not in (None, PROGRAM):
         raise Ended("this is a serial console: it runs no commands and has no files")
     if not is_terminal:
         raise Ended("a serial console needs a terminal: ssh -t")

@@ -44,7 +44,7 @@ def _listens(host: str) -> bool:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        shell.refuse_commands(os.environ, os.isatty(0))
+        shell.refuse_commands(os.environ, arguments.command, os.isatty(0))
         name = shell.login_name()
         proofs = shell.proofs(os.environ)
         shell.Session(name, shell.Home(HOMES / name), proofs, _start, _listens, _say).go()

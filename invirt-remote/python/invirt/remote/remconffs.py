@@ -8,6 +8,7 @@ what remctld reads is never stale and never half of two states.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -49,6 +50,7 @@ class Snapshot:
         return [path.removeprefix("/acl/") for path in self.files if path.startswith("/acl/")]
 
 
+@functools.lru_cache(maxsize=1 << 17)  # most values are those of the snapshot before
 def accepted(value: str, whitelist: Callable[[str], str]) -> bool:
     """Whether value may be rendered; what the database should never have held is left out and logged."""
     try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from invirt import config
 from invirt.base.errors import BadInput, Busy, Denied, InvirtError, NoRoom, NotFound, Unreachable
-from invirt.remote.operations import KINDS, STEPS
+from invirt.database.connection import connect, transaction
+from invirt.remote import survey
+from invirt.remote.operations import KINDS
+from invirt.remote.operations.model import Actor, Changed, Request
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import failing
+from tests.parts.operations.fakehosts import failing, no_fault
 
 
 def test_create_makes_row_address_and_disk(site: Site) -> None:
@@ -233,7 +238,37 @@ def test_a_repeated_request_is_not_a_second_one(site: Site) -> None:
     assert site.rows("SELECT count(*) FROM operations") == [(2,)]
 
 
-def test_kinds_plan_only_what_they_declare() -> None:
-    for kind in KINDS.values():
-        assert all(STEPS[step.name] is step for step in kind.steps)
-        assert all(step.record is None for step in kind.steps[:-1]), "only the last step may record"
+def test_kinds_plan_only_what_they_declare(site: Site) -> None:
+    site.create("remus")
+    site.submit("disk-create", "remus", disk="hdb", size=2)
+    site.submit("resize", "remus", memory=129, disks={"hda": 3})
+    site.submit("disk-resize", "remus", disk="hdb", size=4)
+    site.submit("disk-rename", "remus", disk="hdb", name="hdc")
+    site.submit("disk-remove", "remus", disk="hdc")
+    for kind in ("boot", "reboot", "shutdown", "boot", "destroy"):
+        site.submit(kind, "remus")
+    site.submit("rename", "remus", name="romulus")
+    site.submit("delete", "romulus")
+    planned = site.rows(
+        "SELECT DISTINCT kind, name FROM operations JOIN operation_steps USING (operation_id)"
+    )
+    declared = {(kind.name, step.name) for kind in KINDS.values() for step in kind.steps}
+    assert set(planned) == declared - {("volume-trash", "remove volume")}
+
+
+def test_answers_from_amid_an_operation_are_not_believed(site: Site) -> None:
+    """A boot that asked the hosts while another boot was under way must not go by what they said."""
+    site.create("remus")
+    taken = []
+
+    def look(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("domain", "create") and when == "before":
+            site.hosts.fault = no_fault
+            taken.append(survey.take(second, site.hosts, "remus", ask=True))
+
+    site.hosts.fault = look
+    with closing(connect()) as second:
+        site.submit("boot", "remus")
+        request = Request("boot", Actor(ALICE), "remus")
+        with pytest.raises(Changed), transaction(second) as cursor:
+            KINDS["boot"].admit(cursor, request, taken[0])

@@ -76,8 +76,7 @@ def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Leas
     holder = store.this_process()
 
     def work(cursor: Cursor) -> store.Lease:
-        if kind.name not in ("create", "volume-trash"):
-            require_access(cursor, request, kind)
+        require_access(cursor, request, kind)
         return store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
 
     for _ in range(TRIES):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from invirt import config
-from invirt.base.errors import BadInput, Busy, NotFound
+from invirt.base.errors import BadInput, Busy, Denied, NotFound
 from invirt.remote import access
 from invirt.remote import survey as surveys
 from invirt.remote.operations import store
@@ -53,9 +53,11 @@ def require_access(cursor: Cursor, request: Request, kind: Kind) -> None:
 
     Commands have asked before, but by name: by now another machine may have it.
     """
-    if request.actor.administrator:
+    if request.actor.administrator or kind.who == "anyone":
         return
-    require = access.require_owner if kind.owner_only else access.require
+    if kind.who == "administrator":
+        raise Denied(f"only an administrator may ask for {kind.name}")
+    require = access.require_owner if kind.who == "owner" else access.require
     require(cursor, request.actor.principal, request.machine_name)
 
 

@@ -138,7 +138,8 @@ def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:
 
 
 KINDS = (
-    Kind("create", "Make a machine: its name, address and disk", _admit_create, (ENTER, steps.CREATE_VOLUME)),
+    Kind("create", "Make a machine: its name, address and disk", _admit_create,
+         (ENTER, steps.CREATE_VOLUME), who="anyone"),
     Kind("delete", "Delete a machine that is off; its disks go to the trash", _admit_delete,
          (steps.REMOVE_VOLUME, FORGET)),
     Kind("rename", "Give a machine that is off another name", _admit_rename, (steps.RENAME_VOLUME, NAME)),

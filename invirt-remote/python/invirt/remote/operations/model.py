@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from invirt.base.errors import Busy
 from invirt.remote.actor import Actor as Actor
@@ -97,13 +97,16 @@ class Plan:
 Admit = Callable[[Cursor, Request, Survey], Plan]
 
 
+# Anyone with a quota; members of the machine's owner; whoever may control it; administrators.
+Who = Literal["anyone", "owner", "control", "administrator"]
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of operation.
 
     admit: its admission.  steps: all that it may plan, in their order.
-    asks: whether hosts are asked about the guest first.  owner_only: whether
-    it is for the owner's members, and not for those whom they let in.
+    asks: whether hosts are asked about the guest first.  who: may do it.
     """
 
     name: str
@@ -111,7 +114,7 @@ class Kind:
     admit: Admit
     steps: tuple[Step, ...]
     asks: bool = True
-    owner_only: bool = True
+    who: Who = "owner"
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,9 @@ def _admit_reboot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
 
 KINDS = (
     Kind("boot", "Boot the guest on the host with the least RAM in use", _admit_boot, (BOOT,),
-         owner_only=False),
+         who="control"),
     Kind("shutdown", "Ask the guest to shut down, and wait until it is off", _admit_shutdown, (SHUT_DOWN,),
-         asks=False, owner_only=False),
-    Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY,), asks=False, owner_only=False),
-    Kind("reboot", "Ask the guest to reboot", _admit_reboot, (REBOOT,), asks=False, owner_only=False),
+         asks=False, who="control"),
+    Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY,), asks=False, who="control"),
+    Kind("reboot", "Ask the guest to reboot", _admit_reboot, (REBOOT,), asks=False, who="control"),
 )  # fmt: skip

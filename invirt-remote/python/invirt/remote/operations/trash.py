@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invirt.base.errors import BadInput, Denied
+from invirt.base.errors import BadInput
 from invirt.remote.operations import steps
 from invirt.remote.operations.admission import lock_machine, lock_name, wanted
 from invirt.remote.operations.model import Kind, Plan, Request
@@ -12,8 +12,6 @@ from invirt.remote.survey import Seen, Survey
 
 def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     """machine_name is that of the volume; there may be a machine of that name, or none."""
-    if not request.actor.administrator:
-        raise Denied("only an administrator may do this")
     name, disk = request.machine_name, wanted(request.arguments, "disk", str)
     machine_id = None
     if survey.seen == Seen():
@@ -29,5 +27,5 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
 
 KINDS = (
     Kind("volume-trash", "Move a volume that belongs to no machine to the trash", _admit,
-         (steps.REMOVE_VOLUME,)),
+         (steps.REMOVE_VOLUME,), who="administrator"),
 )  # fmt: skip

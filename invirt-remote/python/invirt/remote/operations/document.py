@@ -1,0 +1,87 @@
+"""Writes docs/operations.md: every kind of operation, its steps, and what undoes each.
+
+    python3 -m invirt.remote.operations.document > docs/operations.md
+
+A test holds the file against the code.
+"""
+
+from __future__ import annotations
+
+import re
+
+from invirt.remote.operations import KINDS
+from invirt.remote.operations.engine import ATTEMPTS, PAUSE
+from invirt.remote.operations.model import Kind, Step
+
+HEAD = f"""\
+# Operations
+
+Made from the code by `python3 -m invirt.remote.operations.document`.
+
+Whatever changes a machine is an operation.  Its admission is one transaction
+that checks what is asked for, reserves it, and writes down every step and what
+undoes it.  Then the steps are done in their order.
+
+- **The requester dies** (or the server, or the network to the database): the
+  next run of the timer goes on where it was, on any remote server.  Steps on
+  hosts are safe to repeat.
+- **A step fails**: it and all steps before it are undone, last first, and the
+  requester is told why.
+- **A host doesn't answer** after a command was sent to it: nobody knows what
+  became of the command, so the operation stays until that host answers, and is
+  undone then.  Until then the machine is kept busy, and says by what.  A
+  command that was never sent is undone at once.
+- **Undoing fails** {ATTEMPTS} times, first after {PAUSE} seconds, then at growing distance:
+  the operation is stuck.  `invirt-operations show` tells where; then `retry`,
+  or put the hosts right by hand and `resolve` it as done or undone.
+
+On a host, a command carries the operation's token, which is a new, higher one
+each time that the operation is taken up, or turned back.  A host refuses a
+token that is lower than the highest that it has seen for the machine, so a
+command that comes late does nothing.
+"""
+
+WHO = {
+    "anyone": "anyone within a quota",
+    "owner": "members of the machine's owner",
+    "control": "whoever may control the machine",
+    "administrator": "administrators",
+}
+
+
+def sentence(words: str) -> str:
+    """The words of a step, with what is filled in in capitals."""
+    return re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), words)
+
+
+def where(step: Step) -> str:
+    """Where a step is done."""
+    if step.do:
+        return "host, then database" if step.record else "host"
+    return "database" if step.record else "admission"
+
+
+def section(kind: Kind) -> str:
+    """One kind of operation, as a table of its steps."""
+    rows = "\n".join(
+        f"| {step.name} | {where(step)} | {sentence(step.words)} | {sentence(step.undo_words)} |"
+        for step in kind.steps
+    )
+    return f"""\
+## {kind.name}
+
+{kind.summary}.  For {WHO[kind.who]}.
+
+| step | where | what it does | what undoes it |
+|---|---|---|---|
+{rows}
+"""
+
+
+def text() -> str:
+    """The whole file."""
+    return "\n".join([HEAD, *map(section, KINDS.values())])
+
+
+if __name__ == "__main__":
+    print(text(), end="")

@@ -1,0 +1,131 @@
+"""The real commands of the hosts, and requesters that are really killed, at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invirt import config
+from invirt.base.errors import InvirtError
+from invirt.remote.operations import Actor, Operation, recovery, submit
+from tests.parts.operations.conftest import ALICE, Site
+from tests.parts.operations.processes import ROOT, ProcessHosts
+
+SEED = 20
+KILLS = 24
+TREE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("create", {"memory": 64, "disk": 1}),
+    ("disk-create", {"disk": "hdb", "size": 1}),
+    ("boot", {}),
+    ("destroy", {}),
+    ("resize", {"memory": 96, "disks": {"hda": 2}}),
+    ("rename", {"name": "other"}),
+)
+
+
+@pytest.fixture
+def hosts(site: Site, tmp_path: Path) -> ProcessHosts:
+    """The commands of two hosts, which share their volumes."""
+    with site.database.config.open("a") as file:
+        file.write("hypervisor: {driver: fake}\n")
+        file.write(f"storage: {{driver: fake, directory: {tmp_path}/volumes}}\n")
+    config.reload()
+    return ProcessHosts(tmp_path / "hosts")
+
+
+def ask(site: Site, hosts: ProcessHosts, kind: str, name: str, wants: dict[str, Any]) -> Operation:
+    return submit(kind, Actor(ALICE), name, wants, hosts=hosts, connection=site.remote)
+
+
+def check(site: Site, hosts: ProcessHosts, folder: Path) -> None:
+    """Guests and volumes are exactly those of the rows."""
+    assert site.rows("SELECT kind, state, error FROM operations WHERE finished_at IS NULL") == []
+    assert {guest: host for host, guest in hosts.running()} == {
+        name: host for name, host in site.homes().items() if host
+    }
+    disks = site.rows("SELECT m.name, d.name, d.size FROM disks d JOIN machines m USING (machine_id)")
+    volumes = folder.glob("volumes/d_*")
+    assert {f"d_{name}_{disk}": size for name, disk, size in disks} == {
+        file.name: file.stat().st_size >> 30 for file in volumes
+    }
+
+
+def test_every_kind_on_the_hosts_own_commands(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
+    for kind, wants in TREE:
+        assert ask(site, hosts, kind, "remus", wants).state == "done"
+        check(site, hosts, tmp_path)
+    more: list[tuple[str, dict[str, Any]]] = [
+        ("disk-rename", {"disk": "hdb", "name": "hdc"}),
+        ("disk-resize", {"disk": "hdc", "size": 3}),
+        ("disk-remove", {"disk": "hdc"}),
+        ("boot", {}),
+        ("reboot", {}),
+        ("shutdown", {}),
+        ("delete", {}),
+    ]
+    for kind, wants in more:
+        assert ask(site, hosts, kind, "other", wants).state == "done"
+        check(site, hosts, tmp_path)
+    assert len(list(tmp_path.glob("volumes/trash/*"))) == 2
+
+
+def test_a_host_that_fails_is_undone(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
+    faults = tmp_path / "hosts" / "host1.invirt.test" / "fake" / "faults"
+    faults.mkdir(parents=True)
+    ask(site, hosts, "create", "remus", {"memory": 64, "disk": 1})
+    (faults / "create").write_text("after fail once")
+    with pytest.raises(InvirtError, match="create failed as it was told to"):
+        ask(site, hosts, "boot", "remus", {})
+    check(site, hosts, tmp_path)
+
+
+def test_a_host_command_that_is_killed_is_undone(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
+    faults = tmp_path / "hosts" / "host1.invirt.test" / "fake" / "faults"
+    faults.mkdir(parents=True)
+    ask(site, hosts, "create", "remus", {"memory": 64, "disk": 1})
+    for when in ("before", "after"):
+        (faults / "create").write_text(f"{when} kill once")
+        with pytest.raises(InvirtError):
+            ask(site, hosts, "boot", "remus", {})
+        check(site, hosts, tmp_path)
+
+
+def test_requesters_are_killed_at_any_moment(
+    site: Site, hosts: ProcessHosts, tmp_path: Path, record_points: Any
+) -> None:
+    """kill -9, then only what the timer does; leases need not end, since the process is gone."""
+    chance = random.Random(SEED)
+    for number in range(KILLS):
+        kind, wants = TREE[number % len(TREE)]
+        name = f"m{number // len(TREE)}"
+        wants = {**wants, "name": f"{name}-new"} if kind == "rename" else wants
+        killed(tmp_path / "hosts", kind, name, wants, after=chance.uniform(0.15, 1.2))
+        recovery.run(site.remote, hosts)
+        check(site, hosts, tmp_path)
+        try:
+            ask(site, hosts, kind, name, wants)
+        except InvirtError as error:  # it was done before it was killed
+            assert error.exit_code in (2, 3, 5), error
+        check(site, hosts, tmp_path)
+    assert sorted(name for name in site.homes()) == [f"m{n}-new" for n in range(KILLS // len(TREE))]
+    record_points("killed with -9", KILLS)
+
+
+def killed(folder: Path, kind: str, name: str, wants: dict[str, Any], after: float) -> None:
+    """Start a requester, and kill it after some seconds, unless it has ended before."""
+    program = [sys.executable, "-m", "tests.parts.operations.processes"]
+    child = subprocess.Popen(
+        [*program, str(folder), kind, name, json.dumps(wants)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    time.sleep(after)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(timeout=20)

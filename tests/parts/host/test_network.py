@@ -1,0 +1,69 @@
+"""A real guest on its own link, in a network namespace of the test."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from invirt.base.process import run
+from invirt.host.domain import DomainConfig
+from invirt.host.guest import Guest
+from invirt.host.qemu import Qemu, wait
+from invirt.host.qmp import connect
+
+from .conftest import prompt
+
+CLONE_NEWNET = 0x40000000
+IP, OTHER, GATEWAY = "192.0.2.17", "192.0.2.18", "192.0.2.1"
+
+
+def _unshare() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@pytest.fixture
+def inside() -> Iterator[Callable[..., Any]]:
+    """inside(function, argument…) calls it in a thread that has a network of its own."""
+    with ThreadPoolExecutor(1, initializer=_unshare) as thread:
+        yield lambda function, *arguments: thread.submit(function, *arguments).result(60)
+
+
+def shown(console: socket.socket, text: bytes) -> bytes:
+    """What the guest says up to text; a console that nobody reads holds the guest's output up."""
+    seen = b""
+    while text not in seen:
+        data = console.recv(4096)
+        assert data, seen
+        seen += data
+    return seen
+
+
+def test_guest_reaches_the_host_and_leaves_nothing(
+    qemu: Qemu, remus: DomainConfig, inside: Callable[..., Any]
+) -> None:
+    inside(run, ["ip", "link", "set", "lo", "up"])
+    inside(run, ["ip", "address", "add", f"{GATEWAY}/32", "dev", "lo"])
+    vif = f"mac=52:54:00:00:00:11, ip={IP}, vifname=inv17, script=vif-invirtroute"
+    inside(qemu.create, DomainConfig({**remus.settings, "vif": [vif]}))
+    assert prompt("d_remus")
+    assert f"{IP} dev inv17" in inside(run, ["ip", "route"]).stdout
+
+    with connect(Guest("d_remus").console, 40) as console:
+        console.sendall(f"ip address add {IP}/24 dev eth0; ping -c 3 -W 2 {GATEWAY}\n".encode())
+        assert b"3 packets received" in shown(console, b"packets received")
+        console.sendall(f"ip address add {OTHER}/24 dev eth0; ping -c 2 -I {OTHER} {GATEWAY}\n".encode())
+        assert b"0 packets received" in shown(console, b"packets received")
+    rules = inside(run, ["nft", "list", "ruleset"]).stdout
+    assert f"ip saddr != {IP} counter packets 0" not in rules
+
+    qemu.destroy("d_remus")
+    assert wait(lambda: "inv17" not in inside(run, ["ip", "link"]).stdout, 10)
+    assert inside(run, ["ip", "route"]).stdout == ""

@@ -51,7 +51,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
     """
     host.sweep()
     (host.RUN / "log").mkdir(exist_ok=True)
-    command = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "--"]
+    command = ["unshare", *host.NAMESPACES, "--net", "--", host.OWN_ROOT]
     with (host.RUN / "log" / "supervisor").open("w") as log:
         supervisor = subprocess.Popen(
             [*command, sys.executable, "-m", "invirt_lab.supervisor"],

@@ -31,11 +31,11 @@ _COMMANDS = {
 
 _APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
+# A mount and PID namespace of its own: what runs in it leaves nothing.
+NAMESPACES = ("--mount", "--propagation=unchanged", "--pid", "--fork", "--kill-child", "--mount-proc")
+OWN_ROOT = str(Path(__file__).with_name("own-root"))
 # Children that mount things: theirs alone, and gone when they end or we do.
-ALONE = (
-    *("setpriv", "--pdeathsig", "KILL", "--"),
-    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
-)
+ALONE = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", *NAMESPACES, "--", OWN_ROOT)
 
 
 def installed(package: str) -> bool:

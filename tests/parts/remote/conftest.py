@@ -19,6 +19,12 @@ from tests.parts.realm import DEADLINE, Answer, Realm, Remctld, Remctlds, end
 REMOTE, WEB = "remote.invirt.test", "web.invirt.test"
 
 
+def confined(*capabilities: str) -> list[str]:
+    """What is put before an argv that has only these capabilities, as its systemd unit says."""
+    bounds = ",".join(("-all", *capabilities))
+    return ["setpriv", "--bounding-set", bounds, "--inh-caps", "-all", "--no-new-privs"]
+
+
 @dataclass
 class RemoteServer:
     """What a test needs of the server: its way in, its files, its database."""
@@ -40,7 +46,7 @@ class RemoteServer:
 
     def mount(self) -> None:
         """Start remconffs and wait until it is mounted."""
-        self.remconffs = self.namespace.start("/usr/sbin/invirt-remconffs")
+        self.remconffs = self.namespace.start(*confined("+sys_admin"), "/usr/sbin/invirt-remconffs")
         limit = time.monotonic() + DEADLINE
         while self.namespace.run("mountpoint", "-q", "/etc/remctl/remconffs").returncode:
             assert self.remconffs.poll() is None, (self.namespace.folder / "log").read_text()
@@ -110,7 +116,10 @@ def running(
     with namespace(folder, "remote", environment, hosts) as made:
         (folder / "remctl/remconffs").mkdir()
         remctld = remctlds.start(
-            REMOTE, enter=made.enter, argv=["/usr/libexec/invirt/remctld"], environment=made.environment
+            REMOTE,
+            enter=made.enter,
+            argv=[*confined(), "/usr/libexec/invirt/remctld"],
+            environment=made.environment,
         )
         server = RemoteServer(database, made, remctld)
         try:
@@ -143,6 +152,7 @@ def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, nam
 @pytest.fixture
 def site(database: Database, tmp_path: Path) -> Database:
     """The database of a site: owners alice and bob, a type linux, a web server, fake hosts to come."""
+    Path(database.socket).chmod(0o755)  # root without capabilities is no more than another user
     shorter = database.config.read_text().replace("statement_timeout: 10", "statement_timeout: 2")
     database.config.write_text(shorter)
     with database.config.open("a") as file:

@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from invirt import config
+from tests.parts import postgres
 from tests.parts.console import servers
-from tests.parts.postgres import Database
 from tests.parts.realm import Realm
 
 
-@pytest.fixture
-def site(database: Database, realm: Realm, tmp_path: Path) -> Iterator[servers.Site]:
-    """A console server and a host without their daemons; alice's remus and romulus, bob's castor."""
-    servers.settings(database)
-    servers.fill(database)
-    from invirt import config
+@contextmanager
+def _site(cluster: postgres.Cluster, realm: Realm, folder: Path) -> Iterator[servers.Site]:
+    with postgres.fresh(cluster, folder) as database:
+        servers.settings(database)
+        servers.fill(database)
+        config.reload()
+        with servers.running(database, realm, folder / "site") as made:
+            yield made
 
-    config.reload()
-    with servers.running(database, realm, tmp_path / "site") as made:
+
+def _all_up(site: servers.Site) -> None:
+    servers.start_logins(site)
+    servers.start_consoles(site)
+    site.boot("remus")
+
+
+@pytest.fixture
+def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[servers.Site]:
+    """A console server and a host without their daemons; alice's remus and romulus, bob's castor."""
+    with _site(cluster, realm, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def logins(site: servers.Site) -> servers.Site:
-    """With logins."""
-    servers.start_logins(site)
+def consoles(site: servers.Site) -> servers.Site:
+    """With logins, and the host's conserver; remus runs."""
+    _all_up(site)
     return site
 
 
-@pytest.fixture
-def consoles(logins: servers.Site) -> servers.Site:
-    """With logins, and the host's conserver; remus runs."""
-    servers.start_consoles(logins)
-    logins.boot("remus")
-    return logins
+@pytest.fixture(scope="module")
+def both(
+    cluster: postgres.Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[servers.Site]:
+    """As consoles, with castor running, and beside them a sshd and a conserver that nothing protects.
+
+    For tests of the whole module that leave it as it was.
+    """
+    with _site(cluster, realm, tmp_path_factory.mktemp("both")) as made:
+        _all_up(made)
+        servers.start_seed_sshd(made)
+        servers.start_seed_conserver(made)
+        made.boot("castor")
+        yield made

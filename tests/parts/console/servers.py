@@ -84,8 +84,9 @@ class Server:
         return ["nsenter", "-t", str(self.holder.pid), "-m", "-u"]
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """A file below /etc (or sbin, for a program of the test's own)."""
-        file = self.folder / path.lstrip("/")
+        """A file below etc (or, before the server is up, sbin)."""
+        root = Path(f"/proc/{self.holder.pid}/root") if self.holder else self.folder
+        file = root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(mode)
@@ -336,19 +337,22 @@ def start_logins(site: Site) -> None:
     console = site.console
     console.start("/usr/sbin/invirt-consolefs")
     console.start("/usr/sbin/invirt-userdb")
-    console.await_("consolefs", "mountpoint", "-q", "/consolefs")
+    console.await_("consolefs", "grep", "-q", "/consolefs fuse", "/proc/mounts")
     console.await_("userdb", "getent", "passwd", "remus")
     start_sshd(site)
 
 
-def start_sshd(site: Site, krb5: str = "/etc/invirt/console/krb5.conf:/etc/krb5.conf") -> None:
+def start_sshd(
+    site: Site, krb5: str = "/etc/invirt/console/krb5.conf:/etc/krb5.conf"
+) -> subprocess.Popen[bytes]:
     """sshd as its unit starts it."""
     address = site.addresses[CONSOLE]
-    site.console.start(
+    daemon = site.console.start(
         *("/usr/sbin/sshd", "-D", "-e", "-p", str(SSH_PORT), "-o", f"ListenAddress={address}"),
         KRB5_CONFIG=krb5,
     )
     site.console.reached(address, SSH_PORT)
+    return daemon
 
 
 SEED_SSH = """\

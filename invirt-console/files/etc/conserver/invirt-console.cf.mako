@@ -14,9 +14,11 @@ config * {
     sslcredentials ${console.credentials};
     sslcacertificatefile ${console.ca};
 }
-# An address without /32 would match any that contains it.
+# Never a name here: conserver takes it for a part of any name.
 access * {
     trusted 127.0.0.1/32,${address}/32;
     limited *;
 }
+# conserver asks for a type even where it only sends on.
+default * { type exec; }
 #include /run/invirt/conserver/consoles.cf

@@ -15,7 +15,7 @@ config * {
     sslcredentials ${console.credentials};
     sslcacertificatefile ${console.ca};
 }
-# An address without /32 would match any that contains it. Nobody may run a
+# Never a name here: conserver takes it for a part of any name. Nobody may run a
 # command, or move to another console, from within one.
 access * {
     trusted ${address}/32;

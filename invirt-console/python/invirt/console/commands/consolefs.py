@@ -29,8 +29,8 @@ COMMAND = Command(
     summary="serve the homes of the machines' logins from the database",
     description=(
         "Mounts a read-only file system with a folder for each machine: `.k5login`, the principals who may\n"
-        "have its console, `keys`, their public keys, and `host`, where the machine runs.  Each file\n"
-        "is made when it is opened; if the database doesn't answer, opening fails and nobody is let in.  Runs until\n"
+        "have its console, `keys`, their public keys, and `host`, where the machine runs. Each file is made\n"
+        "when it is opened; if the database doesn't answer, opening fails and nobody is let in. Runs until\n"
         "it is unmounted or ended."
     ),
     example="invirt-consolefs /consolefs",

@@ -1,0 +1,329 @@
+"""Each way past the console: open on a server that nothing protects, closed on ours."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from invirt.console import shell
+from tests.parts.console.servers import CONSOLE, HOST, PORT, SEED_PORT, SSH_PORT, Site, start_sshd, wait
+from tests.parts.realm import DEADLINE, end
+
+QUICKLY = 4.0  # seconds in which what is refused is refused
+Attack = Callable[[Site, int, Path], bool]
+
+
+def _succeeds(argv: list[str], text: str = "") -> bool:
+    """Whether the program says text (or just succeeds), for all of its input."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE, check=False, input="")
+    return text in done.stdout if text else done.returncode == 0
+
+
+def command(site: Site, port: int, folder: Path) -> bool:
+    return _succeeds(site.ssh("alice", "remus", "--", "id", port=port), "uid=")
+
+
+def command_on_a_terminal(site: Site, port: int, folder: Path) -> bool:
+    return _succeeds(site.ssh("alice", "remus", "-tt", "--", "id", port=port), "uid=")
+
+
+def sftp(site: Site, port: int, folder: Path) -> bool:
+    (folder / "batch").write_text("ls /etc/passwd\n")
+    argv = site.ssh("alice", "remus", "-b", str(folder / "batch"), port=port, program="sftp")
+    return _succeeds(argv, "/etc/passwd")
+
+
+def _scp(site: Site, port: int, folder: Path, *flags: str) -> bool:
+    file = folder / "taken"
+    file.unlink(missing_ok=True)
+    argv = site.ssh("alice", "remus", *flags, port=port, program="scp")
+    _succeeds([*argv, f"remus@{CONSOLE}:/etc/passwd", str(file)])
+    return file.exists() and "root" in file.read_text()
+
+
+def scp(site: Site, port: int, folder: Path) -> bool:
+    return _scp(site, port, folder)
+
+
+def old_scp(site: Site, port: int, folder: Path) -> bool:
+    return _scp(site, port, folder, "-O")
+
+
+def forwarding_of_standard_input(site: Site, port: int, folder: Path) -> bool:
+    there = f"{site.addresses[CONSOLE]}:{SSH_PORT}"
+    return _succeeds(site.ssh("alice", "remus", "-W", there, port=port), "SSH-2.0")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def local_forwarding(site: Site, port: int, folder: Path) -> bool:
+    ours = _free_port()
+    there = f"127.0.0.1:{ours}:{site.addresses[CONSOLE]}:{SSH_PORT}"
+    ssh = subprocess.Popen(
+        site.ssh("alice", "remus", "-N", "-L", there, port=port), stderr=subprocess.DEVNULL
+    )
+    try:
+        wait(lambda: _listens(ours), "ssh -L")
+        with socket.create_connection(("127.0.0.1", ours), timeout=QUICKLY) as through:
+            return through.recv(7) == b"SSH-2.0"
+    except (TimeoutError, ConnectionError):
+        return False
+    finally:
+        end(ssh)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def remote_forwarding(site: Site, port: int, folder: Path) -> bool:
+    theirs = _free_port()
+    argv = site.ssh(
+        *("alice", "remus", "-N", "-o", "ExitOnForwardFailure=yes", "-R", f"127.0.0.1:{theirs}:127.0.0.1:1"),
+        port=port,
+    )
+    ssh = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+    try:
+        wait(lambda: ssh.poll() is not None or _listens(theirs), "ssh -R")
+        return ssh.poll() is None
+    finally:
+        end(ssh)
+
+
+def agent_forwarding(site: Site, port: int, folder: Path) -> bool:
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(folder / "agent")], stdout=subprocess.DEVNULL)
+    try:
+        wait((folder / "agent").exists, "ssh-agent")
+        uid = int(site.console.run("id", "-u", "remus").stdout)
+        argv = site.ssh("alice", "remus", "-A", "-tt", port=port)
+        argv.insert(argv.index("ssh"), f"SSH_AUTH_SOCK={folder / 'agent'}")
+        session = site.spawn(argv)
+        session.expect([r"\$ ", "booted"])
+        found = any(file.stat().st_uid == uid for file in Path("/tmp").glob("ssh-*/agent.*"))
+        session.close(force=True)
+        return found
+    finally:
+        end(agent)
+        (folder / "agent").unlink(missing_ok=True)
+
+
+def environment(site: Site, port: int, folder: Path) -> bool:
+    """What the user has set reaches the program that the terminal is joined to."""
+    evil = "SetEnv=LC_EVIL=1 LD_PRELOAD=/evil.so SHELL=/evil"
+    session = site.terminal("alice", "remus", "-tt", "-o", evil, port=port)
+    session.expect([r"\$ ", "booted"])
+    try:
+        uid = int(site.console.run("id", "-u", "remus").stdout)
+        theirs: dict[str, bytes] = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may have ended meanwhile
+                if process.stat().st_uid == uid:
+                    theirs[(process / "comm").read_text().strip()] = (process / "environ").read_bytes()
+        found = theirs.get("console") or theirs["invirt-console-"]
+        return b"LC_EVIL" in found or b"LD_PRELOAD" in found
+    finally:
+        session.close(force=True)
+
+
+ATTACKS = (
+    *(command, command_on_a_terminal, sftp, scp, old_scp, forwarding_of_standard_input),
+    *(local_forwarding, remote_forwarding, agent_forwarding, environment),
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_ssh_gives_a_console_and_nothing_else(both: Site, tmp_path: Path, attack: Attack) -> None:
+    assert attack(both, SEED_PORT, tmp_path)
+    assert not attack(both, SSH_PORT, tmp_path)
+
+
+def test_sshd_holds_machines_and_not_administrators(both: Site) -> None:
+    def effective(user: str) -> set[str]:
+        asked = both.console.run("/usr/sbin/sshd", "-T", "-C", f"user={user},host=x,addr=192.0.2.9")
+        assert asked.returncode == 0, asked.stderr
+        return set(asked.stdout.splitlines())
+
+    held = {"forcecommand /usr/bin/invirt-console-shell", "disableforwarding yes", "permituserrc no"}
+    assert held | {"passwordauthentication no", "permituserenvironment no"} <= effective("remus")
+    assert not held & effective("root")
+
+
+# Kerberos: the principal remus@ is not on remus' list, but is called as the login.
+
+
+@pytest.mark.parametrize("lost", ["missing", "unreadable"])
+def test_without_a_list_the_principal_of_the_same_name_stays_out(site: Site, lost: str) -> None:
+    """Missing: not mounted.  Unreadable: mounted, but the database isn't there."""
+    console = site.console
+    console.start("/usr/sbin/invirt-userdb")
+    console.await_("userdb", "getent", "passwd", "remus")
+    if lost == "unreadable":
+        console.write("etc/gone.yaml", site.database.config.read_text().replace("  name: ", "  name: no-"))
+        console.start("/usr/sbin/invirt-consolefs", INVIRT_CONFIG="/etc/gone.yaml")
+        console.await_("consolefs", "grep", "-q", "/consolefs fuse", "/proc/mounts")
+        assert "Input/output error" in console.run("cat", "/consolefs/remus/.k5login").stderr
+    open_ = start_sshd(site, "/etc/krb5.conf")
+    inside = site.terminal("remus", "remus")
+    inside.expect("the database doesn't answer; trying again")  # sshd has let them in
+    if lost == "missing":  # the shell is a door of its own
+        console.start("/usr/sbin/invirt-consolefs")
+        inside.expect("you may not use the console of remus any more")
+    inside.close(force=True)
+    end(open_)
+    start_sshd(site)
+    assert "Permission denied" in site.call("remus", "remus", "-tt").stderr
+
+
+# conserver: alice, on remus' console, wants bob's castor.
+
+SEED = 7821
+
+
+def _console(site: Site, port: int, *words: str, **environment: str) -> pexpect.spawn:
+    """console(1) as remus' login runs it, on the host's conserver at port."""
+    if port == SEED:
+        argv = ["/usr/bin/console", "-n", "-C", "/dev/null", "-U", "-M", HOST, "-l", "remus", *words]
+    else:
+        argv = [*shell.command("remus", HOST)[:-2], *words]
+    argv[1:1] = ["-p", str(port)]
+    clean = [f"{name}={value}" for name, value in {**shell.clean({}), **environment}.items()]
+    return site.spawn([*site.console.enter, "env", "-i", *clean, *argv])
+
+
+def _joined(site: Site, port: int) -> pexpect.spawn:
+    console = _console(site, port, "remus")
+    console.expect("Enter `")
+    console.expect("for help")
+    return console
+
+
+def moves(site: Site, port: int) -> bool:
+    console = _joined(site, port)
+    console.send("\x05c;")
+    if console.expect(["console: ", r"\[unknown", pexpect.TIMEOUT], timeout=QUICKLY) != 0:
+        return False
+    console.send("castor\r")
+    return console.expect([r"castor\]", "not found", pexpect.EOF]) == 0
+
+
+def runs_a_command(site: Site, port: int) -> bool:
+    console = _joined(site, port)
+    console.send("\x05c|")
+    if console.expect(["exec: ", r"\[unknown", pexpect.TIMEOUT], timeout=QUICKLY) != 0:
+        return False
+    file = site.console.folder / "was-here"
+    console.send(f"touch {file}\r")
+    wait(file.exists, "the local command")
+    return True
+
+
+def suspends(site: Site, port: int) -> bool:
+    console = _joined(site, port)
+    console.send("\x05cz")
+    return console.expect([r"stop\]", r"\[unknown", pexpect.TIMEOUT], timeout=QUICKLY) == 0
+
+
+def names_others(site: Site, port: int) -> bool:
+    seen = ""
+    for letter in "uiwx":
+        console = _joined(site, port)
+        console.send(f"\x05c{letter}")
+        console.expect([pexpect.TIMEOUT, "castor"], timeout=1)
+        seen += str(console.before) + str(console.after)
+        console.close(force=True)
+    assert "remus" in seen
+    return "castor" in seen
+
+
+def takes_anothers(site: Site, port: int) -> bool:
+    console = _console(site, port, "castor")
+    return console.expect(["for help", "not found|denied|refused", pexpect.EOF]) == 0
+
+
+CONSERVER_ATTACKS = (moves, runs_a_command, suspends, names_others, takes_anothers)
+
+
+@pytest.mark.parametrize("attack", CONSERVER_ATTACKS, ids=lambda attack: attack.__name__)
+def test_a_console_leads_nowhere_else(both: Site, attack: Callable[[Site, int], bool]) -> None:
+    assert attack(both, SEED)
+    assert not attack(both, PORT)
+
+
+def test_a_consolerc_is_not_read(both: Site, tmp_path: Path) -> None:
+    (tmp_path / ".consolerc").write_text("config * { port 1; }\n")
+    argv = ["/usr/bin/console", "-n", "-M", HOST, "-l", "remus", "remus"]
+    seed = both.spawn([*both.console.enter, "env", f"HOME={tmp_path}", *argv])
+    seed.expect("Unable to connect to .*:1\r")
+    ours = _console(both, PORT, "remus", HOME=str(tmp_path))
+    ours.expect("for help")
+
+
+# conserver: who may come at all.
+
+
+def _admitted(site: Site, port: int, credentials: Path | None, own: Path, **environment: str) -> bool:
+    """Whether console(1) gets to remus' console with a certificate of its own choice."""
+    lines = [f"sslcacertificatefile {own};", "sslrequired yes;", f"port {port};"]
+    lines += [f"sslcredentials {credentials};"] if credentials else []
+    config = site.console.folder / "client.cf"
+    config.write_text(f"config * {{ {' '.join(lines)} }}\n")
+    argv = ["/usr/bin/console", "-n", "-C", str(config), "-M", HOST, "-l", "remus", "remus"]
+    clean = {**shell.clean({}), **environment}
+    console = site.spawn([*site.console.enter, "env", "-i", *(f"{k}={v}" for k, v in clean.items()), *argv])
+    answer = console.expect(["for help", pexpect.EOF, pexpect.TIMEOUT])
+    console.close(force=True)
+    return answer == 0
+
+
+def _conserver(site: Site, port: int, access: str, **environment: str) -> None:
+    """Another conserver on the host, that differs from ours in what is given."""
+    text = (site.host.folder / "etc/conserver/invirt-host.cf").read_text()
+    text = text.replace(f"primaryport {PORT}", f"primaryport {port}")
+    text = re.sub("trusted [^;]*;", f"{access};", text)
+    site.host.write(f"etc/conserver/{port}.cf", text)
+    own = 'mount -t tmpfs tmpfs /run/conserver; exec "$@"'
+    site.host.start(
+        *("unshare", "-m", "sh", "-c", own, "sh", "/usr/sbin/conserver", "-C", f"/etc/conserver/{port}.cf"),
+        *("-P", "/nonexistent", "-M", site.addresses[HOST], "-m", "1"),
+        **environment,
+    )
+    site.host.reached(site.addresses[HOST], port)
+
+
+def test_only_the_sites_certificates_are_taken(both: Site) -> None:
+    keys = both.keys
+    assert _admitted(both, PORT, keys / "console.pem", keys / "ca.pem")
+    assert not _admitted(both, PORT, None, keys / "ca.pem")
+    assert not _admitted(both, PORT, keys / "stranger.pem", keys / "ca.pem")
+    # An authority that the system trusts, but not the site: conserver would take it.
+    _conserver(both, 7822, "trusted 127.0.0.1/32", SSL_CERT_FILE=str(keys / "other.pem"))
+    assert _admitted(both, 7822, keys / "stranger.pem", keys / "ca.pem")
+
+
+def test_the_host_shows_a_certificate_too(both: Site) -> None:
+    """The client refuses a conserver whose certificate is another authority's."""
+    keys = both.keys
+    assert not _admitted(both, PORT, keys / "console.pem", keys / "other.pem")
+    assert _admitted(both, PORT, keys / "console.pem", keys / "other.pem", SSL_CERT_FILE=str(keys / "ca.pem"))
+
+
+def test_a_name_is_not_an_address(both: Site) -> None:
+    """conserver takes a name for a part of any: here of localhost, as the address resolves."""
+    keys = both.keys
+    _conserver(both, 7823, "trusted calhos")
+    assert _admitted(both, 7823, keys / "console.pem", keys / "ca.pem")
+    _conserver(both, 7824, "trusted 27.0.0.1/32")
+    assert not _admitted(both, 7824, keys / "console.pem", keys / "ca.pem")
+    trusted = re.search("trusted ([^;]*);", (both.host.folder / "etc/conserver/invirt-host.cf").read_text())
+    assert trusted and trusted[1] == "127.0.0.1/32"

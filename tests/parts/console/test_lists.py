@@ -1,0 +1,95 @@
+"""The lists of consoles that the conservers have, as machines come, move and go."""
+
+from __future__ import annotations
+
+import socket
+
+from tests.parts.console.servers import CONSOLE, HOST, PORT, Site, machine, wait
+
+LIST = "/run/invirt/conserver/consoles.cf"
+
+
+def _list(site: Site, role: str) -> str:
+    server = site.console if role == "console" else site.host
+    return server.run("cat", LIST).stdout
+
+
+def _names(text: str) -> list[str]:
+    return [line.split()[1] for line in text.splitlines() if line.startswith("console ")][1:]
+
+
+def test_each_knows_the_machines_that_it_leads_to(site: Site) -> None:
+    site.database.execute(
+        "INSERT INTO hosts (name, hostname, memory) VALUES ('host2', 'host2.invirt.test', 4096)"
+    )
+    site.console.start("/usr/sbin/invirt-console-conserver")
+    site.host.start("/usr/sbin/invirt-host-conserver", HOST)
+    wait(lambda: "none" in _list(site, "console"), "the first list")
+    site.boot("remus")
+    wait(lambda: f"console remus {{ master {HOST}; rw remus; }}" in _list(site, "console"), "remus")
+    wait(lambda: _names(_list(site, "host")) == ["remus"], "remus on its host", seconds=2)
+    site.database.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host2')")
+    wait(lambda: _list(site, "console").count("host2.invirt.test") == 3, "the moved", seconds=2)
+    wait(lambda: _names(_list(site, "host")) == [], "none on the host", seconds=2)
+    site.database.execute("UPDATE machines SET name = 'pollux' WHERE name = 'castor'")
+    wait(lambda: "pollux" in _names(_list(site, "console")), "the new name", seconds=2)
+    site.database.execute("DELETE FROM machines WHERE name = 'pollux'")
+    wait(lambda: _names(_list(site, "console")) == ["remus", "romulus"], "the deleted", seconds=2)
+
+
+def test_changes_are_told_to_a_conserver_that_runs(consoles: Site) -> None:
+    machine(consoles.database, "pollux")
+    consoles.boot("pollux")
+    log = consoles.host.folder / "log/pollux.log"
+    wait(lambda: log.exists() and "this is d_pollux" in log.read_text(), "conserver on pollux", seconds=5)
+
+
+def test_a_lost_database_is_found_again(site: Site) -> None:
+    site.console.start("/usr/sbin/invirt-console-conserver")
+    wait(lambda: "none" in _list(site, "console"), "the first list")
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'invirt_console'"
+    wait(lambda: bool(site.database.execute(cut, user="postgres")), "its connection")
+    site.boot("romulus")
+    wait(lambda: _names(_list(site, "console")) == ["romulus"], "romulus")
+
+
+def test_an_administrators_console_is_sent_on_to_the_host(consoles: Site) -> None:
+    console = consoles.console
+    console.start("/usr/sbin/invirt-console-conserver")
+    wait(lambda: _names(_list(consoles, "console")) == ["remus"], "the list")
+    address = consoles.addresses[CONSOLE]
+    console.start(
+        *(
+            "/usr/sbin/conserver",
+            "-C",
+            "/etc/conserver/invirt-console.cf",
+            "-P",
+            "/nonexistent",
+            "-M",
+            address,
+        )
+    )
+    console.reached(address, PORT)
+    config = ("-n", "-C", "/etc/invirt/console/client.cf")
+    clean = ("env", "SSL_CERT_DIR=/nonexistent", "SSL_CERT_FILE=/nonexistent")
+    root = consoles.spawn(
+        [*console.enter, *clean, "console", *config, "-M", CONSOLE, "-A", "-l", "root", "remus"]
+    )
+    root.expect("this is d_remus, booted")
+    root.sendline("from above")
+    root.expect("from above\r\nfrom above\r\n")
+    spy = consoles.spawn([*console.enter, *clean, "console", *config, "-S", "-l", "spy", "remus"])
+    spy.expect("for help")
+    root.sendline("seen by both")
+    spy.expect("seen by both")
+    spy.send("not from me\r\x05cf")
+    root.sendline("nor heard")
+    assert "not from me" not in root.before + root.after
+    root.expect("nor heard")
+    assert "not from me" not in root.before
+    nobody = consoles.spawn([*console.enter, *clean, "console", *config, "-l", "bob", "remus"])
+    nobody.expect("denied|not found|refused")
+    with socket.create_connection((consoles.addresses[HOST], PORT), timeout=5) as plain:
+        plain.sendall(b"login root\r\n")
+        plain.settimeout(5)
+        assert b"encryption required" in plain.recv(200) + plain.recv(200)

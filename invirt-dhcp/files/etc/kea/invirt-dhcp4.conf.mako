@@ -1,5 +1,7 @@
 <%
+import ipaddress
 import json
+import sysconfig
 from invirt import config
 database = {
     "type": "postgresql",
@@ -18,6 +20,13 @@ options = [{"name": "domain-name", "data": config.site.domain}]
 if config.network.dns:
     options.append({"name": "domain-name-servers", "data": ", ".join(config.network.dns)})
 lease = config.dhcp.lease
+# A machine's netmask is its address range's. Kea would send the one of its own
+# "subnet": what a machine's class says is put in its place.
+prefixes = range(8, 33)
+netmask = "0.0.0.0"
+for prefix in prefixes:
+    netmask = f"ifelse(member('prefix{prefix}'), {ipaddress.ip_network((0, prefix)).netmask}, {netmask})"
+hooks = f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}/kea/hooks"
 kea = {
     "Dhcp4": {
         # Requests come by the hosts' relays; renewals, from the guest itself.
@@ -32,6 +41,13 @@ kea = {
         "match-client-id": False,
         # There are no addresses but those of the database: none for strangers.
         "subnet4": [{"id": 1, "subnet": "0.0.0.0/0", "pools": []}],
+        "client-classes": [{"name": f"prefix{prefix}"} for prefix in prefixes],
+        "hooks-libraries": [
+            {
+                "library": f"{hooks}/libdhcp_flex_option.so",
+                "parameters": {"options": [{"code": 1, "supersede": netmask}]},
+            }
+        ],
         "authoritative": True,
         "valid-lifetime": lease,
         "renew-timer": lease // 2,

@@ -1,0 +1,33 @@
+"""invirt-dhcp-relay: run by its unit on each host."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from invirt import config
+from invirt.base.cli import Command
+from invirt.base.errors import Unreachable
+from invirt.host.relay import Relay
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Relay until stopped; ends at once where the site has no DHCP server."""
+    if not config.dhcp.servers:
+        return
+    try:
+        relay = Relay([socket.gethostbyname(server) for server in config.dhcp.servers])
+    except OSError as error:
+        raise Unreachable(f"no way to the DHCP servers {', '.join(config.dhcp.servers)}: {error}") from error
+    relay.serve()
+
+
+COMMAND = Command(
+    name="invirt-dhcp-relay",
+    section=8,
+    summary="carry guests' DHCP requests to the DHCP servers",
+    description="Run by invirt-dhcp-relay.service. The servers are dhcp.servers of invirt.yaml.",
+    example="systemctl status invirt-dhcp-relay",
+    arguments=lambda parser: None,
+    run=run,
+)

@@ -1,0 +1,122 @@
+"""Carries guests' DHCP requests to the DHCP servers, and the answers back (RFC 2131, RFC 3046).
+
+Each guest's link ends in an interface of its own that has no address, and
+interfaces come and go with guests.  Common relays know a link by its address
+and want to be told of all at their start; this one learns from the kernel by
+which interface a request came, and writes its name into the request (option
+82, circuit id), which a server must send back.  It remembers nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections.abc import Iterator
+
+SERVER_PORT, CLIENT_PORT = 67, 68
+REQUEST, ANSWER = 1, 2
+HOPS, GIADDR = 3, slice(24, 28)
+COOKIE = slice(236, 240)
+OPTIONS = 240  # where they begin
+MAGIC = b"\x63\x82\x53\x63"
+PAD, END, RELAY_AGENT = 0, 255, 82
+CIRCUIT = 1  # the sub-option
+NOBODY = bytes(4)
+IP_PKTINFO = 8  # of Linux; Python has no name for it
+OURS = re.compile(r"inv[0-9]{1,12}")  # invirt.host.vif.interface()
+
+
+def options(message: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Position, code and value of each option; ends at the first that is cut."""
+    at = OPTIONS
+    while at < len(message) and message[at] != END:
+        if message[at] == PAD:
+            at += 1
+            continue
+        if at + 1 >= len(message) or at + 2 + message[at + 1] > len(message):
+            return
+        length = message[at + 1]
+        yield at, message[at], message[at + 2 : at + 2 + length]
+        at += 2 + length
+
+
+def _is_dhcp(message: bytes, operation: int) -> bool:
+    return len(message) > OPTIONS and message[0] == operation and message[COOKIE] == MAGIC
+
+
+def outward(message: bytes, interface: str, address: str) -> bytes | None:
+    """A guest's request as it goes to a server; None if it is no request, or speaks as a relay.
+
+    interface: by which it came.  address: this host's own, where the answer is to go.
+    """
+    if not _is_dhcp(message, REQUEST) or message[GIADDR] != NOBODY:
+        return None
+    end = OPTIONS
+    for at, code, value in options(message):
+        if code == RELAY_AGENT:
+            return None
+        end = at + 2 + len(value)
+    name = interface.encode()
+    circuit = bytes([CIRCUIT, len(name)]) + name
+    relay = bytes([RELAY_AGENT, len(circuit)]) + circuit + bytes([END])
+    return message[:HOPS] + b"\1" + message[4:24] + socket.inet_aton(address) + message[28:end] + relay
+
+
+def inward(message: bytes, address: str) -> tuple[str, bytes] | None:
+    """The interface that a server's answer is for, and the answer as the guest gets it; None: not for us."""
+    if not _is_dhcp(message, ANSWER) or message[GIADDR] != socket.inet_aton(address):
+        return None
+    for at, code, value in options(message):
+        if code == RELAY_AGENT and value[:1] == bytes([CIRCUIT]) and len(value) > 2:
+            interface = value[2 : 2 + value[1]].decode(errors="replace")
+            rest = message[:at] + message[at + 2 + len(value) :]
+            return (interface, rest) if OURS.fullmatch(interface) else None
+    return None
+
+
+class Relay:
+    """The relay of this host, between its guests' interfaces and the servers."""
+
+    def __init__(self, servers: list[str]) -> None:
+        """servers: their addresses; the host's own is the one that leads to the first."""
+        self.servers = servers
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((servers[0], SERVER_PORT))
+            self.address: str = probe.getsockname()[0]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self.socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        self.socket.bind(("", SERVER_PORT))
+
+    def serve(self) -> None:
+        """Relay for ever."""
+        while True:
+            self.step()
+
+    def step(self) -> None:
+        """Take one message and send it on, or drop it."""
+        message, ancillary, _, (source, _) = self.socket.recvmsg(2048, socket.CMSG_SPACE(12))
+        number = next((struct.unpack("I", data[:4])[0] for _, _, data in ancillary), 0)
+        try:
+            interface = socket.if_indextoname(number)
+            if OURS.fullmatch(interface):
+                self._out(message, interface)
+            elif source in self.servers:
+                self._in(message)
+        except OSError:
+            pass  # the guest's interface, or the way to the server, is gone: the guest asks again
+
+    def _out(self, message: bytes, interface: str) -> None:
+        relayed = outward(message, interface, self.address)
+        for server in self.servers if relayed else ():
+            self.socket.sendto(relayed or b"", (server, SERVER_PORT))
+
+    def _in(self, message: bytes) -> None:
+        """To all on the guest's link, where there is the guest alone: it may have no address yet."""
+        relayed = inward(message, self.address)
+        if relayed:
+            interface, answer = relayed
+            through = struct.pack("I4s4s", socket.if_nametoindex(interface), socket.inet_aton(self.address), NOBODY)
+            ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, through)]
+            self.socket.sendmsg([answer], ancillary, 0, ("255.255.255.255", CLIENT_PORT))

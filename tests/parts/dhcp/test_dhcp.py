@@ -1,0 +1,121 @@
+"""Kea gives each guest the database's address, through the relay of the host it is on."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.parts.database.rows import machine
+from tests.parts.dhcp.conftest import Kea
+from tests.parts.dhcp.network import Guest, until
+from tests.parts.postgres import Cluster
+
+MAC = "02:00:00:00:00:0{}"
+
+
+def guests(kea: Kea, *addresses: str) -> list[Guest]:
+    """Machines remus, romulus, … and their guests, on the hosts in turn."""
+    hosts = list(kea.network.hosts.values())
+    made = []
+    for number, (name, address) in enumerate(zip(("remus", "romulus"), addresses, strict=False)):
+        machine(kea.database, name, ip=address, mac=MAC.format(number))
+        made.append(kea.network.guest(name, hosts[number % 2], number + 1, MAC.format(number), address))
+    return made
+
+
+def bound(guest: Guest, address: str) -> None:
+    until(lambda: guest.addresses == [f"{address}/24"], guest.said)
+
+
+def renew(guest: Guest) -> None:
+    assert guest.client
+    guest.client.send_signal(signal.SIGUSR1)
+
+
+def test_guests_on_two_hosts_get_their_own_and_reach_each_other(kea: Kea) -> None:
+    remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
+    for guest, address in ((remus, "10.86.0.101"), (romulus, "10.86.0.102")):
+        kea.network.dhcp(guest)
+        bound(guest, address)
+    told = remus.events[-1]
+    for word in (
+        "bound ip=10.86.0.101 subnet=255.255.255.0 router=10.86.0.1 dns=10.86.0.6",
+        "domain=invirt.test hostname=remus lease=60 server=10.86.0.5",
+    ):
+        assert word in told
+    assert " 0% packet loss" in remus.node.run("busybox", "ping", "-c", "2", "10.86.0.102")
+
+
+def test_a_stranger_gets_no_answer(kea: Kea) -> None:
+    (remus,) = guests(kea, "10.86.0.101")
+    host1 = kea.network.hosts["host1"]
+    stranger = kea.network.guest("stranger", host1, 9, "02:00:00:00:00:99", "10.86.0.109")
+    kea.network.dhcp(stranger)
+    kea.network.dhcp(remus)
+    bound(remus, "10.86.0.101")
+    time.sleep(3)
+    assert stranger.addresses == [] and not [line for line in stranger.events if "bound" in line]
+
+
+def test_a_changed_address_counts_at_the_next_renewal(kea: Kea) -> None:
+    (remus,) = guests(kea, "10.86.0.101")
+    kea.network.dhcp(remus)
+    bound(remus, "10.86.0.101")
+    renew(remus)
+    until(lambda: remus.events[-1].startswith("renew ip=10.86.0.101"), remus.said)
+    kea.database.execute("UPDATE nics SET ip = '10.86.0.111'")
+    renew(remus)
+    until(lambda: any("bound ip=10.86.0.111" in line for line in remus.events), remus.said)
+
+
+def test_swapped_addresses_count_at_the_next_renewal(kea: Kea) -> None:
+    remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
+    for guest, address in ((remus, "10.86.0.101"), (romulus, "10.86.0.102")):
+        kea.network.dhcp(guest)
+        bound(guest, address)
+    kea.database.execute(
+        "UPDATE nics SET ip = NULL; UPDATE nics n SET ip = CASE m.name WHEN 'remus' THEN '10.86.0.102'"
+        " ELSE '10.86.0.101' END::inet FROM machines m WHERE m.machine_id = n.machine_id"
+    )
+    renew(remus)
+    renew(romulus)
+    until(lambda: any("bound ip=10.86.0.102" in line for line in remus.events), remus.said)
+    until(lambda: any("bound ip=10.86.0.101" in line for line in romulus.events), romulus.said)
+
+
+def test_while_the_database_is_gone_guests_keep_their_addresses(kea: Kea, cluster: Cluster) -> None:
+    (remus,) = guests(kea, "10.86.0.101")
+    kea.network.dhcp(remus)
+    bound(remus, "10.86.0.101")
+    name = kea.database.name
+    cluster.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    cluster.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        for _ in range(3):
+            renew(remus)
+            time.sleep(1)
+        assert remus.addresses == ["10.86.0.101/24"]
+        assert not [line for line in remus.events if line.startswith(("nak", "deconfig"))][1:]
+    finally:
+        cluster.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    heard = len(remus.events)
+
+    def answered() -> bool:
+        renew(remus)
+        time.sleep(0.5)
+        return any("ip=10.86.0.101" in line for line in remus.events[heard:])
+
+    until(answered, lambda: remus.said() + kea.network.server.log.read_text())
+    assert kea.process and kea.process.poll() is None
+
+
+def test_isc_s_client_is_content_too(kea: Kea) -> None:
+    (remus,) = guests(kea, "10.86.0.101")
+    folder = kea.network.folder
+    argv = ["dhclient", "-1", "-d", "-v", "-sf", "/bin/true", "-lf", f"{folder}/leases", "-pf", f"{folder}/pid"]
+    client = remus.node.start([*argv, "eth0"])
+    try:
+        until(lambda: "DHCPACK of 10.86.0.101" in remus.node.log.read_text(), remus.said)
+    finally:
+        client.kill()
+        client.wait(20)

@@ -149,7 +149,7 @@ def _number_inside(pid: str) -> str:
 def command_on(name: str, argv: Sequence[str]) -> list[str]:
     """The command, for this machine, that runs argv on a server as its root."""
     environment = [f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}"]
-    enter = ["nsenter", f"--target={leader(name)}", "--all", "--wdns=/", "--"]
+    enter = ["nsenter", f"--target={leader(name)}", "--all", "--root", "--wdns=/", "--"]
     return [*enter, "env", "-i", *environment, *argv]
 
 

@@ -77,8 +77,9 @@ class Kea:
 def trixie(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Debian 13's base and, above it, a layer with its Kea; both are kept from run to run."""
     sys.path.append(str(ROOT / "scripts"))
-    from invirt_lab import images
     from invirt_test import LIBRARIES
+
+    from invirt_lab import images
 
     base = images.base("trixie", ("python3", *LIBRARIES))
     return [images.layer("kea-trixie", base, ["kea-dhcp4-server"]) / "upper", base]

@@ -26,7 +26,8 @@ HOST_SETTINGS = ("ip_forward=1", "conf/all/proxy_arp=1")
 # What a guest does with what udhcpc tells it; each event is a line in $LOG.
 SCRIPT = """\
 #!/bin/sh
-echo "$1 ip=$ip subnet=$subnet router=$router dns=$dns domain=$domain hostname=$hostname lease=$lease server=$serverid" >>"$LOG"
+echo "$1 ip=$ip subnet=$subnet router=$router dns=$dns" \\
+    "domain=$domain hostname=$hostname lease=$lease server=$serverid" >>"$LOG"
 case "$1" in
 deconfig) ip addr flush dev eth0; ip link set eth0 up ;;
 bound | renew)

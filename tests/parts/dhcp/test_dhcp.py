@@ -112,7 +112,18 @@ def test_while_the_database_is_gone_guests_keep_their_addresses(kea: Kea, cluste
 def test_isc_s_client_is_content_too(kea: Kea) -> None:
     (remus,) = guests(kea, "10.86.0.101")
     folder = kea.network.folder
-    argv = ["dhclient", "-1", "-d", "-v", "-sf", "/bin/true", "-lf", f"{folder}/leases", "-pf", f"{folder}/pid"]
+    argv = [
+        "dhclient",
+        "-1",
+        "-d",
+        "-v",
+        "-sf",
+        "/bin/true",
+        "-lf",
+        f"{folder}/leases",
+        "-pf",
+        f"{folder}/pid",
+    ]
     client = remus.node.start([*argv, "eth0"])
     try:
         until(lambda: "DHCPACK of 10.86.0.101" in remus.node.log.read_text(), remus.said)

@@ -52,7 +52,13 @@ class PowerDns:
             f"{templates.render(TEMPLATE)}\nlocal-address={self.address}\nlocal-port=53\n"
             f"socket-dir={self.folder}\nsecurity-poll-suffix=\n"
         )
-        argv = ["pdns_server", f"--config-dir={self.folder}", "--guardian=no", "--daemon=no", "--disable-syslog"]
+        argv = [
+            "pdns_server",
+            f"--config-dir={self.folder}",
+            "--guardian=no",
+            "--daemon=no",
+            "--disable-syslog",
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([*argv, "--write-pid=no"], stdout=log, stderr=log)
         deadline = time.monotonic() + DEADLINE

@@ -24,7 +24,8 @@ def nic(database: Database, name: str, **values: object) -> None:
     """Set columns of a machine's only NIC."""
     for column, value in values.items():
         database.execute(
-            f"UPDATE nics SET {column} = %s FROM machines m WHERE m.machine_id = nics.machine_id AND m.name = %s",
+            f"UPDATE nics n SET {column} = %s FROM machines m"
+            " WHERE m.machine_id = n.machine_id AND m.name = %s",
             (value, name),
         )
 

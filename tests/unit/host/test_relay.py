@@ -1,0 +1,62 @@
+"""What the relay of DHCP lets through, and how it marks it; whatever a guest may send it."""
+
+from __future__ import annotations
+
+import socket
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invirt.host import relay
+
+HOST = "10.86.0.11"
+HEAD = bytes([1, 1, 6, 0]) + b"xid." + bytes(16)
+CHADDR = bytes.fromhex("525400000011") + bytes(10)
+DISCOVER = bytes([53, 1, 1])
+
+
+def message(operation: int = 1, giaddr: str = "0.0.0.0", options: bytes = DISCOVER) -> bytes:
+    head = bytes([operation]) + HEAD[1:]
+    return head + socket.inet_aton(giaddr) + CHADDR + bytes(192) + relay.MAGIC + options + b"\xff"
+
+
+def test_a_request_names_the_host_and_the_interface() -> None:
+    sent = relay.outward(message(), "inv17", HOST)
+    assert sent is not None
+    assert sent[3] == 1 and sent[24:28] == socket.inet_aton(HOST)
+    assert sent[4:24] == message()[4:24] and sent[28:44] == CHADDR
+    codes = {code: value for _, code, value in relay.options(sent)}
+    assert codes == {53: b"\x01", 82: b"\x01\x05inv17"} and sent[-1] == 255
+
+
+def test_padding_after_the_end_is_left_out() -> None:
+    padded = message() + bytes(60)
+    assert relay.outward(padded, "inv17", HOST) == relay.outward(message(), "inv17", HOST)
+
+
+def test_a_guest_that_speaks_as_a_relay_is_not_heard() -> None:
+    assert relay.outward(message(giaddr="10.86.0.12"), "inv17", HOST) is None
+    assert relay.outward(message(options=DISCOVER + b"\x52\x06\x01\x04inv1"), "inv17", HOST) is None
+    assert relay.outward(message(operation=2), "inv17", HOST) is None
+
+
+def test_an_answer_goes_to_the_interface_that_it_names() -> None:
+    answer = message(2, HOST, DISCOVER + b"\x52\x07\x01\x05inv17" + b"\x03\x04abcd")
+    assert relay.inward(answer, HOST) == ("inv17", message(2, HOST, DISCOVER + b"\x03\x04abcd"))
+
+
+def test_an_answer_for_another_host_or_interface_goes_nowhere() -> None:
+    circuit = b"\x52\x07\x01\x05inv17"
+    assert relay.inward(message(2, "10.86.0.12", circuit), HOST) is None
+    assert relay.inward(message(2, HOST, b"\x52\x06\x01\x04eth0"), HOST) is None
+    assert relay.inward(message(2, HOST), HOST) is None
+    assert relay.inward(message(1, HOST, circuit), HOST) is None
+
+
+@given(st.binary(max_size=400), st.sampled_from([0, 1, 2]))
+def test_any_bytes_are_borne(junk: bytes, operation: int) -> None:
+    for options in (junk, bytes(236)[:236] + relay.MAGIC + junk):
+        for tried in (options, bytes([operation]) + options[1:], message(operation, HOST, junk)):
+            sent = relay.outward(tried, "inv17", HOST)
+            assert sent is None or [v for _, c, v in relay.options(sent) if c == 82] == [b"\x01\x05inv17"]
+            relay.inward(tried, HOST)

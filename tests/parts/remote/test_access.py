@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.parts.remote.conftest import RemoteServer, machine
 
 DENIED = (255, "", "Access denied\n")
@@ -112,3 +114,18 @@ def test_every_command_answers_help_and_summary(remote: RemoteServer) -> None:
         assert answer.status == 0 and answer.stdout.startswith(said), (command, answer)
     assert remote.call("alice", "control", "remus", "help").stdout.startswith("usage: control ")
     assert "web lvcreate: " in remote.call("host/web.invirt.test", "help").stdout
+
+
+def test_many_at_once_while_access_changes(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+
+    def call(number: int) -> str:
+        if number % 4 == 0:
+            remote.call("alice", "machine", "allow", "remus", f"helper{number}")
+        return remote.call("bob" if number % 2 else "alice", "control", "remus", "status").stdout
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(call, range(48)))
+
+    assert answers == ["remus is off\n", ""] * 24
+    assert remote.read("acl/remus").count("helper") == 12

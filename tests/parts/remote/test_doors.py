@@ -106,3 +106,12 @@ def test_what_cannot_be_audited_is_refused(remote: RemoteServer) -> None:
     answer = remote.call("alice", "machine", "allow", "remus", "bob")
     assert answer.status != 0 and not answer.stdout, answer
     assert remote.database.execute("SELECT * FROM machine_access") == []
+
+
+def test_ended_it_leaves_an_empty_folder(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+    remote.end()
+    assert remote.remconffs
+    assert remote.remconffs.returncode == 0
+    assert remote.namespace.run("ls", "-A", "/etc/remctl/remconffs").stdout == ""
+    refused(remote)

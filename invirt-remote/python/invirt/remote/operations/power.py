@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 
 from invirt import config
 from invirt.base.errors import Busy, InvirtError
 from invirt.remote import placement
+from invirt.remote.answers import guest_state
 from invirt.remote.operations.admission import Machine, lock_machine, release
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.rows import Cursor
@@ -35,7 +35,7 @@ def _shutdown(work: Work, at: Detail) -> None:
     work.call(at, "domain", "shutdown", at["name"], work.token)
     limit = config.remote.shutdown_timeout
     begun = said = time.monotonic()
-    while json.loads(work.call(at, "domain", "status", at["name"]))["state"] != "off":
+    while _state(work, at) != "off":
         now = time.monotonic()
         if now - begun > limit:
             raise InvirtError(
@@ -46,6 +46,10 @@ def _shutdown(work: Work, at: Detail) -> None:
             said = now
             work.say(f"{at['name']} has not shut down yet, waiting ({now - begun:.0f} of {limit} s)")
         time.sleep(POLL)
+
+
+def _state(work: Work, at: Detail) -> str:
+    return guest_state(at["hostname"], at["name"], work.call(at, "domain", "status", at["name"]))
 
 
 def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Any
 
 from invirt.base.errors import BadInput, NotFound
+from invirt.remote.answers import volumes
 from invirt.remote.operations.model import Detail, Operation, Planned, Step, Work
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host
@@ -42,10 +42,10 @@ def _true_size(work: Work, at: Detail) -> Detail:
     """How large the volume is, after no older command can change it any more."""
     with suppress(BadInput):  # "shrinking" changes nothing, but brings the host our token
         work.call(at, "volume", "resize", at["name"], at["disk"], at["old_size"], work.token)
-    for volume in json.loads(work.call(at, "volume", "list")):
-        if (volume["name"], volume["disk"], volume.get("trash")) == (at["name"], at["disk"], None):
-            return {"true_size": int(volume["size"])}
-    raise NotFound(f"{at['host']} has no volume for disk {at['disk']} of {at['name']}")
+    found = volumes(at["hostname"], work.call(at, "volume", "list"))
+    if (at["name"], at["disk"]) not in found:
+        raise NotFound(f"{at['host']} has no volume for disk {at['disk']} of {at['name']}")
+    return {"true_size": found[at["name"], at["disk"]]}
 
 
 def _set_true_size(cursor: Cursor, operation: Operation, at: Detail) -> None:

@@ -72,21 +72,22 @@ def insert(cursor: Cursor, request: Request, plan: Plan, holder: str) -> Lease:
     )  # fmt: skip
     row = cursor.fetchone()
     lease = Lease(row.operation_id, holder, row.token)
-    for position, planned in enumerate(plan.steps, 1):
-        _insert_step(cursor, lease.operation_id, position, planned)
+    if plan.steps:  # all at once: locks are held
+        rows = [_step_row(lease, position, planned) for position, planned in enumerate(plan.steps, 1)]
+        cursor.execute(
+            "INSERT INTO operation_steps (operation_id, position, name, undo, state, detail) VALUES "
+            + ", ".join(["%s"] * len(rows)),
+            rows,
+        )
     return lease
 
 
-def _insert_step(cursor: Cursor, operation_id: int, position: int, planned: Planned) -> None:
+def _step_row(lease: Lease, position: int, planned: Planned) -> tuple[object, ...]:
     """A step that is wholly done by its admission is done."""
-    step = planned.step
+    step, detail = planned.step, planned.detail
     state = "pending" if step.do or step.record else "done"
-    cursor.execute(
-        "INSERT INTO operation_steps (operation_id, position, name, undo, state, detail)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (operation_id, position, step.name, step.undo_words.format(**planned.detail), state,
-         json.dumps(planned.detail)),
-    )  # fmt: skip
+    undo = step.undo_words.format(**detail)
+    return lease.operation_id, position, step.name, undo, state, json.dumps(detail)
 
 
 def claim(

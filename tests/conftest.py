@@ -31,7 +31,7 @@ settings.register_profile(
 )
 settings.load_profile("invirt")
 
-pytest_plugins = ["tests.parts.postgres", "tests.parts.realm"]
+pytest_plugins = ["tests.parts.postgres", "tests.parts.realm", "tests.examples"]
 
 
 @pytest.fixture(scope="session")

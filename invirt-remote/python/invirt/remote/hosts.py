@@ -8,6 +8,7 @@ NoAnswer that it was, and that nobody knows what became of it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import selectors
@@ -16,12 +17,16 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from invirt import config
-from invirt.base import errors, kerberos
+from invirt.base import errors, kerberos, log
 from invirt.base.errors import Denied, InvirtError, Unreachable
 
 # Seconds that the others have to answer a question once one host has: a host
 # that is gone must not hold up everyone for the whole deadline.
 PATIENCE = 3.0
+
+# A host gone mad must fill neither our memory nor users' screens.
+LONGEST = 16 << 20  # bytes of an answer: 100,000 volumes have a third of that
+SHOWN = 1000  # letters of what it says when something fails
 
 Answer = str | InvirtError
 
@@ -45,9 +50,9 @@ class Hosts(Protocol):
 
 def failure(code: int, said: str, hostname: str) -> InvirtError:
     """The error for a command that ended with code and said something on stderr."""
-    lines = [line for line in said.strip().splitlines() if line.strip()]
+    lines = [log.one_line(line)[:SHOWN] for line in said[: 10 * SHOWN].splitlines() if line.strip()]
     message = lines[0].partition(": ")[2] or lines[0] if lines else f"status {code}, and nothing said"
-    hint = "\n".join(line.strip() for line in lines[1:])
+    hint = "\n".join(line.strip() for line in lines[1:])[:SHOWN]
     kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
     return kinds.get(code, errors.CommandFailed)(f"{hostname}: {message}", hint)
 
@@ -75,7 +80,7 @@ class RemctlHosts:
         client.set_timeout(round(timeout))
         try:
             client.command(words)
-            return _result(client, hostname, words)
+            return result(client, hostname, words, time.monotonic() + timeout)
         except remctl.RemctlError as error:
             raise NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}: {error}") from error
 
@@ -92,21 +97,26 @@ class RemctlHosts:
         }
 
 
-def _result(client: object, hostname: str, words: Sequence[str]) -> str:
-    """What the command printed; raises what its exit code stands for."""
-    out, said = b"", b""
+def result(client: object, hostname: str, words: Sequence[str], deadline: float) -> str:
+    """What the command printed; raises what its exit code stands for, or NoAnswer.
+
+    deadline: of time.monotonic().  remctl's own timeout is for each piece of the answer.
+    """
+    out, said = bytearray(), bytearray()
     while True:
         kind, data, stream, status, code = client.output()  # type: ignore[attr-defined]
-        if kind == "output" and stream == 1:
-            out += data
-        elif kind == "output":
-            said += data
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"{hostname} comes to no end with {' '.join(words[:2])}")
+        if kind == "output":
+            (out if stream == 1 else said).extend(data or b"")
+            if len(out) + len(said) > LONGEST:
+                raise NoAnswer(f"{hostname} says more than {LONGEST >> 20} MiB to {' '.join(words[:2])}")
         elif kind == "status" and status == 0:
             return out.decode(errors="replace")
         elif kind == "status":
             raise failure(status, said.decode(errors="replace"), hostname)
         elif kind == "error":
-            text = (data or b"").decode(errors="replace")
+            text = log.one_line((data or b"").decode(errors="replace"))[:SHOWN]
             raise Denied(f"{hostname} refuses {' '.join(words[:2])}: {text} (remctl error {code})")
         else:
             raise NoAnswer(f"{hostname} ended the connection without a status")
@@ -151,7 +161,7 @@ def _take(waiting: selectors.BaseSelector, key: selectors.SelectorKey, answers: 
     with os.fdopen(key.fd, "rb") as file:
         said = file.read()
     os.waitpid(child, 0)
-    if said:
+    with contextlib.suppress(EOFError, pickle.UnpicklingError):  # killed, perhaps amid a large answer
         answers[hostname] = pickle.loads(said)
 
 

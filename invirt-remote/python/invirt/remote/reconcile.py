@@ -6,18 +6,16 @@ out: it is no difference, only a moment.  A guest that runs is never touched.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from invirt import config
-from invirt.base import validate
-from invirt.base.errors import InvirtError, Unreachable
+from invirt.base.errors import InvirtError
 from invirt.database.connection import Connection, transaction
 from invirt.remote import operations
-from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.answers import guests, volumes
+from invirt.remote.hosts import Hosts
 from invirt.remote.operations.admission import release
 from invirt.remote.operations.model import Actor
 from invirt.remote.rows import Cursor
@@ -104,8 +102,7 @@ def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
     answers = hosts.ask(names, "domain", "list", timeout=config.remote.host_timeout)
     for host in facts.hosts:
         try:
-            rows = _rows(host, answers[host.hostname])
-            facts.guests[host.host_id] = {str(row["name"]) for row in rows if row["state"] == "running"}
+            facts.guests[host.host_id] = guests(host.hostname, answers[host.hostname])
         except InvirtError as error:
             facts.silent[host.name] = error.message
     if not volumes:
@@ -119,28 +116,9 @@ def _volumes(host: Host, hosts: Hosts) -> dict[tuple[str, str], int] | None:
     """All volumes but those in the trash; None if this host can't say."""
     try:
         answer = hosts.call(host.hostname, "volume", "list", timeout=config.remote.work_timeout)
-        rows = _rows(host, answer)
-        found = {
-            (validate.machine_name(row["name"]), validate.disk_name(row["disk"])): int(row["size"])
-            for row in rows
-            if row.get("trash") is None
-        }
+        return volumes(host.hostname, answer)
     except InvirtError:
         return None
-    return found
-
-
-def _rows(host: Host, answer: Answer) -> list[dict[str, Any]]:
-    """The list in a host's answer; raises why there is none, nonsense included."""
-    if isinstance(answer, InvirtError):
-        raise answer
-    try:
-        rows = json.loads(answer)
-        if all(isinstance(row["name"], str) for row in rows):
-            return list(rows)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    raise Unreachable(f"{host.hostname} gave an answer that makes no sense")
 
 
 def compare(facts: Facts, connection: Connection, hosts: Hosts) -> Iterable[Difference]:

@@ -5,13 +5,12 @@ The hosts are asked all at once, each with a deadline; who doesn't answer is nam
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
-from invirt.base.errors import InvirtError, Unreachable
+from invirt.base.errors import InvirtError
 
 if TYPE_CHECKING:
     from invirt.remote.hosts import Hosts
@@ -59,7 +58,8 @@ def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[
     timeout = config.remote.host_timeout
     if not asked:
         return silent
-    from invirt.remote.hosts import RemctlHosts  # only for those who ask one
+    from invirt.remote.answers import guests  # only for those who ask a host
+    from invirt.remote.hosts import RemctlHosts
 
     answers = (hosts or RemctlHosts()).ask(sorted(asked), "domain", "list", timeout=timeout)
     for hostname, answer in answers.items():
@@ -78,16 +78,6 @@ def _state(machine: Machine, running: dict[str, set[str]]) -> str:
     if machine["host"] not in running:
         return "unknown"
     return "running" if machine["name"] in running[machine["host"]] else "off"
-
-
-def guests(hostname: str, answer: str | InvirtError) -> set[str]:
-    """The names of the guests that run on a host, from its answer to `domain list`; raises why not."""
-    if isinstance(answer, InvirtError):
-        raise answer
-    try:
-        return {str(guest["name"]) for guest in json.loads(answer) if guest["state"] == "running"}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Unreachable(f"{hostname} answers, but not with a list of guests") from error
 
 
 def tell(silent: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ that was asked about.
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 from invirt import config
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
-from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.answers import guest_state
+from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
 
@@ -128,20 +128,8 @@ def take(connection: Connection, hosts: Hosts, name: str, ask: bool) -> Survey:
     survey = Survey(machine, known)
     for host in asked:
         try:
-            survey.states[host.host_id] = _state(host, answers[host.hostname])
+            said = answers[host.hostname]
+            survey.states[host.host_id] = guest_state(host.hostname, name, said)
         except InvirtError as error:
             survey.silent[host.host_id] = error
     return survey
-
-
-def _state(host: Host, answer: Answer) -> str:
-    """The state in a host's answer; raises why there is none, nonsense included."""
-    if isinstance(answer, InvirtError):
-        raise answer
-    try:
-        state = json.loads(answer)["state"]
-    except (ValueError, KeyError, TypeError):
-        state = None
-    if state not in ("running", "off"):
-        raise Unreachable(f"{host.hostname} gave an answer that makes no sense")
-    return str(state)

@@ -1,0 +1,88 @@
+"""What hosts say, read with suspicion: a host may be broken, or be another's by now.
+
+An answer that is not of the promised form in every part that is used is
+Nonsense as a whole.  Nothing that a host says is believed of other hosts, and
+no name or number leaves this module that a machine could not have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from invirt.base import validate
+from invirt.base.errors import BadInput, InvirtError
+from invirt.remote.hosts import Answer, NoAnswer
+
+LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
+
+
+class Nonsense(NoAnswer):
+    """The host answered, but not with what it was asked."""
+
+
+def guest_state(hostname: str, name: str, answer: Answer) -> str:
+    """Whether guest `name` is "running" or "off", from the answer to `domain status`; raises why not."""
+    found = _json(hostname, answer)
+    if isinstance(found, dict) and found.get("name") == name and found.get("state") in ("running", "off"):
+        return str(found["state"])
+    raise _nonsense(hostname, "the state of a guest")
+
+
+def guests(hostname: str, answer: Answer) -> set[str]:
+    """The machines whose guests run on the host, from the answer to `domain list`; raises why not.
+
+    Guests that no machine can have are left out.
+    """
+    rows = _rows(hostname, answer, "a list of guests")
+    if not all(row.get("state") in ("running", "off") for row in rows):
+        raise _nonsense(hostname, "a list of guests")
+    return {row["name"] for row in rows if row["state"] == "running" and _is_machine(row["name"])}
+
+
+def volumes(hostname: str, answer: Answer) -> dict[tuple[str, str], int]:
+    """GiB of each volume that is not in the trash, by machine and disk, from the answer to `volume list`.
+
+    Raises why there are none.  Volumes that no machine can have are left out.
+    """
+    rows = _rows(hostname, answer, "a list of volumes")
+    if not all(_has_size(row) for row in rows):
+        raise _nonsense(hostname, "a list of volumes")
+    kept = [row for row in rows if row.get("trash") is None and _is_machine(row["name"], row["disk"])]
+    return {(row["name"], row["disk"]): row["size"] for row in kept}
+
+
+def _json(hostname: str, answer: Answer) -> Any:
+    if isinstance(answer, InvirtError):
+        raise answer
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise _nonsense(hostname, "JSON") from error
+
+
+def _rows(hostname: str, answer: Answer, what: str) -> list[dict[str, Any]]:
+    """A list of objects, each with a name."""
+    found = _json(hostname, answer)
+    rows: Iterable[Any] = found if isinstance(found, list) else [None]
+    if not all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows):
+        raise _nonsense(hostname, what)
+    return list(rows)
+
+
+def _is_machine(name: str, disk: str = "hda") -> bool:
+    """Whether a machine, and a disk of it, can be called so."""
+    try:
+        return bool(validate.machine_name(name) and validate.disk_name(disk))
+    except BadInput:
+        return False
+
+
+def _has_size(row: dict[str, Any]) -> bool:
+    size = row.get("size")
+    return isinstance(row.get("disk"), str) and type(size) is int and 0 <= size <= LARGEST
+
+
+def _nonsense(hostname: str, what: str) -> Nonsense:
+    return Nonsense(f"{hostname} answers, but not with {what}")

@@ -287,9 +287,7 @@ def console_server(server: Server) -> None:
     source = ROOT / "invirt-console/files/etc"
     shutil.copytree(source / "ssh", server.folder / "etc/ssh", dirs_exist_ok=True)
     server.write("etc/invirt/console/krb5.conf", (source / "invirt/console/krb5.conf").read_text())
-    server.write(
-        "etc/invirt/console/client.cf", render("invirt-console/files/etc/invirt/console/client.cf.mako")
-    )
+    server.write("etc/conserver/console.cf", render("invirt-console/files/etc/conserver/console.cf.mako"))
     server.write(
         "etc/conserver/invirt-console.cf", render("invirt-console/files/etc/conserver/invirt-console.cf.mako")
     )

@@ -39,17 +39,21 @@ class Answer:
 
 @dataclass
 class PowerDns:
-    """A running server; folder holds its configuration and its log."""
+    """A running server; folder holds its configuration and its log.
+
+    stock: its configuration in place of our template's.
+    """
 
     folder: Path
     address: str
-    secondary: str
+    secondary: str = "127.0.0.1"
+    stock: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         (self.folder / "pdns.conf").write_text(
-            f"{templates.render(TEMPLATE)}\nlocal-address={self.address}\nlocal-port=53\n"
+            f"{self.stock or templates.render(TEMPLATE)}\nlocal-address={self.address}\nlocal-port=53\n"
             f"socket-dir={self.folder}\nsecurity-poll-suffix=\n"
         )
         argv = [

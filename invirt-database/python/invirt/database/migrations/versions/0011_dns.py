@@ -94,12 +94,14 @@ FROM dns.hostnames WHERE ip6 IS NOT NULL AND NOT dns.is_machine(hostname);
 
 CREATE VIEW dns.reverse_records AS
 SELECT reverse(dns.reverse_name(n.ip)) COLLATE "C" AS backwards, dns.reverse_name(n.ip) AS name, 'PTR' AS type,
-    coalesce(n.hostname, m.name || '.' || current_setting('dns.domain', true)) AS content
-FROM nics n JOIN machines m USING (machine_id) WHERE n.ip IS NOT NULL
+    coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
+        FROM machines m WHERE m.machine_id = n.machine_id)) AS content
+FROM nics n WHERE n.ip IS NOT NULL
 UNION ALL
 SELECT reverse(dns.reverse_name(n.ip6)) COLLATE "C", dns.reverse_name(n.ip6), 'PTR',
-    coalesce(n.hostname, m.name || '.' || current_setting('dns.domain', true))
-FROM nics n JOIN machines m USING (machine_id) WHERE n.ip6 IS NOT NULL;
+    coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
+        FROM machines m WHERE m.machine_id = n.machine_id))
+FROM nics n WHERE n.ip6 IS NOT NULL;
 
 CREATE VIEW dns.other_records AS
 SELECT reverse(name) COLLATE "C" AS backwards, name, type, content FROM dns.extra_records;
@@ -109,14 +111,27 @@ SELECT reverse(name) COLLATE "C" AS backwards, name, type, content FROM dns.extr
 # that can know the name: a third faster than a union of all.  The row without
 # a type is an empty non-terminal (RFC 8020): nothing here, but something below.
 ANSWERS = """
-CREATE FUNCTION dns.something_below(qname text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION dns.something_below(qname text) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
 DECLARE
     above text COLLATE "C" := reverse(qname) || '.';
     beyond text COLLATE "C" := reverse(qname) || '/';
+    next text COLLATE "C";
 BEGIN
-    RETURN EXISTS (SELECT FROM dns.hostname_records WHERE backwards > above AND backwards < beyond)
-        OR EXISTS (SELECT FROM dns.reverse_records WHERE backwards > above AND backwards < beyond)
-        OR EXISTS (SELECT FROM dns.other_records WHERE backwards > above AND backwards < beyond);
+    -- The next name in the order of each index, not all that are below.
+    IF right(qname, 5) = '.arpa' THEN
+        next := least(
+            (SELECT min(reverse(dns.reverse_name(ip)) COLLATE "C") FROM nics
+                WHERE reverse(dns.reverse_name(ip)) COLLATE "C" > above),
+            (SELECT min(reverse(dns.reverse_name(ip6)) COLLATE "C") FROM nics
+                WHERE reverse(dns.reverse_name(ip6)) COLLATE "C" > above));
+    ELSE
+        next := least(
+            (SELECT min(reverse(hostname) COLLATE "C") FROM nics WHERE reverse(hostname) COLLATE "C" > above),
+            (SELECT min(reverse(hostname) COLLATE "C") FROM hostnames WHERE reverse(hostname) COLLATE "C" > above));
+    END IF;
+    RETURN coalesce(least(next, (SELECT min(reverse(name) COLLATE "C") FROM dns.extra_records
+        WHERE reverse(name) COLLATE "C" > above)) < beyond, false);
 END $$;
 
 CREATE FUNCTION dns.lookup(qname text, qtype text DEFAULT '') RETURNS TABLE (type text, content text)

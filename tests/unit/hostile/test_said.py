@@ -108,7 +108,7 @@ def test_endless_failures(said: str) -> None:
 
 
 class Client:
-    """remctl's side of a connection on which these pieces come, each after pause seconds; then nothing more."""
+    """remctl's side of a connection on which these pieces come, each after pause seconds."""
 
     def __init__(self, pieces: Sequence[tuple[Any, ...]], pause: float = 0) -> None:
         self.pieces = iter(pieces)

@@ -20,6 +20,7 @@ from invirt.base.errors import BadConfig
 from invirt.config.schema import Form, Range
 
 EXAMPLE = "/usr/share/doc/invirt-base/examples/invirt.yaml shows every key."
+DEEPEST = 20  # collections in one another
 T = TypeVar("T")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -27,14 +28,24 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read(path: Path, kind: type[T]) -> T:
     """What path holds, as the dataclass kind; raises BadConfig with file, line and key."""
     try:
-        with path.open("rb") as file:
-            root = yaml.compose(file, Loader=_LOADER)
+        text = path.read_bytes()
+        _refuse_depths(text)
+        root = yaml.compose(text, Loader=_LOADER)
     except FileNotFoundError as error:
         raise BadConfig(f"{path} doesn't exist", hint=f"Write it; {EXAMPLE}") from error
     except (OSError, yaml.YAMLError, UnicodeError) as error:
         raise _unreadable(path, error) from error
     found: T = _Reader(path).value(root, kind, "")
     return found
+
+
+def _refuse_depths(text: bytes) -> None:
+    """Raise YAMLError for what is nested so deeply that yaml.compose() would crash the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
 
 
 def _unreadable(path: Path, error: Exception) -> BadConfig:

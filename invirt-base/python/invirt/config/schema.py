@@ -185,6 +185,11 @@ class Console:
     credentials: OptionalFile = "/etc/invirt/console/server.pem"  # a server's certificate and key
     administrators: tuple[Word, ...] = ("root",)  # logins of the console server that may use any console
 
+    def __post_init__(self) -> None:
+        """Raises ValueError if nobody is named: conserver takes an empty list for another thing."""
+        if not self.administrators:
+            raise ValueError("administrators names nobody")
+
 
 @dataclass(frozen=True)
 class Dns:

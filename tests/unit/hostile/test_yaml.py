@@ -1,0 +1,171 @@
+"""invirt.yaml: whatever it holds is loaded as it was meant, or refused with file and line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import strategies as st
+
+from invirt import config
+from invirt.base import templates
+from invirt.base.errors import BadConfig
+from invirt.config.schema import Config, Console, Form, Machines, Range
+from tests.examples import given, thorough
+
+ROOT = Path(__file__).parents[3]
+LEAST = b"site: {domain: a.b, realm: A}\ndatabase: {hostname: d}\nremote: {hostname: r}\n"
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Everything that the schema accepts for a type."""
+    if typing.get_origin(kind) is Annotated:
+        rule = typing.get_args(kind)[1]
+        if isinstance(rule, Range):
+            return st.integers(rule.least, rule.greatest)
+        assert isinstance(rule, Form)
+        return st.from_regex(re.compile(rule.pattern, re.ASCII), fullmatch=True).filter(rule.accepts)
+    if typing.get_origin(kind) is tuple:
+        return st.lists(values(typing.get_args(kind)[0]), max_size=3).map(tuple)
+    if dataclasses.is_dataclass(kind):
+        return sections(kind)
+    return {bool: st.booleans(), int: st.integers(0, 10**6), str: st.text(max_size=9)}[kind]
+
+
+def sections(kind: Any) -> st.SearchStrategy[Any]:
+    """Everything that a section may be."""
+    if kind is Machines:  # most values don't go together
+        return st.just(Machines())
+    types = typing.get_type_hints(kind, include_extras=True)
+    fields = {name: values(type) for name, type in types.items()}
+    if kind is Console:
+        fields["administrators"] = fields["administrators"].filter(bool)
+    return st.fixed_dictionaries(fields).map(lambda chosen: kind(**chosen))
+
+
+CONFIGS: st.SearchStrategy[Config] = sections(Config)
+
+
+def load(folder: Path, text: bytes) -> Config:
+    file = folder / "invirt.yaml"
+    file.write_bytes(text)
+    return config.load(file)
+
+
+@given(CONFIGS)
+@thorough(10)
+def test_what_is_written_is_what_is_read(tmp_path: Path, meant: Config) -> None:
+    assert load(tmp_path, json.dumps(dataclasses.asdict(meant)).encode()) == meant
+
+
+BITS = st.sampled_from(
+    [*b"{}[]:,?-&*!|>'\"%@`#~ \n\t", 0, 0x80, 0xFF, 0xFE, *b"a1"]
+).map(lambda byte: bytes([byte]))  # fmt: skip
+PARTS = st.one_of(
+    BITS,
+    st.binary(max_size=4),
+    st.text(max_size=4).map(lambda text: text.encode(errors="surrogatepass")),
+    st.sampled_from([b"!!python/object:os.system", b"&a", b"*a", b"<<: *a", b"!!null", b"!!str", b"---\n"]),
+    st.sampled_from([b"\nremote: ", b"\nmachines: ", b"\n  port: ", b"\\ud800", b'"\\x00"', b"1e9", b"0b1"]),
+)  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=12).map(b"".join), st.booleans())
+@thorough()
+def test_any_bytes(tmp_path: Path, noise: bytes, amid: bool) -> None:
+    """Loaded or refused; and refused by its file, whose name is all that is known of some faults."""
+    try:
+        load(tmp_path, LEAST + noise if amid else noise)
+    except BadConfig as error:
+        assert str(tmp_path / "invirt.yaml") in error.message
+        assert len(error.message.splitlines()) == 1
+
+
+DEEP = [b"[" * 50_000, b"{a: " * 20_000, b"- " * 50_000, b"&a [*a, " * 9_000, b'"' + b"\\" * 99_999]
+
+
+@pytest.mark.parametrize("text", DEEP, ids=range(len(DEEP)))
+def test_what_breaks_parsers(tmp_path: Path, text: bytes) -> None:
+    for whole in (text, b"site: " + text):
+        with pytest.raises(BadConfig):
+            load(tmp_path, whole)
+
+
+def words(text: str, comment: str = "#") -> list[list[str]]:
+    """The words of each line; "quoted ones" are one."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(comment)]
+    return [[word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)] for line in lines]
+
+
+@given(CONFIGS)
+@thorough(20)
+def test_templates(invirt_yaml: Path, meant: Config) -> None:
+    """Rendered with any configuration that is accepted, each file says just that."""
+    console = dataclasses.replace(meant.console, address=meant.console.address or "192.0.2.9")
+    meant = dataclasses.replace(meant, console=console)
+    invirt_yaml.write_text(json.dumps(dataclasses.asdict(meant)))
+    config.reload()
+    rendered = {
+        path.with_suffix("").name: templates.render(path) for path in ROOT.glob("invirt-*/files/**/*.mako")
+    }
+    assert words(rendered["invirt-remote"]) == [[who] for who in meant.remote_principals]
+    idents(rendered["pg_ident.conf"], meant)
+    hba = words(rendered["pg_hba.conf"])
+    assert ["hostgssenc", "all", "all", "gss"] not in hba
+    assert hba[1][:3] == ["local", meant.database.name, "invirt"]
+    assert hba[-1][-2] == f"krb_realm={meant.site.realm}"
+    kea(json.loads(rendered["invirt-dhcp4.conf"])["Dhcp4"], meant)
+    powerdns(rendered["invirt.conf"], meant)
+    hosts = rendered["invirt-host.cf"]
+    assert re.findall(r"trusted (\S+);", hosts) == [f"{console.address}/32"]
+    assert re.findall(r"rw (\S+);", hosts) == [",".join(console.administrators)]
+
+
+def idents(text: str, meant: Config) -> None:
+    """Who may come as which role: the servers that are named, and hosts by their form."""
+    lines = [(who, role) for map_, who, role in words(text) if map_ == "invirt"]
+    realm = meant.site.realm
+    named = [(who, "invirt_remote") for who in meant.remote_principals]
+    named += [(f"host/{name}@{realm}", "invirt_console") for name in [meant.console.hostname] if name]
+    named += [(f"host/{name}@{realm}", "invirt_dns") for name in meant.dns.servers]
+    named += [(f"host/{name}@{realm}", "invirt_dhcp") for name in meant.dhcp.servers]
+    assert set(named) <= set(lines)
+    others = [line for line in lines if line not in named and line[1] not in ("invirt", "invirt_host")]
+    assert all(role == "invirt_web" for _, role in others)
+    ((pattern, _),) = [line for line in lines if line[1] == "invirt_host"]
+    assert re.match(pattern[1:], f"host/h.x@{realm}")
+    for other in (f"host/h.x@{realm}X", f"host/h/x@{realm}", f"alice@{realm}", f"host/h@{realm}\nx"):
+        assert not re.fullmatch(pattern[1:], other)
+    assert (
+        not re.fullmatch(pattern[1:], f"host/h@{realm.translate(str.maketrans('.', 'x'))}")
+        or "." not in realm
+    )
+
+
+def kea(conf: dict[str, Any], meant: Config) -> None:
+    assert conf["hosts-database"]["host"] == meant.database.hostname
+    assert conf["hosts-database"]["name"] == meant.database.name
+    assert conf["valid-lifetime"] == meant.dhcp.lease
+    data = {option["name"]: option["data"] for option in conf["option-data"]}
+    assert data["domain-name"] == meant.site.domain
+    assert data.get("domain-name-servers", "") == ", ".join(meant.network.dns)
+
+
+def powerdns(text: str, meant: Config) -> None:
+    lines = [line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    settings = dict(lines)
+    assert len(settings) == len(lines)
+    assert settings["gpgsql-host"] == meant.database.hostname
+    assert settings["gpgsql-dbname"] == meant.database.name
+    assert settings["also-notify"] == ",".join(meant.dns.secondaries)
+    (options,) = re.findall(r" options='([^']*)'", settings["gpgsql-extra-connection-parameters"])
+    chosen = dict(word.split("=", 1) for word in options.removeprefix("-c ").split(" -c "))
+    assert chosen["dns.domain"] == meant.site.domain
+    assert set(chosen["dns.zones"].split(",")) == {meant.site.domain, *meant.dns.zones}
+    if meant.dns.nameservers:
+        assert chosen["dns.nameservers"].split(",") == list(meant.dns.nameservers)

@@ -184,3 +184,19 @@ def test_operations_can_be_read(site: Site) -> None:
     operation: Operation = site.create("remus")
     assert operation.title == f"operation {operation.operation_id} (create of remus by alice@INVIRT.TEST)"
     assert not operation.is_open
+
+
+def test_a_command_that_comes_after_its_undoing_does_nothing(site: Site) -> None:
+    """Turning back takes a new token, so the host refuses the delayed command."""
+    site.create("remus")
+
+    def delay(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("domain", "create"):
+            raise site.hosts.lose(hostname, words)
+
+    site.hosts.fault = delay
+    with pytest.raises(NoAnswer):
+        site.submit("boot", "remus")
+    assert len(site.hosts.late) == 1
+    assert site.hosts.deliver() == 0
+    site.check()

@@ -143,3 +143,41 @@ def test_reserved_names(admin: Admin) -> None:
     assert {"fine", "good", "root"} <= {row["name"] for row in admin.rows("reserved list")}
     admin("unreserve fine good")
     assert not {"fine", "good"} & {row["name"] for row in admin.rows("reserved list")}
+
+
+def test_nics(admin: Admin, database: Database) -> None:
+    """More addresses and names than a machine was born with."""
+    site(database)
+    machine(database, "inode", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    admin("nic set 02:00:00:00:00:01 --ip6 2001:db8::1 --hostname www.invirt.test")
+    admin("nic name shop.other.test 02:00:00:00:00:01")
+    admin("nic add inode --ip 10.5.0.11")
+    first, second = admin.rows("nic list")
+    assert first == {
+        "machine": "inode",
+        "mac": "02:00:00:00:00:01",
+        "ip": "10.5.0.10",
+        "ip6": "2001:db8::1",
+        "hostname": "www.invirt.test",
+        "further_names": "shop.other.test",
+    }
+    assert second["ip"] == "10.5.0.11" and str(second["mac"]).startswith("00:16:3e:")
+    assert "exists already" in admin("nic set 02:00:00:00:00:01 --ip 10.5.0.11", status=2)
+    assert "no range" in admin("nic set 02:00:00:00:00:01 --ip 10.6.0.1", status=2)
+    admin(f"nic remove {second['mac']}")
+    admin("nic set 02:00:00:00:00:01 --ip6 none --hostname none")
+    admin("nic unname shop.other.test 02:00:00:00:00:01")
+    (left,) = admin.rows("nic list")
+    assert (left["ip6"], left["hostname"], left["further_names"]) == (None, None, "")
+    assert "there is no nic" in admin("nic remove 02:00:00:00:00:99", status=3)
+
+
+def test_records(admin: Admin) -> None:
+    """Records that no machine has."""
+    admin("record add dns.invirt.test A 10.0.0.5")
+    assert admin.rows("record list") == [{"name": "dns.invirt.test", "type": "A", "content": "10.0.0.5"}]
+    assert "already" in admin("record add dns.invirt.test A 10.0.0.5", status=2)
+    assert "a record's type" in admin("record add dns.invirt.test SOA x", status=2)
+    assert "no such record" in admin("record remove dns.invirt.test A 10.0.0.6", status=3)
+    admin("record remove dns.invirt.test A 10.0.0.5")
+    assert admin("record list") == ""

@@ -5,10 +5,20 @@ from __future__ import annotations
 import argparse
 
 from invirt.base.cli import Command
-from invirt.database.admin import host, machine, owner, range, type, verbs
+from invirt.database.admin import host, machine, nic, owner, range, record, type, verbs
 from invirt.database.session import transaction
 
-GROUPS = (host.GROUP, range.GROUP, type.GROUP, owner.GROUP, owner.MEMBER, machine.GROUP, machine.RESERVED)
+GROUPS = (
+    host.GROUP,
+    range.GROUP,
+    type.GROUP,
+    owner.GROUP,
+    owner.MEMBER,
+    machine.GROUP,
+    machine.RESERVED,
+    nic.GROUP,
+    record.GROUP,
+)
 ALONE = (machine.RESERVE, machine.UNRESERVE)
 
 

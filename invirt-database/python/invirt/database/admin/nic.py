@@ -1,0 +1,102 @@
+"""Network interfaces of machines: more of them, their addresses, their names in DNS.
+
+A guest hears of a new address at its next DHCP renewal; its host lets it use
+the address from its next boot on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+
+from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.database.models import Hostname, Machine, Nic
+from invirt.database.session import session
+
+NOTHING = "none"
+
+
+def _values(parser: Parser) -> None:
+    parser.add_argument("--ip", metavar="ADDRESS", help=f"IPv4 address; {NOTHING}: it has none")
+    parser.add_argument("--ip6", metavar="ADDRESS", help=f"IPv6 address; {NOTHING}: it has none")
+    parser.add_argument("--hostname", help=f"its name in DNS; {NOTHING}: the machine's name")
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("machine")
+    _values(parser)
+
+
+def _mac(parser: Parser) -> None:
+    parser.add_argument("mac", help="which NIC: its MAC, see `nic list`")
+
+
+def _set_arguments(parser: Parser) -> None:
+    _mac(parser)
+    _values(parser)
+
+
+def _change(nic: Nic, arguments: argparse.Namespace) -> None:
+    for name in ("ip", "ip6", "hostname"):
+        value = getattr(arguments, name)
+        if value is not None:
+            setattr(nic, name, None if value == NOTHING else value)
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    machine = Machine.get(name=arguments.machine)
+    mac = "00:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+    nic = Nic(machine_id=machine.machine_id, mac_addr=mac)
+    _change(nic, arguments)
+    session.add(nic)
+
+
+def _set(arguments: argparse.Namespace) -> None:
+    _change(Nic.get(mac_addr=arguments.mac), arguments)
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    session.delete(Nic.get(mac_addr=arguments.mac))
+
+
+def _list(arguments: argparse.Namespace) -> list[Row]:
+    return [
+        {
+            "machine": machine.name,
+            "mac": nic.mac_addr,
+            "ip": nic.ip,
+            "ip6": nic.ip6,
+            "hostname": nic.hostname,
+            "further_names": " ".join(further.hostname for further in nic.hostnames),
+        }
+        for machine in sorted(Machine.find(), key=lambda machine: machine.name)
+        for nic in machine.nics
+    ]
+
+
+def _further(parser: Parser) -> None:
+    parser.add_argument("hostname")
+    parser.add_argument("mac", help="of the NIC whose addresses it names")
+
+
+def _name(arguments: argparse.Namespace) -> None:
+    nic = Nic.get(mac_addr=arguments.mac)
+    session.add(Hostname(hostname=arguments.hostname, nic_id=nic.nic_id))
+
+
+def _unname(arguments: argparse.Namespace) -> None:
+    session.delete(Hostname.get(hostname=arguments.hostname, nic_id=Nic.get(mac_addr=arguments.mac).nic_id))
+
+
+GROUP = Group(
+    "nic",
+    "addresses and host names of machines' network interfaces",
+    (
+        Verb("add", "give a machine one more, with a MAC of its own", _add_arguments, _add),
+        Verb("set", "change one", _set_arguments, _set),
+        Verb("list", "show all", nothing, _list),
+        Verb("remove", "take one away", _mac, _remove),
+        Verb("name", "give one a further host name, beside its own", _further, _name),
+        Verb("unname", "take a further host name away", _further, _unname),
+    ),
+)

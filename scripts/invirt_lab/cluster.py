@@ -6,11 +6,12 @@ import fcntl
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
@@ -92,19 +93,27 @@ def _await_line(supervisor: subprocess.Popen[str], line: str, timeout: float) ->
 
 def down() -> bool:
     """End the lab and remove what is left of it; False if there was none."""
-    there = False
-    try:
-        pid = int(_PID.read_text())
-        there = b"invirt_lab.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    if there:
-        os.kill(pid, 9)
-    there = bool(host.processes()) or there
+    supervisors = _supervisors()
+    for pid in supervisors:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    there = bool(supervisors or host.processes())
     host.sweep()
+    host.wait_ended(supervisors)
     _PID.unlink(missing_ok=True)
     with _freed():
         return there
+
+
+def _supervisors() -> list[int]:
+    """The lab's outer process, and process 1 of its namespaces."""
+    try:
+        pid = int(_PID.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *map(int, children)] if b"invirt_lab.supervisor" in command else []
 
 
 @contextmanager

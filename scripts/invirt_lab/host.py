@@ -127,6 +127,23 @@ def sweep(timeout: float = 20) -> None:
             _remove_cgroup(folder, deadline)
 
 
+def wait_ended(pids: list[int], timeout: float = 20) -> None:
+    """Return when none of the processes runs; raises InvirtError if one does after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while running := [pid for pid in pids if _runs(pid)]:
+        if time.monotonic() > deadline:
+            raise InvirtError(f"processes of the lab don't end: {running}")
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, other than a dead one that nobody has buried yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _remove_cgroup(folder: Path, deadline: float) -> None:
     while folder.is_dir():
         try:

@@ -64,7 +64,6 @@ PRINCIPALS = [
     "bob\nANYUSER",
     "#bob@INVIRT.TEST",
     "princ:bob@INVIRT.TEST",
-    "ANYUSER",
     "",
 ]
 

@@ -50,6 +50,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
 
     The lab ends with this process unless ready() is called on the result.
     """
+    host.lend_cgroups()
     host.sweep()
     (host.RUN / "log").mkdir(exist_ok=True)
     command = ["unshare", *host.NAMESPACES, "--net", "--", host.OWN_ROOT]
@@ -100,6 +101,7 @@ def down() -> bool:
     there = bool(supervisors or host.processes())
     host.sweep()
     host.wait_ended(supervisors)
+    host.take_back_cgroups()
     _PID.unlink(missing_ok=True)
     with _freed():
         return there

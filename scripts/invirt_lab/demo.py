@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
 from invirt_lab import cluster, console
-from invirt_lab.site import REALM, SERVERS
+from invirt_lab.site import DOMAIN, REALM, SERVERS
 
 REMOTE = SERVERS["remote"].fqdn
 REFUSED = 255  # remctl: Access denied
@@ -83,6 +83,7 @@ def run() -> None:
     """The whole of it; raises InvirtError at the first thing that isn't as it should be."""
     demo = Demo()
     _first_machine(demo)
+    _by_name(demo)
     _other_people(demo)
     _change_it(demo)
     _end_it(demo)
@@ -97,6 +98,28 @@ def _first_machine(demo: Demo) -> None:
     demo.user("alice", "control", "remus", "status")
     demo.user("alice", "machine", "list")
     demo.user("alice", "machine", "quota")
+
+
+def _by_name(demo: Demo) -> None:
+    demo.user("alice", "machine", "create", "castor", "--memory", "128", "--disk", "1")
+    demo.user("alice", "control", "castor", "create")
+    demo.wait("castor to ping remus by its name", lambda: wait_ping("castor", "remus"))
+    demo.wait("the client to ping castor by its name", lambda: _client_pings("castor"))
+    demo.user("alice", "control", "castor", "destroy")
+    demo.user("alice", "machine", "delete", "castor", "--yes")
+
+
+def wait_ping(machine: str, name: str, timeout: float = 90) -> None:
+    """Return when one guest reaches another by its name in DNS; raises InvirtError after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while " 0% packet loss" not in (said := console.ask(machine, f"ping -c 1 -W 2 {name}.{DOMAIN}")):
+        if time.monotonic() > deadline:
+            raise InvirtError(f"{machine} doesn't reach {name}.{DOMAIN}", hint=said)
+        time.sleep(0.5)
+
+
+def _client_pings(name: str) -> None:
+    cluster.on("client", "ping", "-c", "1", "-W", "5", f"{name}.{DOMAIN}")
 
 
 def _other_people(demo: Demo) -> None:

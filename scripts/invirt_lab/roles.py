@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from invirt.base.errors import InvirtError
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
-from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, SERVERS, SHARED, Server
+from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, REVERSE_ZONE, SERVERS, SHARED, Server
 
 GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
 GUEST_INITRD = f"{SHARED}/guest/initrd"
@@ -37,6 +37,12 @@ storage:
   directory: {SHARED}/volumes
 network:
   gateway: {GATEWAY}
+  dns: [{SERVERS["dns"].address}]
+dns:
+  servers: [{SERVERS["dns"].fqdn}]
+  zones: [{REVERSE_ZONE}]
+dhcp:
+  servers: [{SERVERS["dhcp"].fqdn}]
 """
 
 _SETTINGS = (
@@ -46,6 +52,7 @@ _SETTINGS = (
         ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
         for name in HOSTS
     ),
+    *(("record", "add", server.fqdn, "A", server.address) for server in SERVERS.values()),
 )
 
 
@@ -61,7 +68,7 @@ def install() -> None:
     with step(f"apt-get install {database.role} on db"):
         _install(database)
     others = [server for server in _with_role() if server is not database]
-    shown = "apt-get install invirt-remote-server on remote, invirt-host on host1 and host2"
+    shown = "apt-get install " + ", ".join(f"{server.role} on {server.name}" for server in others)
     with step(shown), ThreadPoolExecutor() as pool:
         list(pool.map(_install, others))
 

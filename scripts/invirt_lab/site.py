@@ -8,6 +8,7 @@ DOMAIN = "invirt.test"
 REALM = "INVIRT.TEST"
 NETWORK = "10.86.0"  # /24
 GATEWAY = f"{NETWORK}.1"
+REVERSE_ZONE = "0.86.10.in-addr.arpa"
 GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
 USERS = ("alice", "bob")
 ADMIN = "root/admin"
@@ -55,9 +56,11 @@ SERVERS = {
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
         Server("db", 3, role="invirt-database-server"),
         Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
+        Server("dns", 5, role="invirt-dns-server"),
+        Server("dhcp", 6, role="invirt-dhcp-server"),
         _host("host1", 11),
         _host("host2", 12),
-        Server("client", 20, packages=("remctl-client",)),
+        Server("client", 20, packages=("remctl-client", "bind9-dnsutils")),
     )
 }
 HOSTS = ("host1", "host2")
@@ -68,3 +71,8 @@ def hosts_file() -> str:
     lines = ["127.0.0.1 localhost"]
     lines += [f"{server.address} {server.fqdn} {server.name}" for server in SERVERS.values()]
     return "\n".join(lines) + "\n"
+
+
+def resolver_file(server: Server) -> str:
+    """/etc/resolv.conf: users find machines by name; servers know each other by hosts_file()."""
+    return f"search {DOMAIN}\nnameserver {SERVERS['dns'].address}\n" if server.name == "client" else ""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_file
+from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_file, resolver_file
 
 _NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -66,7 +66,7 @@ def prepare(server: Server, layers: list[str]) -> Path:
     files = {
         "etc/hostname": f"{server.name}\n",
         "etc/hosts": hosts_file(),
-        "etc/resolv.conf": "",
+        "etc/resolv.conf": resolver_file(server),
         "etc/machine-id": hashlib.md5(server.fqdn.encode()).hexdigest() + "\n",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "force-unsafe-io\n",
         "etc/apt/sources.list": _SOURCES,

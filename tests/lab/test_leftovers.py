@@ -107,3 +107,20 @@ def test_only_one(started: subprocess.Popen[str]) -> None:
     with pytest.raises(Busy), cluster.only_one():
         pass
     started.kill()
+
+
+@pytest.mark.parametrize("line", ["booting", "apt-get install invirt-database-server"])
+def test_scripts_lab_killed_on_its_way_up(line: str) -> None:
+    cluster.down()
+    before = mounts()
+    up = subprocess.Popen([str(host.TREE / "scripts/lab"), "up"], stdout=subprocess.PIPE, text=True)
+    assert up.stdout
+    assert any(line in said for said in up.stdout)
+    time.sleep(0.3)
+    up.kill()
+    up.wait(20)
+    up.stdout.close()
+    eventually(gone, "the servers to end with scripts/lab")
+    cluster.down()
+    assert mounts() == before
+    assert not cgroups()

@@ -7,17 +7,19 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from invirt import config
-from invirt.base.errors import InvirtError, Unreachable
+from invirt.base.errors import Busy, InvirtError, Unreachable
 from invirt.database.connection import connect, transaction
 from tests.parts import postgres
 from tests.parts.postgres import Database
 
+LOCK = "SELECT FROM types WHERE name = 'linux' FOR UPDATE"
 FILL = """
 INSERT INTO types (name, virt) VALUES ('linux', 'pvh');
 INSERT INTO hosts (name, hostname, memory)
@@ -106,6 +108,23 @@ def test_a_slow_statement(database: Database) -> None:
     with pytest.raises(Unreachable, match="statement timeout"), transaction() as cursor:
         cursor.execute("SELECT pg_sleep(30)")
     assert time.monotonic() - began < 5
+
+
+def test_whoever_waits_for_a_row_is_told_that_it_is_busy(database: Database) -> None:
+    """Both the first and the second in the queue, which waits for its turn, too."""
+    _impatient(database)
+    database.execute("INSERT INTO types (name, virt) VALUES ('linux', 'pvh')")
+    with transaction() as holder, ThreadPoolExecutor() as queue:
+        holder.execute(LOCK)
+        waiters = [queue.submit(_lock) for _ in range(3)]
+        for waiter in waiters:
+            with pytest.raises(Busy, match="someone else is changing the same thing"):
+                waiter.result(timeout=10)
+
+
+def _lock() -> None:
+    with transaction() as cursor:
+        cursor.execute(LOCK)
 
 
 def test_a_frozen_session(database: Database) -> None:

@@ -52,9 +52,15 @@ def settings() -> dict[str, Any]:
         "user": f"invirt_{role}" if role else "invirt",
         "gssencmode": "disable" if local else "require",
         "connect_timeout": database.connect_timeout,
-        "options": f"-c statement_timeout={database.statement_timeout}s",
+        "options": f"-c statement_timeout={database.statement_timeout}s -c lock_timeout={_lock_timeout()}ms",
         "application_name": f"invirt-{role or 'admin'}",
     }
+
+
+def _lock_timeout() -> int:
+    """Milliseconds: who waits for a row waits twice, for its turn and then for the row, and both
+    must end before the statement does, so that "busy" is said, and not that the database failed."""
+    return config.database.statement_timeout * 450
 
 
 def connect() -> Connection:

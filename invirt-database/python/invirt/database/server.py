@@ -122,5 +122,5 @@ def _patient() -> psycopg2.extensions.connection:
     made = connection.connect()
     made.patience = None
     with made, made.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0")
     return made

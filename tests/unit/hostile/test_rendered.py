@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import ipaddress
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from invirt.base import conserver, log, validate
 from invirt.base.errors import BadInput
 from invirt.host import guest, vif, xen
 from invirt.host.domain import WORDS, DomainConfig
+from invirt.host.rules import rules
 from invirt.remote import remconffs
 from tests.examples import given
 
@@ -131,25 +131,34 @@ def test_qemu(name: str, kernel: str, append: str, disks: list[str], nic: int, t
     ]
 
 
-WORD_OR_TEXT = TEXT | st.just("inv17") | st.from_regex(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", fullmatch=True)
-ADDRESSES = TEXT | st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str)
+INTERFACES = TEXT | st.sampled_from(["inv17", "inv2147483647", "inv1-emu"])
+MACS = TEXT | st.from_regex(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", fullmatch=True)
+SCOPES = st.ip_addresses(v=6).flatmap(lambda ip: TEXT.map(lambda scope: f"{ip}%{scope}"))
+ADDRESSES = TEXT | st.ip_addresses().map(str) | SCOPES
 
 
-@given(WORD_OR_TEXT, WORD_OR_TEXT, ADDRESSES)
-def test_nftables(interface: str, mac: str, ip: str) -> None:
-    """Only with an interface, a MAC and an address are there rules, and these name nothing else."""
+def skeleton(text: str, interface: str, domain: str) -> list[str]:
+    """The rules without what is the guest's own: its interface, its name, and numbers."""
+    text = text.replace(f" {domain} {interface} refused", " refused").replace(interface, "IF")
+    return [re.sub(r"[0-9a-f:.x]*[0-9:][0-9a-f:.x]*", "N", line) for line in text.splitlines()]
+
+
+@given(INTERFACES, MACS, ADDRESSES, GOOD_NAMES | TEXT)
+def test_nftables(interface: str, mac: str, address: str, domain: str) -> None:
+    """Only with an interface, a MAC and an address are there rules, and they are the same for all guests."""
     try:
-        text = vif.rules(interface, mac, ip)
+        text = rules(interface, mac, [address], name=domain)
     except BadInput as error:
         assert error.message.isprintable()
         return
-    assert str(ipaddress.IPv4Address(ip)) == ip
-    assert re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac)
-    assert re.findall(r'device "([^"\n]*)"', text) == [interface]
-    assert re.findall(r"(?:saddr|saddr ether) != ([0-9a-f:]{17}) ", text) == [mac, mac]
-    assert re.findall(r"ip saddr != (\S+) |0\.0\.0\.0, (\S+) }", text) == [("", ip), (ip, "")]
-    plain = vif.rules("inv17", "52:54:00:00:00:11", "192.0.2.17")
-    assert len(shlex.split(text)) == len(shlex.split(plain))
+    found = ipaddress.ip_address(address)
+    assert re.findall(r'hook ingress device "([^"\n]*)"', text) == [interface]
+    assert re.findall(r"ether saddr != (\S+) ", text) == [mac]
+    own = [item.split(", ") for item in re.findall(r"ip6? saddr != \{ ([^}]*) \}", text)]
+    assert str(found) in own[found.version == 6]
+    other = ["192.0.2.17"] if found.version == 4 else ["2001:db8::17"]
+    plain = rules("inv17", "52:54:00:00:00:11", other, name="d_remus")
+    assert skeleton(text, interface, domain) == skeleton(plain, "inv17", "d_remus")
 
 
 @given(NAMES)

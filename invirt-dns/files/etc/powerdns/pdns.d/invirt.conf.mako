@@ -31,8 +31,8 @@ query-cache-ttl=0
 negquery-cache-ttl=0
 
 # Questions for a name: see dns.lookup().
-gpgsql-basic-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, dns.zone($2), 0, $2::text, 1 FROM dns.lookup($2, $1) WHERE type = $1
-gpgsql-id-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, $3::int, 0, $2::text, 1 FROM dns.lookup($2, $1) WHERE type = $1
+gpgsql-basic-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, dns.zone($2), 0, $2::text, 1 FROM dns.lookup($2) WHERE type = $1
+gpgsql-id-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, $3::int, 0, $2::text, 1 FROM dns.lookup($2) WHERE type = $1
 gpgsql-any-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, dns.zone($1), 0, $1::text, 1 FROM dns.lookup($1)
 gpgsql-any-id-query=SELECT content, current_setting('dns.ttl')::int, NULL, type, $2::int, 0, $1::text, 1 FROM dns.lookup($1)
 gpgsql-list-query=SELECT content, ttl, prio, type, domain_id, 0, name, 1, NULL FROM dns.records WHERE $1::boolean IS NOT NULL AND domain_id = $2::int

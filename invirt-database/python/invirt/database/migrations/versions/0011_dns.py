@@ -26,12 +26,12 @@ CREATE FUNCTION dns.zone(name text) RETURNS integer LANGUAGE sql STABLE STRICT
 AS $$ SELECT z.id FROM dns.zones z WHERE right('.' || $1, length(z.name) + 1) = '.' || z.name
       ORDER BY length(z.name) DESC LIMIT 1 $$;
 
-CREATE FUNCTION dns.reverse_name(ip inet) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$ SELECT CASE family(ip)
-    WHEN 4 THEN split_part(host(ip), '.', 4) || '.' || split_part(host(ip), '.', 3) || '.'
-        || split_part(host(ip), '.', 2) || '.' || split_part(host(ip), '.', 1) || '.in-addr.arpa'
-    ELSE array_to_string(string_to_array(reverse(substr(encode(inet_send(ip), 'hex'), 9)), NULL), '.')
-        || '.ip6.arpa' END $$;
+CREATE FUNCTION dns.reverse4(ip inet) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT split_part(host(ip), '.', 4) || '.' || split_part(host(ip), '.', 3) || '.'
+    || split_part(host(ip), '.', 2) || '.' || split_part(host(ip), '.', 1) || '.in-addr.arpa' $$;
+CREATE FUNCTION dns.reverse6(ip inet) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT array_to_string(string_to_array(reverse(substr(encode(inet_send(ip), 'hex'), 9)), NULL), '.')
+    || '.ip6.arpa' $$;
 """
 
 # What the administrator adds by hand.
@@ -52,28 +52,30 @@ COMMENT ON TABLE dns.extra_records IS
 # In each part a name is found by an index: by its first label, or written
 # backwards, which also finds what lies below it.
 PARTS = """
-CREATE INDEX nics_ip_reverse ON nics (reverse(dns.reverse_name(ip)) COLLATE "C");
-CREATE INDEX nics_ip6_reverse ON nics (reverse(dns.reverse_name(ip6)) COLLATE "C");
+CREATE INDEX nics_ip_reverse ON nics (reverse(dns.reverse4(ip)) COLLATE "C");
+CREATE INDEX nics_ip6_reverse ON nics (reverse(dns.reverse6(ip6)) COLLATE "C");
 CREATE INDEX nics_hostname_reverse ON nics (reverse(hostname) COLLATE "C");
 CREATE INDEX hostnames_reverse ON hostnames (reverse(hostname) COLLATE "C");
 CREATE INDEX extra_records_reverse ON dns.extra_records (reverse(name) COLLATE "C");
 
+CREATE VIEW dns.serial AS SELECT value FROM counters WHERE name = 'dns';
 CREATE VIEW dns.apex AS
 SELECT z.name, 'SOA' AS type, format('%s %s %s 10800 1800 1209600 %s',
     split_part(current_setting('dns.nameservers'), ',', 1), current_setting('dns.hostmaster'),
-    c.value, current_setting('dns.ttl')) AS content
-FROM dns.zones z, counters c WHERE c.name = 'dns'
+    (SELECT value FROM dns.serial), current_setting('dns.ttl')) AS content
+FROM dns.zones z
 UNION ALL
 SELECT z.name, 'NS', server
 FROM dns.zones z, string_to_table(current_setting('dns.nameservers', true), ',') AS server;
 
+CREATE VIEW dns.machines AS
+SELECT m.name::text AS label, n.ip, n.ip6 FROM machines m JOIN nics n USING (machine_id);
 CREATE VIEW dns.machine_records AS
-SELECT m.name::text AS label, m.name || '.' || current_setting('dns.domain', true) AS name,
-    'A' AS type, host(n.ip) AS content
-FROM machines m JOIN nics n USING (machine_id) WHERE n.ip IS NOT NULL
+SELECT label || '.' || current_setting('dns.domain', true) AS name, 'A' AS type, host(ip) AS content
+FROM dns.machines WHERE ip IS NOT NULL
 UNION ALL
-SELECT m.name::text, m.name || '.' || current_setting('dns.domain', true), 'AAAA', host(n.ip6)
-FROM machines m JOIN nics n USING (machine_id) WHERE n.ip6 IS NOT NULL;
+SELECT label || '.' || current_setting('dns.domain', true), 'AAAA', host(ip6)
+FROM dns.machines WHERE ip6 IS NOT NULL;
 
 CREATE VIEW dns.hostnames AS
 SELECT hostname, ip, ip6 FROM nics WHERE hostname IS NOT NULL
@@ -92,85 +94,102 @@ UNION ALL
 SELECT reverse(hostname) COLLATE "C", hostname::text, 'AAAA', host(ip6)
 FROM dns.hostnames WHERE ip6 IS NOT NULL AND NOT dns.is_machine(hostname);
 
-CREATE VIEW dns.reverse_records AS
-SELECT reverse(dns.reverse_name(n.ip)) COLLATE "C" AS backwards, dns.reverse_name(n.ip) AS name, 'PTR' AS type,
+CREATE VIEW dns.reverse4_records AS
+SELECT reverse(dns.reverse4(n.ip)) COLLATE "C" AS backwards, dns.reverse4(n.ip) AS name, 'PTR' AS type,
     coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
         FROM machines m WHERE m.machine_id = n.machine_id)) AS content
-FROM nics n WHERE n.ip IS NOT NULL
-UNION ALL
-SELECT reverse(dns.reverse_name(n.ip6)) COLLATE "C", dns.reverse_name(n.ip6), 'PTR',
+FROM nics n WHERE n.ip IS NOT NULL;
+CREATE VIEW dns.reverse6_records AS
+SELECT reverse(dns.reverse6(n.ip6)) COLLATE "C" AS backwards, dns.reverse6(n.ip6) AS name, 'PTR' AS type,
     coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
-        FROM machines m WHERE m.machine_id = n.machine_id))
+        FROM machines m WHERE m.machine_id = n.machine_id)) AS content
 FROM nics n WHERE n.ip6 IS NOT NULL;
 
 CREATE VIEW dns.other_records AS
 SELECT reverse(name) COLLATE "C" AS backwards, name, type, content FROM dns.extra_records;
+
+CREATE VIEW dns.other_names AS
+SELECT reverse(hostname) COLLATE "C" AS backwards FROM nics WHERE hostname IS NOT NULL
+UNION ALL SELECT reverse(hostname) COLLATE "C" FROM hostnames
+UNION ALL SELECT reverse(name) COLLATE "C" FROM dns.extra_records;
 """
 
-# PowerDNS' questions.  lookup() is the views' union, but asks only those parts
-# that can know the name: a third faster than a union of all.  The row without
-# a type is an empty non-terminal (RFC 8020): nothing here, but something below.
+# PowerDNS' questions; it asks several for one of a client's.  lookup() answers
+# as the views do, but asks only those that can know the name, in one step of an
+# index each.  The row without a type is an empty non-terminal (RFC 8020): there
+# is nothing of this name, but something below it.
 ANSWERS = """
-CREATE FUNCTION dns.something_below(qname text) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
-DECLARE
-    above text COLLATE "C" := reverse(qname) || '.';
-    beyond text COLLATE "C" := reverse(qname) || '/';
-    next text COLLATE "C";
-BEGIN
-    -- The next name in the order of each index, not all that are below.
-    IF right(qname, 5) = '.arpa' THEN
-        next := least(
-            (SELECT min(reverse(dns.reverse_name(ip)) COLLATE "C") FROM nics
-                WHERE reverse(dns.reverse_name(ip)) COLLATE "C" > above),
-            (SELECT min(reverse(dns.reverse_name(ip6)) COLLATE "C") FROM nics
-                WHERE reverse(dns.reverse_name(ip6)) COLLATE "C" > above));
-    ELSE
-        next := least(
-            (SELECT min(reverse(hostname) COLLATE "C") FROM nics WHERE reverse(hostname) COLLATE "C" > above),
-            (SELECT min(reverse(hostname) COLLATE "C") FROM hostnames WHERE reverse(hostname) COLLATE "C" > above));
-    END IF;
-    RETURN coalesce(least(next, (SELECT min(reverse(name) COLLATE "C") FROM dns.extra_records
-        WHERE reverse(name) COLLATE "C" > above)) < beyond, false);
-END $$;
-
-CREATE FUNCTION dns.lookup(qname text, qtype text DEFAULT '') RETURNS TABLE (type text, content text)
+CREATE FUNCTION dns.lookup(qname text) RETURNS TABLE (type text, content text)
 LANGUAGE plpgsql STABLE ROWS 2 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
-    backwards_name text COLLATE "C" := reverse(qname);
+    sought text COLLATE "C" := reverse(qname);
+    next text COLLATE "C";
+    ip inet;
+    ip6 inet;
+    below boolean := false;
     known boolean := false;
 BEGIN
     IF position(',' || qname || ',' IN ',' || current_setting('dns.zones') || ',') > 0 THEN
-        RETURN QUERY SELECT type, content FROM dns.apex WHERE name = qname;
+        RETURN QUERY SELECT a.type, a.content FROM dns.apex a WHERE a.name = qname;
         known := true;
-    END IF;
-    IF qtype = 'SOA' THEN
-        RETURN;
-    END IF;
-    IF right(qname, 5) = '.arpa' THEN
-        RETURN QUERY SELECT type, content FROM dns.reverse_records WHERE backwards = backwards_name;
-        known := known OR FOUND;
-    ELSE
-        RETURN QUERY SELECT type, content FROM dns.machine_records
-            WHERE label = split_part(qname, '.', 1) AND name = qname;
-        IF FOUND THEN
+    ELSIF right(qname, 13) = '.in-addr.arpa' THEN
+        SELECT r.backwards, r.type, r.content INTO next, type, content FROM dns.reverse4_records r
+            WHERE r.backwards >= sought ORDER BY r.backwards LIMIT 1;
+        IF next = sought THEN
             known := true;
-        ELSE
-            RETURN QUERY SELECT type, content FROM dns.hostname_records WHERE backwards = backwards_name;
-            known := known OR FOUND;
+            RETURN NEXT;
         END IF;
+        below := next < sought || '/';
+    ELSIF right(qname, 9) = '.ip6.arpa' THEN
+        SELECT r.backwards, r.type, r.content INTO next, type, content FROM dns.reverse6_records r
+            WHERE r.backwards >= sought ORDER BY r.backwards LIMIT 1;
+        IF next = sought THEN
+            known := true;
+            RETURN NEXT;
+        END IF;
+        below := next < sought || '/';
+    ELSIF qname = split_part(qname, '.', 1) || '.' || current_setting('dns.domain') THEN
+        FOR ip, ip6 IN SELECT m.ip, m.ip6 FROM dns.machines m WHERE m.label = split_part(qname, '.', 1) LOOP
+            IF ip IS NOT NULL THEN
+                type := 'A';
+                content := host(ip);
+                known := true;
+                RETURN NEXT;
+            END IF;
+            IF ip6 IS NOT NULL THEN
+                type := 'AAAA';
+                content := host(ip6);
+                known := true;
+                RETURN NEXT;
+            END IF;
+        END LOOP;
     END IF;
-    RETURN QUERY SELECT type, content FROM dns.other_records WHERE backwards = backwards_name;
-    IF NOT known AND NOT FOUND AND dns.something_below(qname) THEN
-        RETURN QUERY SELECT NULL, NULL;
+    SELECT o.backwards INTO next FROM dns.other_names o
+        WHERE o.backwards >= sought ORDER BY o.backwards LIMIT 1;
+    IF next = sought THEN
+        RETURN QUERY SELECT h.type, h.content FROM dns.hostname_records h WHERE h.backwards = sought
+            UNION ALL SELECT o.type, o.content FROM dns.other_records o WHERE o.backwards = sought;
+        known := known OR FOUND;
+    END IF;
+    IF NOT known THEN
+        IF next < sought || '.' THEN
+            SELECT o.backwards INTO next FROM dns.other_names o
+                WHERE o.backwards > sought || '.' ORDER BY o.backwards LIMIT 1;
+        END IF;
+        IF below OR next < sought || '/' THEN
+            type := NULL;
+            content := NULL;
+            RETURN NEXT;
+        END IF;
     END IF;
 END $$;
 
 CREATE VIEW dns.names AS
 SELECT name, type, content FROM dns.machine_records
 UNION ALL SELECT name, type, content FROM dns.hostname_records
-UNION ALL SELECT name, type, content FROM dns.reverse_records
+UNION ALL SELECT name, type, content FROM dns.reverse4_records
+UNION ALL SELECT name, type, content FROM dns.reverse6_records
 UNION ALL SELECT name, type, content FROM dns.other_records;
 
 CREATE VIEW dns.records AS

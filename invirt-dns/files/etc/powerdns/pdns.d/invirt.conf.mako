@@ -38,14 +38,17 @@ gpgsql-any-id-query=SELECT content, current_setting('dns.ttl')::int, NULL, type,
 gpgsql-list-query=SELECT content, ttl, prio, type, domain_id, 0, name, 1, NULL FROM dns.records WHERE $1::boolean IS NOT NULL AND domain_id = $2::int
 gpgsql-list-subzone-query=SELECT content, ttl, prio, type, domain_id, 0, name, 1, NULL FROM dns.records WHERE (name = $1 OR name LIKE $2) AND domain_id = $3::int
 
-# Secondaries are told of a new serial.  Which one they were told of is known
+# Who may have the whole of a zone.
+allow-axfr-ips=${",".join(("127.0.0.1", "::1", *dns.secondaries))}
+% if dns.secondaries:
+# Secondaries are told of a new serial. Which one they were told of is known
 # to the session alone; after a new start they are told once more.
 primary=yes
-allow-axfr-ips=${",".join(("127.0.0.1", "::1", *dns.secondaries))}
 also-notify=${",".join(dns.secondaries)}
 only-notify=${",".join(f"{address}/32" for address in dns.secondaries)}
 xfr-cycle-interval=5
 gpgsql-update-serial-query=SELECT set_config('dns.notified_' || $2::int, $1::bigint::text, false)
+% endif
 
 # DNSSEC in narrow mode needs no order of names: there is nothing to be written.
 % for query in ("update-ordername-and-auth-query=SELECT $1::text, $2::text, $3::int, $4::text", "update-ordername-and-auth-type-query=SELECT $1::text, $2::text, $3::int, $4::text, $5::text", "nullify-ordername-and-update-auth-query=SELECT $1::text, $2::int, $3::text", "nullify-ordername-and-update-auth-type-query=SELECT $1::text, $2::int, $3::text, $4::text", "remove-empty-non-terminals-from-zone-query=SELECT $1::int", "delete-empty-non-terminal-query=SELECT $1::int, $2::text"):

@@ -5,11 +5,11 @@ submit() admits an operation and works on it; when it returns, it is done.
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 
 from invirt.base.errors import BadInput, Busy, InvirtError
 from invirt.database.connection import Connection, connect, transaction
+from invirt.remote import clock
 from invirt.remote import survey as surveys
 from invirt.remote.hosts import Hosts, RemctlHosts
 from invirt.remote.operations import disks, machines, power, store, trash
@@ -110,11 +110,11 @@ def _first(connection: Connection, request: Request) -> Operation | None:
 
 def _follow(connection: Connection, operation: Operation) -> Operation:
     """Wait for the end of an operation that another process works on, and return it or raise its failure."""
-    deadline = time.monotonic() + store.seconds()
+    deadline = clock.current.monotonic() + store.seconds()
     while operation.state in ("running", "undoing"):
-        if time.monotonic() > deadline:
+        if clock.current.monotonic() > deadline:
             raise Busy(f"{operation.title} is still under way", hint="Ask again later.")
-        time.sleep(0.2)
+        clock.current.sleep(0.2)
         with transaction(connection) as cursor:
             operation = store.load(cursor, operation.operation_id)
     if operation.state != "done":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from invirt import config
 from invirt.base.errors import Busy, InvirtError
-from invirt.remote import placement
+from invirt.remote import clock, placement
 from invirt.remote.answers import guest_state
 from invirt.remote.operations.admission import Machine, lock_machine, release
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
@@ -34,9 +33,9 @@ def _shutdown(work: Work, at: Detail) -> None:
     """Ask the guest, then wait until it is off; raises InvirtError if it isn't in time."""
     work.call(at, "domain", "shutdown", at["name"], work.token)
     limit = config.remote.shutdown_timeout
-    begun = said = time.monotonic()
+    begun = said = clock.current.monotonic()
     while _state(work, at) != "off":
-        now = time.monotonic()
+        now = clock.current.monotonic()
         if now - begun > limit:
             raise InvirtError(
                 f"{at['name']} was asked to shut down, but is still running after {limit} seconds",
@@ -45,7 +44,7 @@ def _shutdown(work: Work, at: Detail) -> None:
         if now - said > WORD:
             said = now
             work.say(f"{at['name']} has not shut down yet, waiting ({now - begun:.0f} of {limit} s)")
-        time.sleep(POLL)
+        clock.current.sleep(POLL)
 
 
 def _state(work: Work, at: Detail) -> str:

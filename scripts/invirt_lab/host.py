@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from invirt.base.errors import CommandFailed, InvirtError
+from invirt.base.errors import Busy, CommandFailed, InvirtError
 from invirt.base.process import run
 
 TREE = Path(__file__).resolve().parents[2]
@@ -107,7 +107,11 @@ def _below(cgroup: Path) -> Iterator[Path]:
 
 
 def processes() -> set[int]:
-    """All processes of the lab, by this machine's numbers."""
+    """All processes of the lab, by this machine's numbers.
+
+    0 stands for those that can't be seen from here: a lab outside this chroot
+    or container, whose lock can't be seen either.
+    """
     found: set[int] = set()
     for cgroup in cgroups():
         for folder in _below(cgroup):
@@ -115,7 +119,7 @@ def processes() -> set[int]:
                 found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
             except OSError:  # went away, or holds threads only
                 continue
-    return found - {0}
+    return found
 
 
 def _kill(pid: int) -> None:
@@ -124,9 +128,13 @@ def _kill(pid: int) -> None:
 
 
 def sweep(timeout: float = 20) -> None:
-    """End every process of a lab and remove its cgroups; raises InvirtError if some stay."""
+    """End every process of a lab and remove its cgroups; raises InvirtError if some stay, Busy if not ours."""
     deadline = time.monotonic() + timeout
     while pids := processes():
+        if 0 in pids:
+            raise Busy(
+                "there is a lab already, outside this container", hint="Take it down where it was made."
+            )
         for pid in pids:
             _kill(pid)
         if time.monotonic() > deadline:

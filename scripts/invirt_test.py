@@ -36,12 +36,13 @@ SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
+    *("nftables", "iproute2", "python3-scapy"),
 )
 NEEDS = {
     "unit": (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
     "golden": (*LIBRARIES, "mmdebstrap"),
     "parts": (*LIBRARIES, *SERVERS),
-    "lab": (*LIBRARIES, "krb5-user", "remctl-client"),
+    "lab": (*LIBRARIES, "lintian"),
     "xen": LIBRARIES,
     "bench": (*LIBRARIES, *SERVERS),
 }

@@ -19,6 +19,7 @@ from invirt.base.errors import BadInput, NotFound
 from invirt.host import guest, vif
 from invirt.host.domain import DomainConfig
 from invirt.host.lvm import Lvm
+from invirt.host.rules import link_local, rules
 from invirt.host.xen import Xen, rendered
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -91,23 +92,54 @@ def test_qemu_without_kernel_boots_only_hvm() -> None:
         guest.arguments(DomainConfig({"name": "d_x", "type": "pvh", "memory": 64}), "tcg", DESCRIPTORS)
 
 
+MAC = "52:54:00:00:00:11"
+
+
 def test_nftables() -> None:
-    compare(vif.rules("inv17", "52:54:00:00:00:11", "192.0.2.17"), "inv17.nft")
+    compare(rules("inv17", MAC, ["192.0.2.17"], name="d_remus"), "inv17.nft")
+
+
+def test_nftables_of_more() -> None:
+    """Further addresses, IPv6, servers; held by a process."""
+    own = ["192.0.2.17", "198.51.100.7", "2001:db8::17"]
+    servers = ["192.0.2.5", "192.0.2.0/28", "2001:db8::/124", "127.0.0.1"]
+    compare(rules("inv17", MAC, own, name="d_remus", servers=servers, owned=True), "inv17-more.nft")
+
+
+def test_link_local() -> None:
+    assert str(link_local(MAC)) == "fe80::5054:ff:fe00:11"
 
 
 @pytest.mark.parametrize(
     ("interface", "mac", "ip"),
     [
-        ("inv17", "52:54:00:00:00:11", "192.0.2.17/8"),
-        ("inv17", "52:54:00:00:00:11", "2001:db8::1"),
+        ("inv17", MAC, "192.0.2.17/8"),
+        ("inv17", MAC, "192.0.2.17 }"),
+        ("inv17", MAC, "0.0.0.0"),
+        ("inv17", MAC, "127.0.0.1"),
+        ("inv17", MAC, "224.0.0.1"),
+        ("inv17", MAC, "fe80::1"),
+        ("inv17", MAC, "::"),
         ("inv17", "52:54:00:00:00", "192.0.2.17"),
-        ('inv17"', "52:54:00:00:00:11", "192.0.2.17"),
-        ("invirt1234567890", "52:54:00:00:00:11", "192.0.2.17"),
+        ('inv17"', MAC, "192.0.2.17"),
+        ("invirt1234567890", MAC, "192.0.2.17"),
     ],
 )
 def test_nftables_of_nonsense(interface: str, mac: str, ip: str) -> None:
     with pytest.raises(BadInput):
-        vif.rules(interface, mac, ip)
+        rules(interface, mac, [ip])
+
+
+@pytest.mark.parametrize("server", ["10.0.0.1/8", "nobody", "10.0.0.0/33", "2001:db8::1%a"])
+def test_nftables_of_odd_servers(server: str) -> None:
+    with pytest.raises(BadInput):
+        rules("inv17", MAC, ["192.0.2.17"], servers=[server])
+
+
+@pytest.mark.parametrize("name", ['d_"', "d_a b", "d_\n"])
+def test_nftables_of_odd_names(name: str) -> None:
+    with pytest.raises(BadInput):
+        rules("inv17", MAC, ["192.0.2.17"], name=name)
 
 
 def test_interfaces_of_the_largest_nics_fit() -> None:

@@ -164,7 +164,7 @@ class Network:
         node = self.node(name)
         self.link(node, "eth0", host, f"inv{nic}", mac)
         vif = str(ROOT / "invirt-host/sbin/invirt-vif")
-        host.run(sys.executable, vif, "add", f"inv{nic}", mac, address)
+        host.run("env", f"INVIRT_RUN={self.folder}", sys.executable, vif, "add", f"inv{nic}", mac, address)
         return Guest(node)
 
     def dhcp(self, guest: Guest) -> None:

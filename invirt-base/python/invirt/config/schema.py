@@ -7,6 +7,7 @@ are whitelisted by their type.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -61,6 +62,7 @@ Folder = Annotated[str, Form("a folder from /", _FOLDER)]
 OptionalFile = Annotated[str, Form("a file from /, or empty", f"({_FOLDER})?")]
 OptionalAddress = Annotated[str, Form("an IPv4 address, or empty", f"({_IPV4})?")]
 Address = Annotated[str, Form("an IPv4 address", _IPV4)]
+Addresses = Annotated[str, Form("an address or a network", r"[0-9a-f.:]{2,39}(/[0-9]{1,3})?")]
 VolumeGroup = Annotated[str, Form("the name of a volume group", r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}")]
 Driver = Annotated[str, _choice("xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
@@ -166,10 +168,16 @@ class Storage:
 
 @dataclass(frozen=True)
 class Network:
-    """What guests are told about their network."""
+    """What guests are told about their network, and what they don't reach in it."""
 
     gateway: OptionalAddress = ""  # the guests' IPv4 router, answered for by each host
     dns: tuple[Address, ...] = ()
+    servers: tuple[Addresses, ...] = ()  # hosts, servers: guests reach DNS and DHCP there, no other port
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if one of servers is neither an address nor a network."""
+        for server in self.servers:
+            ipaddress.ip_network(server)
 
 
 @dataclass(frozen=True)

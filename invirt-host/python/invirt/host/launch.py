@@ -32,7 +32,7 @@ def launch(name: str, accelerator: str) -> NoReturn:
     }
     for nic in config.devices("vif"):
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
-        vif.add(nic["vifname"], nic["mac"], nic["ip"])
+        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, owned=True)
     argv = arguments(config, accelerator, descriptors)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)

@@ -1,53 +1,106 @@
-"""invirt-vif: guard a guest's interface; for Xen's vif script and for administrators."""
+"""invirt-vif: guests' interfaces; for Xen's vif script, for units and for administrators."""
 
 from __future__ import annotations
 
 import argparse
+import json
 
+from invirt import config
 from invirt.base.cli import Command
+from invirt.base.errors import NotFound
 from invirt.host import vif
+from invirt.host.rules import REASONS
+from invirt.host.rules import rules as generate
 
 
 def add(arguments: argparse.Namespace) -> None:
-    """Guard the interface, bring it up, and lead the address to it."""
-    vif.add(arguments.interface, arguments.mac, arguments.ip)
+    """Guard the interface, bring it up, and lead the addresses to it."""
+    vif.add(arguments.interface, arguments.mac, arguments.ip, arguments.name)
 
 
 def remove(arguments: argparse.Namespace) -> None:
     """Take that away again."""
-    vif.remove(arguments.interface)
+    vif.remove(arguments.interface, arguments.ip)
 
 
 def rules(arguments: argparse.Namespace) -> None:
     """Print the rules, for a look at them."""
-    print(vif.rules(arguments.interface, arguments.mac, arguments.ip), end="")
+    text = generate(
+        arguments.interface,
+        arguments.mac,
+        arguments.ip,
+        name=arguments.name,
+        servers=config.network.servers,
+    )
+    print(text, end="")
+
+
+def counters(arguments: argparse.Namespace) -> None:
+    """Print what each guest's interface let pass and refused."""
+    wanted = arguments.guest
+    rows = [
+        row
+        for row in vif.counters()
+        if wanted in (None, row["interface"], row["domain"], f"{row['domain']}"[2:])
+    ]
+    if wanted and not rows:
+        raise NotFound(f"no guest {wanted} has an interface on this host")
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['domain'] or '-'} on {row['interface']}: {row['passed']} packets passed")
+        for reason, about in REASONS.items():
+            if row[reason] or arguments.all:
+                print(f"{row[reason]:>10}  {reason:<12}  {about}")
+
+
+def _interface(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("interface", metavar="INTERFACE")
+
+
+def _guarded(verb: argparse.ArgumentParser) -> None:
+    _interface(verb)
+    verb.add_argument("mac", metavar="MAC")
+    verb.add_argument("ip", metavar="ADDRESS", nargs="+")
+    verb.add_argument("--name", default="", metavar="DOMAIN", help="the guest's, for log and counters")
+
+
+def _removed(verb: argparse.ArgumentParser) -> None:
+    _interface(verb)
+    verb.add_argument("ip", metavar="ADDRESS", nargs="*")
+
+
+def _counted(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("guest", metavar="NAME", nargs="?", help="a machine, a domain or an interface")
+    verb.add_argument("--all", action="store_true", help="reasons for which nothing was refused, too")
+    verb.add_argument("--json", action="store_true", help="for programs")
 
 
 _VERBS = (
-    ("add", add, "guard an interface, bring it up, and lead the guest's address to it"),
-    ("rules", rules, "print the nftables that add would load"),
-    ("remove", remove, "take the rules away; an interface that is gone is no error"),
+    ("add", add, _guarded, "guard an interface, bring it up, and lead the guest's addresses to it"),
+    ("rules", rules, _guarded, "print the nftables that add would load"),
+    ("remove", remove, _removed, "take that away; an interface that is gone is no error"),
+    ("reload", lambda _: vif.reload(), lambda _: None, "load what add loaded once more, after a flush"),
+    ("counters", counters, _counted, "how many packets of guests passed and were refused, and why"),
 )
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for word, run, summary in _VERBS:
+    for word, run, arguments, summary in _VERBS:
         verb = verbs.add_parser(word, help=summary)
-        verb.add_argument("interface", metavar="INTERFACE")
-        if run is not remove:
-            verb.add_argument("mac", metavar="MAC")
-            verb.add_argument("ip", metavar="ADDRESS")
+        arguments(verb)
         verb.set_defaults(verb=run)
 
 
 COMMAND = Command(
     name="invirt-vif",
     section=8,
-    summary="guard a guest's interface",
-    description="A guest can send nothing but what comes from its own MAC and address. "
-    "Counters of what was dropped: nft list table netdev invirt_INTERFACE.",
-    example="invirt-vif add inv17 52:54:00:00:00:11 192.0.2.17",
+    summary="guard guests' interfaces",
+    description="A guest can send nothing but what comes from its own MAC and addresses, and reaches\n"
+    "DHCP and DNS of hosts and servers (network.servers of invirt.yaml), but no other port.",
+    example="invirt-vif counters inode",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),
 )

@@ -1,0 +1,256 @@
+"""What a guest may send: one nftables table for each guest's interface.
+
+The table is in the family netdev, at the interface's very entrance: it sees
+each frame before bridges, routing, connection tracking and every rule of
+other tables, whatever is loaded when.  It keeps no state, so no guest can
+fill one up.  Lists say what may pass; what can't be looked into is dropped.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from string import Template
+
+from invirt.base.errors import BadInput
+
+# Each reason to drop has a counter of that name; a guest's stray multicast is
+# no attack, and all others are logged, too.
+REASONS = {
+    "foreign_mac": "a source MAC that isn't the guest's",
+    "foreign_ip": "an IPv4 source that isn't the guest's",
+    "foreign_ip6": "an IPv6 source that isn't the guest's",
+    "foreign_arp": "ARP that speaks for another, or of an odd form",
+    "foreign_nd": "neighbour discovery that speaks for another, or of an odd form",
+    "router": "router advertisements and redirects, which only routers send",
+    "dhcp_answer": "what only DHCP and DHCPv6 servers send",
+    "closed_port": "a port of a host or server that is not for guests",
+    "fragment": "a fragment that hides what it is part of",
+    "hidden": "VLAN tags, IP options, IPv6 extension headers, headers that are cut",
+    "protocol": "neither ARP, IPv4 nor IPv6",
+    "multicast": "multicast and broadcast, which nobody but the host would hear",
+}
+
+RULES = Template("""\
+table netdev invirt_$interface
+delete table netdev invirt_$interface
+table netdev invirt_$interface {
+    $flags
+$counters
+    chain guest {
+        type filter hook ingress device "$interface" priority -500; policy drop;
+        ether saddr != $mac counter name foreign_mac goto refuse
+        ether type { 8021q, 8021ad } counter name hidden goto refuse
+        ether type arp goto arp_of_guest
+        ether type ip goto ip_of_guest
+        ether type ip6 goto ip6_of_guest
+        counter name protocol goto refuse
+    }
+    chain refuse {
+        limit rate 6/minute burst 5 packets log prefix "invirt $name $interface refused: "
+        drop
+    }
+
+    # Ethernet and IPv4 addresses of the usual length: others would shift what is compared.
+    # 0.0.0.0 asks whether an address is free (RFC 5227).
+    chain arp_of_guest {
+        arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } \\
+            arp saddr ether $mac arp saddr ip { 0.0.0.0, $ip } counter name passed accept
+        counter name foreign_arp goto refuse
+    }
+
+    # 0x1fff: a fragment's offset; 0x3fff: that, or that more fragments follow.
+    chain ip_of_guest {
+        ip hdrlength != 5 counter name hidden goto refuse
+        ip saddr 0.0.0.0 ip daddr 255.255.255.255 ip frag-off & 0x3fff == 0 \\
+            udp sport 68 udp dport 67 counter name passed accept
+        ip saddr 0.0.0.0 counter name foreign_ip goto refuse
+        ip saddr != { $ip } counter name foreign_ip goto refuse
+        ip daddr 255.255.255.255 ip frag-off & 0x3fff == 0 \\
+            udp sport 68 udp dport 67 counter name passed accept
+        udp sport 67 counter name dhcp_answer goto refuse
+        udp dport 68 counter name dhcp_answer goto refuse
+        icmp type { redirect, router-advertisement } counter name router goto refuse
+        ip daddr { 224.0.0.0/4, 255.255.255.255 } counter name multicast drop
+        fib daddr type { local, broadcast, multicast, anycast } goto to_server
+        ip daddr { $servers } goto to_server
+        # Its first fragment is looked into, and without that one nobody puts it together.
+        ip frag-off & 0x1fff != 0 counter name passed accept
+        ip protocol udp goto udp_of_guest
+        counter name passed accept
+    }
+
+    # Link-local addresses but the guest's own are the host's, on this link.
+    chain ip6_of_guest {
+        ip6 saddr :: ip6 nexthdr icmpv6 goto nd_from_nobody
+        ip6 daddr ff00::/8 ip6 nexthdr hopopt counter name multicast drop
+        ip6 saddr != { $ip6 } counter name foreign_ip6 goto refuse
+        ip6 daddr ff00::/8 ip6 nexthdr udp udp sport 546 udp dport 547 counter name passed accept
+        udp sport 547 counter name dhcp_answer goto refuse
+        udp dport 546 counter name dhcp_answer goto refuse
+        ip6 nexthdr icmpv6 icmpv6 type 133-137 goto nd_of_guest
+        ip6 daddr ff00::/8 counter name multicast drop
+        ip6 daddr { fe80::/10, $servers6 } goto to_server
+        fib daddr type { local, multicast, anycast } goto to_server
+        ip6 nexthdr ipv6-frag goto fragment6_of_guest
+        ip6 nexthdr udp goto udp_of_guest
+        ip6 nexthdr icmpv6 goto icmp6_of_guest
+        ip6 nexthdr { tcp, sctp, dccp, esp, gre } counter name passed accept
+        counter name hidden goto refuse
+    }
+    # No further header between the fragment's and the ports.
+    chain fragment6_of_guest {
+        frag nexthdr != { udp, icmpv6, tcp, sctp, dccp, esp, gre } counter name hidden goto refuse
+        frag frag-off != 0 counter name passed accept
+        frag nexthdr udp goto udp_of_guest
+        frag nexthdr icmpv6 goto icmp6_of_guest
+        counter name passed accept
+    }
+
+    # From :: a guest asks whether its own address is free, or for routers.
+    # What is compared is @th,64,128: the target; @th,192,16: kind and length of
+    # the one option that may follow: a MAC (@th,208,48), or a nonce (RFC 7527).
+    chain nd_from_nobody {
+        ip6 hoplimit 255 ip6 length { 24, 32 } icmpv6 type nd-neighbor-solicit icmpv6 code 0 \\
+            @th,64,128 { $targets } goto nonce_or_nothing
+        ip6 hoplimit 255 ip6 length 8 icmpv6 type nd-router-solicit counter name passed accept
+        counter name foreign_nd goto refuse
+    }
+    chain nonce_or_nothing {
+        ip6 length 24 counter name passed accept
+        @th,192,16 0x0e01 counter name passed accept
+        counter name foreign_nd goto refuse
+    }
+    chain nd_of_guest {
+        icmpv6 type { nd-router-advert, nd-redirect } counter name router goto refuse
+        ip6 hoplimit != 255 counter name foreign_nd goto refuse
+        icmpv6 code != 0 counter name foreign_nd goto refuse
+        icmpv6 type nd-router-solicit ip6 length 8 counter name passed accept
+        icmpv6 type nd-router-solicit ip6 length 16 @th,64,16 0x0101 @th,80,48 $mac_number \\
+            counter name passed accept
+        icmpv6 type nd-neighbor-solicit ip6 length 24 counter name passed accept
+        icmpv6 type nd-neighbor-solicit ip6 length 32 @th,192,16 0x0101 @th,208,48 $mac_number \\
+            counter name passed accept
+        icmpv6 type nd-neighbor-advert @th,64,128 { $targets } ip6 length 24 counter name passed accept
+        icmpv6 type nd-neighbor-advert @th,64,128 { $targets } ip6 length 32 \\
+            @th,192,16 0x0201 @th,208,48 $mac_number counter name passed accept
+        counter name foreign_nd goto refuse
+    }
+    chain icmp6_of_guest {
+        icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \\
+            echo-request, echo-reply } counter name passed accept
+        icmpv6 type { nd-router-advert, nd-redirect } counter name router goto refuse
+        counter name foreign_nd goto refuse
+    }
+
+    # Its ports were looked at: they can be read.
+    chain udp_of_guest {
+        udp length >= 8 counter name passed accept
+        counter name hidden goto refuse
+    }
+
+    # To hosts and servers: DHCP, DNS, ping, and answers to what they began.
+    chain to_server {
+        ether type ip ip frag-off & 0x3fff != 0 counter name fragment goto refuse
+        ip protocol icmp icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded, \\
+            parameter-problem } counter name passed accept
+        ip6 nexthdr icmpv6 goto icmp6_of_guest
+        ip protocol udp udp sport 68 udp dport 67 counter name passed accept
+        ip6 nexthdr udp udp sport 546 udp dport 547 counter name passed accept
+        ip protocol { tcp, udp } th dport 53 counter name passed accept
+        ip6 nexthdr { tcp, udp } th dport 53 counter name passed accept
+        ip protocol tcp tcp flags & (syn | ack) != syn counter name passed accept
+        ip6 nexthdr tcp tcp flags & (syn | ack) != syn counter name passed accept
+        ip6 nexthdr ipv6-frag counter name fragment goto refuse
+        ip protocol { tcp, udp } counter name closed_port goto refuse
+        ip6 nexthdr { tcp, udp } counter name closed_port goto refuse
+        ip6 nexthdr { hopopt, ipv6-route, ipv6-opts } counter name hidden goto refuse
+        counter name closed_port goto refuse
+    }
+}
+""")
+
+
+def link_local(mac: str) -> ipaddress.IPv6Address:
+    """The link-local address that belongs to a MAC (RFC 4291, appendix A)."""
+    number = int(mac.replace(":", ""), 16) ^ 1 << 41
+    return ipaddress.IPv6Address(0xFE80 << 112 | (number >> 24) << 40 | 0xFFFE << 24 | number & 0xFFFFFF)
+
+
+def rules(
+    interface: str,
+    mac: str,
+    addresses: Sequence[str],
+    *,
+    name: str = "",
+    servers: Iterable[str] = (),
+    owned: bool = False,
+) -> str:
+    """The table of one guest's interface; BadInput for what isn't one, a MAC or an address.
+
+    addresses: the guest's, of both kinds.  name: its domain, for the log.
+    servers: addresses and networks of hosts and servers beside this host.
+    owned: the table lives and dies with the netlink socket that loads it.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,14}(-emu)?", interface):
+        raise BadInput(f"{interface!a} is no name of an interface")
+    if not re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac):
+        raise BadInput(f"{mac!a} is no MAC address")
+    if not re.fullmatch(r"[a-zA-Z0-9_.-]{0,70}", name):
+        raise BadInput(f"{name!a} is no name of a domain")
+    own, own6 = split(addresses)
+    closed, closed6 = networks(servers)
+    all6 = [link_local(mac), *own6]
+    return RULES.substitute(
+        interface=interface,
+        name=name,
+        mac=mac,
+        mac_number="0x" + mac.replace(":", ""),
+        ip=", ".join(map(str, own)) or "0.0.0.0",  # which is dropped before
+        ip6=", ".join(map(str, all6)),
+        targets=", ".join(f"0x{int(address):032x}" for address in all6),
+        servers=", ".join(map(str, closed)),
+        servers6=", ".join(map(str, closed6)),
+        flags="flags owner" if owned else "",
+        counters="\n".join(f"    counter {reason} {{ }}" for reason in ("passed", *REASONS)),
+    ).replace("\n    \n", "\n")
+
+
+def split(addresses: Iterable[str]) -> tuple[list[ipaddress.IPv4Address], list[ipaddress.IPv6Address]]:
+    """The IPv4 and the IPv6 ones among a guest's addresses; BadInput for others."""
+    own: list[ipaddress.IPv4Address] = []
+    own6: list[ipaddress.IPv6Address] = []
+    for text in addresses:
+        try:
+            if "%" in text:  # what follows would be taken as it is
+                raise ValueError(text)
+            address = ipaddress.ip_address(text)
+        except ValueError as error:
+            raise BadInput(f"{text!a} is no address") from error
+        unusable = address.is_unspecified or address.is_loopback or address.is_multicast
+        if unusable or address.is_link_local or "%" in text:  # a scope is any text
+            raise BadInput(f"{text!a} is no address that a guest may have")
+        if isinstance(address, ipaddress.IPv4Address):
+            own.append(address)
+        else:
+            own6.append(address)
+    return own, own6
+
+
+def networks(servers: Iterable[str]) -> tuple[list[ipaddress.IPv4Network], list[ipaddress.IPv6Network]]:
+    """Addresses and networks by kind, none within another; the loopback ones always are among them."""
+    own = [ipaddress.IPv4Network("127.0.0.0/8")]
+    own6 = [ipaddress.IPv6Network("::1/128")]
+    for text in servers:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise BadInput(f"{text!a} is neither an address nor a network") from error
+        if "%" in text:
+            raise BadInput(f"{text!a} has a scope")
+        if isinstance(network, ipaddress.IPv4Network):
+            own.append(network)
+        else:
+            own6.append(network)
+    return list(ipaddress.collapse_addresses(own)), list(ipaddress.collapse_addresses(own6))

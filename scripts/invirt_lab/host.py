@@ -128,7 +128,7 @@ def _kill(pid: int) -> None:
 
 
 def sweep(timeout: float = 20) -> None:
-    """End every process of a lab and remove its cgroups; raises InvirtError if some stay, Busy if not ours."""
+    """End every process of a lab and remove its cgroups; raises InvirtError where some stay."""
     deadline = time.monotonic() + timeout
     while pids := processes():
         if 0 in pids:

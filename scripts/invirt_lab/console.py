@@ -1,4 +1,4 @@
-"""A guest's serial console, as an administrator on its host sees it."""
+"""A guest's serial console, as administrators see it, and as users do: over ssh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from invirt.base.errors import InvirtError
 from invirt_lab import cluster
-from invirt_lab.site import HOSTS
+from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
 PROMPT = "guest# "
 
@@ -27,12 +27,29 @@ def host_of(machine: str) -> str | None:
 
 @contextmanager
 def _joined(machine: str) -> Iterator[int]:
-    """A terminal on which `xm console` of the machine's host runs."""
+    """A terminal on which an administrator writes to the machine's console.
+
+    The host's conserver learns of a machine a moment after it was booted.
+    """
     host = host_of(machine)
     if host is None:
         raise InvirtError(f"{machine} runs on no host")
+    join = ["sh", "-c", 'until console -f -M "$0" "$1"; do sleep 0.3; done', SERVERS[host].fqdn, machine]
+    with on_terminal(cluster.command_on(CONSOLE, join)) as terminal:
+        yield terminal
+
+
+@contextmanager
+def over_ssh(user: str, machine: str) -> Iterator[int]:
+    """A terminal on which a user's ssh, from the client, leads to the machine's console."""
+    with on_terminal(cluster.command_as(user, ["ssh", f"{machine}@{SERVERS[CONSOLE].fqdn}"])) as terminal:
+        yield terminal
+
+
+@contextmanager
+def on_terminal(command: list[str]) -> Iterator[int]:
+    """A terminal on which a command of this machine runs."""
     ours, theirs = pty.openpty()
-    command = cluster.command_on(host, ["xm", "console", f"d_{machine}"])
     child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     try:
@@ -73,8 +90,19 @@ def wait_for_prompt(machine: str, timeout: float = 60) -> None:
 def ask(machine: str, command: str, timeout: float = 60) -> str:
     """Run a command in the guest's shell, on its serial console; returns what it printed."""
     with _joined(machine) as terminal:
-        deadline = time.monotonic() + timeout
-        _read_until(terminal, PROMPT, deadline)
-        os.write(terminal, f"{command}; echo done-$((6*7))\n".encode())
-        said = _read_until(terminal, "done-42", deadline).replace("\r", "")
+        return _said(terminal, command, time.monotonic() + timeout)
+
+
+def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 60) -> str:
+    """The same by a user's ssh, who then leaves the console (^Ec.)."""
+    with over_ssh(user, machine) as terminal:
+        said = _said(terminal, command, time.monotonic() + timeout)
+        os.write(terminal, b"\x05c.")
+        return said
+
+
+def _said(terminal: int, command: str, deadline: float) -> str:
+    _read_until(terminal, PROMPT, deadline)
+    os.write(terminal, f"{command}; echo done-$((6*7))\n".encode())
+    said = _read_until(terminal, "done-42", deadline).replace("\r", "")
     return said.split("$((6*7))\n", 1)[-1].rsplit("done-42", 1)[0]

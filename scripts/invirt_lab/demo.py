@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
 from invirt_lab import cluster, console
-from invirt_lab.site import DOMAIN, REALM, SERVERS
+from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
 REMOTE = SERVERS["remote"].fqdn
+CONSOLE_SERVER = SERVERS[CONSOLE].fqdn
 REFUSED = 255  # remctl: Access denied
 _BOB = f"bob@{REALM}"
 
@@ -22,7 +23,8 @@ The lab is up. Go on by hand, for example:
     scripts/lab as alice remctl {remote} machine create castor --memory 128 --disk 1
     scripts/lab as alice remctl {remote} control castor create
     scripts/lab shell host1 xm list
-    scripts/lab shell host1 xm console d_castor     (on the host where it runs; Ctrl-] leaves)
+    scripts/lab as alice ssh remus@{console}        (its serial console; ^Ec. leaves)
+    scripts/lab shell console console remus         (the same as an administrator)
     scripts/lab shell db invirt-admin --help
     scripts/lab log remote
     scripts/lab status
@@ -67,7 +69,7 @@ class Demo:
         print("\nWhat was done, and the seconds it took:")
         for what, seconds in self.times:
             print(f"  {seconds:6.1f}  {what}")
-        print(f"\n{_GO_ON.format(remote=REMOTE)}")
+        print(f"\n{_GO_ON.format(remote=REMOTE, console=CONSOLE_SERVER)}")
 
 
 def wait_off(machine: str, timeout: float = 60) -> None:
@@ -87,6 +89,7 @@ def run() -> None:
     _other_people(demo)
     _change_it(demo)
     _end_it(demo)
+    _type_into_it(demo)
     demo.report()
 
 
@@ -147,3 +150,14 @@ def _end_it(demo: Demo) -> None:
     demo.user("alice", "control", "romulus", "status")
     demo.user("alice", "machine", "delete", "romulus", "--yes")
     demo.user("alice", "machine", "list")
+
+
+def _type_into_it(demo: Demo) -> None:
+    """Over ssh, as its login, with alice's ticket; it stays up to go on by hand."""
+    demo.user("alice", "machine", "create", "remus", "--memory", "128", "--disk", "1")
+    demo.user("alice", "control", "remus", "create")
+    typed = "echo Hello from $(hostname), up $(cut -d. -f1 /proc/uptime) s"
+    demo.wait(
+        f"alice$ ssh remus@{CONSOLE_SERVER}, and types: {typed}",
+        lambda: print(textwrap.indent(console.ask_over_ssh("alice", "remus", typed).rstrip(), "    ")),
+    )

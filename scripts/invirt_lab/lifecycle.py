@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from invirt_lab import cluster, guest, host, images, packages, realm, roles
+from invirt_lab import certificates, cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
 from invirt_lab.site import SERVERS, Server
 
@@ -29,10 +29,13 @@ def up(keep: bool = False) -> None:
                 list(pool.map(cluster.wait_booted, SERVERS))
         with step("making the Kerberos realm, carrying keytabs"):
             realm.make()
+        with step("making certificates for consoles"):
+            certificates.make()
         roles.configure()
         roles.install()
         with step("telling the database of hosts, addresses and types"):
             roles.settings()
+            roles.known_hosts()
         cluster.ready(supervisor)
     say("the lab is up")
 

@@ -11,7 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from invirt.base.errors import InvirtError
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
-from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, HOSTS, REALM, REVERSE_ZONE, SERVERS, SHARED, Server
+from invirt_lab.site import (
+    CONSOLE,
+    DOMAIN,
+    GATEWAY,
+    GUESTS,
+    HOSTS,
+    REALM,
+    REVERSE_ZONE,
+    SERVERS,
+    SHARED,
+    Server,
+)
 
 GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
 GUEST_INITRD = f"{SHARED}/guest/initrd"
@@ -43,6 +54,8 @@ dns:
   zones: [{REVERSE_ZONE}]
 dhcp:
   servers: [{SERVERS["dhcp"].fqdn}]
+console:
+  hostname: {SERVERS[CONSOLE].fqdn}
 """
 
 _SETTINGS = (
@@ -77,6 +90,13 @@ def settings() -> None:
     """Tell the database of the hosts, the guests' addresses and the type of machines."""
     for arguments in _SETTINGS:
         on("db", "invirt-admin", *arguments)
+
+
+def known_hosts() -> None:
+    """The client's users know the console server by its key."""
+    key = on(CONSOLE, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
+    known = f"{SERVERS[CONSOLE].fqdn} {key}"
+    on("client", "sh", "-c", "cat >/etc/ssh/ssh_known_hosts", input=known)
 
 
 def _with_role() -> list[Server]:

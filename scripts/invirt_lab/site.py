@@ -58,12 +58,14 @@ SERVERS = {
         Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
         Server("dns", 5, role="invirt-dns-server"),
         Server("dhcp", 6, role="invirt-dhcp-server"),
+        Server("console", 7, role="invirt-console-server", devices=("/dev/fuse",)),
         _host("host1", 11),
         _host("host2", 12),
-        Server("client", 20, packages=("remctl-client", "bind9-dnsutils")),
+        Server("client", 20, packages=("remctl-client", "openssh-client", "bind9-dnsutils")),
     )
 }
 HOSTS = ("host1", "host2")
+CONSOLE = "console"
 
 
 def hosts_file() -> str:

@@ -1,0 +1,39 @@
+"""The lab's certificate authority for consoles, made as its administrator would make it.
+
+Its key stays on kdc.  The console server and the hosts each get a certificate;
+see the administrator's guide.
+"""
+
+from __future__ import annotations
+
+from invirt_lab.cluster import on
+from invirt_lab.site import CONSOLE, HOSTS, SERVERS
+
+_MAKE = """\
+set -e
+umask 077
+mkdir -p /root/ca
+cd /root/ca
+new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30 "$@" 2>/dev/null; }
+new -subj "/CN=Invirt consoles" -keyout ca.key -out ca.pem
+for name; do
+    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key
+    cat "$name.crt" "$name.key" >"$name.pem"
+done
+"""
+
+
+def make() -> None:
+    """Make the authority and carry each server's certificate to where it belongs."""
+    names = (CONSOLE, *HOSTS)
+    on("kdc", "sh", "-c", _MAKE, "sh", *(SERVERS[name].fqdn for name in names))
+    authority = on("kdc", "cat", "/root/ca/ca.pem").stdout
+    for name in names:
+        own = on("kdc", "cat", f"/root/ca/{SERVERS[name].fqdn}.pem").stdout
+        _put(name, "ca.pem", "644", authority)
+        _put(name, "server.pem", "600", own)
+
+
+def _put(server: str, file: str, mode: str, text: str) -> None:
+    script = 'mkdir -p "$0"; umask 077; cat >"$0/$1"; chmod "$2" "$0/$1"'
+    on(server, "sh", "-c", script, "/etc/invirt/console", file, mode, input=text)

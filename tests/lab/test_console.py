@@ -1,0 +1,141 @@
+"""A guest's serial console over ssh, as users have it: real tickets, real guests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pexpect
+import pytest
+
+from invirt_lab import cluster, console
+from invirt_lab.site import CONSOLE, SERVERS
+from tests.lab.users import Lab, eventually
+
+Make = Callable[..., str]
+PROMPT = "guest# "
+LEAVE = "\x05c."
+
+
+@pytest.fixture
+def ssh() -> Iterator[Callable[..., pexpect.spawn]]:
+    """ssh as a user from the client: ssh("alice", "remus", "-v") is a terminal."""
+    opened: list[pexpect.spawn] = []
+
+    def run(user: str, name: str, *options: str) -> pexpect.spawn:
+        argv = cluster.command_as(user, ["ssh", *options, f"{name}@{SERVERS[CONSOLE].fqdn}"])
+        child = pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8", codec_errors="replace")
+        opened.append(child)
+        return child
+
+    yield run
+    for child in opened:
+        child.close(force=True)
+
+
+def prompt(terminal: pexpect.spawn) -> None:
+    """Until the guest's shell asks for a command."""
+    for _ in range(30):
+        terminal.send("\r")
+        if terminal.expect([PROMPT, pexpect.TIMEOUT], timeout=2) == 0:
+            return
+    raise AssertionError(f"no prompt: {terminal.before}")
+
+
+def test_the_owner_types_into_the_guest(lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]) -> None:
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    terminal = ssh("alice", name)
+    prompt(terminal)
+    terminal.sendline("echo I am $(hostname)")
+    terminal.expect(f"I am {name}")
+    terminal.send(LEAVE)
+    terminal.expect(pexpect.EOF)
+
+
+def test_access_counts_at_the_next_login_and_ends_a_session(
+    lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    ssh("bob", name).expect("Permission denied")
+    lab.remctl("alice", "machine", "allow", name, "bob@INVIRT.TEST")
+    terminal = ssh("bob", name)
+    prompt(terminal)
+    lab.remctl("alice", "machine", "disallow", name, "bob@INVIRT.TEST")
+    terminal.expect("you may not use the console")
+    ssh("bob", name).expect("Permission denied")
+
+
+def test_a_session_waits_for_the_boot_and_lives_through_a_reboot(
+    lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name = machine()
+    terminal = ssh("alice", name)
+    terminal.expect(f"{name} is off; waiting")
+    lab.remctl("alice", "control", name, "create")
+    prompt(terminal)
+    terminal.sendline("echo $((6*7)) >/before")
+    terminal.expect(PROMPT)
+    lab.remctl("alice", "control", name, "reboot")
+    eventually(lambda: _is_new(terminal), "a new boot", 60)
+    lab.remctl("alice", "control", name, "destroy")
+    terminal.expect(f"{name} is off; waiting")
+    terminal.send("\x03")
+    terminal.expect(pexpect.EOF)
+
+
+def _is_new(terminal: pexpect.spawn) -> bool:
+    prompt(terminal)
+    terminal.sendline("[ -e /before ] && echo ol''d || echo ne''w")
+    return terminal.expect(["old", "new"]) == 1
+
+
+def test_boot_messages_are_on_the_last_screen(
+    lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    console.ask(name, "echo left be''hind")
+    terminal = ssh("alice", name)
+    terminal.expect("left behind")
+
+
+def test_there_are_no_commands_and_no_files(lab: Lab, machine: Make) -> None:
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    login = f"{name}@{SERVERS[CONSOLE].fqdn}"
+    for argv in (
+        ["ssh", login, "id"],
+        ["ssh", "-W", "127.0.0.1:22", login],
+        ["sftp", "-b", "/dev/null", login],
+    ):
+        done = cluster.as_user("alice", *argv, timeout=30, check=False)
+        assert done.returncode != 0
+        assert "uid=" not in done.stdout + done.stderr
+        assert "SSH-2.0" not in done.stdout
+
+
+def test_administrators_have_every_console(lab: Lab, machine: Make) -> None:
+    name = machine(user="bob")
+    lab.remctl("bob", "control", name, "create")
+    argv = cluster.command_on(CONSOLE, ["console", "-M", SERVERS[CONSOLE].fqdn, name])
+    eventually(lambda: name in lab.on(CONSOLE, "cat", "/run/invirt/conserver/consoles.cf").stdout, "the list")
+    time.sleep(1)  # conserver rereads it
+    admin = pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8", codec_errors="replace")
+    prompt(admin)
+    admin.close(force=True)
+
+
+def test_with_the_database_frozen_root_is_not_held_up(lab: Lab, machine: Make) -> None:
+    name = machine()
+    lab.on("db", "systemctl", "kill", "--signal=SIGSTOP", "postgresql@*")
+    try:
+        lab.on(CONSOLE, "getent", "passwd", name, check=False)
+        begun = time.monotonic()
+        assert lab.on(CONSOLE, "id", "root").stdout.startswith("uid=0(root)")
+        assert time.monotonic() - begun < 2
+        done = cluster.as_user("alice", "ssh", f"{name}@{SERVERS[CONSOLE].fqdn}", timeout=60, check=False)
+        assert "Permission denied" in done.stderr
+    finally:
+        lab.on("db", "systemctl", "kill", "--signal=SIGCONT", "postgresql@*")

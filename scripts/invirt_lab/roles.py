@@ -39,6 +39,7 @@ database:
   hostname: {SERVERS["db"].fqdn}
 remote:
   hostname: {SERVERS["remote"].fqdn}
+  servers: [{SERVERS["remote"].fqdn}, {SERVERS["remote2"].fqdn}]
 hypervisor:
   driver: qemu
   probe_kernel: {GUEST_KERNEL}
@@ -72,7 +73,17 @@ _SETTINGS = (
 def configure() -> None:
     """Write invirt.yaml on every server that will have a role."""
     for server in _with_role():
-        on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=_CONFIG)
+        _configure(server)
+
+
+def _configure(server: Server) -> None:
+    on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=_CONFIG)
+
+
+def install_spare(name: str) -> None:
+    """Give a spare server its role."""
+    _configure(SERVERS[name])
+    _install(SERVERS[name])
 
 
 def install() -> None:
@@ -100,7 +111,7 @@ def known_hosts() -> None:
 
 
 def _with_role() -> list[Server]:
-    return [server for server in SERVERS.values() if server.role]
+    return [server for server in SERVERS.values() if server.role and not server.spare]
 
 
 def _install(server: Server) -> None:

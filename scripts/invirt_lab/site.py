@@ -22,7 +22,8 @@ class Server:
 
     packages: Debian's, that its administrator wants there.  role: Invirt's
     package, installed from the archive.  devices: of this machine, to be seen
-    in the server.  shared: sees the hosts' common folder.
+    in the server.  shared: sees the hosts' common folder.  spare: booted, but
+    without its role until a test wants it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Server:
     role: str = ""
     devices: tuple[str, ...] = ()
     shared: bool = False
+    spare: bool = False
 
     @property
     def address(self) -> str:
@@ -56,6 +58,7 @@ SERVERS = {
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
         Server("db", 3, role="invirt-database-server"),
         Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
+        Server("remote2", 8, role="invirt-remote-server", devices=("/dev/fuse",), spare=True),
         Server("dns", 5, role="invirt-dns-server"),
         Server("dhcp", 6, role="invirt-dhcp-server"),
         Server("console", 7, role="invirt-console-server", devices=("/dev/fuse",)),

@@ -171,7 +171,7 @@ class Templates:
             changes = self.changes()
             wanted = [change for change in changes if force or not change.by_hand]
             self._write(wanted)
-            self._reload(reload)
+        self._reload(reload)
         return changes
 
     def _write(self, wanted: Sequence[Change]) -> None:
@@ -191,14 +191,17 @@ class Templates:
         state.write()
 
     def _reload(self, really: bool) -> None:
-        state = _State.read(self.state_file)
-        if not state.reload:
+        """Not under the lock: a unit may have to start invirt-config.service first, which wants it."""
+        units = _State.read(self.state_file).reload
+        if not units:
             return
         if really and self.root == Path("/") and Path("/run/systemd/system").is_dir():
-            for unit in filter(_is_active, state.reload):
+            for unit in filter(_is_active, units):
                 run(["systemctl", "reload-or-restart", unit], timeout=RELOAD_TIMEOUT)
-        state.reload = []
-        state.write()
+        with self._locked():
+            state = _State.read(self.state_file)
+            state.reload = sorted(set(state.reload) - set(units))
+            state.write()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

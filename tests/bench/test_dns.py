@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import statistics
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -20,7 +19,7 @@ __all__ = ["powerdns"]  # the fixture
 
 MACHINES = 50_000  # an A and a PTR each
 RATIO = 0.9
-ROUNDS, SECONDS = 5, 3
+ROUNDS, SECONDS = 10, 2
 SCHEMA = Path("/usr/share/pdns-backend-pgsql/schema/schema.pgsql.sql")
 
 FILL = f"""
@@ -108,10 +107,12 @@ def test_views_answer_as_fast_as_tables(
     reverse = "9.3.8.10.in-addr.arpa", "PTR"
     assert stock.addresses(*reverse) == powerdns.addresses(*reverse) == ["m777.invirt.test."]
 
-    ratios = []
+    rates = []
     for _ in range(ROUNDS):
         ours, theirs = rate(powerdns, questions), rate(stock, questions)
-        ratios.append(ours / theirs)
+        rates.append((ours, theirs))
         print(f"views {ours:.0f}/s, tables {theirs:.0f}/s: {ours / theirs:.2f}")
-    print(f"median {statistics.median(ratios):.2f}")
-    assert statistics.median(ratios) >= RATIO
+    # The best of each: other work on the machine takes away, and never adds.
+    ours, theirs = map(max, zip(*rates, strict=True))
+    print(f"best {ours:.0f}/s, {theirs:.0f}/s: {ours / theirs:.2f}")
+    assert ours / theirs >= RATIO

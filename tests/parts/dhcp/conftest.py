@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -43,20 +43,25 @@ exec chroot "$root" "$@"
 
 @dataclass
 class Kea:
-    """Kea on the server of a network."""
+    """Kea on the server of a network.
+
+    stock: its configuration in place of our template's; Kea then runs as it is.
+    """
 
     network: Network
     database: Database
-    prefix: list[str]  # before the command: into Debian 13
+    prefix: list[str] = field(default_factory=list)  # before the command: into Debian 13
+    stock: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it says so."""
         folder = self.network.folder
-        (folder / "kea.conf").write_text(templates.render(TEMPLATE))
+        (folder / "kea.conf").write_text(self.stock or templates.render(TEMPLATE))
         log = self.network.server.log
         before = log.read_text().count("DHCP4_STARTED ") if log.exists() else 0
-        argv = [*self.prefix, str(PROGRAM) if not self.prefix else "invirt-kea-dhcp4"]
+        ours = "invirt-kea-dhcp4" if self.prefix else str(PROGRAM)
+        argv = [*self.prefix, "kea-dhcp4" if self.stock else ours]
         self.process = self.network.server.start(
             [*argv, "-c", str(folder / "kea.conf")],
             KEA_LOCKFILE_DIR=str(folder),

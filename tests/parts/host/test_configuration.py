@@ -41,6 +41,14 @@ def test_a_machine(database: Database, file: Path) -> None:
     }
 
 
+def test_both_addresses_of_a_nic(database: Database, file: Path) -> None:
+    site(database)
+    machine(database, "inode", ip="10.5.0.10", mac="00:16:3e:00:00:01")
+    database.execute("UPDATE nics SET ip6 = '2001:db8::10'")
+    [vif] = xmconfig.evaluate(file, {"machine_name": "inode"}).devices("vif")
+    assert vif["ip"].split() == ["10.5.0.10", "2001:db8::10"]
+
+
 def test_what_changed_is_seen_at_once(database: Database, file: Path) -> None:
     site(database)
     machine(database, "inode", memory=192)

@@ -204,6 +204,11 @@ class Nic(Base):
         "Hostname", order_by="Hostname.hostname", cascade="all, delete-orphan", passive_deletes=True
     )
 
+    @property
+    def addresses(self) -> list[str]:
+        """Those that the guest may use: IPv4, then IPv6."""
+        return [str(one) for one in (self.ip, self.ip6) if one]
+
 
 class Hostname(Base):
     """A further name of a NIC in DNS."""

@@ -21,7 +21,7 @@ from tests.parts.realm import end
 ROOT = Path(__file__).parents[3]
 DEADLINE = 20.0  # seconds
 SERVER = "10.86.0.5"
-HOST_SETTINGS = ("ip_forward=1", "conf/all/proxy_arp=1")
+HOST_SETTINGS = ("ipv4/ip_forward=1", "ipv6/conf/all/forwarding=1")
 
 # What a guest does with what udhcpc tells it; each event is a line in $LOG.
 SCRIPT = """\
@@ -154,17 +154,18 @@ class Network:
         host.run("ip", "route", "add", "default", "via", SERVER)
         for setting in HOST_SETTINGS:
             key, value = setting.split("=")
-            host.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/{key}")
+            host.run("sh", "-c", f"echo {value} >/proc/sys/net/{key}")
         relay = host.start([sys.executable, str(ROOT / "invirt-host/sbin/invirt-dhcp-relay")])
         self.stack.callback(end, relay)
         return host
 
-    def guest(self, name: str, host: Node, nic: int, mac: str, address: str) -> Guest:
-        """A guest of the host; address is what the host's rules let it use."""
+    def guest(self, name: str, host: Node, nic: int, mac: str, *addresses: str) -> Guest:
+        """A guest of the host; addresses are what the host's rules let it use."""
         node = self.node(name)
         self.link(node, "eth0", host, f"inv{nic}", mac)
         vif = str(ROOT / "invirt-host/sbin/invirt-vif")
-        host.run("env", f"INVIRT_RUN={self.folder}", sys.executable, vif, "add", f"inv{nic}", mac, address)
+        add = [sys.executable, vif, "add", "--name", f"d_{name}", f"inv{nic}", mac, *addresses]
+        host.run("env", f"INVIRT_RUN={self.folder}", *add)
         return Guest(node)
 
     def dhcp(self, guest: Guest) -> None:

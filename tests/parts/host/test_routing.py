@@ -1,0 +1,158 @@
+"""Guests on one host and on two reach each other by routes, and see nothing of each other's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from invirt import config
+from tests.parts.dhcp.network import ROOT, Guest, Network, Node, until
+
+CONFIG = """\
+site: {domain: invirt.test, realm: INVIRT.TEST}
+database: {hostname: db.invirt.test}
+remote: {hostname: remote.invirt.test}
+network: {servers: [10.86.0.0/27, "2001:db8:86::/123"]}
+"""
+GUESTS = {"remus": "host1", "romulus": "host1", "numa": "host2"}
+# Writes down the frames that come in, as long as it lives.
+EAVESDROP = """\
+import socket, sys
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+link.bind(("eth0", 0))
+while True:
+    frame, (_, _, kind, *_) = link.recvfrom(2000)
+    if kind != socket.PACKET_OUTGOING:
+        print(frame.hex(), flush=True)
+"""
+
+
+def addresses(number: int) -> tuple[str, str]:
+    return f"10.86.0.{101 + number}", f"2001:db8:86::{101 + number}"
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    """A server and two hosts on a network, guests behind the hosts."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        (tmp_path / "invirt.yaml").write_text(CONFIG)
+        patch.setenv("INVIRT_CONFIG", str(tmp_path / "invirt.yaml"))
+        config.reload()
+        stack.callback(config.reload)
+        network = Network(tmp_path, stack)
+        network.server.run("ip", "address", "add", "2001:db8:86::5/64", "dev", "br0", "nodad")
+        for number in (1, 2):
+            host = network.host(f"host{number}", f"10.86.0.1{number}")
+            host.run("ip", "address", "add", f"2001:db8:86::1{number}/64", "dev", "eth0", "nodad")
+        yield network
+
+
+@pytest.fixture
+def guests(network: Network) -> dict[str, Guest]:
+    """remus and romulus on host1, numa on host2, with addresses that lie in the hosts' network."""
+    found = {}
+    for number, (name, host) in enumerate(GUESTS.items()):
+        ip, ip6 = addresses(number)
+        guest = network.guest(name, network.hosts[host], number, f"02:00:00:00:00:0{number}", ip, ip6)
+        guest.node.run("ip", "address", "add", f"{ip}/24", "dev", "eth0")
+        guest.node.run("ip", "address", "add", f"{ip6}/128", "dev", "eth0", "nodad")
+        guest.node.run("ip", "route", "add", "default", "via", "10.86.0.1")
+        guest.node.run("ip", "route", "add", "default", "via", "fe80::1", "dev", "eth0")
+        found[name] = guest
+    return found
+
+
+def reached(node: Node, address: str) -> bool:
+    """Whether it answers, in one of three tries."""
+    ping = ["busybox", "ping", "-c", "1", "-W", "2", address]
+    return any("1 packets received" in node.run(*ping, check=False) for _ in range(3))
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
+def test_all_reach_each_other(network: Network, guests: dict[str, Guest], kind: int) -> None:
+    server = ("10.86.0.5", "2001:db8:86::5")[kind]
+    for name, guest in guests.items():
+        others = [addresses(number)[kind] for number, other in enumerate(GUESTS) if other != name]
+        for address in (*others, server):
+            assert reached(guest.node, address), f"{name} to {address}"
+    for number in range(3):
+        assert reached(network.server, addresses(number)[kind])
+
+
+def test_a_guest_hears_nothing_that_is_not_for_it(guests: dict[str, Guest], tmp_path: Path) -> None:
+    ear = guests["romulus"].node.start([sys.executable, "-c", EAVESDROP])
+    try:
+        until(lambda: Path(f"/proc/{ear.pid}/net/packet").read_text().count("\n") > 1)
+        for kind in (0, 1):
+            assert reached(guests["remus"].node, addresses(2)[kind])
+            assert reached(guests["numa"].node, addresses(0)[kind])
+        assert reached(guests["remus"].node, addresses(1)[0])  # this one is for it
+    finally:
+        ear.kill()
+        ear.wait(20)
+    frames = [bytes.fromhex(line) for line in guests["romulus"].node.log.read_text().splitlines()]
+    packets = [frame for frame in frames if frame[12:14] in (b"\x08\x00", b"\x86\xdd")]
+    own = bytes([10, 86, 0, 102])
+    assert [frame for frame in packets if frame[12:14] == b"\x08\x00" and frame[30:34] == own]
+    foreign = [
+        frame.hex()
+        for frame in packets
+        if (frame[12:14] == b"\x08\x00" and frame[30:34] != own)
+        or (frame[12:14] == b"\x86\xdd" and frame[38] != 0xFF and frame[38] != 0xFE)
+    ]
+    assert foreign == []
+
+
+def listening(node: Node, address: str, port: int) -> subprocess.Popen[bytes]:
+    """A server that takes one connection."""
+    script = (
+        "import socket, sys; s = socket.create_server((sys.argv[1], int(sys.argv[2])),"
+        " family=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET);"
+        " print('ready', flush=True); s.accept()[0].sendall(b'hello')"
+    )
+    before = node.log.read_text().count("ready") if node.log.exists() else 0
+    process = node.start([sys.executable, "-c", script, address, str(port)])
+    until(lambda: node.log.exists() and node.log.read_text().count("ready") > before)
+    return process
+
+
+def connects(node: Node, address: str, port: int) -> bool:
+    """Whether what listens there is reached."""
+    script = "import socket, sys; print(socket.create_connection((sys.argv[1], sys.argv[2]), 2).recv(9))"
+    return "hello" in node.run(sys.executable, "-c", script, address, str(port), check=False)
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
+def test_ports_of_hosts_and_servers(network: Network, guests: dict[str, Guest], kind: int) -> None:
+    remus, host = guests["remus"].node, network.hosts["host1"]
+    places = (
+        (host, ("10.86.0.11", "2001:db8:86::11")[kind], {22: False, 53: True}),
+        (network.server, ("10.86.0.5", "2001:db8:86::5")[kind], {5432: False, 53: True}),
+        (guests["numa"].node, addresses(2)[kind], {22: True, 5432: True}),
+    )
+    for node, address, ports in places:
+        for port, open in ports.items():
+            process = listening(node, address, port)
+            try:
+                assert connects(remus, address, port) is open, f"{address} port {port}"
+            finally:
+                process.kill()
+                process.wait(20)
+    process = listening(remus, addresses(0)[kind], 22)  # and they reach the guest
+    try:
+        assert connects(network.server, addresses(0)[kind], 22)
+    finally:
+        process.kill()
+        process.wait(20)
+    vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "counters"]
+    [row] = json.loads(host.run(*vif, "remus", "--json"))
+    assert row["domain"] == "d_remus" and row["closed_port"] >= 2
+    told = host.run(*vif, "remus")
+    assert "d_remus on inv0" in told and "a port of a host or server" in told and "MAC" not in told
+    assert "no guest numa has an interface on this host" in host.run(*vif, "numa", check=False)

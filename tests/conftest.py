@@ -31,7 +31,7 @@ settings.register_profile(
 )
 settings.load_profile("invirt")
 
-pytest_plugins = ["tests.parts.postgres", "tests.parts.realm", "tests.examples"]
+pytest_plugins = ["tests.parts.postgres", "tests.parts.realm", "tests.examples", "tests.results"]
 
 
 @pytest.fixture(scope="session")

@@ -1,87 +1,16 @@
-"""What is measured is shown as one table at the end, and written as JSON to $INVIRT_BENCH_JSON if that is set.
-
-Each number stands beside its limit and, where there is one, beside the bare
-thing that was measured in the same run: times on a busy machine are noisy,
-ratios less so.
-"""
+"""Benches run programs as they run where packages are installed."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-ROUNDS = 3
 
-
-@dataclass(frozen=True)
-class Result:
-    """One number; bare: the same without us; limit: the most (or, if `at_least`, the least) it may be."""
-
-    what: str
-    value: float
-    unit: str
-    limit: float | None = None
-    at_least: bool = False
-    bare: float | None = None
-
-    @property
-    def reached(self) -> bool:
-        """Whether it keeps its limit."""
-        if self.limit is None:
-            return True
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
-
-
-_results: list[Result] = []
-
-
-def keep(result: Result) -> Result:
-    """Put a result on the table."""
-    _results.append(result)
-    return result
-
-
-def best(what: str, measure: Callable[[], float], unit: str, limit: float, at_least: bool = False) -> None:
-    """Measure until the limit is kept, a few times at most: other work only makes it worse.  Asserts it."""
-    made: list[Result] = []
-    while not (made and made[-1].reached) and len(made) < ROUNDS:
-        made.append(Result(what, measure(), unit, limit, at_least))
-    result = keep((max if at_least else min)(made, key=lambda one: one.value))
-    assert result.reached, result
-
-
-@functools.cache
-def _bytecode() -> str:
-    folder = tempfile.mkdtemp(prefix="invirt-bench-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def compiled() -> dict[str, str]:
-    """The environment of a program whose bytecode is kept, as that of installed packages is."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": _bytecode()}
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table, and the file."""
-    for one in _results:
-        limit = "" if one.limit is None else f"{'at least' if one.at_least else 'at most'} {one.limit:g}"
-        bare = "" if one.bare is None else f"bare {one.bare:.4g}"
-        mark = "" if one.reached else "  MISSED"
-        terminalreporter.write_line(
-            f"{one.what:<64} {one.value:>9.4g} {one.unit:<8} {limit:<14} {bare}{mark}".rstrip()
-        )
-    path = os.environ.get("INVIRT_BENCH_JSON")
-    if path:
-        rows = [asdict(one) | {"reached": one.reached} for one in _results]
-        Path(path).write_text(json.dumps(rows, indent=2) + "\n")
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Programs keep their bytecode, as those of installed packages do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        yield

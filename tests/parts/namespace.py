@@ -105,7 +105,8 @@ def namespace(
     assert holder.stdout
     try:
         assert holder.stdout.readline() == b"ready\n", "no mount namespace"
-        python = {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+        wanted = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+        python = {name: os.environ[name] for name in wanted if name in os.environ}
         yield Namespace(folder, holder, {**python, **environment})
     finally:
         holder.stdout.close()

@@ -165,7 +165,7 @@ def powerdns(text: str, meant: Config) -> None:
     assert len(settings) == len(lines)
     assert settings["gpgsql-host"] == meant.database.hostname
     assert settings["gpgsql-dbname"] == meant.database.name
-    assert settings["also-notify"] == ",".join(meant.dns.secondaries)
+    assert settings.get("also-notify", "") == ",".join(meant.dns.secondaries)
     (options,) = re.findall(r" options='([^']*)'", settings["gpgsql-extra-connection-parameters"])
     chosen = dict(word.split("=", 1) for word in options.removeprefix("-c ").split(" -c "))
     assert chosen["dns.domain"] == meant.site.domain

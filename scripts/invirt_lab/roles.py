@@ -66,7 +66,7 @@ _SETTINGS = (
         ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
         for name in HOSTS
     ),
-    *(("record", "add", server.fqdn, "A", server.address) for server in SERVERS.values()),
+    *(("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address) for name in ("dns", "remote")),
 )
 
 

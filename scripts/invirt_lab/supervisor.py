@@ -94,7 +94,9 @@ def boot(server: Server, root: Path) -> None:
     command.append(f"--network-namespace-path=/run/netns/{server.name}")
     command = ["sh", "-c", enter, "sh", *map(str, groups), "--", *command]
     with (host.RUN / "log" / server.name).open("wb") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # Hosts route: /proc/sys/net is theirs to write, as its network is.
+        environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 
 def wait() -> None:

@@ -61,7 +61,7 @@ def load(folder: Path, text: bytes) -> Config:
 
 
 @given(CONFIGS)
-@thorough(10)
+@thorough(50)
 def test_what_is_written_is_what_is_read(tmp_path: Path, meant: Config) -> None:
     assert load(tmp_path, json.dumps(dataclasses.asdict(meant)).encode()) == meant
 
@@ -106,7 +106,7 @@ def words(text: str, comment: str = "#") -> list[list[str]]:
 
 
 @given(CONFIGS)
-@thorough(20)
+@thorough(100)
 def test_templates(invirt_yaml: Path, meant: Config) -> None:
     """Rendered with any configuration that is accepted, each file says just that."""
     console = dataclasses.replace(meant.console, address=meant.console.address or "192.0.2.9")

@@ -50,6 +50,7 @@ storage:
 network:
   gateway: {GATEWAY}
   dns: [{SERVERS["dns"].address}]
+  servers: [{", ".join(server.address for server in SERVERS.values())}]
 dns:
   servers: [{SERVERS["dns"].fqdn}]
   zones: [{REVERSE_ZONE}]

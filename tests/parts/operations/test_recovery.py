@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
+from typing import Any
 
+import psycopg2
 import pytest
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
+from invirt.database import connection
 from invirt.database.connection import connect
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import recovery, silence, store
@@ -199,4 +203,28 @@ def test_a_command_that_comes_after_its_undoing_does_nothing(site: Site) -> None
         site.submit("boot", "remus")
     assert len(site.hosts.late) == 1
     assert site.hosts.deliver() == 0
+    site.check()
+
+
+class Meanwhile(connection.Connection):
+    """A connection after whose first commit something else happens."""
+
+    then: Callable[[], object] | None = None
+
+    def __exit__(self, *why: Any) -> None:
+        super().__exit__(*why)
+        then, self.then = self.then, None
+        if then:
+            then()
+
+
+def test_one_that_is_finished_while_an_administrator_looks(site: Site) -> None:
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.hosts.fault = no_fault
+    with closing(psycopg2.connect(connection_factory=Meanwhile, **connection.settings())) as connected:
+        connected.then = site.recover
+        with pytest.raises(BadInput, match="is done already"):
+            recovery.retry(connected, site.hosts, newest(site), silence)
     site.check()

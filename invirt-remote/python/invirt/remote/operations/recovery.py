@@ -11,6 +11,7 @@ from invirt.remote.hosts import Answer, Hosts
 from invirt.remote.operations import STEPS, silence, store
 from invirt.remote.operations.engine import Worker
 from invirt.remote.operations.model import Operation, Say
+from invirt.remote.rows import Cursor
 
 
 class Impatient:
@@ -100,7 +101,11 @@ def resolve(connection: Connection, hosts: Hosts, number: int, done: bool, say: 
 def _load(connection: Connection, number: int) -> Operation:
     """The operation, if it is still open; raises NotFound or BadInput."""
     with transaction(connection) as cursor:
-        operation = store.load(cursor, number)
+        return _open(cursor, number)
+
+
+def _open(cursor: Cursor, number: int) -> Operation:
+    operation = store.load(cursor, number)
     if not operation.is_open:
         raise BadInput(f"{operation.title} is {operation.state} already")
     return operation
@@ -117,7 +122,7 @@ def _take(
 ) -> Operation:
     """Claim it and work on it; raises Busy if someone does, and what goes wrong."""
     with transaction(connection) as cursor:
-        operation = store.load(cursor, number)
+        operation = _open(cursor, number)
         holder = operation.lease_holder
         gone = holder if holder and store.is_gone(holder) else None
         lease = store.claim(cursor, number, store.this_process(), gone, become)

@@ -307,7 +307,7 @@ def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
     subprocess.run(["sh", "-c", CA, str(keys)], check=True, timeout=DEADLINE)
     HOMES.mkdir(exist_ok=True)
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "PYTHONDONTWRITEBYTECODE")},
+        "PATH": os.environ["PATH"],
         "INVIRT_CONFIG": str(database.config),
         "SSL_CERT_DIR": "/nonexistent",
         "SSL_CERT_FILE": "/nonexistent",
@@ -401,8 +401,7 @@ def start_consoles(site: Site) -> None:
     host = site.host
     host.start("/usr/sbin/invirt-host-conserver", HOST)
     host.await_("the list", "test", "-e", "/run/invirt/conserver/consoles.cf")
-    host.start(
-        *("/usr/sbin/conserver", "-C", "/etc/conserver/invirt-host.cf", "-P", "/nonexistent"),
-        *("-M", site.addresses[HOST], "-m", "1"),
-    )
+    path = "/proc/self/task/$$/root/etc/conserver/invirt-host.cf"
+    start = f'exec /usr/sbin/conserver -C {path} -P /nonexistent -M "$0" -m 1'
+    host.start("sh", "-c", start, site.addresses[HOST])
     host.reached(site.addresses[HOST], PORT)

@@ -27,21 +27,25 @@ def test_each_knows_the_machines_that_it_leads_to(site: Site) -> None:
     wait(lambda: "none" in _list(site, "console"), "the first list")
     site.boot("remus")
     wait(lambda: f"console remus {{ master {HOST}; rw remus; }}" in _list(site, "console"), "remus")
-    wait(lambda: _names(_list(site, "host")) == ["remus"], "remus on its host", seconds=2)
+    wait(lambda: _names(_list(site, "host")) == ["remus"], "remus on its host")
     site.database.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host2')")
-    wait(lambda: _list(site, "console").count("host2.invirt.test") == 3, "the moved", seconds=2)
-    wait(lambda: _names(_list(site, "host")) == [], "none on the host", seconds=2)
+    wait(lambda: _list(site, "console").count("host2.invirt.test") == 3, "the moved")
+    wait(lambda: _names(_list(site, "host")) == [], "none on the host")
     site.database.execute("UPDATE machines SET name = 'pollux' WHERE name = 'castor'")
-    wait(lambda: "pollux" in _names(_list(site, "console")), "the new name", seconds=2)
+    wait(lambda: "pollux" in _names(_list(site, "console")), "the new name")
     site.database.execute("DELETE FROM machines WHERE name = 'pollux'")
-    wait(lambda: _names(_list(site, "console")) == ["remus", "romulus"], "the deleted", seconds=2)
+    wait(lambda: _names(_list(site, "console")) == ["remus", "romulus"], "the deleted")
 
 
 def test_changes_are_told_to_a_conserver_that_runs(consoles: Site) -> None:
     machine(consoles.database, "pollux")
     consoles.boot("pollux")
     log = consoles.host.folder / "log/pollux.log"
-    wait(lambda: log.exists() and "this is d_pollux" in log.read_text(), "conserver on pollux", seconds=5)
+    wait(
+        lambda: log.exists() and "this is d_pollux" in log.read_text(),
+        "conserver on pollux",
+        consoles.host.output,
+    )
 
 
 def test_a_lost_database_is_found_again(site: Site) -> None:

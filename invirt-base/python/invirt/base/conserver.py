@@ -38,18 +38,23 @@ def write(text: str, file: Path = LIST) -> bool:
     return True
 
 
-def reread(pidfile: Path = PIDFILE) -> bool:
-    """Let a running conserver reread its configuration; False if there is none.
-
-    conserver writes the file when it has set up its signals: earlier, SIGHUP
-    would end it.
-    """
+def running(pidfile: Path = PIDFILE) -> int | None:
+    """The process id of the conserver that runs, once it has set up its signals; else None."""
     try:
         pid = int(pidfile.read_text())
-        if Path(f"/proc/{pid}/comm").read_text() != "conserver\n":
-            return False
-        os.kill(pid, signal.SIGHUP)
+        return pid if Path(f"/proc/{pid}/comm").read_text() == "conserver\n" else None
     except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+
+
+def tell(what: signal.Signals, pidfile: Path = PIDFILE) -> bool:
+    """Send a signal to the conserver that runs; False if there is none."""
+    pid = running(pidfile)
+    if pid is None:  # earlier than that a signal would end it
+        return False
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
         return False
     return True
 
@@ -70,4 +75,13 @@ class Keeper:
         """Serve these consoles.  A conserver that was starting meanwhile is told the next time."""
         if write(NOBODYS + "".join(consoles), self.file):
             self._told = False
-        self._told = self._told or reread(self.pidfile)
+        self._told = self._told or tell(signal.SIGHUP, self.pidfile)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let conserver go on at once (it does nothing else at SIGUSR1 here).
+
+        A SIGHUP that comes while it handles another is forgotten until
+        something wakes it, and it sleeps 0.75 s after each console it starts.
+        """
+        tell(signal.SIGUSR1, self.pidfile)

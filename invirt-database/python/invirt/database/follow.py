@@ -40,8 +40,13 @@ def follow(channel: str, every: float, work: Callable[[connection.Connection], N
 
 
 def _wait(connected: connection.Connection, every: float) -> None:
-    """Until word comes or the time is over; what has come is taken."""
-    if select.select([connected], [], [], every)[0]:
+    """Until word comes or the time is over; what has come is taken.
+
+    Word that came during a query has been read with its answer already, so
+    the socket doesn't tell of it.
+    """
+    connected.poll()
+    if connected.notifies or select.select([connected], [], [], every)[0]:
         time.sleep(GATHER)
     connected.poll()
     connected.notifies.clear()

@@ -17,6 +17,7 @@ from invirt.host import qmp
 from invirt.host.guest import Guest
 
 LEAVE = b"\x1d"  # ^]
+KEPT = "INVIRT_CONSOLE_KEPT"  # set by who keeps the console for others, whose keys are all the guest's
 
 
 def attach(guest: Guest) -> None:
@@ -35,13 +36,15 @@ def attach(guest: Guest) -> None:
             ) from None
         with qmp.connect(guest.console, 5) as console:
             console.setblocking(True)
-            print(f"On the console of {guest.name}; ^] leaves.\r", file=sys.stderr)
+            leave = b"" if KEPT in os.environ else LEAVE
+            if leave:
+                print(f"On the console of {guest.name}; ^] leaves.\r", file=sys.stderr)
             with _raw(sys.stdin.fileno()):
-                ended = _join(console)
+                ended = _join(console, leave)
     print(f"\r\n{guest.name} is off.\r" if ended else "\r", file=sys.stderr)
 
 
-def _join(console: socket.socket) -> bool:
+def _join(console: socket.socket, leave: bytes) -> bool:
     """Carry bytes both ways; True when it was the guest that ended."""
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
     while True:
@@ -51,7 +54,7 @@ def _join(console: socket.socket) -> bool:
                 if not data:
                     return True
                 _write(screen, data)
-            elif not data or LEAVE in data:
+            elif not data or (leave and leave in data):
                 return False
             else:
                 console.sendall(data)

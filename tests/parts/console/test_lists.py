@@ -79,7 +79,7 @@ def test_an_administrators_console_is_sent_on_to_the_host(consoles: Site) -> Non
     root.expect("this is d_remus, booted")
     root.sendline("from above")
     root.expect("from above\r\nfrom above\r\n")
-    spy = consoles.spawn([*console.enter, *clean, "console", "-S", "-l", "spy", "remus"])
+    spy = consoles.spawn([*console.enter, "env", "TERM=dumb", "/usr/sbin/invirt-console-spy", "remus"])
     spy.expect("for help")
     root.sendline("seen by both")
     spy.expect("seen by both")

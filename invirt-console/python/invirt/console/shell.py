@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAM = "/usr/bin/invirt-console-shell"
+CONSOLE = "/usr/bin/console"
 CONFIG = "/etc/conserver/console.cf"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
@@ -94,7 +95,7 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 def command(name: str, host: str) -> list[str]:
     """console(1) on the machine, beginning with the last screen of its output."""
-    return ["/usr/bin/console", "-C", "/dev/null", "-M", host, "-l", name, "-A", name]
+    return [CONSOLE, "-C", "/dev/null", "-M", host, "-l", name, "-A", name]
 
 
 @dataclass

@@ -37,14 +37,15 @@ SERVERS = (
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy"),
+    *("pdns-server", "pdns-backend-pgsql", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
 NEEDS = {
     "unit": (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
     "golden": (*LIBRARIES, "mmdebstrap"),
-    "parts": (*LIBRARIES, *SERVERS),
+    "parts": (*LIBRARIES, *SERVERS, "mmdebstrap"),
     "lab": (*LIBRARIES, "lintian"),
     "xen": LIBRARIES,
-    "bench": (*LIBRARIES, *SERVERS),
+    "bench": (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"),
 }
 # What Debian lacks; mypy reads the models as SQLAlchemy 2 has them, with its own types.
 LINTERS = (

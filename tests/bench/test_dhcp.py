@@ -17,21 +17,24 @@ import pytest
 
 from invirt import config
 from invirt.base import templates
+from tests.bench.cpu import seconds
 from tests.parts.database.rows import site
 from tests.parts.dhcp.conftest import SITE, TEMPLATE, Kea, stack
 from tests.parts.dhcp.network import SERVER, Network, Node
 from tests.parts.postgres import Cluster, Database
+from tests.results import Result, keep
 
 __all__ = ["stack"]  # the fixture
 
 MACHINES = 50_000
-RATIO = 0.8
-ROUNDS, SECONDS, RATE = 10, 2, 20_000  # RATE: more a second than any answers
+RATIO = 0.6  # at least, of what it does on its own schema
+ROUNDS, SECONDS, RATE = 6, 2, 20_000  # RATE: more a second than any answers
 RELAY = "10.86.0.21"
 SCHEMA = Path("/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql")
 MAC = "'00163e' || to_char({}, 'FM000000')"
 FILL = f"""
-INSERT INTO address_ranges (first, last, prefix, gateway) VALUES ('10.8.0.1', '10.8.255.253', 16, '10.8.255.254');
+INSERT INTO address_ranges (first, last, prefix, gateway)
+    VALUES ('10.8.0.1', '10.8.255.253', 16, '10.8.255.254');
 SET session_replication_role = replica;
 INSERT INTO machines (name, owner_id, type_id, memory) SELECT 'm' || i, 1, 1, 64
     FROM generate_series(1, {MACHINES}) i;
@@ -94,13 +97,16 @@ def network(folder: Path, stack: ExitStack) -> tuple[Network, Node]:
     return made, client
 
 
-def offers(client: Node, macs: Path) -> float:
-    """Offers a second, to perfdhcp's discovers."""
+def offers(cluster: Cluster, database: str, kea: Kea, client: Node, macs: Path) -> tuple[int, float]:
+    """Offers to perfdhcp's discovers, and the CPU seconds that they took Kea."""
+    assert kea.process
     argv = ["perfdhcp", "-4", "-i", "-r", str(RATE), "-p", str(SECONDS), "-M", str(macs), "-R", str(MACHINES)]
+    before = seconds(cluster, database, kea.process.pid)
     said = client.run(*argv, "-g", "single", "-l", RELAY, SERVER, check=False)
+    used = seconds(cluster, database, kea.process.pid) - before
     received = re.search(r"received packets: (\d+)", said)
     assert received, said
-    return int(received[1]) / SECONDS
+    return int(received[1]), used
 
 
 def test_views_answer_nearly_as_fast_as_tables(
@@ -116,19 +122,30 @@ def test_views_answer_nearly_as_fast_as_tables(
         "".join(f"00:16:3e:{n // 10000:02d}:{n // 100 % 100:02d}:{n % 100:02d}\n" for n in numbers)
     )
 
-    clients = []
-    for name, configuration in (("ours", ""), ("theirs", stock_configuration(stock))):
+    servers = []
+    for name, configuration in ((database.name, ""), (stock, stock_configuration(stock))):
         made, client = network(tmp_path / name, stack)
         kea = Kea(made, database, stock=configuration)
         stack.callback(kea.stop)
         kea.start()
-        clients.append(client)
-    rates = []
+        servers.append((name, kea, client))
+    runs: list[list[tuple[int, float]]] = [[], []]
     for _ in range(ROUNDS):
-        ours, theirs = (offers(client, macs) for client in clients)
-        rates.append((ours, theirs))
-        print(f"views {ours:.0f}/s, tables {theirs:.0f}/s: {ours / theirs:.2f}")
-    # The best of each: other work on the machine takes away, and never adds.
-    ours, theirs = map(max, zip(*rates, strict=True))
-    print(f"best {ours:.0f}/s, {theirs:.0f}/s: {ours / theirs:.2f}")
-    assert ours / theirs >= RATIO
+        for found, (name, kea, client) in zip(runs, servers, strict=True):
+            found.append(offers(cluster, name, kea, client, macs))
+    speeds = []
+    for name, found in zip(("views", "tables"), runs, strict=True):
+        answers, used = (sum(column) for column in zip(*found, strict=True))
+        best = max(count for count, _ in found) / SECONDS
+        print(f"{name}: {answers / used:.0f} offers for a second of CPU; at best {best:.0f} a second")
+        speeds.append(answers / used)
+    result = keep(
+        Result(
+            "DHCP offers for a second of CPU, views to tables",
+            speeds[0] / speeds[1],
+            "",
+            RATIO,
+            at_least=True,
+        )
+    )
+    assert result.reached, result

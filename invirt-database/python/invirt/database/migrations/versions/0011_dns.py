@@ -58,12 +58,12 @@ CREATE INDEX nics_hostname_reverse ON nics (reverse(hostname) COLLATE "C");
 CREATE INDEX hostnames_reverse ON hostnames (reverse(hostname) COLLATE "C");
 CREATE INDEX extra_records_reverse ON dns.extra_records (reverse(name) COLLATE "C");
 
-CREATE VIEW dns.serial AS SELECT value FROM counters WHERE name = 'dns';
+CREATE VIEW dns.start_of_authority AS
+SELECT format('%s %s %s 10800 1800 1209600 %s', split_part(current_setting('dns.nameservers'), ',', 1),
+    current_setting('dns.hostmaster'), value, current_setting('dns.ttl')) AS content
+FROM counters WHERE name = 'dns';
 CREATE VIEW dns.apex AS
-SELECT z.name, 'SOA' AS type, format('%s %s %s 10800 1800 1209600 %s',
-    split_part(current_setting('dns.nameservers'), ',', 1), current_setting('dns.hostmaster'),
-    (SELECT value FROM dns.serial), current_setting('dns.ttl')) AS content
-FROM dns.zones z
+SELECT z.name, 'SOA' AS type, (SELECT content FROM dns.start_of_authority) AS content FROM dns.zones z
 UNION ALL
 SELECT z.name, 'NS', server
 FROM dns.zones z, string_to_table(current_setting('dns.nameservers', true), ',') AS server;
@@ -131,7 +131,13 @@ DECLARE
     known boolean := false;
 BEGIN
     IF position(',' || qname || ',' IN ',' || current_setting('dns.zones') || ',') > 0 THEN
-        RETURN QUERY SELECT a.type, a.content FROM dns.apex a WHERE a.name = qname;
+        SELECT s.content INTO content FROM dns.start_of_authority s;
+        type := 'SOA';
+        RETURN NEXT;
+        type := 'NS';
+        FOREACH content IN ARRAY string_to_array(current_setting('dns.nameservers'), ',') LOOP
+            RETURN NEXT;
+        END LOOP;
         known := true;
     ELSIF right(qname, 13) = '.in-addr.arpa' THEN
         SELECT r.backwards, r.type, r.content INTO next, type, content FROM dns.reverse4_records r

@@ -117,6 +117,8 @@ class Relay:
         relayed = inward(message, self.address)
         if relayed:
             interface, answer = relayed
-            through = struct.pack("I4s4s", socket.if_nametoindex(interface), socket.inet_aton(self.address), NOBODY)
+            through = struct.pack(
+                "I4s4s", socket.if_nametoindex(interface), socket.inet_aton(self.address), NOBODY
+            )
             ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, through)]
             self.socket.sendmsg([answer], ancillary, 0, ("255.255.255.255", CLIENT_PORT))

@@ -25,17 +25,23 @@ def follow(channel: str, every: float, work: Callable[[connection.Connection], N
     tried again until it answers; work is called then, since word may have been
     missed.
     """
+    lost = False
     while True:
         try:
             with closing(connection.connect()) as connected:
                 connected.autocommit = True
                 with connected.cursor() as cursor:
                     cursor.execute(f'LISTEN "{channel}"')
+                if lost:
+                    log.write("the database answers again")
+                lost = False
                 while True:
                     work(connected)
                     _wait(connected, every)
         except (InvirtError, psycopg2.Error) as error:
-            log.write(f"trying again: {error}", log.WARNING)
+            if not lost:
+                log.write(f"lost the database, trying again: {str(error).splitlines()[0]}", log.WARNING)
+            lost = True
             time.sleep(RETRY)
 
 

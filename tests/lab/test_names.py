@@ -1,0 +1,54 @@
+"""Names and addresses, with real guests: what PowerDNS and Kea say is what the database says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from invirt_lab import cluster, console
+from invirt_lab.demo import wait_ping
+from invirt_lab.site import DOMAIN
+from tests.lab.users import Lab, eventually
+
+Make = Callable[..., str]
+
+
+def dig(*words: str) -> str:
+    """What the client's dig prints in short."""
+    return cluster.on("client", "dig", "+short", *words).stdout.strip()
+
+
+def address(lab: Lab, name: str) -> str:
+    """The machine's address in the database."""
+    row = f"SELECT host(ip) FROM nics JOIN machines USING (machine_id) WHERE name = '{name}'"
+    return lab.sql(row).strip()
+
+
+def test_a_machine_has_its_name_before_it_ever_ran(lab: Lab, machine: Make) -> None:
+    name = machine()
+    ip = address(lab, name)
+    assert dig(f"{name}.{DOMAIN}") == ip
+    assert dig("-x", ip) == f"{name}.{DOMAIN}."
+    lab.remctl("alice", "machine", "rename", name, "pollux")
+    try:
+        assert (dig(f"{name}.{DOMAIN}"), dig(f"pollux.{DOMAIN}")) == ("", ip)
+    finally:
+        lab.remctl("alice", "machine", "rename", "pollux", name)
+
+
+def test_guests_get_their_address_and_find_each_other(lab: Lab, machine: Make) -> None:
+    names = [machine(), machine()]
+    for name in names:
+        lab.remctl("alice", "control", name, "create")
+    first, second = names
+    wait_ping(first, second)
+    wait_ping(second, first)
+    for name in names:
+        assert f"inet {address(lab, name)}/24" in console.ask(name, "ip address show eth0")
+    changed = "10.86.0.139"
+    mac = lab.sql(
+        f"SELECT mac_addr FROM nics JOIN machines USING (machine_id) WHERE name = '{first}'"
+    ).strip()
+    cluster.on("db", "invirt-admin", "nic", "set", mac, "--ip", changed)
+    assert dig(f"{first}.{DOMAIN}") == changed
+    console.ask(first, "kill -USR1 $(pidof udhcpc)")  # renew now
+    eventually(lambda: f"inet {changed}/24" in console.ask(first, "ip address show eth0"), changed, 60)

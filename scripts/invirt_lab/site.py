@@ -52,13 +52,18 @@ def _host(name: str, number: int) -> Server:
     )
 
 
+def _remote(name: str, number: int, spare: bool = False) -> Server:
+    packages, role = ("remctl-client",), "invirt-remote-server"
+    return Server(name, number, packages, role, devices=("/dev/fuse",), spare=spare)
+
+
 SERVERS = {
     server.name: server
     for server in (
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
         Server("db", 3, role="invirt-database-server"),
-        Server("remote", 4, role="invirt-remote-server", devices=("/dev/fuse",)),
-        Server("remote2", 8, role="invirt-remote-server", devices=("/dev/fuse",), spare=True),
+        _remote("remote", 4),
+        _remote("remote2", 8, spare=True),
         Server("dns", 5, role="invirt-dns-server"),
         Server("dhcp", 6, role="invirt-dhcp-server"),
         Server("console", 7, role="invirt-console-server", devices=("/dev/fuse",)),

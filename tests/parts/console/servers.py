@@ -33,8 +33,11 @@ root=$1 role=$2
 hostname "$4"
 over() { mount -t overlay -o "lowerdir=$1:$2" overlay "$2"; }
 mount -t overlay -o "lowerdir=/etc,upperdir=$root/etc,workdir=$root/work" overlay /etc
-over "$root/sbin:$role/sbin" /usr/sbin
-over "$root/bin:$role/bin" /usr/bin
+for dir in bin sbin; do
+    layers=$root/$dir
+    [ ! -d "$role/$dir" ] || layers=$layers:$role/$dir
+    over "$layers" /usr/$dir
+done
 over "$3" /usr/lib/python3/dist-packages
 mount --bind "$root/log" /var/log/conserver
 mount --bind "$root/consolefs" /consolefs

@@ -226,6 +226,14 @@ class MachineAccess(Base):
     principal: Mapped[str] = column(Text, primary_key=True)
 
 
+class PublicKey(Base):
+    """An ssh key by which a principal may come to consoles."""
+
+    __tablename__ = "public_keys"
+    principal: Mapped[str] = column(Text, primary_key=True)
+    key: Mapped[str] = column(Text, primary_key=True)
+
+
 class Cdrom(Base):
     """An image that a machine can boot from."""
 

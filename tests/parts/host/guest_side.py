@@ -253,8 +253,8 @@ table netdev behind {
 """
 
 
-def run(*argv: str, input: str | None = None) -> str:
-    return subprocess.run(argv, check=True, input=input, capture_output=True, text=True).stdout
+def run(*argv: str, input: str | None = None, check: bool = True) -> str:
+    return subprocess.run(argv, check=check, input=input, capture_output=True, text=True).stdout
 
 
 def counters() -> Mapping[str, int]:
@@ -368,6 +368,9 @@ def main() -> None:
     guard()
     result["honest"] = {name: sent(tap, victim, frame) for name, frame in HONEST.items()}
     result["forged"] = {name: sent(tap, victim, frame) for name, frame in forged().items()}
+    before = counters()
+    run("busybox", "ping", "-c", "1", "-w", "1", "-I", "inv17", "224.0.0.1", check=False)
+    result["own"] = [name for name, value in counters().items() if value != before[name]]
     result["answers"] = answers(tap)
     result["proxies"] = sorted(
         line.split()[0] for line in run("ip", "neighbour", "show", "proxy").splitlines()

@@ -78,3 +78,7 @@ def test_a_flush_leaves_owned_rules_and_reload_brings_the_others_back(seen: dict
     assert seen["flushed"] == ["invirt_inv17"]
     assert seen["reloaded"] == ["invirt_inv17", "invirt_inv18"]
     assert seen["left"] == ["invirt_inv17"]
+
+
+def test_what_the_host_itself_says_is_not_counted(seen: dict[str, Any]) -> None:
+    assert seen["own"] == []

@@ -45,6 +45,8 @@ $counters
         ether type arp goto arp_of_guest
         ether type ip goto ip_of_guest
         ether type ip6 goto ip6_of_guest
+        # The host hears its own broadcasts, such as DHCP answers, here, without an Ethernet header.
+        meta protocol { ip, ip6 } drop
         counter name protocol goto refuse
     }
     chain refuse {

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -331,6 +331,8 @@ def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
             server.up()
         console.run("chgrp", "invirt-console", "/etc/invirt/console/server.pem")
         yield Site(database, realm, console, host, addresses, keys)
+    with suppress(OSError):  # another run may be at work
+        HOMES.rmdir()
 
 
 def start_logins(site: Site) -> None:

@@ -65,6 +65,7 @@ class Keeper:
     def __init__(self, file: Path = LIST, pidfile: Path = PIDFILE) -> None:
         self.file, self.pidfile = file, pidfile
         self._told = True
+        self._wakes = 0  # how often conserver has still to be woken
 
     def begin(self) -> None:
         """Have a list, if an empty one, so that conserver can start without the database."""
@@ -74,9 +75,11 @@ class Keeper:
     def update(self, consoles: Iterable[str]) -> None:
         """Serve these consoles.  A conserver that was starting meanwhile is told the next time."""
         if write(NOBODYS + "".join(consoles), self.file):
-            self._told = False
+            self._told, self._wakes = False, 2
         self._told = self._told or tell(signal.SIGHUP, self.pidfile)
-        self.wake()
+        if self._wakes:
+            self._wakes -= 1
+            self.wake()
 
     def wake(self) -> None:
         """Let conserver go on at once (it does nothing else at SIGUSR1 here).

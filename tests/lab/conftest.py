@@ -1,7 +1,7 @@
 """The lab, brought up once for all its tests by the same code as scripts/lab.
 
-With INVIRT_LAB=keep in the environment a lab that is up is used as it is, and
-left up.
+One that is up already, say from scripts/lab demo, is taken down first.  With
+INVIRT_LAB=keep in the environment it is used as it is, and left up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """A lab that is up."""
-    if not KEEP or set(cluster.status().values()) == {"down"}:
+    if not KEEP:
+        cluster.down()
+    if set(cluster.status().values()) == {"down"}:
         lifecycle.up()
     yield Lab()
     if not KEEP:

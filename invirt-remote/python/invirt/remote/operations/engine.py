@@ -188,9 +188,12 @@ class Worker:
             raise StepFailed(InvirtError(f"internal error: {error!r}"), sent=True) from error
 
     def postpone(self, operation: Operation, error: InvirtError) -> None:
-        """Give the operation back for a while.  A host that doesn't answer is waited for without end."""
+        """Give the operation back for a while; for the timer's next turn if it is for want of an answer.
+
+        A host that doesn't answer is waited for without end.
+        """
         failed = not isinstance(error, Unreachable)
-        delay = PAUSE * 2 ** min(operation.attempts, 6)
+        delay = PAUSE * 2 ** min(operation.attempts, 6) if failed else 0
         self.change(lambda cursor: store.postpone(cursor, self.lease, delay, failed, ATTEMPTS))
 
     def mark(self, row: StepRow, state: str) -> None:

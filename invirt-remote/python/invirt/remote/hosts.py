@@ -68,7 +68,7 @@ class RemctlHosts:
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
         """See Hosts."""
-        import remctl  # type: ignore[import-untyped]  # only here: 5 ms
+        import remctl  # only here: 5 ms
 
         kerberos.use_host_keytab()
         client = remctl.Remctl()

@@ -139,7 +139,8 @@ ADDRESSES = TEXT | st.ip_addresses().map(str) | SCOPES
 
 def skeleton(text: str, interface: str, domain: str) -> list[str]:
     """The rules without what is the guest's own: its interface, its name, and numbers."""
-    text = text.replace(f" {domain} {interface} refused", " refused").replace(interface, "IF")
+    for own in (f"invirt {domain} {interface} refused", f"invirt_{interface}", f'"{interface}"'):
+        text = text.replace(own, "OWN")
     return [re.sub(r"[0-9a-f:.x]*[0-9:][0-9a-f:.x]*", "N", line) for line in text.splitlines()]
 
 

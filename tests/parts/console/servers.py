@@ -40,7 +40,6 @@ for dir in bin sbin; do
 done
 over "$3" /usr/lib/python3/dist-packages
 mount --bind "$root/log" /var/log/conserver
-mount --bind "$root/consolefs" /consolefs
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd /run/systemd/userdb /run/conserver /run/invirt/conserver
 echo ready
@@ -278,7 +277,7 @@ def render(template: str) -> str:
 
 def prepare(server: Server, addresses: Mapping[str, str], keys: Path, realm: Realm) -> None:
     """The files that every server has."""
-    for name in ("etc", "work", "sbin", "bin", "log", "consolefs"):
+    for name in ("etc", "work", "sbin", "bin", "log"):
         (server.folder / name).mkdir(parents=True)
     server.write("etc/hosts", "127.0.0.1 localhost\n" + "".join(f"{a} {n}\n" for n, a in addresses.items()))
     server.write("etc/invirt/console/ca.pem", (keys / "ca.pem").read_text())

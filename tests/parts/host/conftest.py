@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -30,11 +31,18 @@ storage: {{driver: file, directory: {home}/volumes}}
 
 
 @pytest.fixture(scope="session")
-def image(checkout: Path) -> Path:
-    """Kernel and initrd of a guest, made by scripts/build-guest (kept from run to run)."""
-    folder = checkout / ".cache/guest"
-    subprocess.run([checkout / "scripts/build-guest", folder], check=True, stdout=subprocess.DEVNULL)
-    return folder
+def image(checkout: Path) -> Iterator[Path]:
+    """Kernel and initrd of a guest, made by scripts/build-guest (kept from run to run).
+
+    A copy that the guests' user can read, as a checkout in root's home is not.
+    """
+    made = checkout / ".cache/guest"
+    subprocess.run([checkout / "scripts/build-guest", made], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(made, f"{folder}/guest"))
+        for path in (copy.parent, copy):
+            path.chmod(0o755)
+        yield copy
 
 
 @pytest.fixture

@@ -55,7 +55,10 @@ def keep(result: Result) -> Result:
 
 
 def best(what: str, measure: Callable[[], float], unit: str, limit: float, at_least: bool = False) -> None:
-    """Measure until the limit is kept, a few times at most: other work only makes it worse.  Asserts it, but for noise."""
+    """Measure until the limit is kept, a few times at most: other work only makes it worse.
+
+    Asserts it, but for noise.
+    """
     made: list[Result] = []
     while not (made and made[-1].reached) and len(made) < ROUNDS:
         made.append(Result(what, measure(), unit, limit, at_least))

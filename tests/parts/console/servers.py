@@ -1,8 +1,9 @@
 """A console server and a host on loopback: real sshd, conserver, PAM and NSS, each in a mount namespace.
 
 In it, /etc is an overlay that the test writes to, the checkout's programs and
-modules lie over Debian's, and /run and /consolefs are the server's own, so
-that everything runs at the very paths that it has when it is installed.
+modules lie over Debian's, /run is the server's own, and what it mounts at
+/consolefs no other server sees, so that everything runs at the very paths that
+it has when it is installed.
 """
 
 from __future__ import annotations

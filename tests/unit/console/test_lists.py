@@ -79,7 +79,7 @@ def test_nonsense_is_answered(message: bytes) -> None:
 
 def test_lists_hold_whitelisted_lines_only() -> None:
     assert consolefs.k5login([("alice@INVIRT.TEST",), ("evil\nroot@X",), ("*",)]) == "alice@INVIRT.TEST\n"
-    assert consolefs.keys([("ssh-ed25519 AAAA",)]) == "restrict,pty ssh-ed25519 AAAA\n"
+    assert consolefs.keys([("ssh-ed25519 AAAAB3",), ("x",)]) == "restrict,pty ssh-ed25519 AAAAB3\n"
     with pytest.raises(BadInput):
         conserver.console("x; rw *", "host1")
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
-from invirt.base import conserver, log, validate
+from invirt.base import log, manual, validate
+from invirt.base.cli import Command
 from invirt.base.errors import BadInput
 from invirt.host import guest, vif, xen
 from invirt.host.domain import WORDS, DomainConfig
 from invirt.host.rules import rules
-from invirt.remote import remconffs
+from invirt.remote import remconffs, tables
 from tests.examples import given
 
 NAME, PRINCIPAL = r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", r"[A-Za-z0-9._-]{1,9}(/[a-z.]{1,9})?@[A-Z0-9.-]{1,9}"
@@ -155,24 +156,75 @@ def test_nftables(interface: str, mac: str, address: str, domain: str) -> None:
     found = ipaddress.ip_address(address)
     assert re.findall(r'hook ingress device "([^"\n]*)"', text) == [interface]
     assert re.findall(r"ether saddr != (\S+) ", text) == [mac]
-    own = [item.split(", ") for item in re.findall(r"ip6? saddr != \{ ([^}]*) \}", text)]
-    assert str(found) in own[found.version == 6]
+    assert str(found) in sources(text)[found.version]
     other = ["192.0.2.17"] if found.version == 4 else ["2001:db8::17"]
     plain = rules("inv17", "52:54:00:00:00:11", other, name="d_remus")
     assert skeleton(text, interface, domain) == skeleton(plain, "inv17", "d_remus")
 
 
-@given(NAMES)
-def test_conserver(name: str) -> None:
-    if not accepted(name, validate.machine_name):
-        with pytest.raises(BadInput):
-            conserver.console(name, "192.0.2.1")
+def sources(text: str) -> dict[int, set[str]]:
+    """The addresses that the rules let a guest send from, by the version of IP."""
+    (own,), (own6,) = (re.findall(rf"{ip} saddr != \{{ ([^}}]*) \}} counter", text) for ip in ("ip", "ip6"))
+    return {4: set(own.split(", ")), 6: set(own6.split(", "))}
+
+
+NETWORKS = ADDRESSES | st.builds("{}/{}".format, st.ip_addresses(), st.integers(0, 130))
+
+
+@given(st.lists(ADDRESSES, max_size=4), st.lists(NETWORKS, max_size=4))
+def test_addresses_in_nftables(addresses: list[str], servers: list[str]) -> None:
+    """A guest has its addresses and no others; each server is among those that are closed."""
+    try:
+        text = rules("inv17", "52:54:00:00:00:11", addresses, servers=servers)
+    except BadInput as error:
+        assert error.message.isprintable()
         return
-    line = conserver.console(name, "192.0.2.1")
-    assert line.count("\n") == 1
-    assert re.findall(r"[^\s;{}]+", line) == ["console", name, "master", "192.0.2.1", "rw", name]
+    own = sources(text)
+    meant = {4: set[str](), 6: {"fe80::5054:ff:fe00:11"}}
+    for address in map(ipaddress.ip_address, addresses):
+        meant[address.version].add(str(address))
+    assert own == {4: meant[4] or {"0.0.0.0"}, 6: meant[6]}
+    lists = re.findall(r"ip6? daddr \{ ([^}]*) \} goto to_server", text)
+    closed = [ipaddress.ip_network(one) for items in lists for one in items.split(", ")]
+    for server in map(ipaddress.ip_network, servers):
+        assert any(server.version == one.version and server.subnet_of(one) for one in closed)  # type: ignore[arg-type]
 
 
 @given(TEXT)
 def test_lines_of_the_log(text: str) -> None:
     assert log.one_line(text).isprintable()
+
+
+@given(TEXT | st.sampled_from([".TH x", "'br", "\\fBx", "-", "a\n.b\n'c", "\u2028.x"]))
+def test_manual_pages(text: str) -> None:
+    """What a Command says of itself stands in its page as it is, and is no request to roff."""
+    command = Command("invirt-x", 8, "Do x.", text, text, lambda parser: None, lambda arguments: None)
+    page = manual.page(command)
+    described = page.split("\n.SH DESCRIPTION\n", 1)[1].split("\n.SH OPTIONS\n", 1)[0]
+    example = page.split("\n.EX\n", 1)[1].rsplit("\n.EE\n", 1)[0]
+    for shown in (described, example):
+        lines = shown.split("\n")
+        assert not any(line.startswith((".", "'")) for line in lines)
+        read = "\n".join(line.removeprefix("\\&").replace("\\-", "-").replace("\\e", "\\") for line in lines)
+        assert read == "\n".join(text.splitlines())
+
+
+CELLS = st.text(max_size=12).filter(str.isprintable) | st.none() | st.integers()
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4))
+def test_tables(rows: list[tuple[object, ...]]) -> None:
+    """A line a row, its cells at the same places in all; as JSON, the very same values."""
+    lines = tables.table(("A", "B", "C"), rows).split("\n")
+    assert len(lines) == len(rows) + 2
+    widths = [max([1, *(len(shown(row[column])) for row in rows)]) for column in range(2)]
+    for line, row in zip(lines[1:], rows, strict=False):
+        at = 0
+        for cell, width in zip(row, [*widths, 99], strict=True):
+            assert line[at : at + width].ljust(width) == shown(cell).ljust(width)
+            at += width + 2
+    assert json.loads(tables.as_json(rows)) == [list(row) for row in rows]
+
+
+def shown(cell: object) -> str:
+    return "-" if cell in (None, "") else str(cell)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import re
 import typing
@@ -13,7 +15,8 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt import config
-from invirt.base import templates
+from invirt.base import cli, templates
+from invirt.base.commands.getconf import COMMAND
 from invirt.base.errors import BadConfig
 from invirt.config.schema import Config, Form, Range
 from tests.examples import given, thorough
@@ -124,9 +127,51 @@ def test_templates(invirt_yaml: Path, meant: Config) -> None:
     assert hba[-1][-2] == f"krb_realm={meant.site.realm}"
     kea(json.loads(rendered["invirt-dhcp4.conf"])["Dhcp4"], meant)
     powerdns(rendered["invirt.conf"], meant)
-    hosts = rendered["invirt-host.cf"]
-    assert re.findall(r"trusted (\S+);", hosts) == [f"{console.address}/32"]
-    assert re.findall(r"rw (\S+);", hosts) == [",".join(console.administrators)]
+    assert words(rendered["web"]) == [
+        [f"host/{name}@{meant.site.realm}"] for name in [meant.web.hostname] if name
+    ]
+    postgresql = dict(
+        line.split(" = ") for line in rendered["postgresql.conf"].splitlines()[1:] if "=" in line
+    )
+    assert postgresql["port"] == str(meant.database.port)
+    conservers(rendered, meant)
+    getconf(meant)
+
+
+def conservers(rendered: dict[str, str], meant: Config) -> None:
+    """Whom the conservers trust, and how they are reached: in each file once."""
+    console = meant.console
+    hosts, server, client = (rendered[f"{name}.cf"] for name in ("invirt-host", "invirt-console", "console"))
+    assert values_of(hosts, "trusted") == [f"{console.address}/32"]
+    assert values_of(server, "trusted") == [f"127.0.0.1/32,{console.address}/32"]
+    assert values_of(hosts, "rw") == [",".join(console.administrators)]
+    assert values_of(client, "master") == [console.hostname] * bool(console.hostname)
+    for text, port in ((hosts, "primaryport"), (server, "primaryport"), (client, "port")):
+        assert values_of(text, port) == [str(console.port)]
+        assert values_of(text, "sslcredentials") == [console.credentials] * bool(console.credentials)
+        assert values_of(text, "sslcacertificatefile") == [console.ca] * bool(console.ca)
+        assert values_of(text, "sslrequired") == ["yes"]
+
+
+def values_of(text: str, word: str) -> list[str]:
+    """What conserver.cf(5) gives to a word, wherever it stands."""
+    return re.findall(rf"(?m)^\s*{word} (\S+);$", text)
+
+
+def getconf(meant: Config) -> None:
+    """invirt-getconf: KEY=VALUE, a line each; a list's values a line each where it is asked for alone."""
+    listed = dict(line.split("=", 1) for line in printed([]).splitlines())
+    assert listed["site.domain"] == meant.site.domain
+    for key, values in (("remote.servers", meant.remote.servers), ("network.dns", meant.network.dns)):
+        assert listed[key].split() == list(values)
+        assert printed([key]).splitlines() == list(values)
+
+
+def printed(argv: list[str]) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert cli.main(COMMAND, argv) == 0
+    return out.getvalue()
 
 
 def idents(text: str, meant: Config) -> None:

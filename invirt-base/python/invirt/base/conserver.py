@@ -23,8 +23,11 @@ NOBODYS = "console none { master 192.0.2.1; rw !*; ro !*; }\n"
 
 
 def console(name: str, master: str) -> str:
-    """The line of a machine's console, which only the machine's own login may use."""
-    return f"console {validate.machine_name(name)} {{ master {master}; rw {name}; }}\n"
+    """The line of a machine's console, which only the machine's own login may use.
+
+    master: the server whose conserver has it.
+    """
+    return f"console {validate.machine_name(name)} {{ master {validate.host_name(master)}; rw {name}; }}\n"
 
 
 def write(text: str, file: Path = LIST) -> bool:

@@ -14,6 +14,10 @@ from invirt.base.errors import BadInput
 _MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _PRINCIPAL = r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?@[A-Z0-9.-]+"
 _OWNER = r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,254}"
+_KEY_TYPE = (
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+)
+_HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _GREATEST = 2**63 - 1  # PostgreSQL's bigint
 
 
@@ -42,6 +46,17 @@ def principal(text: str) -> str:
 def owner_name(text: str) -> str:
     """The name of an owner: whom quotas are given to."""
     return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - / @, at most 255 letters")
+
+
+def host_name(text: str) -> str:
+    """The full name of a server, or its IPv4 address."""
+    return _word(text, _HOST, "a host's name", "a-z, 0-9, - and . (not first or last), at most 253 letters")
+
+
+def public_key(text: str) -> str:
+    """An ssh key as in authorized_keys, without options or a comment."""
+    pattern = _KEY_TYPE + r" AAAA[A-Za-z0-9+/]+={0,3}"
+    return _word(text, pattern, "a public key", "its type and its base64: ssh-ed25519 AAAA…", 2000)
 
 
 def disk_name(text: str) -> str:

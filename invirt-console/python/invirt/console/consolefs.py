@@ -29,12 +29,12 @@ HOST = "SELECT hostname FROM console.machines WHERE name = %s AND hostname IS NO
 
 def k5login(rows: Iterable[Row]) -> str:
     """A .k5login: a principal a line, each of the whitelisted form."""
-    return "".join(f"{row[0]}\n" for row in rows if _accepted(str(row[0])))
+    return "".join(f"{row[0]}\n" for row in rows if _accepted(str(row[0]), validate.principal))
 
 
 def keys(rows: Iterable[Row]) -> str:
     """An authorized_keys whose keys may open a terminal and nothing else."""
-    return "".join(f"restrict,pty {row[0]}\n" for row in rows)
+    return "".join(f"restrict,pty {row[0]}\n" for row in rows if _accepted(str(row[0]), validate.public_key))
 
 
 def host(rows: Sequence[Row]) -> str:
@@ -49,10 +49,10 @@ FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
 }
 
 
-def _accepted(principal: str) -> bool:
-    """Whether principal may be rendered; what the database should never have held is left out and logged."""
+def _accepted(value: str, whitelist: Callable[[str], str]) -> bool:
+    """Whether value may be rendered; what the database should never have held is left out and logged."""
     try:
-        validate.principal(principal)
+        whitelist(value)
     except BadInput as error:
         log.write(f"left out: {error.message}", log.ERROR, program=PROGRAM)
         return False

@@ -56,7 +56,7 @@ class UserDB:
             reply: dict[str, Any] = {"parameters": self._call(method, parameters)}
         except Refusal as refusal:
             reply = {"error": f"{API}.{refusal}", "parameters": {}}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             reply = {"error": "org.varlink.service.InvalidParameter", "parameters": {"parameter": ""}}
         return json.dumps(reply).encode()
 

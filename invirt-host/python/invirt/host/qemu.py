@@ -54,7 +54,7 @@ class Qemu:
         while time.monotonic() < deadline:
             try:
                 with Qmp(guest.qmp) as qmp:
-                    qmp("query-status")
+                    qmp.status()
                 return True
             except (NotFound, Unreachable):
                 if guest.launched() != before and not guest.running():
@@ -78,7 +78,7 @@ class Qemu:
             return
         with Qmp(guest.qmp) as qmp:
             qmp("set-action", shutdown="poweroff")
-            down = qmp("query-status")["status"] == "shutdown"
+            down = qmp.status() == "shutdown"
             qmp("quit" if down else "system_powerdown")
 
     def reboot(self, name: str) -> None:
@@ -89,7 +89,7 @@ class Qemu:
         with Qmp(guest.qmp) as qmp:
             qmp("set-action", shutdown="pause")
             qmp("system_powerdown")
-            wait(lambda: qmp("query-status")["status"] == "shutdown", self.obey)
+            wait(lambda: qmp.status() == "shutdown", self.obey)
             qmp("system_reset")
             qmp("set-action", shutdown="poweroff")
             qmp("cont")

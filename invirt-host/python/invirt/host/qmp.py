@@ -1,4 +1,7 @@
-"""QEMU's machine protocol over its unix socket: as much of it as a host needs."""
+"""QEMU's machine protocol over its unix socket: as much of it as a host needs.
+
+A QEMU may have been taken over by its guest: its answers are read with suspicion.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
+from invirt.base.log import one_line
+
+LONGEST = 1 << 20  # bytes of one line of QEMU's
 
 
 class Qmp:
     """One conversation; use it as a context manager.
 
     NotFound when no QEMU listens there, Unreachable when it doesn't answer
-    within timeout seconds, CommandFailed when it says no.
+    within timeout seconds or not as QEMU does, CommandFailed when it says no.
     """
 
     def __init__(self, path: Path, timeout: float = 5) -> None:
@@ -37,28 +43,51 @@ class Qmp:
     def __call__(self, command: str, **arguments: Any) -> Any:
         """Run command and return its answer."""
         question = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
-        while True:
+        deadline = time.monotonic() + self.timeout
+        while time.monotonic() < deadline:
             answer = self._read(question)
             question = b""
             if "error" in answer:
-                raise CommandFailed(f"QEMU refused {command}: {answer['error']['desc']}")
+                raise CommandFailed(f"QEMU refused {command}: {_reason(answer['error'])}")
             if "return" in answer:
                 return answer["return"]
+        raise Unreachable(f"QEMU at {self.path} says much, but doesn't answer")
+
+    def status(self) -> str:
+        """QEMU's word for what the guest does: running, paused, shutdown …"""
+        found = self("query-status")
+        if isinstance(found, dict) and isinstance(found.get("status"), str):
+            return str(found["status"])
+        raise self._nonsense()
 
     def _read(self, question: bytes = b"") -> dict[str, Any]:
         """The next line of QEMU, after question; events come between."""
         try:
             self.lines.write(question)
             self.lines.flush()
-            line = self.lines.readline()
+            line = self.lines.readline(LONGEST)
         except TimeoutError as error:
             raise Unreachable(f"QEMU at {self.path} doesn't answer") from error
         except ConnectionError:
             line = b""
         if not line:
             raise NotFound(f"the guest at {self.path} has just ended")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise self._nonsense() from error
+        if not isinstance(answer, dict):
+            raise self._nonsense()
         return answer
+
+    def _nonsense(self) -> Unreachable:
+        return Unreachable(f"QEMU at {self.path} answers, but not as QEMU does")
+
+
+def _reason(error: object) -> str:
+    """What QEMU gives as its reason, in one line."""
+    reason = error.get("desc") if isinstance(error, dict) else error
+    return one_line(str(reason))
 
 
 def connect(path: Path, timeout: float) -> socket.socket:

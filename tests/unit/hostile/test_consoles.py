@@ -1,0 +1,141 @@
+"""What the console server tells sshd, NSS and conserver, and what it is asked: exactly what was meant."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from invirt.base import conserver, validate
+from invirt.base.errors import BadInput
+from invirt.console import consolefs, shell, userdb
+from tests.examples import given, thorough
+from tests.unit.hostile.test_rendered import NAMES, PRINCIPALS, TEXT, accepted
+
+KEY = r"(ssh-ed25519|ecdsa-sha2-nistp256|sk-ssh-ed25519@openssh\.com) AAAA[A-Za-z0-9+/]{1,20}={0,2}"
+KEYS = st.from_regex(KEY, fullmatch=True) | TEXT | st.sampled_from(
+    ["ssh-ed25519 AAAA\nssh-ed25519 BBBB", "ssh-ed25519 AAAA root@x", 'command="id" ssh-ed25519 AAAA', "#"]
+)  # fmt: skip
+HOSTS = st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){0,2}", fullmatch=True) | TEXT
+PROOFS = PRINCIPALS.map("gssapi-with-mic {}".format) | KEYS.map("publickey {}".format) | TEXT
+
+
+class Rows:
+    """A database that answers every question for remus with the same rows."""
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.given = list(rows)
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        return self.given if values in (("remus",), (7,), ()) else []
+
+
+@given(st.lists(PRINCIPALS, max_size=4), st.lists(KEYS, max_size=4), st.lists(HOSTS, max_size=1), PROOFS)
+@thorough()
+def test_homes(tmp_path: Path, who: list[str], keys: list[str], host: list[str], proof: str) -> None:
+    """As sshd and the shell read them: a principal or a key a line, and nobody else."""
+    home = tmp_path / "remus"
+    home.mkdir(exist_ok=True)
+    for file, values in ((".k5login", who), ("keys", keys), ("host", host)):
+        _, render = consolefs.FILES[file]
+        (home / file).write_bytes(render([(value,) for value in values]).encode())
+    people = [one for one in who if accepted(one, validate.principal)]
+    assert (home / ".k5login").read_bytes().decode().split("\n") == [*people, ""]
+    good = [key for key in keys if accepted(key, validate.public_key)]
+    lines = (home / "keys").read_bytes().decode().split("\n")
+    assert [line.split(" ", 1) for line in lines[:-1]] == [["restrict,pty", key] for key in good]
+    assert all(re.fullmatch(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}", key) for key in good)
+    known = {f"gssapi-with-mic {one}" for one in people} | {f"publickey {key}" for key in good}
+    assert shell.Home(home).admits((proof,)) == (proof in known)
+    try:
+        assert shell.Home(home).host() in (host[0].strip() if host else None, None)
+    except shell.Ended:
+        assert not accepted(host[0].strip(), validate.host_name)
+
+
+@given(st.lists(st.sampled_from([".", "..", "remus", ".k5login", "keys", "host", ""]) | NAMES, max_size=4))
+def test_paths(parts: list[str]) -> None:
+    """There are machines and their files, and nothing else, however it is asked for."""
+    path = "/" + "/".join(parts)
+    tree = consolefs.ConsoleFS(Rows([("alice@INVIRT.TEST",)]))  # type: ignore[arg-type]
+    kinds = {"/": True, "/remus": True, "/remus/": True} | {
+        f"/remus/{file}": False for file in consolefs.FILES
+    }
+    assert tree.is_folder(path) is kinds.get(path)
+
+
+@given(NAMES, HOSTS)
+def test_lists_of_consoles(name: str, master: str) -> None:
+    """A line that conserver reads as one console with one master and one user, or none at all."""
+    if not (accepted(name, validate.machine_name) and accepted(master, validate.host_name)):
+        with pytest.raises(BadInput):
+            conserver.console(name, master)
+        return
+    line = conserver.console(name, master)
+    assert line.count("\n") == 1
+    assert re.findall(r"[^\s;{}]+", line) == ["console", name, "master", master, "rw", name]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | NAMES | st.sampled_from([200007, 200008, 7.0]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=5,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "userName": st.just("remus") | VALUES,
+        "uid": st.sampled_from([200007, 200008, 200007.0, True, 0]) | VALUES,
+        "service": st.just(userdb.SERVICE) | VALUES,
+        "gid": VALUES,
+    },
+)
+METHODS = st.sampled_from(["GetUserRecord", "GetGroupRecord", "GetMemberships", "x"]).map(
+    f"{userdb.API}.".__add__
+)
+CALLS = st.fixed_dictionaries({"method": METHODS | VALUES, "parameters": FIELDS | VALUES}) | VALUES
+MESSAGES = CALLS.map(lambda call: json.dumps(call).encode()) | st.binary(max_size=40)
+
+
+@given(MESSAGES)
+def test_logins(message: bytes) -> None:
+    """Whatever is asked, an answer of the protocol; and a record only of the machine that there is."""
+    database = userdb.UserDB(Rows([(7, "remus")]), range(200000, 200100), 990)
+    reply = json.loads(database.answer(message))
+    if "error" in reply:
+        assert reply["error"].startswith((f"{userdb.API}.", "org.varlink.service."))
+        return
+    call = json.loads(message)
+    assert call["method"] == f"{userdb.API}.GetUserRecord"
+    parameters = call["parameters"]
+    assert parameters.get("userName") == "remus" or parameters.get("uid") == 200007
+    assert parameters.get("userName") in (None, "remus")
+    assert parameters.get("uid") in (None, 200007)
+    record = reply["parameters"]["record"]
+    assert (record["userName"], record["uid"], record["gid"]) == ("remus", 200007, 990)
+    assert (record["homeDirectory"], record["shell"]) == ("/consolefs/remus", userdb.SHELL)
+
+
+@pytest.mark.parametrize("message", [b"[" * 60_000, b'{"a":' * 12_000, b"9" * 60_000], ids=range(3))
+def test_what_breaks_parsers(message: bytes) -> None:
+    database = userdb.UserDB(Rows([(7, "remus")]), range(200000, 200100), 990)
+    assert "error" in json.loads(database.answer(message))
+
+
+@given(st.dictionaries(st.sampled_from(["TERM", "HOME", "LD_PRELOAD", "SSH_ORIGINAL_COMMAND"]), TEXT), TEXT)
+def test_what_users_bring_along(environ: dict[str, str], word: str) -> None:
+    """Nothing of their environment reaches console(1) but a plain TERM; no command runs."""
+    clean = shell.clean(environ)
+    assert set(clean) == {"PATH", "HOME", "TERM", "SSL_CERT_DIR", "SSL_CERT_FILE"}
+    assert clean["TERM"] in (environ.get("TERM"), "dumb")
+    assert re.fullmatch(r"[A-Za-z0-9+._-]+", clean["TERM"])
+    with pytest.raises(shell.Ended):
+        shell.refuse_commands(environ | {"SSH_ORIGINAL_COMMAND": word}, None, True)
+    if word != shell.PROGRAM:
+        with pytest.raises(shell.Ended):
+            shell.refuse_commands(environ, word, True)

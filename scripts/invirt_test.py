@@ -27,6 +27,7 @@ KINDS = {
     "lab": "a whole cluster of real servers",
     "xen": "a real Xen host",
     "bench": "how fast it is",
+    "nightly": "hostile input and simulated histories, many thousands of each; only when it is named",
 }
 LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
@@ -46,7 +47,10 @@ NEEDS = {
     "lab": (*LIBRARIES, "lintian"),
     "xen": LIBRARIES,
     "bench": (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"),
+    "nightly": (*LIBRARIES, *SERVERS),
 }
+NIGHTLY = ("tests/unit/hostile", "tests/parts/hostile", "tests/parts/operations/test_simulation.py")
+MANY = {"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000"}  # by night, unless the caller says other
 # What Debian lacks; mypy reads the models as SQLAlchemy 2 has them, with its own types.
 LINTERS = (
     "mypy==2.4.1",
@@ -59,6 +63,7 @@ LINTERS = (
 TOOLS = host.TREE / ".cache/tools"
 POLICY = Path("/usr/sbin/policy-rc.d")
 TIMEOUT = 3600  # seconds for one kind
+NIGHT = 8 * 3600  # seconds for the nightly one
 
 
 def say(text: str) -> None:
@@ -107,21 +112,28 @@ def install_linters() -> None:
         mark.write_text(str(LINTERS))
 
 
-def child(argv: list[str], counts: Path) -> bool:
+def child(argv: list[str], counts: Path, *, nightly: bool = False) -> bool:
     """Run one pytest, its output shown as it comes; False if it failed."""
     env = {
+        **(MANY if nightly else {}),
         **os.environ,
         "INVIRT_TEST_COUNTS": str(counts),
         "INVIRT_TEST_TOOLS": str(TOOLS / "bin"),
         "PYTHONPATH": "",
     }
-    return subprocess.run(argv, cwd=host.TREE, env=env, check=False, timeout=TIMEOUT).returncode == 0
+    timeout = NIGHT if nightly else TIMEOUT
+    return subprocess.run(argv, cwd=host.TREE, env=env, check=False, timeout=timeout).returncode == 0
 
 
 def pytest(kind: str) -> list[str]:
     """The command line for one kind; the slow kinds name each test as it runs."""
-    shown = ["-v", "--durations=5"] if kind in ("lab", "xen", "bench") else []
-    return ["/usr/bin/python3", "-m", "pytest", *shown, f"tests/{kind}"]
+    shown = ["-v", "--durations=5"] if kind in ("lab", "xen", "bench", "nightly") else []
+    return ["/usr/bin/python3", "-m", "pytest", *shown, *where(kind)]
+
+
+def where(kind: str) -> tuple[str, ...]:
+    """The files and folders that hold the tests of that kind."""
+    return NIGHTLY if kind == "nightly" else (f"tests/{kind}",)
 
 
 def on_debian_13(kinds: list[str], counts: Path) -> bool:
@@ -149,7 +161,7 @@ def on_debian_13(kinds: list[str], counts: Path) -> bool:
 
 def has_tests(kind: str) -> bool:
     """Whether there is a test of that kind."""
-    return any((host.TREE / "tests" / kind).rglob("test_*.py"))
+    return kind == "nightly" or any((host.TREE / "tests" / kind).rglob("test_*.py"))
 
 
 def run_kinds(kinds: list[str], counts: Path) -> list[str]:
@@ -158,7 +170,7 @@ def run_kinds(kinds: list[str], counts: Path) -> list[str]:
     for kind in filter(has_tests, kinds):
         started = time.monotonic()
         say(f"{kind} tests: {KINDS[kind]}")
-        if not child(pytest(kind), counts):
+        if not child(pytest(kind), counts, nightly=kind == "nightly"):
             failed.append(kind)
         say(f"{kind}: {time.monotonic() - started:.0f} s")
     libraries = [kind for kind in kinds if kind in ("unit", "golden") and has_tests(kind)]
@@ -178,11 +190,11 @@ def closing_line(counts: Path, failed: list[str]) -> str:
 
 
 def main() -> int:
-    """Run the kinds named on the command line, or all of them."""
+    """Run the kinds named on the command line, or all but the nightly one."""
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run the tests.")
     shown = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all. {shown}")
-    kinds = parser.parse_args().kinds or list(KINDS)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all but nightly. {shown}")
+    kinds = parser.parse_args().kinds or [kind for kind in KINDS if kind != "nightly"]
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
         parser.error(f"unknown kind: {' '.join(unknown)}")

@@ -25,7 +25,7 @@ for name in [name for name in os.environ if name.startswith(("KRB5", "REMOTE_", 
     del os.environ[name]
 os.environ["INVIRT_CONFIG"] = "/nonexistent/invirt.yaml"  # a test that needs one makes it
 
-# The machine may be busy, so no example has a deadline; INVIRT_TEST_EXAMPLES=100000 is for the night.
+# The machine may be busy, so no example has a deadline; scripts/test nightly takes thousands of examples.
 settings.register_profile(
     "invirt", deadline=None, database=None, max_examples=int(os.environ.get("INVIRT_TEST_EXAMPLES", "100"))
 )

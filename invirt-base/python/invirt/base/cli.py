@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from invirt.base.errors import InvirtError
+from invirt.base.errors import BadInput, InvirtError
+from invirt.base.log import one_line
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose complaints are harmless to a terminal, whatever was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with status 2."""
+        super().error(one_line(message))
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Command:
 
         prog is what the user typed, where that is not the program's name.
         """
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog=prog or self.name,
             description=f"{self.summary}\n\n{self.description}",
             epilog=f"Example:\n  {self.example}",
@@ -60,16 +69,24 @@ def sub_commands(parser: argparse.ArgumentParser) -> dict[str, tuple[argparse.Ar
 
 
 def complain(error: InvirtError, name: str) -> None:
-    """Print error for a person on stderr: what was wrong, then what to do."""
-    print(f"{name}: {error.message}", file=sys.stderr)
+    """Print error for a person on stderr: what was wrong, then what to do; harmless to a terminal."""
+    print(f"{name}: {one_line(error.message)}", file=sys.stderr)
     for line in error.hint.splitlines():
-        print(f"  {line}", file=sys.stderr)
+        print(f"  {one_line(line)}", file=sys.stderr)
+
+
+def _readable(argv: Sequence[str]) -> Sequence[str]:
+    """argv; raises BadInput for bytes in it that are no text."""
+    for word in argv:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise BadInput(f"{word!a} is not UTF-8")
+    return argv
 
 
 def main(command: Command, argv: Sequence[str] | None = None) -> int:
     """Run command with argv (default: the process' own); returns the exit code."""
-    arguments = command.parser().parse_args(argv)
     try:
+        arguments = command.parser().parse_args(_readable(sys.argv[1:] if argv is None else argv))
         return command.run(arguments) or 0
     except InvirtError as error:
         complain(error, command.name)

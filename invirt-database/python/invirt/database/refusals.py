@@ -59,6 +59,10 @@ SENTENCES = {
     "record_name": "a record's name is small letters, digits, - and _, in parts with dots between",
     "record_type": "a record's type is one of A AAAA CAA CNAME DS MX NS PTR SRV SSHFP TLSA TXT",
     "record_content": "a record's content is one line of at most 2000 printable characters",
+    "record_form": (
+        "a record's content is as in a zone file, names without the last dot, texts in quotes:"
+        ' A 192.0.2.1, MX 10 mail.example.org, TXT "two words"'
+    ),
     "extra_records_key": "there is this record already",
     "operations_request_key": "this request was made already",
 }

@@ -144,7 +144,7 @@ def test_the_serial_grows_with_each_change_and_not_without(powerdns: PowerDns, d
         "UPDATE nics SET ip = '10.5.0.12'",
         "UPDATE nics SET ip6 = '2001:db8::1'",
         "INSERT INTO hostnames SELECT 'a.other.test', nic_id FROM nics",
-        "INSERT INTO dns.extra_records (name, type, content) VALUES ('invirt.test', 'TXT', 'x')",
+        "INSERT INTO dns.extra_records (name, type, content) VALUES ('invirt.test', 'TXT', '\"x\"')",
         "DELETE FROM machines",
     ):
         database.execute(change)

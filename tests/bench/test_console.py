@@ -21,7 +21,8 @@ import pytest
 from invirt import config
 from invirt.console import shell
 from tests.parts import postgres
-from tests.parts.console import servers
+from tests.parts.console import daemons, rows, unprotected
+from tests.parts.console.site import SSH_PORT, Site, running
 from tests.parts.realm import Realm
 
 LOGIN, USABLE, STALL = 0.2, 2.0, 0.1  # seconds
@@ -31,16 +32,16 @@ SESSIONS, MANY = 200, 10_000
 
 
 @pytest.fixture
-def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[servers.Site]:
+def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[Site]:
     """A console server, a host, and a sshd whose logins have an ordinary shell."""
     with postgres.fresh(cluster, tmp_path) as database:
-        servers.settings(database)
-        servers.fill(database)
+        rows.settings(database)
+        rows.fill(database)
         config.reload()
-        with servers.running(database, realm, tmp_path / "site") as made:
-            servers.start_logins(made)
-            servers.start_consoles(made)
-            servers.start_seed_sshd(made)
+        with running(database, realm, tmp_path / "site") as made:
+            daemons.start_logins(made)
+            daemons.start_consoles(made)
+            unprotected.start_sshd(made)
             made.boot("remus")
             yield made
 
@@ -86,9 +87,9 @@ def report(text: str) -> None:
     print(f"console: {text}")
 
 
-def test_login_to_first_byte(site: servers.Site) -> None:
+def test_login_to_first_byte(site: Site) -> None:
     """Against a plain sshd login, whose shell greets; up to the guest's own output."""
-    took: dict[int, list[float]] = {servers.SEED_PORT: [], servers.SSH_PORT: []}
+    took: dict[int, list[float]] = {unprotected.SSH_PORT: [], SSH_PORT: []}
     for _, port in itertools.product(range(ROUNDS), took):
         begun = time.monotonic()
         with terminal(site.ssh("alice", "remus", "-tt", port=port)) as end:
@@ -99,7 +100,7 @@ def test_login_to_first_byte(site: servers.Site) -> None:
     assert ours - plain < LOGIN * plain / PLAIN  # on a busy machine both take longer
 
 
-def test_a_new_machine_among_many(site: servers.Site) -> None:
+def test_a_new_machine_among_many(site: Site) -> None:
     """10,000 machines in the database, 20 of them on the host: the time until a new one can be typed to."""
     database = site.database
     database.execute(
@@ -109,7 +110,7 @@ def test_a_new_machine_among_many(site: servers.Site) -> None:
     for number in range(3):
         name = f"new{number}"
         begun = time.monotonic()
-        servers.machine(database, name)
+        rows.machine(database, name)
         site.boot(name)
         with terminal(site.ssh("alice", name, "-tt")) as end:
             read_until(end, b"for help")
@@ -120,20 +121,20 @@ def test_a_new_machine_among_many(site: servers.Site) -> None:
 
 
 @contextmanager
-def sessions(site: servers.Site, names: list[str]) -> Iterator[dict[str, int]]:
+def sessions(site: Site, names: list[str]) -> Iterator[dict[str, int]]:
     """console(1) on each of the machines, as their logins run it."""
     clean = [f"{name}={value}" for name, value in shell.clean({}).items()]
     with ExitStack() as stack:
         ends = {}
         for name in names:
-            argv = [*site.console.enter, "env", "-i", *clean, *shell.command(name, servers.HOST)]
+            argv = [*site.console.enter, "env", "-i", *clean, *shell.command(name, rows.HOST)]
             ends[name] = stack.enter_context(terminal(argv))
         for end in ends.values():
             read_until(end, b"for help", 60)
         yield ends
 
 
-def crowd(site: servers.Site, count: int) -> list[str]:
+def crowd(site: Site, count: int) -> list[str]:
     """So many machines that run on the host, known to its conserver."""
     names = [f"m{number}" for number in range(1, count + 1)]
     site.host.run("sh", "-c", 'for name; do touch "/run/guests/d_$name"; done', "sh", *names)
@@ -167,11 +168,11 @@ def stalls(ends: dict[str, int], work: Callable[[], None]) -> float:
     return longest
 
 
-def test_sessions_while_conserver_rereads(site: servers.Site) -> None:
+def test_sessions_while_conserver_rereads(site: Site) -> None:
     names = crowd(site, SESSIONS)
     with sessions(site, names) as ends:
         quiet = stalls(ends, lambda: None)
-        servers.machine(site.database, "late")
+        rows.machine(site.database, "late")
         busy = stalls(ends, lambda: site.boot("late"))
         report(
             f"{SESSIONS} sessions: longest echo {busy * 1000:.0f} ms while one comes, {quiet * 1000:.0f} else"

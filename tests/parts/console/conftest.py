@@ -10,51 +10,50 @@ import pytest
 
 from invirt import config
 from tests.parts import postgres
-from tests.parts.console import servers
+from tests.parts.console import daemons, rows, unprotected
+from tests.parts.console.site import Site, running
 from tests.parts.realm import Realm
 
 
 @contextmanager
-def _site(cluster: postgres.Cluster, realm: Realm, folder: Path) -> Iterator[servers.Site]:
+def _site(cluster: postgres.Cluster, realm: Realm, folder: Path) -> Iterator[Site]:
     with postgres.fresh(cluster, folder) as database:
-        servers.settings(database)
-        servers.fill(database)
+        rows.settings(database)
+        rows.fill(database)
         config.reload()
-        with servers.running(database, realm, folder / "site") as made:
+        with running(database, realm, folder / "site") as made:
             yield made
 
 
-def _all_up(site: servers.Site) -> None:
-    servers.start_logins(site)
-    servers.start_consoles(site)
+def _all_up(site: Site) -> None:
+    daemons.start_logins(site)
+    daemons.start_consoles(site)
     site.boot("remus")
 
 
 @pytest.fixture
-def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[servers.Site]:
+def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[Site]:
     """A console server and a host without their daemons; alice's remus and romulus, bob's castor."""
     with _site(cluster, realm, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def consoles(site: servers.Site) -> servers.Site:
+def consoles(site: Site) -> Site:
     """With logins, and the host's conserver; remus runs."""
     _all_up(site)
     return site
 
 
 @pytest.fixture(scope="module")
-def both(
-    cluster: postgres.Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[servers.Site]:
+def both(cluster: postgres.Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """As consoles, with castor running, and beside them a sshd and a conserver that nothing protects.
 
     For tests of the whole module that leave it as it was.
     """
     with _site(cluster, realm, tmp_path_factory.mktemp("both")) as made:
         _all_up(made)
-        servers.start_seed_sshd(made)
-        servers.start_seed_conserver(made)
+        unprotected.start_sshd(made)
+        unprotected.start_conserver(made)
         made.boot("castor")
         yield made

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pexpect
 
-from tests.parts.console.servers import Site
+from tests.parts.console.site import Site
 from tests.parts.postgres import Cluster
 
 

@@ -13,7 +13,11 @@ import pexpect
 import pytest
 
 from invirt.console import shell
-from tests.parts.console.servers import CONSOLE, HOST, PORT, SEED_PORT, SSH_PORT, Site, start_sshd, wait
+from tests.parts.console import unprotected
+from tests.parts.console.daemons import start_sshd
+from tests.parts.console.rows import CONSOLE, HOST, PORT
+from tests.parts.console.server import wait
+from tests.parts.console.site import SSH_PORT, Site
 from tests.parts.realm import DEADLINE, end
 
 QUICKLY = 4.0  # seconds in which what is refused is refused
@@ -144,7 +148,7 @@ ATTACKS = (
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_ssh_gives_a_console_and_nothing_else(both: Site, tmp_path: Path, attack: Attack) -> None:
-    assert attack(both, SEED_PORT, tmp_path)
+    assert attack(both, unprotected.SSH_PORT, tmp_path)
     assert not attack(both, SSH_PORT, tmp_path)
 
 
@@ -187,12 +191,10 @@ def test_without_a_list_the_principal_of_the_same_name_stays_out(site: Site, los
 
 # conserver: alice, on remus' console, wants bob's castor.
 
-SEED = 7821
-
 
 def _console(site: Site, port: int, *words: str, **environment: str) -> pexpect.spawn:
     """console(1) as remus' login runs it, on the host's conserver at port."""
-    if port == SEED:
+    if port == unprotected.PORT:
         argv = ["/usr/bin/console", "-n", "-C", "/dev/null", "-U", "-M", HOST, "-l", "remus", *words]
     else:
         argv = [*shell.command("remus", HOST)[:-2], *words]
@@ -256,7 +258,7 @@ CONSERVER_ATTACKS = (moves, runs_a_command, suspends, names_others, takes_anothe
 
 @pytest.mark.parametrize("attack", CONSERVER_ATTACKS, ids=lambda attack: attack.__name__)
 def test_a_console_leads_nowhere_else(both: Site, attack: Callable[[Site, int], bool]) -> None:
-    assert attack(both, SEED)
+    assert attack(both, unprotected.PORT)
     assert not attack(both, PORT)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from tests.parts.console.servers import CONSOLE, HOST, PORT, Site, machine, wait
+from tests.parts.console.rows import CONSOLE, HOST, PORT, machine
+from tests.parts.console.server import wait
+from tests.parts.console.site import Site
 
 LIST = "/run/invirt/conserver/consoles.cf"
 

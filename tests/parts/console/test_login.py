@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pexpect
 
-from tests.parts.console.servers import Site, machine, wait
+from tests.parts.console.rows import machine
+from tests.parts.console.server import wait
+from tests.parts.console.site import Site
 
 
 def test_a_login_is_the_machines_console(consoles: Site) -> None:

@@ -1,0 +1,179 @@
+"""A console server and a host on loopback, and how users come to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pexpect
+
+from tests.parts.console.rows import CONSOLE, HOST
+from tests.parts.console.server import ROOT, Server
+from tests.parts.postgres import Database
+from tests.parts.realm import DEADLINE, Realm, loopback
+
+HOMES = Path("/consolefs")
+SSH_PORT = 2222
+
+# A guest: says what it is, then gives back what is typed.
+XM = """\
+#!/bin/sh
+[ -e "/run/guests/$2" ] || exit 3
+echo "this is $2, booted"
+exec cat
+"""
+
+CA = """\
+set -e
+cd "$0"
+new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "$@" 2>/dev/null; }
+for ca in ca other; do new -subj "/CN=$ca" -keyout $ca.key -out $ca.pem; done
+for name in console host; do
+    new -subj "/CN=$name" -keyout $name.key -out $name.crt -CA ca.pem -CAkey ca.key
+    cat $name.crt $name.key >$name.pem
+done
+new -subj /CN=stranger -keyout stranger.key -out stranger.crt -CA other.pem -CAkey other.key
+cat stranger.crt stranger.key >stranger.pem
+"""
+
+
+@dataclass
+class Site:
+    """Both servers, and what they stand on."""
+
+    database: Database
+    realm: Realm
+    console: Server
+    host: Server
+    addresses: Mapping[str, str]
+    keys: Path
+
+    def ssh(
+        self,
+        user: str,
+        login: str,
+        *options: str,
+        port: int = SSH_PORT,
+        program: str = "ssh",
+        key: Path | None = None,
+    ) -> list[str]:
+        """The argv of ssh (or sftp, scp), as user, to a login of the console server.
+
+        options: the login's name stands before those after "--".
+        """
+        settings = (
+            *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"),
+            *("GSSAPIAuthentication=yes", f"Port={port}"),
+            f"PreferredAuthentications={'publickey' if key else 'gssapi-with-mic'}",
+            f"IdentityFile={key or '/dev/null'}",
+        )
+        set_ = [word for setting in settings for word in ("-o", setting)]
+        ticket = f"KRB5CCNAME=FILE:{self.realm.ticket(user)}"
+        krb5 = f"KRB5_CONFIG={self.realm.folder / 'krb5.conf'}"
+        before = list(options[: options.index("--")] if "--" in options else options)
+        after = list(options[len(before) + 1 :])
+        where = [] if program == "scp" else [f"{login}@{CONSOLE}"]
+        ssh = [program, "-F", "/dev/null", *set_, *before, *where, *after]
+        return [*self.console.enter, "env", "-i", "PATH=/usr/bin:/bin", "TERM=xterm", ticket, krb5, *ssh]
+
+    def call(self, user: str, login: str, *options: str, **where: Any) -> subprocess.CompletedProcess[str]:
+        """ssh that isn't interactive, and what it brought back."""
+        argv = self.ssh(user, login, *options, **where)
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+
+    def spawn(self, argv: list[str], **named: Any) -> pexpect.spawn:
+        """A program on a terminal of its own."""
+        return pexpect.spawn(argv[0], argv[1:], timeout=15, encoding="utf-8", codec_errors="replace", **named)
+
+    def terminal(self, user: str, login: str, *options: str, **where: Any) -> pexpect.spawn:
+        """An interactive ssh."""
+        return self.spawn(self.ssh(user, login, *options, **where))
+
+    def boot(self, name: str) -> None:
+        """The machine runs on the host."""
+        subprocess.run(
+            [*self.host.enter, "sh", "-c", f"mkdir -p /run/guests; touch /run/guests/d_{name}"], check=True
+        )
+        self.database.execute(
+            "UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE hostname = %s) WHERE name = %s",
+            (HOST, name),
+        )
+
+    def halt(self, name: str) -> None:
+        """The machine is off."""
+        subprocess.run([*self.host.enter, "rm", "-f", f"/run/guests/d_{name}"], check=True)
+        self.database.execute("UPDATE machines SET host_id = NULL WHERE name = %s", (name,))
+
+
+def render(template: str) -> str:
+    """A template of the checkout, as invirt-config compiles it."""
+    from invirt.base import templates
+
+    return templates.render(ROOT / template)
+
+
+def prepare(server: Server, addresses: Mapping[str, str], keys: Path, realm: Realm) -> None:
+    """The files that every server has."""
+    for name in ("etc", "work", "sbin", "bin", "log"):
+        (server.folder / name).mkdir(parents=True)
+    server.write("etc/hosts", "127.0.0.1 localhost\n" + "".join(f"{a} {n}\n" for n, a in addresses.items()))
+    server.write("etc/invirt/console/ca.pem", (keys / "ca.pem").read_text())
+    server.write("etc/krb5.conf", (realm.folder / "krb5.conf").read_text())
+
+
+def console_server(server: Server) -> None:
+    """What the package and its postinst put in place."""
+    source = ROOT / "invirt-console/files/etc"
+    shutil.copytree(source / "ssh", server.folder / "etc/ssh", dirs_exist_ok=True)
+    server.write("etc/invirt/console/krb5.conf", (source / "invirt/console/krb5.conf").read_text())
+    server.write("etc/conserver/console.cf", render("invirt-console/files/etc/conserver/console.cf.mako"))
+    server.write(
+        "etc/conserver/invirt-console.cf", render("invirt-console/files/etc/conserver/invirt-console.cf.mako")
+    )
+    server.write("etc/group", Path("/etc/group").read_text() + "invirt-console:x:990:\n")
+    server.write(
+        "etc/nsswitch.conf",
+        "passwd: files systemd\ngroup: files systemd\nshadow: files systemd\nhosts: files\n",
+    )
+
+
+@contextmanager
+def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
+    """Both servers, up, without their daemons."""
+    addresses = {CONSOLE: loopback(), HOST: loopback()}
+    keys = folder / "keys"
+    keys.mkdir(parents=True)
+    subprocess.run(["sh", "-c", CA, str(keys)], check=True, timeout=DEADLINE)
+    HOMES.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "INVIRT_CONFIG": str(database.config),
+        "SSL_CERT_DIR": "/nonexistent",
+        "SSL_CERT_FILE": "/nonexistent",
+        "KRB5_KTNAME": str(realm.keytab(f"host/{CONSOLE}")),
+    }
+    console = Server("console", CONSOLE, folder / "console", environment)
+    host = Server("host", HOST, folder / "host", environment)
+    for server in (console, host):
+        prepare(server, addresses, keys, realm)
+    console_server(console)
+    host.write("sbin/xm", XM, 0o755)
+    host.write("etc/conserver/invirt-host.cf", render("invirt-host/files/etc/conserver/invirt-host.cf.mako"))
+    for server in (console, host):
+        server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o640)
+    with ExitStack() as stack:
+        for server in (console, host):
+            stack.callback(server.down)
+            server.up()
+        console.run("chgrp", "invirt-console", "/etc/invirt/console/server.pem")
+        yield Site(database, realm, console, host, addresses, keys)
+    with suppress(OSError):  # another run may be at work
+        HOMES.rmdir()

@@ -11,6 +11,9 @@ from invirt.database.commands.admin import COMMAND
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAII+pzCIlfdICdmg+1L5Kj+5Jg/r0n/OkRyqZ0SzECxhY"
+FINGERPRINT = "SHA256:ke57Oq/JytQJTx+yfIupQK1GcRQtFq1BXUFARZdrhII"  # as ssh-keygen -l has it
+
 
 class Admin:
     """Runs invirt-admin and keeps what it printed."""
@@ -123,6 +126,11 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("reserve remus", 2, "a machine is called remus"),
         ("reserve fine no_good", 2, "a name is"),
         ("unreserve root nonesuch", 3, "there is no reserved name nonesuch"),
+        (f"key add alice {KEY}", 2, "is not a principal"),
+        (f"key add alice@INVIRT.TEST no-pty {KEY}", 2, "is not a public key"),
+        (f"key add root@INVIRT.TEST {KEY} again", 2, "this principal has this key already"),
+        (f"key remove alice@INVIRT.TEST {FINGERPRINT}", 3, "has no key"),
+        ("key remove root@INVIRT.TEST SHA256:x", 3, "has no key"),
     ],
 )
 def test_refused_whole(admin: Admin, database: Database, line: str, status: int, said: str) -> None:
@@ -130,11 +138,14 @@ def test_refused_whole(admin: Admin, database: Database, line: str, status: int,
     site(database)
     machine(database, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
     database.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host1')")
-    lists = ("host list", "range list", "type list", "owner list", "machine list", "reserved list")
-    before = [admin(what) for what in lists]
+    admin(f"key add root@INVIRT.TEST {KEY}")
+    lists = ("host", "range", "type", "owner", "machine", "reserved", "key")
+    before = [admin(f"{what} list") for what in lists]
+    entries = database.execute("SELECT count(*) FROM audit")
     error = admin(line, status)
     assert error.startswith("invirt-admin: ") and said in error and "Traceback" not in error
-    assert [admin(what) for what in lists] == before
+    assert [admin(f"{what} list") for what in lists] == before
+    assert database.execute("SELECT count(*) FROM audit") == entries
 
 
 def test_reserved_names(admin: Admin) -> None:
@@ -181,3 +192,26 @@ def test_records(admin: Admin) -> None:
     assert "no such record" in admin("record remove dns.invirt.test A 10.0.0.6", status=3)
     admin("record remove dns.invirt.test A 10.0.0.5")
     assert admin("record list") == ""
+
+
+def test_keys(admin: Admin) -> None:
+    """The line of a .pub file, comment and all; taken back by what ssh-keygen calls it."""
+    admin(f"key add alice@INVIRT.TEST {KEY} alice at home")
+    assert admin("key list") == (
+        f"principal          type         fingerprint\nalice@INVIRT.TEST  ssh-ed25519  {FINGERPRINT}\n"
+    )
+    admin(f"key remove alice@INVIRT.TEST {FINGERPRINT}")
+    assert admin("key list") == ""
+
+
+def test_changes_are_audited(admin: Admin, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who, under sudo, and what; looking is not."""
+    admin("owner add alice")
+    admin("owner list")
+    monkeypatch.setenv("SUDO_USER", "eve")
+    admin("owner set alice --memory 64")
+    rows = database.execute("SELECT principal, command, arguments, outcome FROM audit ORDER BY audit_id")
+    assert rows == [
+        ("root", "invirt-admin", "group=owner verb=add name=alice", "succeeded"),
+        ("eve", "invirt-admin", "group=owner verb=set name=alice memory=64", "succeeded"),
+    ]

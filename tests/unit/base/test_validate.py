@@ -106,6 +106,39 @@ def test_bad_disks(name: str) -> None:
         validate.disk_name(name)
 
 
+ED25519 = "AAAAC3NzaC1lZDI1NTE5AAAAII+pzCIlfdICdmg+1L5Kj+5Jg/r0n/OkRyqZ0SzECxhY"
+
+
+@pytest.mark.parametrize("line", ["{}", "{} alice at home", " {} é\n"])
+def test_good_public_keys(line: str) -> None:
+    key = f"ssh-ed25519 {ED25519}"
+    assert validate.key_line(line.format(key)) == key
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        ED25519,
+        f"ssh-dss {ED25519}",
+        f"ssh-rsa {ED25519}",  # of another type than it says
+        f'command="id" ssh-ed25519 {ED25519}',
+        f"no-pty ssh-ed25519 {ED25519}",
+        f"ssh-ed25519 {ED25519}\nssh-ed25519 {ED25519}",
+        f"ssh-ed25519 {ED25519} alice\ncommand=x",
+        f"ssh-ed25519 {ED25519[:-8]}",
+        f"ssh-ed25519 {ED25519[:24]}",
+        f"ssh-ed25519 {ED25519}AAAA",
+        f"ssh-ed25519 {ED25519[:-1]}",
+        "ssh-ed25519 AAAA*",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+    ],
+)
+def test_bad_public_keys(line: str) -> None:
+    with pytest.raises(BadInput, match="is not a (public|whole) key"):
+        validate.key_line(line)
+
+
 @pytest.mark.parametrize("text", ["", "a web server", "café ☕", "it's #1: 100 %"])
 def test_good_descriptions(text: str) -> None:
     assert validate.description(text) == text

@@ -51,7 +51,7 @@ class Command:
         parser = Parser(
             prog=prog or self.name,
             description=f"{self.summary}\n\n{self.description}",
-            epilog=f"Example:\n  {self.example}",
+            epilog="Example:\n  " + self.example.replace("\n", "\n  "),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

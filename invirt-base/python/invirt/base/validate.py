@@ -7,6 +7,8 @@ the same values again.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 
 from invirt.base.errors import BadInput
@@ -57,6 +59,30 @@ def public_key(text: str) -> str:
     """An ssh key as in authorized_keys, without options or a comment."""
     pattern = _KEY_TYPE + r" AAAA[A-Za-z0-9+/]+={0,3}"
     return _word(text, pattern, "a public key", "its type and its base64: ssh-ed25519 AAAA…", 2000)
+
+
+def key_line(text: str) -> str:
+    """The line of a .pub file: a whole key of OpenSSH's, returned as public_key() has it."""
+    line = text.strip()
+    key = public_key(" ".join(line.split()[:2]) if line.isprintable() else line)
+    kind, encoded = key.split()
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        blob = b""
+    if _fields(blob)[:1] != [kind.encode()]:
+        raise BadInput(f"{_shown(text)} is not a whole key", hint="Copy the one line of the .pub file again.")
+    return f"{kind} {base64.b64encode(blob).decode()}"
+
+
+def _fields(blob: bytes) -> list[bytes]:
+    """What a key consists of, each behind its length (RFC 4251, string); nothing if it isn't whole."""
+    fields, at = [], 0
+    while at < len(blob):
+        end = at + 4 + int.from_bytes(blob[at : at + 4], "big")
+        fields.append(blob[at + 4 : end])
+        at = end
+    return fields if at == len(blob) and len(fields) > 1 else []
 
 
 def disk_name(text: str) -> str:

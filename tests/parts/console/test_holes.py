@@ -288,11 +288,11 @@ def _admitted(site: Site, port: int, credentials: Path | None, own: Path, **envi
     return answer == 0
 
 
-def _conserver(site: Site, port: int, access: str, **environment: str) -> None:
-    """Another conserver on the host, that differs from ours in what is given."""
+def _conserver(site: Site, port: int, word: str = "", value: str = "", **environment: str) -> None:
+    """Another conserver on the host, that differs from ours in one word's value, or in its environment."""
     text = (site.host.folder / "etc/conserver/invirt-host.cf").read_text()
     text = text.replace(f"primaryport {PORT}", f"primaryport {port}")
-    text = re.sub("trusted [^;]*;", f"{access};", text)
+    text = re.sub(f"{word} [^;]*;", f"{word} {value};", text) if word else text
     site.host.write(f"etc/conserver/{port}.cf", text)
     own = 'mount -t tmpfs tmpfs /run/conserver; exec "$@"'
     site.host.start(
@@ -309,7 +309,7 @@ def test_only_the_sites_certificates_are_taken(both: Site) -> None:
     assert not _admitted(both, PORT, None, keys / "ca.pem")
     assert not _admitted(both, PORT, keys / "stranger.pem", keys / "ca.pem")
     # An authority that the system trusts, but not the site: conserver would take it.
-    _conserver(both, 7822, "trusted 127.0.0.1/32", SSL_CERT_FILE=str(keys / "other.pem"))
+    _conserver(both, 7822, SSL_CERT_FILE=str(keys / "other.pem"))
     assert _admitted(both, 7822, keys / "stranger.pem", keys / "ca.pem")
 
 
@@ -320,12 +320,24 @@ def test_the_host_shows_a_certificate_too(both: Site) -> None:
     assert _admitted(both, PORT, keys / "console.pem", keys / "other.pem", SSL_CERT_FILE=str(keys / "ca.pem"))
 
 
+def test_an_administrators_console_takes_only_the_sites_certificates(both: Site) -> None:
+    """A conserver that shows the certificate of an authority which the system trusts, but not the site."""
+    keys = both.keys
+    _conserver(both, 7825, "sslcredentials", str(keys / "stranger.pem"))
+    system = f"SSL_CERT_FILE={keys / 'other.pem'}"
+    for program, taken in (("/usr/bin/console", True), ("console", False)):
+        argv = ["env", system, program, "-p", "7825", "-M", HOST, "-l", "remus", "remus"]
+        console = both.spawn([*both.console.enter, *argv])
+        assert (console.expect(["for help", pexpect.EOF]) == 0) is taken
+        console.close(force=True)
+
+
 def test_a_name_is_not_an_address(both: Site) -> None:
     """conserver takes a name for a part of any: here of localhost, as the address resolves."""
     keys = both.keys
-    _conserver(both, 7823, "trusted calhos")
+    _conserver(both, 7823, "trusted", "calhos")
     assert _admitted(both, 7823, keys / "console.pem", keys / "ca.pem")
-    _conserver(both, 7824, "trusted 27.0.0.1/32")
+    _conserver(both, 7824, "trusted", "27.0.0.1/32")
     assert not _admitted(both, 7824, keys / "console.pem", keys / "ca.pem")
     trusted = re.search("trusted ([^;]*);", (both.host.folder / "etc/conserver/invirt-host.cf").read_text())
     assert trusted and trusted[1] == "127.0.0.1/32"

@@ -7,6 +7,8 @@ import subprocess
 from tests.parts.console.rows import CONSOLE, HOST, PORT
 from tests.parts.console.site import SSH_PORT, Site
 
+LIST = "/run/invirt/conserver/consoles.cf"
+
 
 def start_logins(site: Site) -> None:
     """consolefs, userdb and sshd."""
@@ -33,10 +35,15 @@ def start_sshd(
 
 def start_consoles(site: Site) -> None:
     """The host's list and its conserver."""
-    host = site.host
-    host.start("/usr/sbin/invirt-host-conserver", HOST)
-    host.await_("the list", "test", "-e", "/run/invirt/conserver/consoles.cf")
+    site.host.start("/usr/sbin/invirt-host-conserver", HOST)
+    site.host.await_("the list", "test", "-e", LIST)
+    start_conserver(site)
+
+
+def start_conserver(site: Site) -> subprocess.Popen[bytes]:
+    """The host's conserver, which gets its list when it is there."""
     path = "/proc/self/task/$$/root/etc/conserver/invirt-host.cf"
-    start = f'exec /usr/sbin/conserver -C {path} -P /nonexistent -M "$0" -m 1'
-    host.start("sh", "-c", start, site.addresses[HOST])
-    host.reached(site.addresses[HOST], PORT)
+    start = f'truncate --size=0 {LIST}; exec /usr/sbin/conserver -C {path} -P /nonexistent -M "$0" -m 1'
+    conserver = site.host.start("sh", "-c", start, site.addresses[HOST])
+    site.host.reached(site.addresses[HOST], PORT)
+    return conserver

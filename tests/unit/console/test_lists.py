@@ -87,9 +87,9 @@ def test_lists_hold_whitelisted_lines_only() -> None:
 def test_a_conserver_that_was_not_there_is_told_later(tmp_path: Path) -> None:
     keeper = conserver.Keeper(tmp_path / "list", tmp_path / "pid")
     keeper.begin()
-    assert (tmp_path / "list").read_text() == conserver.NOBODYS
+    assert (tmp_path / "list").read_text() == ""
     keeper.update([conserver.console("remus", "host1.invirt.test")])
-    assert (tmp_path / "list").read_text().endswith("console remus { master host1.invirt.test; rw remus; }\n")
+    assert (tmp_path / "list").read_text() == "console remus { master host1.invirt.test; rw remus; }\n"
     (tmp_path / "pid").write_text("1\n")  # not a conserver
     assert conserver.running(tmp_path / "pid") is None
 

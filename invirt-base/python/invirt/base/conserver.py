@@ -17,10 +17,6 @@ from invirt.base import validate
 LIST = Path("/run/invirt/conserver/consoles.cf")
 PIDFILE = Path("/run/conserver/conserver.pid")  # compiled into conserver
 
-# conserver ends when it has no console at all.  A remote one costs nothing,
-# nobody may use this one, and no machine can be called so.
-NOBODYS = "console none { master 192.0.2.1; rw !*; ro !*; }\n"
-
 
 def console(name: str, master: str) -> str:
     """The line of a machine's console, which only the machine's own login may use.
@@ -73,11 +69,11 @@ class Keeper:
     def begin(self) -> None:
         """Have a list, if an empty one, so that conserver can start without the database."""
         if not self.file.exists():
-            write(NOBODYS, self.file)
+            write("", self.file)
 
     def update(self, consoles: Iterable[str]) -> None:
         """Serve these consoles.  A conserver that was starting meanwhile is told the next time."""
-        if write(NOBODYS + "".join(consoles), self.file):
+        if write("".join(consoles), self.file):
             self._told, self._wakes = False, 2
         self._told = self._told or tell(signal.SIGHUP, self.pidfile)
         if self._wakes:

@@ -21,4 +21,7 @@ access * {
 }
 # conserver asks for a type even where it only sends on.
 default * { type exec; }
+# conserver ends when it has no console at all. A remote one costs nothing,
+# nobody may use this one, and no machine can be called so.
+console none { master 192.0.2.1; rw !*; ro !*; }
 #include /run/invirt/conserver/consoles.cf

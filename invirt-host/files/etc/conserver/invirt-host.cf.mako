@@ -35,4 +35,7 @@ default * {
     rw ${",".join(console.administrators)};
     ro spy;
 }
+# conserver ends when it has no console at all. A remote one costs nothing,
+# nobody may use this one, and no machine can be called so.
+console none { master 192.0.2.1; rw !*; ro !*; }
 #include /run/invirt/conserver/consoles.cf

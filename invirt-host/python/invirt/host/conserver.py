@@ -20,7 +20,7 @@ from invirt.base import conserver
 from invirt.database.connection import Connection
 
 CHANNEL = "consoles"
-EVERY = 10.0  # seconds between looks without word of a change
+EVERY = 2.0  # seconds between looks without word of a change: a conserver that starts has no list
 MASTER = "127.0.0.1"  # this host, however its name resolves
 STEP, STARTED = 0.05, 2.0  # seconds between looks, and in which one console more is started
 REREAD = 0.2  # seconds in which conserver has read the list, unless it is starting consoles

@@ -136,3 +136,40 @@ def test_a_program_loads_little() -> None:
     modules = run([sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]).stdout.split()
     heavy = {"yaml", "subprocess", "logging", "asyncio", "sqlalchemy", "mako", "socket"}
     assert not heavy & set(modules)
+
+
+def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a program with a sub-command says of argv; asserts that it ends with 2."""
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        verb = parser.add_subparsers(required=True, metavar="VERB").add_parser("create")
+        verb.add_argument("name")
+        verb.add_argument("--memory", choices=("64", "128"))
+
+    command = cli.Command("machine", 8, "x.", "x", "x", arguments, lambda found: None)
+    try:
+        assert cli.main(command, argv) == 2
+    except SystemExit as end:
+        assert end.code == 2
+    said = capsys.readouterr()
+    assert not said.out
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "machine: the following arguments are required: VERB\n  usage: machine "),
+        (["creat", "x"], "machine: there is no 'creat'; did you mean create?\n  There is: create.\n"),
+        (["create"], "machine create: the following arguments are required: name\n  usage: machine create "),
+        (["create", "x", "--memry", "64"], "machine create: unknown: --memry; did you mean --memory?\n"),
+        (
+            ["create", "x", "--memory", "6"],
+            "machine: --memory can't be '6'; did you mean 64?\n  There is: 64, 128.\n",
+        ),
+        (["create", "x", "\x1b[2J"], "machine create: unknown: \\x1b[2J\n"),
+        (["create", "\udcff"], "machine: '\\udcff' is not UTF-8\n"),
+    ],
+)
+def test_complaints_about_arguments(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint(argv, capsys).startswith(said)

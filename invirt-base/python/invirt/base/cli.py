@@ -7,21 +7,44 @@ page, its --help and its shell completion are all made from that one row.
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from invirt.base.errors import BadInput, InvirtError
 from invirt.base.log import one_line
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose complaints are harmless to a terminal, whatever was typed."""
+    """argparse's, but it complains as all of Invirt does, and harmlessly to a terminal."""
 
     def error(self, message: str) -> NoReturn:
-        """Print usage and message, and exit with status 2."""
-        super().error(one_line(message))
+        """Say what was wrong, then how it is meant, and exit with status 2."""
+        complain(BadInput(message, self.format_usage()), self.prog)
+        sys.exit(BadInput.exit_code)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """A sub-command, too, complains of what it doesn't know: argparse would leave it to the first one."""
+        found, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            self.error(f"unknown: {word}{_near(word, self._option_string_actions)}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = f"{action.option_strings[0]} can't be" if action.option_strings else "there is no"
+            raise BadInput(
+                f"{what} {value!a}{_near(value, action.choices)}",
+                hint=f"There is: {', '.join(action.choices)}.",
+            )
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """A question after the complaint, if word is nearly one of those known."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @dataclass(frozen=True)

@@ -101,13 +101,14 @@ def _run(command: Command, name: str, argv: Sequence[str], who: Caller) -> tuple
         return 1, f"{type(error).__name__}: {error}"
 
 
-def _audited(audit: Audit | None, outcome: Outcome) -> int:
+def _audited(audit: Audit | None, outcome: Outcome, name: str) -> int:
     """The exit code, after audit has it too: what can't be audited has not succeeded."""
     try:
         if audit:
             audit(outcome)
     except InvirtError as error:
-        complain(error, outcome.program)
+        if not outcome.exit_code:  # else the user was told of a failure already, likely of the same
+            complain(error, name)
         log.write(f"not audited: {error.message}", log.ERROR, program=outcome.program)
         return outcome.exit_code or error.exit_code
     return outcome.exit_code
@@ -144,7 +145,7 @@ def main(
     code, message = _run(command, name, argv, who)
     outcome = Outcome(who, command.name, tuple(argv), code, message)
     write(line(outcome), log.ERROR if code else log.INFO, program=command.name)
-    return _audited(audit, outcome)
+    return _audited(audit, outcome, name)
 
 
 def start(command: Command, *, audit: Audit | None = None) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from invirt.base.errors import BadInput
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used
+from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used, whole
 from invirt.database.models import Host
 from invirt.database.session import session
 
@@ -13,7 +13,7 @@ from invirt.database.session import session
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("name", help="short, as in host1")
     parser.add_argument("--hostname", required=True, help="full, as in its Kerberos principal")
-    parser.add_argument("--memory", required=True, type=int, metavar="MIB", help="what guests may have")
+    parser.add_argument("--memory", required=True, type=whole, metavar="MIB", help="what guests may have")
     parser.add_argument("--disabled", action="store_true", help="boot nothing there yet")
 
 
@@ -40,7 +40,7 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
 def _set_arguments(parser: Parser) -> None:
     parser.add_argument("name")
     parser.add_argument("--hostname")
-    parser.add_argument("--memory", type=int, metavar="MIB", help="what guests may have")
+    parser.add_argument("--memory", type=whole, metavar="MIB", help="what guests may have")
     enabled = parser.add_mutually_exclusive_group()
     enabled.add_argument("--enable", dest="enabled", action="store_true", default=None)
     enabled.add_argument("--disable", dest="enabled", action="store_false", help="boot nothing more there")

@@ -6,16 +6,16 @@ import argparse
 
 from invirt import config
 from invirt.base.errors import BadInput, NotFound
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used
+from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used, whole
 from invirt.database.models import Member, Owner
 from invirt.database.session import session
 
 
 def _quota_arguments(parser: Parser) -> None:
     parser.add_argument("name")
-    parser.add_argument("--memory", type=int, metavar="MIB", help="of all machines together")
-    parser.add_argument("--disk", type=int, metavar="GIB", help="of all machines together")
-    parser.add_argument("--machines", type=int, help="how many")
+    parser.add_argument("--memory", type=whole, metavar="MIB", help="of all machines together")
+    parser.add_argument("--disk", type=whole, metavar="GIB", help="of all machines together")
+    parser.add_argument("--machines", type=whole, help="how many")
 
 
 def _add_arguments(parser: Parser) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from sqlalchemy import func, select
 
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing, whole
 from invirt.database.models import AddressRange, Nic
 from invirt.database.session import session
 
@@ -18,7 +18,7 @@ def _ends(parser: Parser) -> None:
 
 def _add_arguments(parser: Parser) -> None:
     _ends(parser)
-    parser.add_argument("--prefix", required=True, type=int, help="length of the guests' netmask, e.g. 24")
+    parser.add_argument("--prefix", required=True, type=whole, help="length of the guests' netmask, e.g. 24")
     parser.add_argument("--gateway", required=True, help="the guests' router")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,13 @@ class Group:
     name: str
     summary: str
     verbs: tuple[Verb, ...]
+
+
+def whole(text: str) -> int:
+    """A whole number; how large it may be the database knows."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number")
+    return int(text)
 
 
 def nothing(parser: Parser) -> None:

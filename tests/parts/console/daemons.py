@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 
 from tests.parts.console.rows import CONSOLE, HOST, PORT
+from tests.parts.console.server import ROOT
 from tests.parts.console.site import SSH_PORT, Site
 
+OPENSSL_CONF = ROOT / "invirt-host/files/usr/share/invirt/conserver/openssl.cnf"
 LIST = "/run/invirt/conserver/consoles.cf"
 
 
@@ -44,6 +46,6 @@ def start_conserver(site: Site) -> subprocess.Popen[bytes]:
     """The host's conserver, which gets its list when it is there."""
     path = "/proc/self/task/$$/root/etc/conserver/invirt-host.cf"
     start = f'truncate --size=0 {LIST}; exec /usr/sbin/conserver -C {path} -P /nonexistent -M "$0" -m 1'
-    conserver = site.host.start("sh", "-c", start, site.addresses[HOST])
+    conserver = site.host.start("sh", "-c", start, site.addresses[HOST], OPENSSL_CONF=str(OPENSSL_CONF))
     site.host.reached(site.addresses[HOST], PORT)
     return conserver

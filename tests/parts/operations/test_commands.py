@@ -29,7 +29,7 @@ def run(name: str, *words: str) -> tuple[int, str]:
 
 
 def test_operations_are_listed_and_shown(site: Site) -> None:
-    assert run("invirt-operations", "list") == (0, "")
+    assert run("invirt-operations", "list") == (0, "no operation\n")
     site.create("remus")
     site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
     with suppress(Killed):
@@ -37,7 +37,7 @@ def test_operations_are_listed_and_shown(site: Site) -> None:
     site.hosts.fault = no_fault
     code, said = run("invirt-operations", "list")
     assert code == 0 and "running  boot" in said and "remus by alice@INVIRT.TEST" in said
-    assert run("invirt-operations", "list", "--stuck") == (0, "")
+    assert run("invirt-operations", "list", "--stuck") == (0, "no operation\n")
     assert len(run("invirt-operations", "list", "--all")[1].splitlines()) == 2
     code, said = run("invirt-operations", "show", "2")
     assert "1. boot guest on host1: doing; undone by ending remus on host1" in said

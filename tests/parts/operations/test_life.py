@@ -73,7 +73,9 @@ def test_no_room_says_what_each_host_lacks(site: Site) -> None:
     site.create("big", memory=513)
     with pytest.raises(NoRoom) as caught:
         site.submit("boot", "big")
-    assert caught.value.hint == "host1: is disabled\nhost2: 512 of 512 MiB are free, 513 are wanted"
+    assert caught.value.hint == (
+        "host1: is disabled\nhost2: 512 of 512 MiB are free, 513 are wanted\nTry again later, or ask root."
+    )
     site.hosts.hosts[HOST2].up = False
     with pytest.raises(NoRoom, match=r"host2: host2\.invirt\.test doesn't answer"):
         site.submit("boot", "big")

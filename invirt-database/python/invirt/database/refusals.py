@@ -6,9 +6,12 @@ sentence for each constraint that a user or an administrator can meet.
 
 from __future__ import annotations
 
+import re
+
 import psycopg2
 import psycopg2.errorcodes as codes
 
+from invirt import config
 from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom, Unreachable
 
 
@@ -67,6 +70,8 @@ SENTENCES = {
     "operations_request_key": "this request was made already",
 }
 
+TYPES = {"inet": "an address", "macaddr": "a MAC address"}
+
 RUN_AGAIN = {codes.SERIALIZATION_FAILURE, codes.DEADLOCK_DETECTED}
 # Integrity constraints (23), values out of range or of another form (22).
 REFUSED = ("22", "23")
@@ -84,9 +89,7 @@ def explain(error: psycopg2.Error) -> Exception:
     if code == codes.LOCK_NOT_AVAILABLE:
         return Busy("someone else is changing the same thing", hint="Try again.")
     if code.startswith(REFUSED):
-        sentence = SENTENCES.get(
-            said.constraint_name or "", said.message_primary or "refused by the database"
-        )
+        sentence = SENTENCES.get(said.constraint_name or "") or _plain(said.message_primary or "")
         shown = code in (codes.UNIQUE_VIOLATION, codes.FOREIGN_KEY_VIOLATION)  # others show the whole row
         return BadInput(sentence, hint=(said.message_detail or "") if shown else "")
     if code == codes.QUERY_CANCELED or isinstance(
@@ -97,7 +100,19 @@ def explain(error: psycopg2.Error) -> Exception:
     return error
 
 
+def _plain(message: str) -> str:
+    """What PostgreSQL says of a value that is of another type than its column."""
+    wrong = re.fullmatch(r'invalid input syntax for type (\w+): (".*")', message, re.DOTALL)
+    if wrong:
+        return f"{wrong[2]} is not {TYPES.get(wrong[1], wrong[1])}"
+    if message.endswith("out of range") or "out of range for type" in message:
+        return "a number is too large or too small: it is at most 2147483647"
+    return message or "refused by the database"
+
+
 def _from_trigger(error: psycopg2.Error) -> InvirtError:
     """Our own triggers' messages are meant for people already."""
-    kind = NoRoom if error.diag.constraint_name == "no_room" else BadInput
-    return kind(error.diag.message_primary or str(error), hint=error.diag.message_hint or "")
+    message, hint = error.diag.message_primary or str(error), error.diag.message_hint or ""
+    if error.diag.constraint_name == "no_room":
+        return NoRoom(message, hint=hint or f"Make do with less, or ask {config.site.contact} for more.")
+    return BadInput(message, hint)

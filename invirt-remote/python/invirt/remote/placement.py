@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invirt import config
 from invirt.base.errors import NoRoom
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, Survey
@@ -23,7 +24,8 @@ def choose(cursor: Cursor, survey: Survey, memory: int) -> Host:
     if not able:
         said = "\n".join(f"{host.name}: {lacks[host.host_id]}" for host in hosts)
         raise NoRoom(
-            f"no host has room for a machine of {memory} MiB", hint=said or "There are no hosts at all."
+            f"no host has room for a machine of {memory} MiB",
+            hint=f"{said or 'There are no hosts at all.'}\nTry again later, or ask {config.site.contact}.",
         )
     return min(able, key=lambda host: (used.get(host.host_id, 0), host.name))
 

@@ -75,7 +75,7 @@ COMMAND = Command(
     name="xm",
     section=8,
     summary="domains of this host",
-    description="The 2008 command on the hypervisor that invirt.yaml names. CONFIG is a Python file: "
+    description="The 2008 command on the hypervisor that invirt.yaml names. CONFIG is a Python file:\n"
     "it sees each KEY as a variable, and what it sets are the words of xl.cfg(5).",
     example="xm create invirt-database machine_name=inode",
     arguments=_arguments,

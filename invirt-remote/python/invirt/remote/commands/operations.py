@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from contextlib import closing
 
 from invirt.base import validate
@@ -21,8 +22,11 @@ def listing(connected: Connection, arguments: argparse.Namespace) -> int:
     """Print a line for each operation."""
     where = "true" if arguments.all else "state = 'stuck'" if arguments.stuck else OPEN
     with transaction(connected) as cursor:
-        for operation in store.select(cursor, where, limit=NEWEST):
-            print(_line(operation))
+        found = list(store.select(cursor, where, limit=NEWEST))
+    for operation in found:
+        print(_line(operation))
+    if not found:
+        print("no operation")
     return 0
 
 
@@ -42,7 +46,8 @@ def show(connected: Connection, arguments: argparse.Namespace) -> int:
     print(_line(operation).strip())
     if operation.via:
         print(f"  through {operation.via}")
-    print(f"  arguments: {operation.arguments}")
+    if operation.arguments:
+        print(f"  wanted: {json.dumps(operation.arguments)}")
     if operation.lease_holder:
         print(f"  worked on by {operation.lease_holder} until {operation.lease_until:%H:%M:%S}")
     elif operation.lease_until and operation.is_open:

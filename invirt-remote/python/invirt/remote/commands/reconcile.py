@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 
-from invirt.base import log
 from invirt.base.cli import Command
 from invirt.base.errors import InvirtError
 from invirt.database import connection
@@ -29,7 +28,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with closing(connection.connect()) as connected:
         if arguments.release:
             for words in reconcile.release_off(connected, hosts):
-                log.write(f"{words}: given back", program=NAME)
+                print(f"{words}: given back")
             return 0
         facts = reconcile.gather(connected, hosts)
         left = [

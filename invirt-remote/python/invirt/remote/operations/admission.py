@@ -90,7 +90,7 @@ def must_be_off(cursor: Cursor, machine: Machine, survey: Survey) -> None:
     running = survey.running_on
     if running or survey.home_state() == "running":
         where = running[0].name if running else survey.host(machine.host_id or 0).name
-        raise Busy(f"{machine.name} is running on {where}", hint="Shut it down first.")
+        raise Busy(f"{machine.name} is running on {where}", hint=f"First: control {machine.name} shutdown.")
     if machine.host_id is not None:
         release(cursor, machine.machine_id)
 

@@ -168,6 +168,12 @@ class Network:
         host.run("env", f"INVIRT_RUN={self.folder}", *add)
         return Guest(node)
 
+    def follow(self) -> None:
+        """On each host: let the rules and routes of guests follow the database."""
+        for host in self.hosts.values():
+            program = str(ROOT / "invirt-host/sbin/invirt-host-network")
+            self.stack.callback(end, host.start([sys.executable, program], INVIRT_RUN=str(self.folder)))
+
     def dhcp(self, guest: Guest) -> None:
         """Start busybox' udhcpc on the guest; SIGUSR1 makes it renew."""
         script = str(self.folder / "script")

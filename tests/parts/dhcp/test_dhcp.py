@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 
 from tests.parts.database.rows import machine
@@ -57,8 +58,39 @@ def test_a_stranger_gets_no_answer(kea: Kea) -> None:
     assert stranger.addresses == [] and not [line for line in stranger.events if "bound" in line]
 
 
+# Asks from the MAC of argv[1] in the name of argv[2], in each way that a client may; prints what it is told.
+IN_ANOTHERS_NAME = """
+import sys
+from scapy.all import BOOTP, DHCP, IP, UDP, Ether, conf, srp
+conf.checkIPaddr = False
+own, other = sys.argv[1:]
+for source, to, kind in (
+    ("0.0.0.0", "255.255.255.255", "discover"),
+    ("10.86.0.101", "255.255.255.255", "request"),
+    ("10.86.0.101", "10.86.0.5", "request"),
+):
+    mac = bytes.fromhex(other.replace(":", ""))
+    asked = BOOTP(chaddr=mac, xid=7, flags=0x8000) / DHCP(options=[("message-type", kind), "end"])
+    frame = Ether(src=own, dst="ff:ff:ff:ff:ff:ff") / IP(src=source, dst=to) / UDP(sport=68, dport=67) / asked
+    for _, answer in srp(frame, iface="eth0", timeout=1, verbose=False, multi=True)[0]:
+        if BOOTP in answer and answer[BOOTP].op == 2:
+            print("told", answer[BOOTP].yiaddr)
+print("asked")
+"""
+
+
+def test_a_guest_learns_nothing_in_another_s_name(kea: Kea) -> None:
+    remus, _ = guests(kea, "10.86.0.101", "10.86.0.102")
+    kea.network.dhcp(remus)
+    bound(remus, "10.86.0.101")
+    ask = [sys.executable, "-c", IN_ANOTHERS_NAME, MAC.format(0)]
+    assert "told" not in remus.node.run(*ask, MAC.format(1))
+    assert "told 10.86.0.101" in remus.node.run(*ask, MAC.format(0))
+
+
 def test_a_changed_address_counts_at_the_next_renewal(kea: Kea) -> None:
     (remus,) = guests(kea, "10.86.0.101")
+    kea.network.follow()
     kea.network.dhcp(remus)
     bound(remus, "10.86.0.101")
     renew(remus)
@@ -69,7 +101,9 @@ def test_a_changed_address_counts_at_the_next_renewal(kea: Kea) -> None:
 
 
 def test_swapped_addresses_count_at_the_next_renewal(kea: Kea) -> None:
+    """From then on both reach each other, and neither may use the address that it had."""
     remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
+    kea.network.follow()
     for guest, address in ((remus, "10.86.0.101"), (romulus, "10.86.0.102")):
         kea.network.dhcp(guest)
         bound(guest, address)
@@ -81,6 +115,11 @@ def test_swapped_addresses_count_at_the_next_renewal(kea: Kea) -> None:
     renew(romulus)
     until(lambda: any("bound ip=10.86.0.102" in line for line in remus.events), remus.said)
     until(lambda: any("bound ip=10.86.0.101" in line for line in romulus.events), romulus.said)
+    ping = ["busybox", "ping", "-c", "2"]
+    until(lambda: " 0% packet loss" in remus.node.run(*ping, "10.86.0.101", check=False), remus.said)
+    assert " 0% packet loss" in romulus.node.run(*ping, "10.86.0.5")
+    remus.node.run("ip", "addr", "add", "10.86.0.101/32", "dev", "eth0")
+    assert " 100% packet loss" in remus.node.run(*ping, "-I", "10.86.0.101", "10.86.0.5", check=False)
 
 
 def test_while_the_database_is_gone_guests_keep_their_addresses(kea: Kea, cluster: Cluster) -> None:

@@ -64,3 +64,12 @@ def foreground(
                         return -1
         finally:
             child.kill()
+
+
+def background(argv: Sequence[str], descriptors: Sequence[int] = ()) -> int:
+    """Start argv and leave it alone: it has these of our open files and no others; returns its process id."""
+    nothing = subprocess.DEVNULL
+    child = subprocess.Popen(
+        argv, stdin=nothing, stdout=nothing, stderr=nothing, pass_fds=descriptors, cwd="/"
+    )
+    return child.pid

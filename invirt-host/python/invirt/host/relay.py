@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 SERVER_PORT, CLIENT_PORT = 67, 68
 REQUEST, ANSWER = 1, 2
-HOPS, GIADDR = 3, slice(24, 28)
+HOPS, CIADDR, GIADDR = 3, slice(12, 16), slice(24, 28)
 COOKIE = slice(236, 240)
 OPTIONS = 240  # where they begin
 MAGIC = b"\x63\x82\x53\x63"
@@ -113,7 +113,7 @@ class Relay:
             self.socket.sendto(relayed or b"", (server, SERVER_PORT))
 
     def _in(self, message: bytes) -> None:
-        """To all on the guest's link, where there is the guest alone: it may have no address yet."""
+        """To the address that the guest renews; else to all on its link, where there is the guest alone."""
         relayed = inward(message, self.address)
         if relayed:
             interface, answer = relayed
@@ -121,4 +121,6 @@ class Relay:
                 "I4s4s", socket.if_nametoindex(interface), socket.inet_aton(self.address), NOBODY
             )
             ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, through)]
-            self.socket.sendmsg([answer], ancillary, 0, ("255.255.255.255", CLIENT_PORT))
+            renewed = answer[CIADDR]
+            to = "255.255.255.255" if renewed == NOBODY else socket.inet_ntoa(renewed)
+            self.socket.sendmsg([answer], ancillary, 0, (to, CLIENT_PORT))

@@ -24,6 +24,7 @@ REASONS = {
     "foreign_arp": "ARP that speaks for another, or of an odd form",
     "foreign_nd": "neighbour discovery that speaks for another, or of an odd form",
     "router": "router advertisements and redirects, which only routers send",
+    "foreign_dhcp": "a DHCP request in another's name, or as a relay",
     "dhcp_answer": "what only DHCP and DHCPv6 servers send",
     "closed_port": "a port of a host or server that is not for guests",
     "fragment": "a fragment that hides what it is part of",
@@ -33,8 +34,8 @@ REASONS = {
 }
 
 RULES = Template("""\
-table netdev invirt_$interface
-delete table netdev invirt_$interface
+table netdev invirt_$interface { $flags }
+flush table netdev invirt_$interface
 table netdev invirt_$interface {
     $flags
 $counters
@@ -65,12 +66,9 @@ $counters
     # 0x1fff: a fragment's offset; 0x3fff: that, or that more fragments follow.
     chain ip_of_guest {
         ip hdrlength != 5 counter name hidden goto refuse
-        ip saddr 0.0.0.0 ip daddr 255.255.255.255 ip frag-off & 0x3fff == 0 \\
-            udp sport 68 udp dport 67 counter name passed accept
+        udp sport 68 udp dport 67 goto dhcp_of_guest
         ip saddr 0.0.0.0 counter name foreign_ip goto refuse
         ip saddr != { $ip } counter name foreign_ip goto refuse
-        ip daddr 255.255.255.255 ip frag-off & 0x3fff == 0 \\
-            udp sport 68 udp dport 67 counter name passed accept
         udp sport 67 counter name dhcp_answer goto refuse
         udp dport 68 counter name dhcp_answer goto refuse
         icmp type { redirect, router-advertisement } counter name router goto refuse
@@ -81,6 +79,16 @@ $counters
         ip frag-off & 0x1fff != 0 counter name passed accept
         ip protocol udp goto udp_of_guest
         counter name passed accept
+    }
+
+    # A request goes to this host's relay, as if from nobody to all: so a renewal has its answer
+    # even if the address it comes from is another's by now.  @th,64,24: a request, of Ethernet,
+    # with 6 bytes of address; @th,256,32: which no relay has sent; @th,288,48: for the guest.
+    chain dhcp_of_guest {
+        ip frag-off & 0x3fff != 0 counter name fragment goto refuse
+        @th,64,24 0x010106 @th,256,32 0 @th,288,48 $mac_number \\
+            ip saddr set 0.0.0.0 ip daddr set 255.255.255.255 counter name passed accept
+        counter name foreign_dhcp goto refuse
     }
 
     # Link-local addresses but the guest's own are the host's, on this link.
@@ -152,13 +160,12 @@ $counters
         counter name hidden goto refuse
     }
 
-    # To hosts and servers: DHCP, DNS, ping, and answers to what they began.
+    # To hosts and servers: DHCPv6, DNS, ping, and answers to what they began.
     chain to_server {
         ether type ip ip frag-off & 0x3fff != 0 counter name fragment goto refuse
         ip protocol icmp icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded, \\
             parameter-problem } counter name passed accept
         ip6 nexthdr icmpv6 goto icmp6_of_guest
-        ip protocol udp udp sport 68 udp dport 67 counter name passed accept
         ip6 nexthdr udp udp sport 546 udp dport 547 counter name passed accept
         ip protocol { tcp, udp } th dport 53 counter name passed accept
         ip6 nexthdr { tcp, udp } th dport 53 counter name passed accept
@@ -194,6 +201,7 @@ def rules(
     addresses: the guest's, of both kinds.  name: its domain, for the log.
     servers: addresses and networks of hosts and servers beside this host.
     owned: the table lives and dies with the netlink socket that loads it.
+    Loaded once more, all rules are replaced at once, and the counters stay.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]{0,14}(-emu)?", interface):
         raise BadInput(f"{interface!a} is no name of an interface")
@@ -204,7 +212,7 @@ def rules(
     own, own6 = split(addresses)
     closed, closed6 = networks(servers)
     all6 = [link_local(mac), *own6]
-    return RULES.substitute(
+    text = RULES.substitute(
         interface=interface,
         name=name,
         mac=mac,
@@ -214,9 +222,10 @@ def rules(
         targets=", ".join(f"0x{int(address):032x}" for address in all6),
         servers=", ".join(map(str, closed)),
         servers6=", ".join(map(str, closed6)),
-        flags="flags owner" if owned else "",
+        flags="flags owner;" if owned else "",
         counters="\n".join(f"    counter {reason} {{ }}" for reason in ("passed", *REASONS)),
-    ).replace("\n    \n", "\n")
+    )
+    return text.replace("\n    \n", "\n").replace("{  }", "{ }")
 
 
 def split(addresses: Iterable[str]) -> tuple[list[ipaddress.IPv4Address], list[ipaddress.IPv6Address]]:

@@ -8,36 +8,39 @@ link comes up, and go after it is down.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
-import re
+import socket
 import struct
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from invirt.base.errors import CommandFailed
+from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.process import run
-from invirt.host import paths
+from invirt.host import owned as owned_tables
+from invirt.host import paths, routes
 from invirt.host.rules import rules, split
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
-ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
-EMULATED = "-emu"  # ends the name of the other interface that Xen gives an HVM guest's nic
-OURS = re.compile(rf"inv[0-9]+({EMULATED})?")
 
-SETTINGS = {
-    "ipv4/conf/{interface}/proxy_arp": "1",
-    "ipv4/neigh/{interface}/proxy_delay": "0",
-    "ipv4/conf/{interface}/rp_filter": "1",
-    "ipv4/conf/{interface}/accept_redirects": "0",
-    "ipv4/conf/{interface}/send_redirects": "0",
-    "ipv4/conf/{interface}/ignore_routes_with_linkdown": "1",
-    "ipv6/conf/{interface}/accept_ra": "0",
-    "ipv6/conf/{interface}/accept_redirects": "0",
-    "ipv6/conf/{interface}/addr_gen_mode": "1",  # no address but ROUTER6
-}
+
+@dataclass(frozen=True)
+class Link:
+    """A guest's link; name: its domain's; keeper: the process that keeps its rules, see invirt.host.owned."""
+
+    mac: str
+    addresses: tuple[str, ...]
+    name: str = ""
+    keeper: int | None = None
+
+    def rules(self, interface: str) -> str:
+        """What the guest may send."""
+        from invirt import config
+
+        servers, owned = config.network.servers, self.keeper is not None
+        return rules(interface, self.mac, self.addresses, name=self.name, servers=servers, owned=owned)
 
 
 def interface(nic_id: int) -> str:
@@ -64,104 +67,91 @@ def add(interface: str, mac: str, addresses: Sequence[str], name: str = "", owne
     or what it executes, and nobody else can take them away (`nft flush
     ruleset` leaves them); else they stay until remove().
     """
-    from invirt import config
-
-    servers = config.network.servers
+    link = Link(mac, tuple(addresses), name, 0 if owned else None)
     if owned:
-        _load(rules(interface, mac, addresses, name=name, servers=servers, owned=True))
+        link = replace(link, keeper=owned_tables.load(link.rules(interface)))
     else:
-        text = rules(interface, mac, addresses, name=name, servers=servers)
-        paths.write(_kept(interface), text)
-        run(["nft", "-f", "-"], input=text)
-    own, own6 = split(addresses)
-    _set({**SETTINGS, "ipv6/conf/{interface}/disable_ipv6": "0" if own6 else "1"}, interface)
+        _load(interface, link)
     if name:
         run(["ip", "link", "set", interface, "alias", name])
-    run(["ip", "link", "set", interface, "up"])
-    if own6:
-        run(["ip", "address", "replace", f"{ROUTER6}/64", "dev", interface, "nodad"])
-    for address in (*own, *own6):
-        _lead(str(address), interface)
+    _open(interface, link)
 
 
-def _set(settings: dict[str, str], interface: str) -> None:
-    for name, value in settings.items():
-        path = Path("/proc/sys/net", name.format(interface=interface))
-        if path.exists():  # no IPv6 on some hosts
-            path.write_text(value)
+def change(interface: str, addresses: Sequence[str]) -> None:
+    """Give the guest other addresses while it runs; NotFound if it is gone.
 
-
-def _lead(address: str, interface: str) -> None:
-    """A route to the guest, and answers for it on the network where others look for it.
-
-    Of the two interfaces of an HVM guest under Xen the one that is connected
-    is taken, and of both the better one.
+    From now on it may use no others; without any its link goes down.
     """
-    uplink = _uplink(address)
-    metric = ["metric", "2048"] if interface.endswith(EMULATED) else []
-    run(["ip", "route", "replace", address, "dev", interface, *metric])
-    if uplink:
-        if ":" in address:
-            _set({"ipv6/conf/{interface}/proxy_ndp": "1"}, uplink)
-        run(["ip", "neighbour", "replace", "proxy", address, "dev", uplink])
+    before = links().get(interface)
+    if not before:
+        raise NotFound(f"no guest has the interface {interface}")
+    link = replace(before, addresses=tuple(addresses))
+    if not addresses:
+        routes.close_link(interface)
+    elif link.keeper is not None:
+        owned_tables.change(link.rules(interface), link.keeper)
+    else:
+        _load(interface, link)
+    for address in set(before.addresses) - set(addresses):
+        routes.mislead(address, interface)
+    _open(interface, link)
 
 
-def _uplink(address: str) -> str:
-    """The host's own interface where the address would be; "" for none, or if a guest has it already."""
-    found = run(["ip", "-json", "route", "get", address], check=False).stdout
-    device = str(json.loads(found)[0].get("dev", "")) if found.strip() else ""
-    return "" if device == "lo" or OURS.fullmatch(device) else device
+def _load(interface: str, link: Link) -> None:
+    text = link.rules(interface)
+    run(["nft", "-f", "-"], input=text)
+    paths.write(_file(interface, ".nft"), text)
 
 
-def _load(text: str) -> None:
-    """Run nft commands in this process, by libnftables, and keep its socket for what this executes."""
-    before = _sockets()
-    nft = ctypes.CDLL("libnftables.so.1")
-    nft.nft_ctx_new.restype = ctypes.c_void_p
-    nft.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
-    context = ctypes.c_void_p(nft.nft_ctx_new(0))
-    nft.nft_ctx_buffer_error(context)
-    if nft.nft_run_cmd_from_buffer(context, text.encode()) != 0:
-        said = nft.nft_ctx_get_error_buffer(context).decode(errors="replace")
-        raise CommandFailed("the guest's rules can't be loaded", hint="\n".join(said.splitlines()[:5]))
-    for descriptor in _sockets() - before:
-        os.set_inheritable(descriptor, True)
+def _open(interface: str, link: Link) -> None:
+    """Let the guest in, and remember how."""
+    own, own6 = split(link.addresses)
+    if link.addresses:
+        routes.open_link(interface, ipv6=bool(own6))
+    for address in (*own, *own6):
+        routes.lead(str(address), interface)
+    paths.write(_file(interface, ".json"), json.dumps(asdict(link)))
 
 
-def _sockets() -> set[int]:
-    """This process' open sockets."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        try:
-            if os.readlink(path).startswith("socket:"):
-                found.add(int(path.name))
-        except FileNotFoundError:
-            continue  # the folder itself
-    return found
+def links() -> dict[str, Link]:
+    """By their interfaces: the links of this host's guests."""
+    return {file.stem: _read(file) for file in _folder().glob("[!.]*.json") if _exists(file.stem)}
 
 
-def remove(interface: str, addresses: Sequence[str] = ()) -> None:
+def _read(file: Path) -> Link:
+    saved = json.loads(file.read_text())
+    return Link(**{**saved, "addresses": tuple(saved["addresses"])})
+
+
+def _exists(interface: str) -> bool:
+    return interface in (name for _, name in socket.if_nameindex())
+
+
+def remove(interface: str) -> None:
     """Take away what add() made; the interface, and with it routes and owned rules, may be gone already."""
-    run(["ip", "link", "set", interface, "down"], check=False)
+    routes.close_link(interface)
     table = f"table netdev invirt_{interface}"
     run(["nft", "-f", "-"], input=f"{table}\ndelete {table}\n")
-    _kept(interface).unlink(missing_ok=True)
-    for address in addresses:
-        uplink = _uplink(address)
-        if uplink:
-            run(["ip", "neighbour", "delete", "proxy", address, "dev", uplink], check=False)
+    if _file(interface, ".json").exists():
+        for address in _read(_file(interface, ".json")).addresses:
+            routes.mislead(address, interface)
+    for kind in (".nft", ".json"):
+        _file(interface, kind).unlink(missing_ok=True)
 
 
 def reload() -> None:
     """Load the rules that are not owned once more, after somebody flushed all tables."""
-    known = _aliases()
-    for file in sorted((paths.run() / "vif").glob("*.nft")):
-        if file.stem in known:
+    for file in sorted(_folder().glob("[!.]*.nft")):
+        if _exists(file.stem):
             run(["nft", "-f", str(file)])
 
 
-def _kept(interface: str) -> Path:
-    return paths.run() / "vif" / f"{interface}.nft"
+def _folder() -> Path:
+    return paths.run() / "vif"
+
+
+def _file(interface: str, kind: str) -> Path:
+    return _folder() / f"{interface}{kind}"
 
 
 def counters() -> list[dict[str, str | int]]:

@@ -1,7 +1,7 @@
 """Network interfaces of machines: more of them, their addresses, their names in DNS.
 
-A guest hears of a new address at its next DHCP renewal; its host lets it use
-the address from its next boot on.
+Its host lets a guest use a new address at once, and the old one no more; the
+guest hears of it at its next DHCP renewal.
 """
 
 from __future__ import annotations

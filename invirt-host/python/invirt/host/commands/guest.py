@@ -35,7 +35,7 @@ def stop(arguments: argparse.Namespace) -> None:
 def clean(arguments: argparse.Namespace) -> None:
     """Take away what the ended guest left."""
     for nic in Guest(arguments.name).config().devices("vif"):
-        vif.remove(nic["vifname"], nic["ip"].split())
+        vif.remove(nic["vifname"])
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ def add(arguments: argparse.Namespace) -> None:
 
 def remove(arguments: argparse.Namespace) -> None:
     """Take that away again."""
-    vif.remove(arguments.interface, arguments.ip)
+    vif.remove(arguments.interface)
 
 
 def rules(arguments: argparse.Namespace) -> None:
@@ -51,8 +51,9 @@ def counters(arguments: argparse.Namespace) -> None:
     for row in rows:
         print(f"{row['domain'] or '-'} on {row['interface']}: {row['passed']} packets passed")
         for reason, about in REASONS.items():
-            if row[reason] or arguments.all:
-                print(f"{row[reason]:>10}  {reason:<12}  {about}")
+            refused = row.get(reason, 0)  # a guest may have been booted by an older version
+            if refused or arguments.all:
+                print(f"{refused:>10}  {reason:<12}  {about}")
 
 
 def _interface(verb: argparse.ArgumentParser) -> None:
@@ -66,11 +67,6 @@ def _guarded(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--name", default="", metavar="DOMAIN", help="the guest's, for log and counters")
 
 
-def _removed(verb: argparse.ArgumentParser) -> None:
-    _interface(verb)
-    verb.add_argument("ip", metavar="ADDRESS", nargs="*")
-
-
 def _counted(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("guest", metavar="NAME", nargs="?", help="a machine, a domain or an interface")
     verb.add_argument("--all", action="store_true", help="reasons for which nothing was refused, too")
@@ -80,7 +76,7 @@ def _counted(verb: argparse.ArgumentParser) -> None:
 _VERBS = (
     ("add", add, _guarded, "guard an interface, bring it up, and lead the guest's addresses to it"),
     ("rules", rules, _guarded, "print the nftables that add would load"),
-    ("remove", remove, _removed, "take that away; an interface that is gone is no error"),
+    ("remove", remove, _interface, "take that away; an interface that is gone is no error"),
     ("reload", lambda _: vif.reload(), lambda _: None, "load what add loaded once more, after a flush"),
     ("counters", counters, _counted, "how many packets of guests passed and were refused, and why"),
 )

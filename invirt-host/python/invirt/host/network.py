@@ -1,0 +1,51 @@
+"""Guests that run have the addresses that the database says, from the moment of the change.
+
+Rules and routes follow at once.  The guest itself hears of it at its next
+renewal, which its old address doesn't keep from being answered: see
+dhcp_of_guest in invirt.host.rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+from invirt.database.connection import Connection
+from invirt.host import routes, tokens, vif
+from invirt.host.domain import machine_name
+
+CHANNEL = "nics"
+EVERY = 10.0  # seconds between looks without word of a change: one may come while a guest is being booted
+PATIENCE = 1.0  # seconds for what else is done with the machine; the next look will do
+NICS = "SELECT nic_id, host(ip), host(ip6) FROM nics WHERE nic_id = ANY(%s)"
+
+
+def update(connected: Connection) -> None:
+    """Bring the links of this host's guests up to date; one that can't be is logged."""
+    links = vif.links()
+    numbers = {interface: _number(interface) for interface in links}
+    with connected.cursor() as cursor:
+        cursor.execute(NICS, (list(numbers.values()),))
+        nics = {number: [one for one in addresses if one] for number, *addresses in cursor.fetchall()}
+    for interface, link in links.items():
+        wanted = nics.get(numbers[interface], [])
+        if set(wanted) != set(link.addresses):
+            _follow(interface, link, wanted)
+
+
+def _number(interface: str) -> int:
+    """The nic_id that the interface is named after; 0, which no nic has, for others."""
+    ours = routes.OURS.fullmatch(interface)
+    return int(ours[1]) if ours else 0
+
+
+def _follow(interface: str, link: vif.Link, addresses: Sequence[str]) -> None:
+    what = f"{link.name or '-'} on {interface}: {' '.join(addresses) or 'no address'}"
+    try:
+        with tokens.locked(machine_name(link.name) or interface, PATIENCE):
+            if vif.links().get(interface) == link:  # it may have been booted anew meanwhile
+                vif.change(interface, addresses)
+                log.write(what)
+    except InvirtError as error:
+        log.write(f"{what} failed: {error.message} {error.hint}", log.WARNING)

@@ -1,0 +1,75 @@
+"""The way to a guest: a /32 (or /128) route, and the host's answers for it where others look for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from invirt.base.process import run
+
+ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
+EMULATED = "-emu"  # ends the name of the other interface that Xen gives an HVM guest's nic
+OURS = re.compile(rf"inv([0-9]+)({EMULATED})?")
+
+SETTINGS = {
+    "ipv4/conf/{interface}/proxy_arp": "1",
+    "ipv4/neigh/{interface}/proxy_delay": "0",
+    "ipv4/conf/{interface}/rp_filter": "1",
+    "ipv4/conf/{interface}/accept_redirects": "0",
+    "ipv4/conf/{interface}/send_redirects": "0",
+    "ipv4/conf/{interface}/ignore_routes_with_linkdown": "1",
+    "ipv6/conf/{interface}/accept_ra": "0",
+    "ipv6/conf/{interface}/accept_redirects": "0",
+    "ipv6/conf/{interface}/addr_gen_mode": "1",  # no address but ROUTER6
+}
+
+
+def open_link(interface: str, ipv6: bool) -> None:
+    """Bring the interface up as a guest's router."""
+    _set({**SETTINGS, "ipv6/conf/{interface}/disable_ipv6": "0" if ipv6 else "1"}, interface)
+    run(["ip", "link", "set", interface, "up"])
+    if ipv6:
+        run(["ip", "address", "replace", f"{ROUTER6}/64", "dev", interface, "nodad"])
+
+
+def close_link(interface: str) -> None:
+    """Take it down, and with it all routes that lead there; it may be gone."""
+    run(["ip", "link", "set", interface, "down"], check=False)
+
+
+def lead(address: str, interface: str) -> None:
+    """A route to the guest, and answers for it on the network where others look for it.
+
+    Of the two interfaces of an HVM guest under Xen the one that is connected
+    is taken, and of both the better one.
+    """
+    uplink = _uplink(address)
+    metric = ["metric", "2048"] if interface.endswith(EMULATED) else []
+    run(["ip", "route", "replace", address, "dev", interface, *metric])
+    if uplink:
+        if ":" in address:
+            _set({"ipv6/conf/{interface}/proxy_ndp": "1"}, uplink)
+        run(["ip", "neighbour", "replace", "proxy", address, "dev", uplink])
+
+
+def mislead(address: str, interface: str) -> None:
+    """Take that away, unless another guest of this host has the address by now."""
+    run(["ip", "route", "delete", address, "dev", interface], check=False)
+    uplink = _uplink(address)
+    if uplink:
+        run(["ip", "neighbour", "delete", "proxy", address, "dev", uplink], check=False)
+
+
+def _set(settings: dict[str, str], interface: str) -> None:
+    for name, value in settings.items():
+        path = Path("/proc/sys/net", name.format(interface=interface))
+        if path.exists():  # no IPv6 on some hosts
+            path.write_text(value)
+
+
+def _uplink(address: str) -> str:
+    """The host's own interface where the address would be; "" for none, or if a guest has it already."""
+    found = run(["ip", "-json", "route", "get", address], check=False).stdout
+    device = str(json.loads(found)[0].get("dev", "")) if found.strip() else ""
+    return "" if device == "lo" or OURS.fullmatch(device) else device

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import pty
-import re
-import select
 import statistics
-import subprocess
-import termios
 import time
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +14,7 @@ import pytest
 
 from invirt import config
 from invirt.console import shell
+from tests.bench.terminals import echoes, read_until, terminal
 from tests.parts import postgres
 from tests.parts.console import daemons, rows, unprotected
 from tests.parts.console.site import SSH_PORT, Site, running
@@ -44,42 +39,6 @@ def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[Si
             unprotected.start_sshd(made)
             made.boot("remus")
             yield made
-
-
-@contextmanager
-def terminal(argv: list[str]) -> Iterator[int]:
-    """The other end of a terminal on which argv runs."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs, termios.TCSANOW)
-    child = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    try:
-        yield ours
-    finally:
-        child.kill()
-        child.wait()
-        os.close(ours)
-
-
-def read_until(end: int, pattern: bytes, seconds: float = 20) -> bytes:
-    """What comes, up to the pattern."""
-    seen, limit = b"", time.monotonic() + seconds
-    while not re.search(pattern, seen):
-        left = limit - time.monotonic()
-        assert left > 0 and select.select([end], [], [], left)[0], f"no {pattern!r} in {seen!r}"
-        seen += os.read(end, 65536)
-    return seen
-
-
-def echo(end: int, times: int) -> float:
-    """The median of seconds until a typed letter comes back."""
-    took = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        os.write(end, b"x")
-        read_until(end, b"x")
-        took.append(time.perf_counter() - begun)
-    return statistics.median(took)
 
 
 def report(text: str) -> None:
@@ -114,7 +73,7 @@ def test_a_new_machine_among_many(site: Site) -> None:
         site.boot(name)
         with terminal(site.ssh("alice", name, "-tt")) as end:
             read_until(end, b"for help")
-            echo(end, 1)
+            echoes(end, 1)
         took = time.monotonic() - begun
         report(f"a new machine among {MANY} is typed to after {took:.2f} s")
         assert took < USABLE
@@ -179,4 +138,4 @@ def test_sessions_while_conserver_rereads(site: Site) -> None:
         )
         assert busy - quiet < STALL
         for end in ends.values():
-            echo(end, 1)  # none is lost
+            echoes(end, 1)  # none is lost

@@ -146,8 +146,8 @@ def console_server(server: Server) -> None:
 
 
 @contextmanager
-def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
-    """Both servers, up, without their daemons."""
+def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Iterator[Site]:
+    """Both servers, up, without their daemons.  xm: what is there instead of the host's own."""
     addresses = {CONSOLE: loopback(), HOST: loopback()}
     keys = folder / "keys"
     keys.mkdir(parents=True)
@@ -158,6 +158,8 @@ def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
         "INVIRT_CONFIG": str(database.config),
         "SSL_CERT_DIR": "/nonexistent",
         "SSL_CERT_FILE": "/nonexistent",
+        "INVIRT_STATE": str(folder / "state"),
+        "INVIRT_GUEST_USER": "nobody",
         "KRB5_KTNAME": str(realm.keytab(f"host/{CONSOLE}")),
     }
     console = Server("console", CONSOLE, folder / "console", environment)
@@ -165,7 +167,8 @@ def running(database: Database, realm: Realm, folder: Path) -> Iterator[Site]:
     for server in (console, host):
         prepare(server, addresses, keys, realm)
     console_server(console)
-    host.write("sbin/xm", XM, 0o755)
+    if xm:
+        host.write("sbin/xm", xm, 0o755)
     host.write("etc/conserver/invirt-host.cf", render("invirt-host/files/etc/conserver/invirt-host.cf.mako"))
     for server in (console, host):
         server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o640)

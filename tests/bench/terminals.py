@@ -1,0 +1,50 @@
+"""Typing on a terminal, and how long it takes until something comes back."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def terminal(argv: list[str]) -> Iterator[int]:
+    """The other end of a terminal on which argv runs."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs, termios.TCSANOW)
+    child = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    try:
+        yield ours
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+
+
+def read_until(end: int, pattern: bytes, seconds: float = 20) -> bytes:
+    """What comes, up to the pattern."""
+    seen, limit = b"", time.monotonic() + seconds
+    while not re.search(pattern, seen):
+        left = limit - time.monotonic()
+        assert left > 0 and select.select([end], [], [], left)[0], f"no {pattern!r} in {seen!r}"
+        seen += os.read(end, 65536)
+    return seen
+
+
+def echoes(end: int, times: int) -> list[float]:
+    """Seconds until a typed letter comes back, each time."""
+    took = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        os.write(end, b"x")
+        read_until(end, b"x")
+        took.append(time.perf_counter() - begun)
+    return took

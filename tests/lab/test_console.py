@@ -9,7 +9,8 @@ import pexpect
 import pytest
 
 from invirt_lab import cluster, console
-from invirt_lab.site import CONSOLE, SERVERS
+from invirt_lab.site import CONSOLE, HOSTS, SERVERS
+from tests.lab import migrate
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]
@@ -89,6 +90,49 @@ def _is_new(terminal: pexpect.spawn) -> bool:
     prompt(terminal)
     terminal.sendline("[ -e /before ] && echo ol''d || echo ne''w")
     return terminal.expect(["old", "new"]) == 1
+
+
+@pytest.fixture
+def runs(lab: Lab, machine: Make) -> tuple[str, str, str]:
+    """A machine that runs: its name, its host, and the other one."""
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    here = console.host_of(name)
+    assert here
+    return name, here, next(host for host in HOSTS if host != here)
+
+
+def test_a_session_follows_a_machine_that_is_booted_elsewhere(
+    lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name, here, there = runs
+    terminal = ssh("alice", name)
+    prompt(terminal)
+    lab.admin("host", "set", here, "--disable")
+    try:
+        lab.remctl("alice", "control", name, "shutdown")
+        terminal.expect(f"{name} is off; waiting")
+        lab.remctl("alice", "control", name, "create")
+        terminal.expect(f"{name} is on {there}.invirt.test; connecting")
+        prompt(terminal)
+    finally:
+        lab.admin("host", "set", here, "--enable")
+
+
+def test_a_session_follows_a_machine_that_moves_while_it_runs(
+    lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name, here, there = runs
+    terminal = ssh("alice", name)
+    prompt(terminal)
+    terminal.sendline("mind=keeps")
+    terminal.expect(PROMPT)
+    migrate.live(lab, name, here, there)
+    assert console.host_of(name) == there
+    terminal.expect(f"{name} is on {there}.invirt.test; connecting")
+    prompt(terminal)
+    terminal.sendline("echo $mind-$((6*7))")  # it is the same shell, in the same guest
+    terminal.expect("keeps-42")
 
 
 def test_boot_messages_are_on_the_last_screen(

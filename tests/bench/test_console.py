@@ -23,7 +23,7 @@ from tests.results import best
 
 LOGIN, USABLE, STALL = 0.2, 2.0, 0.1  # seconds
 ROUNDS = 10
-SESSIONS, MANY, HERE = 200, 10_000, 20
+SESSIONS, MANY, OWNERS, HERE = 200, 10_000, 100, 20
 AT_ONCE = 8  # logins: sshd drops some of more than ten that have yet to say who they are
 COMING, WATCHED = 10, 8.0  # machines that come meanwhile; seconds
 
@@ -64,8 +64,12 @@ def test_a_new_machine_among_many(site: Site) -> None:
     """The time from its row until it can be typed to, over ssh."""
     database = site.database
     database.execute(
+        "INSERT INTO owners (name, memory, disk, machines)"
+        f" SELECT 'o' || i, 4000000, 100, 1000 FROM generate_series(0, {OWNERS - 1}) i"
+    )
+    database.execute(
         "INSERT INTO machines (name, owner_id, type_id, memory) SELECT 'off' || i, owner_id, type_id, 128"
-        f" FROM generate_series(1, {MANY}) i, owners, types WHERE owners.name = 'alice'"
+        f" FROM types, generate_series(1, {MANY}) i JOIN owners ON owners.name = 'o' || i % {OWNERS}"
     )
     crowd(site, HERE)
     numbers = itertools.count()

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from tests.parts.console.site import Site
 from tests.parts.postgres import Cluster
+
+LOCAL = "daemon"  # a login of /etc/passwd
 
 
 @contextmanager
@@ -43,16 +46,13 @@ def test_root_and_administrators_dont_notice(consoles: Site, cluster: Cluster, t
     open_session.expect("this is d_remus, booted")
     with frozen(cluster):
         consoles.console.run("getent", "passwd", "remus")  # the service knows now that it can't answer
-        times = []
-        for _ in range(11):
+        for who in ("root", LOCAL):
+            assert _quickly(consoles, who) < 0.05 + _cost_of_running(consoles)
+        for who in ("root", "operator"):
             begun = time.monotonic()
-            assert consoles.console.run("id", "root").stdout.startswith("uid=0(root)")
-            times.append(time.monotonic() - begun)
-        assert statistics.median(times) < 0.05 + _cost_of_running(consoles)
-        begun = time.monotonic()
-        done = consoles.call("alice", "operator", "--", "echo", "in", key=key)
-        assert done.stdout == "in\n", done.stderr
-        assert time.monotonic() - begun < 2
+            done = consoles.call("alice", who, "--", "echo", "in", key=key)
+            assert done.stdout == "in\n", done.stderr
+            assert time.monotonic() - begun < 2
         begun = time.monotonic()
         assert "Permission denied" in consoles.call("alice", "remus", "-tt").stderr  # and nobody else gets in
         assert time.monotonic() - begun < 15
@@ -64,6 +64,28 @@ def test_root_and_administrators_dont_notice(consoles: Site, cluster: Cluster, t
     remus.expect("for help")
 
 
+def test_a_service_that_just_waits_would_hold_up_everyone_but_root(consoles: Site) -> None:
+    """The hole: libnss-systemd asks it about local logins too, and waits.  Ours never waits for long."""
+    userdb = next(child for child in consoles.console.children if "/usr/sbin/invirt-userdb" in child.args)
+    os.kill(userdb.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            consoles.console.run("id", LOCAL, timeout=2)
+    finally:
+        os.kill(userdb.pid, signal.SIGCONT)
+    assert consoles.console.run("id", LOCAL).returncode == 0
+
+
+def _quickly(site: Site, who: str) -> float:
+    """The median of seconds that `id` takes."""
+    times = []
+    for _ in range(11):
+        begun = time.monotonic()
+        assert f"({who})" in site.console.run("id", who).stdout
+        times.append(time.monotonic() - begun)
+    return statistics.median(times)
+
+
 def _cost_of_running(site: Site) -> float:
     """Seconds that it takes to run anything in the server's namespace."""
     begun = time.monotonic()
@@ -73,11 +95,12 @@ def _cost_of_running(site: Site) -> float:
 
 
 def _administrator(site: Site, folder: Path) -> Path:
-    """A local login with a public key, as administrators have; returns the key."""
+    """A local login, and root, with a public key, as administrators have; returns the key."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
     site.console.write("etc/operator/.ssh/authorized_keys", (folder / "key.pub").read_text())
-    passwd = Path("/etc/passwd").read_text() + "operator:x:1500:100::/etc/operator:/bin/sh\n"
-    site.console.write("etc/passwd", passwd)
+    others = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
+    logins = [f"{name}:x:{uid}:100::/etc/operator:/bin/sh" for name, uid in (("root", 0), ("operator", 1500))]
+    site.console.write("etc/passwd", "\n".join([*logins, *others, ""]))
     site.console.write(
         "etc/shadow", Path("/etc/shadow").read_text() + "operator:*:19000:0:99999:7:::\n", 0o640
     )

@@ -34,6 +34,15 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0 if set(states.values()) == {"running"} else 1
 
 
+def _kill(arguments: argparse.Namespace) -> None:
+    cluster.kill(arguments.server)
+
+
+def _boot(arguments: argparse.Namespace) -> None:
+    cluster.boot(arguments.server)
+    cluster.wait_booted(arguments.server)
+
+
 def _shell(arguments: argparse.Namespace) -> None:
     command = cluster.command_on(arguments.server, arguments.command or ["bash", "-l"])
     os.execvp(command[0], command)
@@ -56,6 +65,8 @@ _RUN: dict[str, tuple[Callable[[argparse.Namespace], int | None], str]] = {
     "status": (_status, "each server's address and state"),
     "shell": (_shell, "run a command on a server as its root; without one, a shell"),
     "as": (_as, "run a command on the client with a user's Kerberos ticket"),
+    "kill": (_kill, "end a server with all that runs on it, as a power cut would"),
+    "boot": (_boot, "boot a server that was killed"),
     "log": (_log, "a server's log; options are journalctl's"),
 }
 
@@ -68,7 +79,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parsers["up"].add_argument(
         "--keep", action="store_true", help="leave it up even if it doesn't come up whole"
     )
-    for name in ("shell", "log"):
+    for name in ("shell", "log", "kill", "boot"):
         parsers[name].add_argument(
             "server", choices=tuple(SERVERS), metavar="SERVER", help=", ".join(SERVERS)
         )

@@ -22,6 +22,8 @@ from invirt_lab.site import ADMIN, SERVERS, USERS
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
 _PID = host.RUN / "pid"
+_SUPERVISOR = (sys.executable, "-m", "invirt_lab.supervisor")
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{host.TREE}/scripts:{host.TREE}/invirt-base/python"}
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
     command = ["unshare", *host.NAMESPACES, "--net", "--", host.OWN_ROOT]
     with (host.RUN / "log" / "supervisor").open("w") as log:
         supervisor = subprocess.Popen(
-            [*command, sys.executable, "-m", "invirt_lab.supervisor"],
+            [*command, *_SUPERVISOR],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -64,7 +66,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
             pass_fds=[lock],
             start_new_session=True,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": f"{host.TREE}/scripts:{host.TREE}/invirt-base/python"},
+            env=_ENVIRONMENT,
         )
     _PID.write_text(f"{supervisor.pid}\n")
     _tell(supervisor, json.dumps({name: [str(path) for path in paths] for name, paths in layers.items()}))
@@ -191,6 +193,23 @@ def as_user(
 ) -> subprocess.CompletedProcess[str]:
     """Run argv on the client with a user's ticket; see invirt.base.process.run."""
     return run(command_as(user, argv), input=input, timeout=timeout, check=check)
+
+
+def kill(name: str) -> None:
+    """End a server with all that runs on it, as a power cut would; raises NotFound if it isn't up."""
+    leader(name)
+    host.sweep(name)
+
+
+def boot(name: str) -> None:
+    """Boot a server that was killed; returns when it is started, not yet booted.  Raises Busy if it runs."""
+    if name in SERVERS and host.processes(name):
+        raise Busy(f"the server {name} is up", hint=f"scripts/lab kill {name}")
+    inside = _supervisors()[1:]
+    if not inside:
+        raise NotFound("there is no lab", hint="scripts/lab up")
+    enter = ["nsenter", f"--target={inside[0]}", "--mount", "--pid", "--net", "--root", "--wdns=/", "--"]
+    run([*enter, *_SUPERVISOR, name], env=_ENVIRONMENT)
 
 
 def wait_booted(name: str, timeout: float = 60) -> None:

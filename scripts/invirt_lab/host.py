@@ -106,15 +106,15 @@ def _below(cgroup: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def processes() -> set[int]:
-    """All processes of the lab, by this machine's numbers.
+def processes(server: str = "") -> set[int]:
+    """All processes of the lab, or of one server, by this machine's numbers.
 
     0 stands for those that can't be seen from here: a lab outside this chroot
     or container, whose lock can't be seen either.
     """
     found: set[int] = set()
     for cgroup in cgroups():
-        for folder in _below(cgroup):
+        for folder in _below(cgroup / server):
             try:
                 found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
             except OSError:  # went away, or holds threads only
@@ -127,10 +127,13 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def sweep(timeout: float = 20) -> None:
-    """End every process of a lab and remove its cgroups; raises InvirtError where some stay."""
+def sweep(server: str = "", timeout: float = 20) -> None:
+    """End every process of a lab, or of one server, and remove its cgroups.
+
+    Raises InvirtError where some stay.
+    """
     deadline = time.monotonic() + timeout
-    while pids := processes():
+    while pids := processes(server):
         if 0 in pids:
             raise Busy(
                 "there is a lab already, outside this container", hint="Take it down where it was made."
@@ -141,7 +144,7 @@ def sweep(timeout: float = 20) -> None:
             raise InvirtError(f"processes of the lab don't end: {sorted(pids)}")
         time.sleep(0.05)
     for cgroup in cgroups():
-        for folder in _below(cgroup):
+        for folder in _below(cgroup / server):
             _remove_cgroup(folder, deadline)
 
 

@@ -5,6 +5,9 @@ namespaces: when it ends, however it ends, the kernel takes the rest away.
 It ends too when the command that started it goes before saying that the lab
 is ready.  Standard input: one line of JSON with the layers of each server;
 later the line "ready".  Standard output: the line "started".
+
+With the name of a server that was killed as its argument, run in the same
+namespaces, it boots that one again.
 """
 
 from __future__ import annotations
@@ -35,24 +38,24 @@ def network() -> None:
     """A bridge, and for each server a network namespace with its address on it."""
     Path("/run/netns").mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"])
-    commands = [
-        "link add br0 type bridge",
-        "link set br0 up",
-        f"addr add {GATEWAY}/24 dev br0",
-        "link set lo up",
-    ]
+    _ip("link add br0 type bridge", "link set br0 up", f"addr add {GATEWAY}/24 dev br0", "link set lo up")
     for server in SERVERS.values():
-        name = server.name
-        commands += [
-            f"netns add {name}",
-            f"link add {name} type veth peer name eth0 netns {name}",
-            f"link set {name} up master br0",
-        ]
-    run(["ip", "-batch", "-"], input="\n".join(commands))
-    for server in SERVERS.values():
-        setup = ["link set lo up", f"addr add {server.address}/24 dev eth0", "link set eth0 up"]
-        setup.append(f"route add default via {GATEWAY}")
-        run(["ip", "-netns", server.name, "-batch", "-"], input="\n".join(setup))
+        plug(server)
+
+
+def plug(server: Server) -> None:
+    """A network namespace for a server, on the bridge by a cable of its own."""
+    name = server.name
+    cable = f"link add {name} type veth peer name eth0 netns {name}"
+    _ip(f"netns add {name}", cable, f"link set {name} up master br0")
+    address = f"addr add {server.address}/24 dev eth0"
+    route = f"route add default via {GATEWAY}"
+    _ip("link set lo up", address, "link set eth0 up", route, netns=name)
+
+
+def _ip(*commands: str, netns: str = "") -> None:
+    where = ["-netns", netns] if netns else []
+    run(["ip", *where, "-batch", "-"], input="\n".join(commands))
 
 
 def prepare(server: Server, layers: list[str]) -> Path:
@@ -96,7 +99,16 @@ def boot(server: Server, root: Path) -> None:
     with (host.RUN / "log" / server.name).open("wb") as log:
         # Hosts route: /proc/sys/net is theirs to write, as its network is.
         environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+
+
+def boot_again(server: Server) -> None:
+    """Boot a server that was killed: its disk is what it was; memory and interfaces are gone."""
+    _ip(f"link del {server.name}", f"netns del {server.name}")
+    plug(server)
+    boot(server, _WORK / server.name / "root")
 
 
 def wait() -> None:
@@ -112,7 +124,10 @@ def wait() -> None:
 
 
 def main() -> None:
-    """Bring all servers up, and stay."""
+    """Bring all servers up, and stay; or see the module's text."""
+    if len(sys.argv) > 1:
+        boot_again(SERVERS[sys.argv[1]])
+        return
     layers: dict[str, list[str]] = json.loads(sys.stdin.readline())
     _WORK.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "tmpfs", str(_WORK)])

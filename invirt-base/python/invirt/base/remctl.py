@@ -8,6 +8,7 @@ finds the caller in `arguments.caller`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -149,5 +150,13 @@ def main(
 
 
 def start(command: Command, *, audit: Audit | None = None) -> NoReturn:
-    """What the wrappers of remctl's programs call."""
-    sys.exit(main(command, audit=audit))
+    """What the wrappers of remctl's programs call.
+
+    Ends without Python's tidying up, which takes a seventh of a call's time to
+    free what the kernel frees anyway.
+    """
+    code = main(command, audit=audit)
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -12,7 +12,7 @@ from invirt.base import validate
 from invirt.base.errors import BadInput
 from invirt.remote import access, listing, states
 from invirt.remote.actor import Actor
-from invirt.remote.session import transaction
+from invirt.remote.session import connected, transaction
 from invirt.remote.verbs import Verb, name_only
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def submit(
     """Run an operation to its end, telling how it goes; raises why it failed."""
     from invirt.remote import operations  # not for those who only look
 
-    return operations.submit(kind, actor, name, arguments or {}, key=key, progress=progress)
+    return operations.submit(
+        kind, actor, name, arguments or {}, key=key, progress=progress, connection=connected()
+    )
 
 
 def memory(text: str) -> int:

@@ -18,11 +18,17 @@ def is_open() -> bool:
     return _Kept.connection is not None and not _Kept.connection.closed
 
 
-@contextmanager
-def transaction() -> Iterator[Any]:
-    """A cursor of named tuples; its work is committed at the end.  Raises InvirtError."""
+def connected() -> connection.Connection:
+    """The connection, for work that takes one.  Raises Unreachable."""
     if not is_open():
         connection.role = "remote"
         _Kept.connection = connection.connect()
-    with connection.transaction(_Kept.connection) as cursor:
+    kept: connection.Connection = _Kept.connection
+    return kept
+
+
+@contextmanager
+def transaction() -> Iterator[Any]:
+    """A cursor of named tuples; its work is committed at the end.  Raises InvirtError."""
+    with connection.transaction(connected()) as cursor:
         yield cursor

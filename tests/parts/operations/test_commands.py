@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,18 +15,22 @@ from tests.parts.operations.fakehosts import Killed, failing, no_fault
 SBIN = Path(__file__).parents[3] / "invirt-remote" / "sbin"
 
 
-def run(name: str, *words: str) -> tuple[int, str]:
-    """Exit code, and what it said."""
-    done = subprocess.run(
+def start(name: str, *words: str) -> subprocess.Popen[str]:
+    """The program, under way."""
+    return subprocess.Popen(
         [sys.executable, str(SBIN / name), *words],
-        check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
         env={**os.environ, "KRB5CCNAME": "MEMORY:", "KRB5_CLIENT_KTNAME": "/nonexistent"},
     )
-    return done.returncode, done.stdout
+
+
+def run(name: str, *words: str) -> tuple[int, str]:
+    """Exit code, and what it said."""
+    with start(name, *words) as program:
+        said, _ = program.communicate(timeout=60)
+        return program.returncode, said
 
 
 def test_operations_are_listed_and_shown(site: Site) -> None:
@@ -66,3 +71,25 @@ def test_reconcile_ends_with_0_only_without_differences(site: Site) -> None:
         "no host could list the volumes\n    nothing is known of the disks\n",
     )
     assert run("invirt-reconcile", "--release") == (0, "")
+
+
+def test_what_is_left_is_tried_again_and_again(site: Site) -> None:
+    """Its host is gone for good here: each try takes a new token, and what comes of it is told once."""
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.expire()
+    with start("invirt-operations", "watch") as watch:
+        try:
+            tried = set()
+            deadline = time.monotonic() + 30
+            while len(tried) < 4:
+                assert time.monotonic() < deadline
+                tried.update(site.rows("SELECT token FROM operations"))
+                time.sleep(0.1)
+        finally:
+            watch.terminate()
+        said, _ = watch.communicate(timeout=10)
+    lines = said.splitlines()
+    assert len(lines) == len(set(lines)) and "doesn't answer" in said
+    assert site.rows("SELECT state FROM operations") == [("undoing",)]

@@ -18,8 +18,8 @@ GATHER = 0.05  # seconds in which further changes join the first
 RETRY = 2.0  # seconds until a lost database is tried again
 
 
-def follow(channel: str, every: float, work: Callable[[connection.Connection], None]) -> NoReturn:
-    """Call work with a connection at once, after each word on channel, and every `every` seconds.
+def follow(channel: str | None, every: float, work: Callable[[connection.Connection], None]) -> NoReturn:
+    """Call work with a connection at once, after each word on channel, if any, and every `every` seconds.
 
     Changes that come close together are one.  When the database is lost it is
     tried again until it answers; work is called then, since word may have been
@@ -30,8 +30,9 @@ def follow(channel: str, every: float, work: Callable[[connection.Connection], N
         try:
             with closing(connection.connect()) as connected:
                 connected.autocommit = True
-                with connected.cursor() as cursor:
-                    cursor.execute(f'LISTEN "{channel}"')
+                if channel:
+                    with connected.cursor() as cursor:
+                        cursor.execute(f'LISTEN "{channel}"')
                 if lost:
                     log.write("the database answers again")
                 lost = False

@@ -24,6 +24,13 @@ from invirt.base.errors import Denied, InvirtError, Unreachable
 # that is gone must not hold up everyone for the whole deadline.
 PATIENCE = 3.0
 
+# TCP's port of remctl, and what the kernel does on a connection to it: after so
+# many seconds of silence it asks whether the host is still there, as often and
+# as many times.  A host that died amid a command is given up in six seconds, or
+# when it is back and knows nothing of the connection, not at the step's deadline.
+PORT = 4373
+KEEP_ALIVE = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
+
 # A host gone mad must fill neither our memory nor users' screens.
 LONGEST = 16 << 20  # bytes of an answer: 100,000 volumes have a third of that
 SHOWN = 1000  # letters of what it says when something fails
@@ -60,11 +67,13 @@ def failure(code: int, said: str, hostname: str) -> InvirtError:
 class RemctlHosts:
     """Real hosts, asked by remctl as this server's own principal.
 
-    addresses: where a host is reached, if not by its name.
+    addresses: where a host is reached, if not by its name.  patience: the seconds
+    a host may take to let us in, if they are less than host_timeout.
     """
 
-    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+    def __init__(self, addresses: Mapping[str, str] | None = None, patience: float | None = None) -> None:
         self.addresses = addresses or {}
+        self.patience = patience
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
         """See Hosts."""
@@ -72,11 +81,13 @@ class RemctlHosts:
 
         kerberos.use_host_keytab()
         client = remctl.Remctl()
-        client.set_timeout(round(min(timeout, config.remote.host_timeout)))
+        patience = min(timeout, config.remote.host_timeout, self.patience or timeout)
+        client.set_timeout(round(patience))
         try:
             client.open(self.addresses.get(hostname, hostname), None, f"host/{hostname}@{config.site.realm}")
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
+        _keep_alive()
         client.set_timeout(round(timeout))
         try:
             client.command(words)
@@ -87,6 +98,8 @@ class RemctlHosts:
     def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
         """See Hosts.  A child process for each host: the remctl module holds Python's lock
         while it waits, so threads would ask one host after the other."""
+        import remctl  # noqa: F401  once, and not in each child
+
         with selectors.DefaultSelector() as waiting:
             for hostname in hostnames:
                 child, pipe = _fork(self, hostname, words, timeout)
@@ -95,6 +108,25 @@ class RemctlHosts:
         return {
             name: answers.get(name) or Unreachable(f"{name} doesn't answer in time") for name in hostnames
         }
+
+
+def _keep_alive() -> None:
+    """Have the kernel watch over our connections to hosts.
+
+    The remctl module neither does it nor tells its socket, so all are looked through.
+    """
+    import socket
+
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # no socket
+            found = socket.socket(fileno=int(descriptor))
+            try:
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.getpeername()[1] == PORT:
+                    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    for option, value in KEEP_ALIVE.items():
+                        found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            finally:
+                found.detach()
 
 
 def result(client: object, hostname: str, words: Sequence[str], deadline: float) -> str:

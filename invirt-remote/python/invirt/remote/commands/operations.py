@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
+from typing import NoReturn
 
 from invirt.base import validate
 from invirt.base.cli import Command
 from invirt.database import connection
 from invirt.database.connection import Connection, transaction
-from invirt.remote.hosts import RemctlHosts
+from invirt.database.follow import follow
+from invirt.remote.hosts import PATIENCE, RemctlHosts
 from invirt.remote.operations import recovery, store
 from invirt.remote.operations.model import Operation
 
 OPEN = "state IN ('running', 'undoing', 'stuck')"
+EVERY = 1.0  # seconds between two looks for operations that nobody works on
 NEWEST = 100  # how many `list --all` shows
 
 
@@ -64,6 +67,34 @@ def run(connected: Connection, arguments: argparse.Namespace) -> int:
     return 0
 
 
+class _News:
+    """Says what it is told, but for what it was told in the turn before as well."""
+
+    def __init__(self) -> None:
+        self.before: set[str] = set()
+        self.now: set[str] = set()
+
+    def __call__(self, words: str) -> None:
+        if words not in self.before | self.now:
+            print(words, flush=True)
+        self.now.add(words)
+
+    def turn(self) -> None:
+        """The next turn begins."""
+        self.before, self.now = self.now, set()
+
+
+def watch() -> NoReturn:
+    """Do what run does every second, for ever."""
+    hosts, news = RemctlHosts(patience=PATIENCE), _News()
+
+    def work(connected: Connection) -> None:
+        recovery.run(connected, hosts, news)
+        news.turn()
+
+    follow(None, EVERY, work)
+
+
 def retry(connected: Connection, arguments: argparse.Namespace) -> int:
     """Try a stuck or waiting one now."""
     return _told(recovery.retry(connected, RemctlHosts(), arguments.number, print))
@@ -100,8 +131,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--stuck", action="store_true", help="only those that wait for an administrator")
     which.add_argument("--all", action="store_true", help=f"the newest {NEWEST}, finished ones too")
     verb.set_defaults(verb=listing)
-    summary = "go on with, or undo, all that nobody works on; the timer does this"
+    summary = "go on with, or undo, all that nobody works on"
     verbs.add_parser("run", help=summary, description=summary).set_defaults(verb=run)
+    summary = f"do that every {EVERY:g} s: invirt-operations.service"
+    verbs.add_parser("watch", help=summary, description=summary).set_defaults(verb=watch)
     for word, action, summary in _VERBS:
         verb = verbs.add_parser(word, help=summary, description=summary)
         verb.add_argument("number", metavar="NUMBER", type=validate.token, help="the operation's number")
@@ -112,6 +145,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     connection.role = "remote"
+    if arguments.verb is watch:
+        watch()
     with closing(connection.connect()) as connected:
         code: int = arguments.verb(connected, arguments)
         return code
@@ -123,9 +158,9 @@ COMMAND = Command(
     summary="operations on machines: under way, left over, stuck",
     description=(
         "Everything that changes a machine is an operation whose steps, and what undoes each, are in the\n"
-        "database before they are done.  One whose requester died is gone on with by `run`, one that failed\n"
-        "is undone.  One that can't be undone is stuck: look at it with `show`, mend what is wrong, then\n"
-        "`retry`; or put the hosts right by hand, then `resolve` it."
+        "database before they are done.  One whose requester died is gone on with by `watch`, one that\n"
+        "failed is undone.  One that can't be undone is stuck: look at it with `show`, mend what is wrong,\n"
+        "then `retry`; or put the hosts right by hand, then `resolve` it."
     ),
     example="invirt-operations resolve 12 --as undone",
     arguments=_arguments,

@@ -1,4 +1,4 @@
-"""What happens to operations that their requesters left: by the timer, or by an administrator."""
+"""What happens to operations that their requesters left: by the service, or by an administrator."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operat
 def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) -> Operation:
     """One operation, whatever comes of it: it is written in its row, and told."""
     with transaction(connection) as cursor:
-        operation = store.load(cursor, lease.operation_id)
+        operation = found = store.load(cursor, lease.operation_id)
     say(f"{operation.title}: {operation.state}")
     try:
         Worker(connection, hosts, lease, STEPS, say).run()
@@ -61,8 +61,9 @@ def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) ->
         say(f"{operation.title}: {error.message}")
     with transaction(connection) as cursor:
         operation = store.load(cursor, lease.operation_id)
-    level = log.INFO if operation.state in ("done", "undone") else log.WARNING
-    log.write(f"{operation.title} is {operation.state}", level, program="invirt-operations")
+    if operation.state != found.state:
+        level = log.INFO if operation.state in ("done", "undone") else log.WARNING
+        log.write(f"{operation.title} is {operation.state}", level, program="invirt-operations")
     return operation
 
 

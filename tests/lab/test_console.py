@@ -183,3 +183,18 @@ def test_with_the_database_frozen_root_is_not_held_up(lab: Lab, machine: Make) -
         assert "Permission denied" in done.stderr
     finally:
         lab.on("db", "systemctl", "kill", "--signal=SIGCONT", "postgresql@*")
+
+
+# Each unit that can start sshd, systemd's own among them; of a template, one instance.
+SSHD_UNITS = """\
+grep -ls '^ExecStart=-*/usr/sbin/sshd ' /usr/lib/systemd/system/*.service /run/systemd/generator*/*.service |
+    sed 's|.*/||; s|@.service|@1.service|'
+"""
+
+
+def test_however_sshd_is_started_k5login_alone_decides(lab: Lab) -> None:
+    units = lab.on(CONSOLE, "sh", "-c", SSHD_UNITS).stdout.split()
+    assert "ssh.service" in units
+    for unit in units:
+        shown = lab.on(CONSOLE, "systemctl", "show", "--property=Environment", unit).stdout
+        assert "KRB5_CONFIG=/etc/invirt/console/krb5.conf:" in shown, unit

@@ -68,7 +68,7 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
         try:
             return super().__call__(op, *args)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EROFS):
+            if error.errno in (errno.ENOENT, errno.EROFS, errno.ENOTTY):
                 raise
             self._report(op, args, error)
         except Exception as error:

@@ -1,7 +1,8 @@
 """scripts/test: runs the tests on this machine, after installing what they need.
 
-The unit and golden tests also run in a Debian 13, on its libraries.  The last
-line alone says how it went: N passed, N failed (and N skipped, if any were).
+Unit and golden tests also run on the libraries of Debian 13, the greater part
+of the lab's also on a lab of Debian 13.  The last line alone says how it went: N
+passed, N failed (and N skipped, if any were).
 """
 
 from __future__ import annotations
@@ -12,23 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, InvirtError
 from invirt.base.process import run
 from invirt_lab import host, images
 
-KINDS = {
-    "unit": "everything that needs no other program; the linters",
-    "golden": "what is rendered, against files",
-    "parts": "one real part at a time: PostgreSQL, Kerberos, remctld, FUSE, QEMU",
-    "lab": "a whole cluster of real servers",
-    "xen": "a real Xen host",
-    "bench": "how fast it is",
-    "nightly": "hostile input and simulated histories, many thousands of each; only when it is named",
-}
 LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-shtab"),
@@ -40,17 +33,66 @@ SERVERS = (
     *("nftables", "iproute2", "python3-scapy"),
     *("pdns-server", "pdns-backend-pgsql", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
-NEEDS = {
-    "unit": (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
-    "golden": (*LIBRARIES, "mmdebstrap"),
-    "parts": (*LIBRARIES, *SERVERS, "mmdebstrap"),
-    "lab": (*LIBRARIES, "lintian"),
-    "xen": LIBRARIES,
-    "bench": (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"),
-    "nightly": (*LIBRARIES, *SERVERS),
+LAB = (*LIBRARIES, "lintian")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of tests.
+
+    where: their files and folders, without tests/.  needs: Debian's packages, on
+    this machine.  slow: each test is named as it runs.  environment: the tests',
+    unless the caller says other.  timeout: seconds for all of them.
+    """
+
+    what: str
+    where: tuple[str, ...]
+    needs: tuple[str, ...]
+    slow: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 3600
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where there is a test, from the checkout's root."""
+        tests = host.TREE / "tests"
+        there = [
+            where for where in self.where if where.endswith(".py") or any((tests / where).rglob("test_*.py"))
+        ]
+        return tuple(f"tests/{where}" for where in there)
+
+
+KINDS = {
+    "unit": Kind(
+        "everything that needs no other program; the linters",
+        ("unit",),
+        (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
+    ),
+    "golden": Kind("what is rendered, against files", ("golden",), (*LIBRARIES, "mmdebstrap")),
+    "parts": Kind(
+        "one real part at a time: PostgreSQL, Kerberos, remctld, FUSE, QEMU",
+        ("parts",),
+        (*LIBRARIES, *SERVERS, "mmdebstrap"),
+    ),
+    "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
+    "lab13": Kind(
+        "a cluster of Debian 13: the main job, consoles, names",
+        ("lab/test_demo.py", "lab/test_main_job.py", "lab/test_console.py", "lab/test_names.py"),
+        LAB,
+        slow=True,
+        environment={"INVIRT_LAB_DEBIAN": "13"},
+    ),
+    "xen": Kind("a real Xen host", ("xen",), LIBRARIES, slow=True),
+    "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"), slow=True),
+    "nightly": Kind(
+        "hostile input and simulated histories, many thousands of each; only when it is named",
+        ("unit/hostile", "parts/hostile", "parts/operations/test_simulation.py"),
+        (*LIBRARIES, *SERVERS),
+        slow=True,
+        environment={"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000"},
+        timeout=8 * 3600,
+    ),
 }
-NIGHTLY = ("tests/unit/hostile", "tests/parts/hostile", "tests/parts/operations/test_simulation.py")
-MANY = {"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000"}  # by night, unless the caller says other
 # What Debian lacks; mypy reads the models as SQLAlchemy 2 has them, with its own types.
 LINTERS = (
     "mypy==2.4.1",
@@ -62,8 +104,6 @@ LINTERS = (
 )
 TOOLS = host.TREE / ".cache/tools"
 POLICY = Path("/usr/sbin/policy-rc.d")
-TIMEOUT = 3600  # seconds for one kind
-NIGHT = 8 * 3600  # seconds for the nightly one
 
 
 def say(text: str) -> None:
@@ -87,7 +127,9 @@ def no_new_servers() -> Iterator[None]:
 
 def install(kinds: list[str]) -> None:
     """Debian's packages, and the linters, which Debian lacks, in a folder of their own."""
-    wanted = sorted({package for kind in kinds for package in NEEDS[kind] if not host.installed(package)})
+    wanted = sorted(
+        {package for kind in kinds for package in KINDS[kind].needs if not host.installed(package)}
+    )
     if wanted:
         say(f"installing {' '.join(wanted)}")
         host.require_root()
@@ -112,72 +154,62 @@ def install_linters() -> None:
         mark.write_text(str(LINTERS))
 
 
-def child(argv: list[str], counts: Path, *, nightly: bool = False) -> bool:
+def child(argv: list[str], kind: Kind, counts: Path) -> bool:
     """Run one pytest, its output shown as it comes; False if it failed."""
     env = {
-        **(MANY if nightly else {}),
+        **kind.environment,
         **os.environ,
         "INVIRT_TEST_COUNTS": str(counts),
         "INVIRT_TEST_TOOLS": str(TOOLS / "bin"),
         "PYTHONPATH": "",
     }
-    timeout = NIGHT if nightly else TIMEOUT
-    return subprocess.run(argv, cwd=host.TREE, env=env, check=False, timeout=timeout).returncode == 0
+    return subprocess.run(argv, cwd=host.TREE, env=env, check=False, timeout=kind.timeout).returncode == 0
 
 
-def pytest(kind: str) -> list[str]:
-    """The command line for one kind; the slow kinds name each test as it runs."""
-    shown = ["-v", "--durations=5"] if kind in ("lab", "xen", "bench", "nightly") else []
-    return ["/usr/bin/python3", "-m", "pytest", *shown, *where(kind)]
+def here(kind: Kind, counts: Path) -> bool:
+    """Run one kind on this machine."""
+    shown = ["-v", "--durations=5"] if kind.slow else []
+    return child(["/usr/bin/python3", "-m", "pytest", *shown, *kind.paths], kind, counts)
 
 
-def where(kind: str) -> tuple[str, ...]:
-    """The files and folders that hold the tests of that kind."""
-    return NIGHTLY if kind == "nightly" else (f"tests/{kind}",)
-
-
-def on_debian_13(kinds: list[str], counts: Path) -> bool:
-    """Unit and golden tests on the next Debian's libraries; the linters have run here already."""
+def on_debian_13(kind: Kind, counts: Path) -> bool:
+    """Run one kind on Debian 13's libraries; the linters have run here already."""
     host.require_root()
-    root = images.base("trixie", ("python3", *LIBRARIES))
-    tests = [f"tests/{kind}" for kind in kinds if has_tests(kind)]
-    # The checkout read-only, and a /tmp of its own, in a namespace that goes with the run.
+    base = images.base(13)
+    upper = images.layer("libraries", base, list(LIBRARIES)) / "upper"
+    # In a namespace that goes with the run; all that is written outlives it in `shared` alone.
     script = (
-        'mount -t tmpfs tmpfs "$1/tmp"; mkdir "$1/tmp/tree"; mount --bind "$2" "$1/tmp/tree";'
-        ' mount -t proc proc "$1/proc"; mount --bind "$3" "$1/mnt"; root=$1; shift 3;'
-        ' exec chroot "$root" "$@"'
+        'mount -t overlay -o "lowerdir=$1:$2" overlay /mnt; mount -t tmpfs tmpfs /mnt/tmp;'
+        ' mkdir /mnt/tmp/tree; mount --bind "$3" /mnt/tmp/tree; mount -t proc proc /mnt/proc;'
+        ' mount --bind "$4" /mnt/mnt; shift 4; exec chroot /mnt "$@"'
     )
     inside = (
         "cd /tmp/tree && INVIRT_TEST_COUNTS=/mnt/counts exec /usr/bin/python3 -m pytest"
-        f" --ignore=tests/unit/test_lint.py {' '.join(tests)}"
+        f" --ignore=tests/unit/test_lint.py {' '.join(kind.paths)}"
     )
     with tempfile.TemporaryDirectory() as shared:
-        argv = [*host.ALONE, "sh", "-ec", script, "sh", str(root), str(host.TREE), shared, "sh", "-c", inside]
-        passed = child(argv, counts)
+        folders = [str(upper), str(base), str(host.TREE), shared]
+        argv = [*host.ALONE, "sh", "-ec", script, "sh", *folders, "sh", "-c", inside]
+        passed = child(argv, kind, counts)
         with counts.open("a") as all_counts:
             all_counts.write(Path(shared, "counts").read_text() if Path(shared, "counts").exists() else "")
     return passed
 
 
-def has_tests(kind: str) -> bool:
-    """Whether there is a test of that kind."""
-    return kind == "nightly" or any((host.TREE / "tests" / kind).rglob("test_*.py"))
-
-
-def run_kinds(kinds: list[str], counts: Path) -> list[str]:
-    """Run them one after the other; returns those that failed."""
+def run_kinds(names: list[str], counts: Path) -> list[str]:
+    """Run them one after the other, unit and golden once more on Debian 13; returns those that failed."""
+    runs = [(name, KINDS[name], here) for name in names]
+    runs += [
+        (f"{name} on Debian 13", KINDS[name], on_debian_13) for name in names if name in ("unit", "golden")
+    ]
     failed = []
-    for kind in filter(has_tests, kinds):
-        started = time.monotonic()
-        say(f"{kind} tests: {KINDS[kind]}")
-        if not child(pytest(kind), counts, nightly=kind == "nightly"):
-            failed.append(kind)
-        say(f"{kind}: {time.monotonic() - started:.0f} s")
-    libraries = [kind for kind in kinds if kind in ("unit", "golden") and has_tests(kind)]
-    if libraries:
-        say(f"{' and '.join(libraries)} tests on Debian 13")
-        if not on_debian_13(libraries, counts):
-            failed.append("Debian 13")
+    for name, kind, work in runs:
+        if kind.paths:
+            started = time.monotonic()
+            say(f"{name} tests: {kind.what}")
+            if not work(kind, counts):
+                failed.append(name)
+            say(f"{name}: {time.monotonic() - started:.0f} s")
     return failed
 
 
@@ -192,7 +224,7 @@ def closing_line(counts: Path, failed: list[str]) -> str:
 def main() -> int:
     """Run the kinds named on the command line, or all but the nightly one."""
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run the tests.")
-    shown = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
+    shown = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all but nightly. {shown}")
     kinds = parser.parse_args().kinds or [kind for kind in KINDS if kind != "nightly"]
     unknown = sorted(set(kinds) - set(KINDS))

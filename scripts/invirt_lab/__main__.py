@@ -7,18 +7,21 @@ import os
 from collections.abc import Callable
 
 from invirt.base import cli
+from invirt.base.errors import BadInput
 from invirt_lab import cluster, demo, host, lifecycle
 from invirt_lab.progress import say
-from invirt_lab.site import ADMIN, SERVERS, USERS
+from invirt_lab.site import ADMIN, RELEASE, RELEASES, SERVERS, USERS
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    lifecycle.up(arguments.keep)
+    lifecycle.up(arguments.debian or RELEASE, arguments.keep)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
     if set(cluster.status().values()) == {"down"}:
-        lifecycle.up()
+        lifecycle.up(arguments.debian or RELEASE)
+    elif arguments.debian not in (None, cluster.release()):
+        raise BadInput(f"the lab that is up is of Debian {cluster.release()}", hint="scripts/lab down")
     demo.run()
 
 
@@ -79,6 +82,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parsers["up"].add_argument(
         "--keep", action="store_true", help="leave it up even if it doesn't come up whole"
     )
+    for name in ("up", "demo"):
+        parsers[name].add_argument(
+            "--debian", type=int, choices=RELEASES, help=f"the release on its servers (default: {RELEASE})"
+        )
     for name in ("shell", "log", "kill", "boot"):
         parsers[name].add_argument(
             "server", choices=tuple(SERVERS), metavar="SERVER", help=", ".join(SERVERS)

@@ -242,6 +242,11 @@ def cut_off(name: str) -> Iterator[None]:
         run([*switch, "up"])
 
 
+def release() -> int:
+    """The release of Debian on the servers; raises NotFound where the lab isn't up."""
+    return int(on("client", "sh", "-c", '. /etc/os-release; echo "$VERSION_ID"').stdout)
+
+
 def status() -> dict[str, str]:
     """The state of each server: its systemd's word, or "down"."""
     states = {}

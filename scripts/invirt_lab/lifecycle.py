@@ -8,19 +8,20 @@ from pathlib import Path
 
 from invirt_lab import certificates, cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
-from invirt_lab.site import SERVERS, Server
+from invirt_lab.site import RELEASE, SERVERS, Server
 
 
-def up(keep: bool = False) -> None:
+def up(release: int = RELEASE, keep: bool = False) -> None:
     """Bring the lab up, saying what is done; raises Busy if there is one.
 
-    keep: leave it up, to be looked at, where something goes wrong after the boot.
+    release: of Debian, on all servers.  keep: leave it up, to be looked at,
+    where something goes wrong after the boot.
     """
     host.require_root()
     with cluster.only_one() as lock:
         prepare()
-        with step("making the servers' images"):
-            layers = images_of_servers()
+        with step(f"making the servers' images, of Debian {release}"):
+            layers = images_of_servers(release)
         with step(f"booting {', '.join(SERVERS)}"):
             supervisor = cluster.start(layers, lock)
             if keep:
@@ -49,12 +50,12 @@ def prepare() -> None:
     guest.build()
 
 
-def images_of_servers() -> dict[str, list[Path]]:
+def images_of_servers(release: int = RELEASE) -> dict[str, list[Path]]:
     """The layers of each server's root, the topmost first.
 
     Debian's part only: the role itself is installed in the server, each time.
     """
-    base = images.base()
+    base = images.base(release)
     wanted = {_image(server): _wanted(server) for server in SERVERS.values()}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         made = pool.map(lambda name: images.layer(name, base, wanted[name]) / "upper", wanted)

@@ -19,6 +19,7 @@ from invirt.base.errors import InvirtError
 from invirt.base.process import run
 from invirt_lab import host
 from invirt_lab.progress import say, step
+from invirt_lab.site import RELEASES
 
 ARCHIVE = host.TREE / "packages"
 KEYRING = ARCHIVE / "invirt-archive-keyring.gpg"
@@ -108,8 +109,10 @@ def publish() -> None:
     with step("publishing them in the signed archive"):
         make_key()
         reprepro = [*host.ALONE, "reprepro", "--silent", f"--basedir={ARCHIVE}", f"--gnupghome={_GNUPG}"]
-        run([*reprepro, "removesrc", "bookworm", "invirt"])
-        run([*reprepro, "--ignore=wrongdistribution", "include", "bookworm", str(changes)])
+        for suite in RELEASES.values():
+            run([*reprepro, "removesrc", suite, "invirt"])
+        for suite in RELEASES.values():  # the same packages: they fit either
+            run([*reprepro, "--ignore=wrongdistribution", "include", suite, str(changes)])
     _STAMP.write_text(built_from)
 
 

@@ -14,6 +14,8 @@ USERS = ("alice", "bob")
 ADMIN = "root/admin"
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
+RELEASES = {12: "bookworm", 13: "trixie"}  # of Debian, that servers can be
+RELEASE = 12  # what they are unless told otherwise
 
 
 @dataclass(frozen=True)

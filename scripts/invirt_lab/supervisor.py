@@ -30,7 +30,7 @@ _NSPAWN = (
     *("--resolv-conf=off", "--timezone=off", "--console=pipe", "--kill-signal=SIGRTMIN+3"),
     *("--capability=all", "--system-call-filter=bpf keyctl add_key"),
 )
-_SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} bookworm main\n"
+_SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} %s main\n"
 _WORK = host.RUN / "work"
 
 
@@ -72,11 +72,17 @@ def prepare(server: Server, layers: list[str]) -> Path:
         "etc/resolv.conf": resolver_file(server),
         "etc/machine-id": hashlib.md5(server.fqdn.encode()).hexdigest() + "\n",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "force-unsafe-io\n",
-        "etc/apt/sources.list": _SOURCES,
+        "etc/apt/sources.list": _SOURCES % _suite(root),
     }
     for name, text in files.items():
         (root / name).write_text(text)
     return root
+
+
+def _suite(root: Path) -> str:
+    """The name of the Debian release below root."""
+    lines = (root / "usr/lib/os-release").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)["VERSION_CODENAME"]
 
 
 def _binds(server: Server) -> list[str]:

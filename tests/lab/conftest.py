@@ -1,7 +1,8 @@
 """The lab, brought up once for all its tests by the same code as scripts/lab.
 
 One that is up already, say from scripts/lab demo, is taken down first.  With
-INVIRT_LAB=keep in the environment it is used as it is, and left up.
+INVIRT_LAB=keep in the environment it is used as it is, and left up.  With
+INVIRT_LAB_DEBIAN=13 there, its servers are of that release.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from invirt_lab import cluster, lifecycle
+from invirt_lab.site import RELEASE
 from tests.lab.users import Lab
 
 KEEP = os.environ.get("INVIRT_LAB") == "keep"
@@ -29,7 +31,7 @@ def lab() -> Iterator[Lab]:
     if not KEEP:
         cluster.down()
     if set(cluster.status().values()) == {"down"}:
-        lifecycle.up()
+        lifecycle.up(int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE)))
     yield Lab()
     if not KEEP:
         cluster.down()

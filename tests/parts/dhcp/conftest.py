@@ -15,6 +15,10 @@ import pytest
 
 from invirt import config
 from invirt.base import templates
+
+sys.path.append(str(Path(__file__).parents[3] / "scripts"))
+
+from invirt_lab import images
 from tests.parts.database.rows import site
 from tests.parts.dhcp.network import DEADLINE, ROOT, SERVER, Network
 from tests.parts.postgres import Database
@@ -78,16 +82,10 @@ class Kea:
             end(self.process)
 
 
-@pytest.fixture(scope="session")
-def trixie(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Debian 13's base and, above it, a layer with its Kea; both are kept from run to run."""
-    sys.path.append(str(ROOT / "scripts"))
-    from invirt_test import LIBRARIES
-
-    from invirt_lab import images
-
-    base = images.base("trixie", ("python3", *LIBRARIES))
-    return [images.layer("kea-trixie", base, ["kea-dhcp4-server"]) / "upper", base]
+def installed(release: int) -> list[Path]:
+    """The layers of a Debian release with Kea, the topmost first; they are kept from run to run."""
+    base = images.base(release)
+    return [images.layer("kea", base, ["kea-dhcp4-server", "apparmor"]) / "upper", base]
 
 
 @pytest.fixture(params=["Kea of Debian 12", "Kea of Debian 13"])
@@ -104,7 +102,7 @@ def kea(
     config.reload()
     prefix = []
     if request.param == "Kea of Debian 13":
-        upper, base = request.getfixturevalue("trixie")
+        upper, base = installed(13)
         room = tmp_path / "trixie"
         room.mkdir()
         folders = [str(room), str(upper), str(base), database.socket, str(tmp_path)]

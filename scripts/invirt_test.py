@@ -206,7 +206,7 @@ def run_kinds(names: list[str], counts: Path) -> list[str]:
     for name, kind, work in runs:
         if kind.paths:
             started = time.monotonic()
-            say(f"{name} tests: {kind.what}")
+            say(f"{name}: {kind.what}")
             if not work(kind, counts):
                 failed.append(name)
             say(f"{name}: {time.monotonic() - started:.0f} s")

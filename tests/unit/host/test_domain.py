@@ -113,8 +113,8 @@ def test_status_of_the_host(host: Host) -> None:
 def test_hangs_until_the_fault_is_gone(host: Host, state: Path) -> None:
     fault(state, "create", "before hang")
     release = threading.Timer(0.2, (state / "fake/faults/create").unlink)
-    release.start()
     begin = time.monotonic()
+    release.start()
     assert host("domain", "create", "remus", 1) == 0
     assert time.monotonic() - begin >= 0.2
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +22,8 @@ from invirt.host.filestorage import FileStorage
 from invirt.host.qemu import Qemu, wait
 from invirt.host.supervisor import Alone
 
+CLONE_NEWNET = 0x40000000
+Inside = Callable[..., Any]
 INVIRT_YAML = """\
 site: {{domain: invirt.test, realm: INVIRT.TEST}}
 database: {{hostname: db.invirt.test}}
@@ -102,3 +108,29 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _unshare() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@pytest.fixture
+def inside() -> Iterator[Inside]:
+    """inside(function, argument…) calls it in a thread that has a network of its own."""
+    with ThreadPoolExecutor(1, initializer=_unshare) as thread:
+        yield lambda function, *arguments: thread.submit(function, *arguments).result(60)
+
+
+inside_too = inside  # another one
+
+
+def shown(console: socket.socket, text: bytes) -> bytes:
+    """What the guest says up to text; a console that nobody reads holds the guest's output up."""
+    seen = b""
+    while text not in seen:
+        data = console.recv(4096)
+        assert data, seen
+        seen += data
+    return seen

@@ -23,7 +23,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from invirt.host import owned, vif
+from invirt.host import owned, routes, vif
 from tests.parts.host import forged, honest
 from tests.parts.host.frames import PING, Place
 
@@ -35,7 +35,7 @@ PLACE = Place(
     victim="192.0.2.18",
     victim6="2001:db8::18",
     host="192.0.2.1",
-    host_mac="02:00:00:00:00:01",
+    host_mac=routes.MAC,
     server="192.0.2.5",
     server6="2001:db8::5",
 )
@@ -133,7 +133,6 @@ def set_up() -> tuple[int, int]:
         Path("/proc/sys/net", setting).write_text("1")
     run("ip", "route", "add", "default", "dev", "up0")
     tap, victim = vif.tap("inv17"), vif.tap("inv18")
-    run("ip", "link", "set", "inv17", "address", PLACE.host_mac)
     nft(PASSED + GENEROUS.format(name="before", priority=-501))
     return tap, victim
 
@@ -168,12 +167,12 @@ def led() -> dict[str, list[str]]:
     """The addresses that lead to each guest, and those that the host answers for on its own network."""
     found: dict[str, list[str]] = {"proxies": proxies()}
     for interface in ("inv17", "inv18"):
-        lines = [*routes("-4", interface), *routes("-6", interface)]
+        lines = [*routes_of("-4", interface), *routes_of("-6", interface)]
         found[interface] = [line.split()[0] for line in lines if "/" not in line.split()[0]]
     return found
 
 
-def routes(kind: str, interface: str) -> list[str]:
+def routes_of(kind: str, interface: str) -> list[str]:
     return run("ip", kind, "route", "show", "dev", interface).splitlines()
 
 

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import pytest
 
 from invirt.base.errors import CommandFailed
@@ -19,38 +12,12 @@ from invirt.host.guest import Guest
 from invirt.host.qemu import Qemu, wait
 from invirt.host.qmp import connect
 
-from .conftest import prompt
+from .conftest import Inside, prompt, shown
 
-CLONE_NEWNET = 0x40000000
 IP, OTHER, GATEWAY = "192.0.2.17", "192.0.2.18", "192.0.2.1"
 
 
-def _unshare() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-@pytest.fixture
-def inside() -> Iterator[Callable[..., Any]]:
-    """inside(function, argument…) calls it in a thread that has a network of its own."""
-    with ThreadPoolExecutor(1, initializer=_unshare) as thread:
-        yield lambda function, *arguments: thread.submit(function, *arguments).result(60)
-
-
-def shown(console: socket.socket, text: bytes) -> bytes:
-    """What the guest says up to text; a console that nobody reads holds the guest's output up."""
-    seen = b""
-    while text not in seen:
-        data = console.recv(4096)
-        assert data, seen
-        seen += data
-    return seen
-
-
-def test_guest_reaches_the_host_and_leaves_nothing(
-    qemu: Qemu, remus: DomainConfig, inside: Callable[..., Any]
-) -> None:
+def test_guest_reaches_the_host_and_leaves_nothing(qemu: Qemu, remus: DomainConfig, inside: Inside) -> None:
     inside(run, ["ip", "link", "set", "lo", "up"])
     inside(run, ["ip", "address", "add", f"{GATEWAY}/32", "dev", "lo"])
     nic = f"mac=52:54:00:00:00:11, ip={IP}, vifname=inv17, script=vif-invirtroute"

@@ -109,6 +109,22 @@ def test_a_guest_hears_nothing_that_is_not_for_it(guests: dict[str, Guest], tmp_
     assert foreign == []
 
 
+def test_who_knew_a_guest_at_its_old_host_reaches_it_at_the_new_one(
+    network: Network, guests: dict[str, Guest]
+) -> None:
+    """Nobody is told: the old host sends on what comes for it, until neighbours have asked again."""
+    ip, _ = addresses(0)
+    assert reached(network.server, ip)
+    known = network.server.run("ip", "neighbour", "show", ip)
+    vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "remove", "inv0"]
+    network.hosts["host1"].run("env", f"INVIRT_RUN={network.folder}", *vif)
+    remus = network.guest("remus2", network.hosts["host2"], 9, "02:00:00:00:00:00", ip)
+    remus.node.run("ip", "address", "add", f"{ip}/24", "dev", "eth0")
+    remus.node.run("ip", "route", "add", "default", "via", "10.86.0.1")
+    assert network.server.run("ip", "neighbour", "show", ip).split()[4] == known.split()[4]
+    assert " 0% packet loss" in network.server.run("busybox", "ping", "-c", "3", "-W", "2", ip)
+
+
 def listening(node: Node, address: str, port: int) -> subprocess.Popen[bytes]:
     """A server that takes one connection."""
     script = (

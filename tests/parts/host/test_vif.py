@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.parts.kernel_log import listening
+
 CONFIG = """\
 site: {domain: invirt.test, realm: INVIRT.TEST}
 database: {hostname: db.invirt.test}
@@ -27,16 +29,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "invirt.yaml").write_text(CONFIG)
     script = Path(__file__).with_name("guest_side.py")
     environment = ["env", f"INVIRT_CONFIG={folder}/invirt.yaml", f"INVIRT_RUN={folder}"]
-    done = subprocess.run(
-        ["unshare", "--net", *environment, sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    with listening() as lines:
+        done = subprocess.run(
+            ["unshare", "--net", *environment, sys.executable, script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        return {**result, "log": [line for line in lines() if "refused: " in line]}
 
 
 def test_forged_frames_are_refused_and_counted(seen: dict[str, Any]) -> None:
@@ -46,6 +49,11 @@ def test_forged_frames_are_refused_and_counted(seen: dict[str, Any]) -> None:
     }
     assert len(expected) > 100
     assert seen["forged"] == expected
+
+
+def test_the_log_names_the_guest_and_holds_few_of_many(seen: dict[str, Any]) -> None:
+    assert all("invirt d_remus inv17 refused: IN=inv17" in line for line in seen["log"])
+    assert 5 <= len(seen["log"]) < 20 < len(seen["forged"])
 
 
 def test_without_rules_the_host_would_get_them_all(seen: dict[str, Any]) -> None:

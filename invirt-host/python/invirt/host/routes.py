@@ -9,6 +9,8 @@ from pathlib import Path
 from invirt.base.process import run
 
 ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
+# Of the host's end of each link, on every host: a guest that moves, running, still knows its router.
+MAC = "fe:ff:ff:ff:ff:ff"
 EMULATED = "-emu"  # ends the name of the other interface that Xen gives an HVM guest's nic
 OURS = re.compile(rf"inv([0-9]+)({EMULATED})?")
 
@@ -28,7 +30,7 @@ SETTINGS = {
 def open_link(interface: str, ipv6: bool) -> None:
     """Bring the interface up as a guest's router."""
     _set({**SETTINGS, "ipv6/conf/{interface}/disable_ipv6": "0" if ipv6 else "1"}, interface)
-    run(["ip", "link", "set", interface, "up"])
+    run(["ip", "link", "set", interface, "address", MAC, "up"])
     if ipv6:
         run(["ip", "address", "replace", f"{ROUTER6}/64", "dev", interface, "nodad"])
 

@@ -135,6 +135,18 @@ def test_a_session_follows_a_machine_that_moves_while_it_runs(
     terminal.expect("keeps-42")
 
 
+def test_a_session_outlives_the_conserver_of_its_host(
+    lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn]
+) -> None:
+    name, here, _ = runs
+    terminal = ssh("alice", name)
+    prompt(terminal)
+    for how in ("restart", "kill"):
+        lab.on(here, "systemctl", how, "conserver-server.service")
+        terminal.expect(f"{name} is on {here}.invirt.test; connecting")
+        prompt(terminal)
+
+
 def test_boot_messages_are_on_the_last_screen(
     lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]
 ) -> None:
@@ -163,9 +175,8 @@ def test_there_are_no_commands_and_no_files(lab: Lab, machine: Make) -> None:
 def test_administrators_have_every_console(lab: Lab, machine: Make) -> None:
     name = machine(user="bob")
     lab.remctl("bob", "control", name, "create")
-    argv = cluster.command_on(CONSOLE, ["console", "-M", SERVERS[CONSOLE].fqdn, name])
-    eventually(lambda: name in lab.on(CONSOLE, "cat", "/run/invirt/conserver/consoles.cf").stdout, "the list")
-    time.sleep(1)  # conserver rereads it
+    join = ["sh", "-c", 'until console -M "$0" "$1"; do sleep 0.3; done', SERVERS[CONSOLE].fqdn, name]
+    argv = cluster.command_on(CONSOLE, join)
     admin = pexpect.spawn(argv[0], argv[1:], timeout=30, encoding="utf-8", codec_errors="replace")
     prompt(admin)
     admin.close(force=True)

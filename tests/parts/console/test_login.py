@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pexpect
 
 from invirt.base import cli
 from invirt.database.commands.admin import COMMAND as ADMIN
+from tests.parts.console.daemons import start_conserver
 from tests.parts.console.rows import machine
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
+from tests.parts.realm import end
 
 
 def test_a_login_is_the_machines_console(consoles: Site) -> None:
@@ -87,6 +90,19 @@ def test_a_guest_that_reboots_keeps_its_session(consoles: Site) -> None:
     remus.expect("this is d_remus, booted")
     remus.sendline("back")
     remus.expect("back\r\nback\r\n")
+
+
+def test_a_conserver_that_starts_again_keeps_its_sessions(consoles: Site) -> None:
+    remus = consoles.terminal("alice", "remus")
+    remus.expect("this is d_remus, booted")
+    conserver = int(consoles.host.run("cat", "/run/conserver/conserver.pid").stdout)
+    end(next(child for child in consoles.host.children if child.pid == conserver))
+    time.sleep(1)  # as its unit does
+    start_conserver(consoles)
+    remus.expect("remus is on host1.invirt.test; connecting")
+    remus.expect("for help")
+    remus.sendline("still here")
+    remus.expect("still here\r\nstill here\r\n")
 
 
 def test_public_keys_of_the_database(consoles: Site, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from invirt.console import shell
 
+LOST = 69  # EX_UNAVAILABLE of sysexits.h, console(1)'s status when the connection breaks
 ALICE = ("gssapi-with-mic alice@INVIRT.TEST",)
 
 
@@ -61,10 +62,19 @@ def test_a_machine_that_moves_is_followed(home: shell.Home) -> None:
 
 
 def test_a_console_that_has_yet_to_begin_is_tried_again(home: shell.Home) -> None:
-    terminal = Terminal(home, lambda: 1, lambda: 1, lambda: 0)
+    terminal = Terminal(home, lambda: LOST, lambda: LOST, lambda: 0)
     terminal.session().go()
     assert len(terminal.hosts) == 3
-    assert terminal.said == ["remus begins on host1.invirt.test; connecting"]
+    assert terminal.said == ["remus is on host1.invirt.test; connecting"]
+
+
+def test_a_lost_connection_is_not_the_users_leaving(
+    home: shell.Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "SOON", 0)  # both had been sessions
+    terminal = Terminal(home, lambda: LOST, lambda: LOST, lambda: 0)
+    terminal.session().go()
+    assert terminal.said == ["remus is on host1.invirt.test; connecting"] * 2
 
 
 def test_a_conserver_that_ended_is_not_the_users_leaving(home: shell.Home) -> None:

@@ -23,6 +23,7 @@ CONFIG = "/etc/conserver/console.cf"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
 SOON = 3.0  # seconds: a connection that fails faster than that had not begun
+LEFT = 0  # console(1)'s exit status when the user has left, or when conserver has hung up
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
@@ -103,7 +104,7 @@ class Session:
     """One user on one machine's console.
 
     start: joins the terminal to the console on a host, ending it when the
-    function it is given says so; returns the exit status.  listens: whether a
+    function it is given says so; returns console(1)'s status.  listens: whether a
     host's conserver can be reached.  say: tells the user a line.
     """
 
@@ -122,15 +123,12 @@ class Session:
             begun = time.monotonic()
             status = self.start(command(self.name, host), self._may_stay)
             now = self._host()
-            failed = status != 0 and time.monotonic() < begun + SOON
-            if now == host and not failed and self.listens(host):
-                return  # the user has left
-            if now != host or not failed:
-                now = self._find()
-                told = self._tell(f"{self.name} is on {now}; connecting", "")
-            else:
-                told = self._tell(f"{self.name} begins on {host}; connecting", told)
-            host = now
+            if status == LEFT and now == host and self.listens(host):
+                return
+            host = now or self._find()
+            if time.monotonic() > begun + SOON:
+                told = ""
+            told = self._tell(f"{self.name} is on {host}; connecting", told)
             time.sleep(self.poll)
 
     def _tell(self, text: str, told: str) -> str:

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from invirt.base.cli import Command
 from invirt.console import shell
 
 HOMES = Path("/consolefs")
+ENDING = 0.2  # seconds after which a conserver that hung up to end listens no more; it is back after one
 _PORT = re.compile(r"^\s*port\s+([0-9]+);", re.MULTILINE)
 
 
@@ -34,6 +36,7 @@ def _start(argv: list[str], may_stay: Callable[[], bool]) -> int:
 
 def _listens(host: str) -> bool:
     """Whether the conserver of host is there: if it isn't, it was not the user who left."""
+    time.sleep(ENDING)
     found = _PORT.search(Path(shell.CONFIG).read_text())
     try:
         socket.create_connection((host, int(found[1]) if found else 0), timeout=2).close()

@@ -1,0 +1,70 @@
+"""What the tests of faults share: a guest that must not notice, doors that close, service that is back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from invirt_lab import console
+from tests.lab.users import Lab, eventually
+
+Make = Callable[..., str]
+UNREACHABLE, REFUSED = 7, 255
+SOON = 5.0  # seconds
+BOOT = 10.0  # seconds that a boot itself may take, where one is gone on with
+
+
+@pytest.fixture(scope="module")
+def guest(lab: Lab) -> Iterator[str]:
+    """A machine of alice's that runs all the while."""
+    lab.remctl("alice", "machine", "create", "witness", "--memory", "128", "--disk", "1")
+    lab.remctl("alice", "control", "witness", "create")
+    console.wait_for_prompt("witness")
+    yield "witness"
+    lab.remctl("alice", "control", "witness", "destroy")
+    lab.remctl("alice", "machine", "delete", "witness", "--yes")
+
+
+@pytest.fixture(autouse=True)
+def unnoticed(lab: Lab, guest: str) -> Iterator[None]:
+    """The guest's process is the same after each test, and nothing is left open."""
+    host = console.host_of(guest)
+    assert host
+    unit = ("systemctl", "show", "--property=MainPID,NRestarts", f"invirt-guest@d_{guest}.service")
+    before = lab.on(host, *unit).stdout
+    yield
+    assert lab.on(host, *unit).stdout == before
+    finished(lab, BOOT)
+
+
+def open_operations(lab: Lab) -> str:
+    """The rows of those that are not at their end."""
+    return lab.sql("SELECT * FROM operations WHERE state IN ('running', 'undoing', 'stuck')").strip()
+
+
+def finished(lab: Lab, work: float = 0) -> None:
+    """What was cut off is done or undone, soon; work: seconds that this itself takes."""
+    eventually(lambda: not open_operations(lab), "all operations to be finished", SOON + work)
+
+
+def closed(lab: Lab, guest: str) -> None:
+    """Neither the owner nor a stranger gets in, and both are told in words."""
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(lab.try_remctl, user, "control", guest, "status") for user in ("alice", "bob")]
+        for done in (call.result() for call in asked):
+            assert done.returncode != 0, done.stdout
+            assert not done.stdout
+            assert done.stderr.strip()
+            assert "Traceback" not in done.stderr
+
+
+def back(lab: Lab, guest: str) -> None:
+    """The owner gets in again, soon; the stranger doesn't."""
+    began = time.monotonic()
+    eventually(lambda: "running" in lab.try_remctl("alice", "control", guest, "status").stdout, "service")
+    took = time.monotonic() - began
+    assert took < SOON, f"back only after {took:.1f} s"
+    assert lab.try_remctl("bob", "control", guest, "status").returncode == REFUSED

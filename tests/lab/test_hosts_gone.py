@@ -1,0 +1,132 @@
+"""A host gone before, during and after: cut off, without remctld, or killed with its guests.
+
+Back means here that the host takes connections again.  See tests.lab.faults.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from invirt_lab import cluster, console
+from invirt_lab.site import HOSTS
+from tests.lab.faults import SOON, UNREACHABLE, Make, back, finished, guest, open_operations, unnoticed
+from tests.lab.users import Done, Lab, eventually
+
+__all__ = ["guest", "unnoticed"]  # fixtures
+Gone = Callable[[str], contextlib.AbstractContextManager[None]]
+GIVEN_BACK = 20.0  # seconds: the timer's turn
+
+
+@contextlib.contextmanager
+def no_remctld(host: str) -> Iterator[None]:
+    """A host that takes no connections."""
+    cluster.on(host, "systemctl", "stop", "invirt-host-remctld.socket")
+    try:
+        yield
+    finally:
+        cluster.on(host, "systemctl", "start", "invirt-host-remctld.socket")
+
+
+@contextlib.contextmanager
+def killed(host: str) -> Iterator[None]:
+    """A host without power, and with it again."""
+    cluster.kill(host)
+    try:
+        yield
+    finally:
+        cluster.boot(host)
+        cluster.wait_booted(host)
+
+
+WAYS = {"cut off": cluster.cut_off, "no remctld": no_remctld, "killed": killed}
+
+
+def ways(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("gone", [WAYS[name] for name in names], ids=names)
+
+
+@pytest.fixture
+def other(guest: str) -> str:
+    """The host that the guest isn't on, where a new machine boots."""
+    return next(name for name in HOSTS if name != console.host_of(guest))
+
+
+def places(lab: Lab, name: str) -> list[str]:
+    """The hosts that a machine runs on."""
+    return [host for host, names in lab.domains().items() if name in names]
+
+
+@ways("cut off", "no remctld", "killed")
+def test_before(lab: Lab, machine: Make, guest: str, other: str, gone: Gone) -> None:
+    """The other one is taken; and both are good again as soon as it is back."""
+    name = machine()
+    with gone(other):
+        lab.remctl("alice", "control", name, "create")
+        assert name in cluster.on(console.host_of(guest) or "", "xm", "list").stdout
+    lab.remctl("alice", "control", name, "destroy")
+    back(lab, guest)
+
+
+@ways("cut off", "killed")
+def test_during(lab: Lab, machine: Make, other: str, gone: Gone) -> None:
+    """Amid a boot: the user is told, and when the host is back nothing of it is left."""
+    name = machine()
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
+        eventually(lambda: open_operations(lab), "the boot to begin")
+        with gone(other):
+            done: Done = call.result()
+        assert done.returncode in (0, UNREACHABLE), done
+    finished(lab)
+    expected = [other] if done.returncode == 0 and gone is not killed else []
+    assert places(lab, name) == expected
+    if not expected:
+        lab.remctl("alice", "control", name, "create")
+    lab.remctl("alice", "control", name, "destroy")
+
+
+def test_cut_off_after(lab: Lab, machine: Make, guest: str) -> None:
+    """Its guests are told to be unknown, not off; nobody boots them a second time, or switches them off."""
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    home = places(lab, name)
+    with cluster.cut_off(home[0]):
+        assert f"{name} is unknown" in lab.remctl("alice", "control", name, "status")
+        for verb in ("create", "destroy"):
+            done = lab.try_remctl("alice", "control", name, verb)
+            assert done.returncode == UNREACHABLE
+            assert home[0] in done.stderr
+        listed = lab.try_remctl("alice", "machine", "list")
+        assert home[0] in listed.stdout + listed.stderr
+    back(lab, guest)
+    assert "running" in lab.remctl("alice", "control", name, "status")
+    assert places(lab, name) == home
+    lab.remctl("alice", "control", name, "destroy")
+
+
+def test_killed_after(lab: Lab, machine: Make, guest: str, other: str) -> None:
+    """Its guests are unknown until it is back, then off: their memory is given back, and they boot again."""
+    name = machine()
+    lab.remctl("alice", "control", name, "create")
+    assert places(lab, name) == [other]
+    reserved = f"SELECT name FROM machines WHERE name = '{name}' AND host_id IS NOT NULL"
+    with killed(other):
+        assert f"{name} is unknown" in lab.remctl("alice", "control", name, "status")
+        assert lab.try_remctl("alice", "control", name, "create").returncode == UNREACHABLE
+        told = lab.on("remote", "invirt-reconcile", check=False)
+        assert (told.returncode, f"host {other} does not answer" in told.stdout) == (1, True)
+        assert lab.sql(reserved)
+    eventually(
+        lambda: "is off" in lab.try_remctl("alice", "control", name, "status").stdout, "its host", SOON
+    )
+    eventually(lambda: not lab.sql(reserved), "its memory to be given back", GIVEN_BACK)
+    assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
+    assert not lab.on(other, "ip", "-br", "link", "show", "type", "tun").stdout
+    lab.remctl("alice", "control", name, "create")
+    assert places(lab, name)
+    lab.remctl("alice", "control", name, "destroy")
+    back(lab, guest)

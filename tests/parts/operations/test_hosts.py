@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
-from invirt.remote.hosts import PATIENCE, Answer, NoAnswer, RemctlHosts, answered, failure
+from invirt.remote.hosts import PATIENCE, PORT, Answer, NoAnswer, RemctlHosts, answered, failure
 from tests.parts.realm import Realm, Remctlds, loopback
 
 HOST = "host1.invirt.test"
@@ -87,6 +89,31 @@ def test_a_command_that_takes_too_long_may_have_been_done(hosts: RemctlHosts) ->
     with os.fdopen(read, "rb") as file:
         assert file.read() == b"NoAnswer"
     os.waitpid(child, 0)
+
+
+def watched_over(address: str) -> bool:
+    """Whether the kernel's timer of a connection to remctl at address is that of keep-alive (proc(5))."""
+    remote = f"{socket.inet_aton(address)[::-1].hex().upper()}:{PORT:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(row[2] == remote and row[5].startswith("02:") for row in rows)
+
+
+def test_the_kernel_watches_over_a_host_at_work(hosts: RemctlHosts) -> None:
+    """A server that lost its power says nothing: without this a step's deadline would have to end."""
+    address = hosts.addresses[HOST]
+    child = os.fork()
+    if child == 0:
+        with suppress(InvirtError):
+            hosts.call(HOST, "domain", "slow", timeout=20)
+        os._exit(0)
+    try:
+        deadline = time.monotonic() + 10
+        while not watched_over(address):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_silent_host_holds_nobody_up(hosts: RemctlHosts) -> None:

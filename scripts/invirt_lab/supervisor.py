@@ -48,9 +48,10 @@ def plug(server: Server) -> None:
     name = server.name
     cable = f"link add {name} type veth peer name eth0 netns {name}"
     _ip(f"netns add {name}", cable, f"link set {name} up master br0")
+    card = f"link set eth0 address 02:00:00:00:00:{server.number:02x}"  # the same after a reboot
     address = f"addr add {server.address}/24 dev eth0"
     route = f"route add default via {GATEWAY}"
-    _ip("link set lo up", address, "link set eth0 up", route, netns=name)
+    _ip("link set lo up", card, address, "link set eth0 up", route, netns=name)
 
 
 def _ip(*commands: str, netns: str = "") -> None:

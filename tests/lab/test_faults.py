@@ -33,7 +33,7 @@ __all__ = ["guest", "unnoticed"]  # fixtures
 REMOTES = [SERVERS[name].fqdn for name in ("remote", "remote2")]
 
 
-@pytest.mark.parametrize("server", ["db", "kdc", "remote"])
+@pytest.mark.parametrize("server", ["kdc", "remote"])
 def test_server_killed(lab: Lab, guest: str, server: str) -> None:
     """As by a power cut; it boots, and nobody has to start anything there.
 

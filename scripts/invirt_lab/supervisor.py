@@ -28,7 +28,7 @@ from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_fil
 _NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
     *("--resolv-conf=off", "--timezone=off", "--console=pipe", "--kill-signal=SIGRTMIN+3"),
-    *("--capability=all", "--system-call-filter=bpf keyctl add_key"),
+    *("--capability=all", "--system-call-filter=bpf keyctl add_key pidfd_getfd"),
 )
 _SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} %s main\n"
 _WORK = host.RUN / "work"

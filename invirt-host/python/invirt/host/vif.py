@@ -86,14 +86,14 @@ def change(interface: str, addresses: Sequence[str]) -> None:
     if not before:
         raise NotFound(f"no guest has the interface {interface}")
     link = replace(before, addresses=tuple(addresses))
+    for address in set(before.addresses) - set(addresses):
+        routes.mislead(address, interface)  # first: even if rules fail, reverse path filtering stops it
     if not addresses:
         routes.close_link(interface)
     elif link.keeper is not None:
         owned_tables.change(link.rules(interface), link.keeper)
     else:
         _load(interface, link)
-    for address in set(before.addresses) - set(addresses):
-        routes.mislead(address, interface)
     _open(interface, link)
 
 

@@ -39,6 +39,7 @@ LOCK_TIMEOUT = 60  # seconds
 CHECK_TIMEOUT = 30  # seconds
 RELOAD_TIMEOUT = 90  # seconds
 
+UNIT = "invirt-config.service"  # which starts all that wants the files
 _NAME = r"[a-z_][a-z0-9_-]*"
 
 
@@ -165,13 +166,17 @@ class Templates:
         """Write what has changed and tell the units that read it; the list says all of it.
 
         A target edited by hand is left alone unless forced.  Without reload no
-        unit is told: at boot they start later.  Raises BadConfig or CommandFailed.
+        unit is told: at boot they start later.  Units that were not started for
+        want of a good invirt.yaml are, now.  Raises BadConfig or CommandFailed.
         """
         with self._locked():
             changes = self.changes()
             wanted = [change for change in changes if force or not change.by_hand]
             self._write(wanted)
-        self._reload(reload)
+        tell = reload and self.root == Path("/") and Path("/run/systemd/system").is_dir()
+        self._reload(tell)
+        if tell and not _is_active(UNIT):
+            run(["systemctl", "start", UNIT], timeout=RELOAD_TIMEOUT)
         return changes
 
     def _write(self, wanted: Sequence[Change]) -> None:
@@ -195,7 +200,7 @@ class Templates:
         units = _State.read(self.state_file).reload
         if not units:
             return
-        if really and self.root == Path("/") and Path("/run/systemd/system").is_dir():
+        if really:
             for unit in filter(_is_active, units):
                 run(["systemctl", "reload-or-restart", unit], timeout=RELOAD_TIMEOUT)
         with self._locked():

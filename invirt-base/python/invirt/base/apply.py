@@ -39,7 +39,7 @@ LOCK_TIMEOUT = 60  # seconds
 CHECK_TIMEOUT = 30  # seconds
 RELOAD_TIMEOUT = 90  # seconds
 
-UNIT = "invirt-config.service"  # which starts all that wants the files
+UNIT = "invirt-config.service"  # wants all that reads the files; active or not, its start starts them
 _NAME = r"[a-z_][a-z0-9_-]*"
 
 
@@ -166,8 +166,8 @@ class Templates:
         """Write what has changed and tell the units that read it; the list says all of it.
 
         A target edited by hand is left alone unless forced.  Without reload no
-        unit is told: at boot they start later.  Units that were not started for
-        want of a good invirt.yaml are, now.  Raises BadConfig or CommandFailed.
+        unit is told: at boot they start later.  What was not started for want of
+        a good invirt.yaml is, now.  Raises BadConfig or CommandFailed.
         """
         with self._locked():
             changes = self.changes()
@@ -175,7 +175,7 @@ class Templates:
             self._write(wanted)
         tell = reload and self.root == Path("/") and Path("/run/systemd/system").is_dir()
         self._reload(tell)
-        if tell and not _is_active(UNIT):
+        if tell:
             run(["systemctl", "start", UNIT], timeout=RELOAD_TIMEOUT)
         return changes
 

@@ -74,28 +74,29 @@ _SETTINGS = (
 def configure() -> None:
     """Write invirt.yaml on every server that will have a role."""
     for server in _with_role():
-        _configure(server)
+        write_config(server)
 
 
-def _configure(server: Server) -> None:
+def write_config(server: Server) -> None:
+    """Put invirt.yaml on one server."""
     on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=_CONFIG)
 
 
 def install_spare(name: str) -> None:
     """Give a spare server its role."""
-    _configure(SERVERS[name])
-    _install(SERVERS[name])
+    write_config(SERVERS[name])
+    install_role(SERVERS[name])
 
 
 def install() -> None:
     """Install the roles: the database first, then all that ask it, side by side."""
     database = SERVERS["db"]
     with step(f"apt-get install {database.role} on db"):
-        _install(database)
+        install_role(database)
     others = [server for server in _with_role() if server is not database]
     shown = "apt-get install " + ", ".join(f"{server.role} on {server.name}" for server in others)
     with step(shown), ThreadPoolExecutor() as pool:
-        list(pool.map(_install, others))
+        list(pool.map(install_role, others))
 
 
 def settings() -> None:
@@ -115,7 +116,8 @@ def _with_role() -> list[Server]:
     return [server for server in SERVERS.values() if server.role and not server.spare]
 
 
-def _install(server: Server) -> None:
+def install_role(server: Server) -> None:
+    """Install a server's role by apt; raises InvirtError with what apt said last."""
     script = (
         "exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;"
         'apt-get -q update && apt-get -q -y install --no-install-recommends "$0"'

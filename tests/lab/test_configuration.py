@@ -1,0 +1,83 @@
+"""invirt.yaml comes late, or is wrong for a while: all starts once it is right; a purge leaves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from invirt_lab import cluster, roles
+from invirt_lab.site import SERVERS
+from tests.lab.users import Lab, eventually
+
+SPARE = "remote2"
+YAML = "/etc/invirt/invirt.yaml"
+UNITS = ("invirt-config.service", "invirt-remconffs.service", "invirt-remctld.socket")
+PURGE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y purge 'invirt-*' </dev/null"
+BAD_CONFIG = 8
+
+
+def active(lab: Lab) -> list[str]:
+    """Which of the role's units run on the spare server."""
+    states = lab.on(SPARE, "systemctl", "is-active", *UNITS, check=False).stdout.split()
+    return [unit for unit, state in zip(UNITS, states, strict=True) if state == "active"]
+
+
+def serves(lab: Lab) -> bool:
+    """Whether users get an answer from it."""
+    argv = ("remctl", SERVERS[SPARE].fqdn, "machine", "list")
+    return cluster.as_user("alice", *argv, timeout=60, check=False).returncode == 0
+
+
+@pytest.fixture
+def purged(lab: Lab) -> Iterator[None]:
+    """The spare server without its role, before and after."""
+
+    def purge() -> None:
+        lab.on(SPARE, "rm", "-f", YAML)
+        lab.on(SPARE, "sh", "-c", PURGE, check=False)
+
+    purge()
+    yield
+    purge()
+
+
+@pytest.mark.usefixtures("purged")
+def test_a_role_is_installed_before_invirt_yaml(lab: Lab) -> None:
+    roles.install_role(SERVERS[SPARE])
+    assert active(lab) == []
+    done = lab.on(SPARE, "invirt-config", "apply", check=False)
+    assert (done.returncode, YAML in done.stderr) == (BAD_CONFIG, True)
+    roles.write_config(SERVERS[SPARE])
+    lab.on(SPARE, "invirt-config", "apply")
+    eventually(lambda: active(lab) == list(UNITS), "all to be started")
+    eventually(lambda: serves(lab), "an answer")
+
+    # A mistake that a reboot would meet, too.
+    lab.on(SPARE, "sh", "-c", f"echo bogus: 1 >>{YAML}")
+    for how in ([], ["--check"], ["--diff"]):
+        done = lab.on(SPARE, "invirt-config", "apply", *how, check=False)
+        assert done.returncode == BAD_CONFIG
+        assert "bogus: unknown key" in done.stderr
+    lab.on(SPARE, "systemctl", "restart", "invirt-config.service", check=False)
+    assert "invirt-remconffs.service" not in active(lab)
+    roles.write_config(SERVERS[SPARE])
+    lab.on(SPARE, "invirt-config", "apply")
+    eventually(lambda: active(lab) == list(UNITS), "all to be started again")
+    eventually(lambda: serves(lab), "an answer")
+
+
+@pytest.mark.usefixtures("purged")
+def test_a_purge_leaves_nothing(lab: Lab) -> None:
+    before = ours(lab)
+    roles.install_spare(SPARE)
+    eventually(lambda: serves(lab), "an answer")
+    lab.on(SPARE, "rm", YAML)
+    lab.on(SPARE, "sh", "-c", PURGE)
+    assert sorted(ours(lab) - before) == []
+
+
+def ours(lab: Lab) -> set[str]:
+    """Every file and folder that is called after us."""
+    search = "find /etc /run /usr /var/lib -name '*invirt*' -not -path '*/apt/*'"
+    return set(lab.on(SPARE, "sh", "-c", search).stdout.split())

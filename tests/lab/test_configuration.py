@@ -17,10 +17,10 @@ PURGE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y purge 'invirt-*' </dev/nul
 BAD_CONFIG = 8
 
 
-def active(lab: Lab) -> list[str]:
-    """Which of the role's units run on the spare server."""
-    states = lab.on(SPARE, "systemctl", "is-active", *UNITS, check=False).stdout.split()
-    return [unit for unit, state in zip(UNITS, states, strict=True) if state == "active"]
+def active(lab: Lab, server: str = SPARE, units: tuple[str, ...] = UNITS) -> list[str]:
+    """Which of the units run on a server; by default the role's on the spare one."""
+    states = lab.on(server, "systemctl", "is-active", *units, check=False).stdout.split()
+    return [unit for unit, state in zip(units, states, strict=True) if state == "active"]
 
 
 def serves(lab: Lab) -> bool:
@@ -81,3 +81,26 @@ def ours(lab: Lab) -> set[str]:
     """Every file and folder that is called after us."""
     search = "find /etc /run /usr /var/lib -name '*invirt*' -not -path '*/apt/*'"
     return set(lab.on(SPARE, "sh", "-c", search).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("server", "units"),
+    [
+        ("db", ("invirt-database-setup.service",)),
+        ("dns", ("pdns.service",)),
+        ("dhcp", ("kea-dhcp4-server.service",)),
+        (
+            "console",
+            ("invirt-consolefs.service", "invirt-console-conserver.service", "conserver-server.service"),
+        ),
+        (
+            "host1",
+            ("invirt-dhcp-relay.service", "invirt-host-conserver.service", "invirt-host-network.service"),
+        ),
+    ],
+)
+def test_what_reads_the_configuration_comes_with_it(lab: Lab, server: str, units: tuple[str, ...]) -> None:
+    lab.on(server, "systemctl", "stop", "invirt-config.service")
+    assert active(lab, server, units) == []
+    lab.on(server, "invirt-config", "apply")
+    eventually(lambda: active(lab, server, units) == list(units), f"{units} to be started")

@@ -216,3 +216,17 @@ def test_the_project_speaks_of_itself_alone() -> None:
         for path in tracked(pattern):
             text = path.read_bytes().decode(errors="replace")
             assert not [word for word in words if word in text], path
+
+
+def test_what_waits_for_invirt_yaml_is_started_with_it() -> None:
+    """`invirt-config apply` starts what invirt-config.service wants."""
+    waiting = [
+        unit
+        for unit in ROOT.glob("invirt-*/systemd/*.*")
+        if unit.is_file() and "ConditionPathExists=/etc/invirt/invirt.yaml\n" in unit.read_text()
+    ]
+    wanted = [(unit, re.findall(r"(?m)^WantedBy=(.*)$", unit.read_text())) for unit in waiting]
+    for unit, targets in wanted:
+        if targets and unit.name != "invirt-config.service":
+            assert targets[0].endswith(" invirt-config.service"), unit
+    assert len(wanted) > 8

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from invirt.base.errors import BadInput, InvirtError
 from invirt.base.log import one_line
+
+WIDTH = 90  # letters of a line of --help
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,7 +76,7 @@ class Command:
         """
         parser = Parser(
             prog=prog or self.name,
-            description=f"{self.summary}\n\n{self.description}",
+            description=f"{self.summary}\n\n{textwrap.fill(self.description, WIDTH)}",
             epilog="Example:\n  " + self.example.replace("\n", "\n  "),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,

@@ -7,6 +7,7 @@ is never checked in; a site that has its own puts it there.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -104,16 +105,24 @@ def publish() -> None:
         say("the archive holds the packages of this tree")
         return
     requirements()
-    with step("building the packages"):
-        changes = build(copy(_BUILD))
-    with step("publishing them in the signed archive"):
-        make_key()
-        reprepro = [*host.ALONE, "reprepro", "--silent", f"--basedir={ARCHIVE}", f"--gnupghome={_GNUPG}"]
-        for suite in RELEASES.values():
-            run([*reprepro, "removesrc", suite, "invirt"])
-        for suite in RELEASES.values():  # the same packages: they fit either
-            run([*reprepro, "--ignore=wrongdistribution", "include", suite, str(changes)])
+    host.CACHE.mkdir(parents=True, exist_ok=True)
+    with _BUILD.with_suffix(".lock").open("w") as lock:
+        with step("building the packages"):
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be building in the same folder
+            changes = build(copy(_BUILD))
+        with step("publishing them in the signed archive"):
+            _include(changes)
     _STAMP.write_text(built_from)
+
+
+def _include(changes: Path) -> None:
+    """Put the packages into the archive, in place of those that are there."""
+    make_key()
+    reprepro = [*host.ALONE, "reprepro", "--silent", f"--basedir={ARCHIVE}", f"--gnupghome={_GNUPG}"]
+    for suite in RELEASES.values():
+        run([*reprepro, "removesrc", suite, "invirt"])
+    for suite in RELEASES.values():  # the same packages: they fit either
+        run([*reprepro, "--ignore=wrongdistribution", "include", suite, str(changes)])
 
 
 def dependencies(package: str) -> list[str]:

@@ -19,9 +19,9 @@ host() {{ name=$1; shift; remctl -s host/$name.invirt.test $name.invirt.test "$@
 for i in $(seq {TIMES}); do
     began=$(date +%s%N)
     host host1 domain status byhand & host host2 domain status byhand & wait
-    host host1 volume create byhand hda 1 1
+    host host1 volume create byhand hda 1 $began
     echo $(($(date +%s%N) - began))
-    host host1 volume remove byhand hda 1 1
+    host host1 volume remove byhand hda 1 $((began + 1))
 done
 """
 BY_OPERATIONS = f"""

@@ -1,7 +1,7 @@
 """Hosts in memory: they keep state, obey tokens, and go wrong when told to.
 
 All hosts see the same volumes.  Commands behave as those of invirt-host do,
-repeated or late ones too.
+repeated or late ones too: what comes a second time is refused.
 """
 
 from __future__ import annotations
@@ -87,6 +87,10 @@ class FakeHosts:
                     pass
         return obeyed
 
+    def too_late(self, token: int, seen: int) -> bool:
+        """Whether a command is refused for its token; seen: the highest one that was here."""
+        return token <= seen
+
     def running(self) -> list[tuple[str, str]]:
         """Host and machine of each guest."""
         return sorted((name, guest) for name, host in self.hosts.items() for guest in host.running)
@@ -102,7 +106,7 @@ class FakeHosts:
             return json.dumps(getattr(self, f"_{what}_{verb}")(host, *rest))
         names = {rest[0], rest[2]} if (what, verb) == ("volume", "rename") else {rest[0]}
         token = int(rest.pop())
-        if any(host.tokens.get(name, 0) > token for name in names):
+        if any(self.too_late(token, host.tokens.get(name, 0)) for name in names):
             raise Busy(f"{hostname}: this command for {rest[0]} came too late")
         host.tokens.update(dict.fromkeys(names, token))
         getattr(self, f"_{what}_{verb}")(host, *rest)

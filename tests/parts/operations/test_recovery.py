@@ -9,15 +9,15 @@ from typing import Any
 import psycopg2
 import pytest
 
-from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, Unreachable
 from invirt.database import connection
-from invirt.database.connection import connect
+from invirt.database.connection import connect, transaction
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import recovery, silence, store
 from invirt.remote.operations.engine import ATTEMPTS
 from invirt.remote.operations.model import Operation
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import Killed, failing, no_fault
+from tests.parts.operations.fakehosts import FakeHosts, Killed, failing, no_fault
 
 
 def states(site: Site) -> list[tuple[object, ...]]:
@@ -97,6 +97,41 @@ def test_what_a_dead_process_left_is_taken_up_at_once(site: Site) -> None:
     server, pid, _ = store.this_process().split("/")
     site.rows("UPDATE operations SET lease_holder = %s", f"{server}/{pid}/earlier")
     assert [operation.state for operation in recovery.run(site.remote, site.hosts)] == ["done"]
+    site.check()
+
+
+def test_a_lease_that_was_prolonged_in_time_is_not_taken(site: Site) -> None:
+    """The timer looks first, and claims then: in between, whoever stood still may have gone on."""
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.expire()
+    with transaction(site.remote) as cursor:
+        [(number, gone)] = store.left_over(cursor)
+    site.rows("UPDATE operations SET lease_until = now() + interval '1 minute'")
+    with transaction(site.remote) as cursor:
+        assert store.claim(cursor, number, "another.invirt.test/1/2", gone) is None
+
+
+def test_what_a_resize_gives_up_is_kept_until_it_is_done(site: Site) -> None:
+    """Else another machine could take it, and the resize could not be undone any more."""
+    site.create("remus", memory=256)
+    site.rows("UPDATE owners SET memory = 256")
+
+    def fail(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[1] == "resize":
+            site.hosts.fault = no_fault
+            with pytest.raises(NoRoom, match="quota of alice is 256 MiB"):
+                site.create("romulus", memory=128)
+            raise CommandFailed(f"{hostname}: disk is full")
+
+    site.hosts.fault = fail
+    with pytest.raises(CommandFailed, match="disk is full"):
+        site.submit("resize", "remus", memory=128, disks={"hda": 2})
+    assert site.rows("SELECT memory FROM machines") == [(256,)]
+    site.check()
+    site.submit("resize", "remus", memory=128, disks={"hda": 2})
+    assert site.rows("SELECT memory FROM machines") == [(128,)]
     site.check()
 
 
@@ -191,7 +226,7 @@ def test_operations_can_be_read(site: Site) -> None:
 
 
 def test_a_command_that_comes_after_its_undoing_does_nothing(site: Site) -> None:
-    """Turning back takes a new token, so the host refuses the delayed command."""
+    """Undoing takes a new token, so the host refuses the delayed command."""
     site.create("remus")
 
     def delay(when: str, hostname: str, words: tuple[str, ...]) -> None:
@@ -204,6 +239,35 @@ def test_a_command_that_comes_after_its_undoing_does_nothing(site: Site) -> None
     assert len(site.hosts.late) == 1
     assert site.hosts.deliver() == 0
     site.check()
+
+
+class Obliging(FakeHosts):
+    """Hosts that refuse only what is older than the newest that they saw."""
+
+    def too_late(self, token: int, seen: int) -> bool:
+        """See FakeHosts."""
+        return token < seen
+
+
+@pytest.mark.parametrize("hosts", [Obliging, FakeHosts])
+def test_a_finished_command_that_comes_again_does_nothing(site: Site, hosts: type[FakeHosts]) -> None:
+    """Not even where no later command was: here the guest went to another host by itself."""
+    site.hosts = hosts(HOST1, HOST2)
+    site.create("remus")
+
+    def repeat(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if (when, *words[:2]) == ("after", "domain", "create"):
+            site.hosts.lose(hostname, words)
+
+    site.hosts.fault = repeat
+    site.submit("boot", "remus")
+    site.hosts.fault = no_fault
+    site.hosts.hosts[HOST1].running.clear()  # it powered itself off
+    site.rows("UPDATE hosts SET enabled = false WHERE name = 'host1'")
+    site.submit("boot", "remus")
+    assert site.hosts.deliver() == (hosts is Obliging)
+    homes = [(HOST1, "remus"), (HOST2, "remus")]
+    assert site.hosts.running() == (homes if hosts is Obliging else homes[1:])
 
 
 class Meanwhile(connection.Connection):

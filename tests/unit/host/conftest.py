@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from invirt.base import remctl
 from invirt.host.commands import domain, status, volume
 
 PROGRAMS = {"domain": domain.COMMAND, "volume": volume.COMMAND, "host": status.COMMAND}
+QUESTIONS = ("list", "status")
 INVIRT_YAML = """\
 site: {{domain: invirt.test, realm: INVIRT.TEST}}
 database: {{hostname: db.invirt.test}}
@@ -49,10 +51,16 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def host(state: Path, capsys: pytest.CaptureFixture[str]) -> Host:
-    """host("domain", "list") as remctl runs it: the answer's JSON, or the exit code if it isn't 0."""
+    """host("domain", "list") as remctl runs it: the answer's JSON, or the exit code if it isn't 0.
 
-    def call(program: str, *argv: object) -> Any:
+    What takes a token gets a new one, unless it is given one.
+    """
+    tokens = itertools.count(1)
+
+    def call(program: str, *argv: object, token: object = None) -> Any:
         capsys.readouterr()
+        if argv[0] not in QUESTIONS:
+            argv = (*argv, next(tokens) if token is None else token)
         code = remctl.main(
             PROGRAMS[program],
             [str(word) for word in argv],

@@ -17,7 +17,7 @@ from .conftest import Host
 @pytest.fixture
 def hda(host: Host, state: Path) -> Path:
     """A disk of remus of 2 GiB."""
-    assert host("volume", "create", "remus", "hda", 2, 1) == 0
+    assert host("volume", "create", "remus", "hda", 2) == 0
     return state / "volumes/d_remus_hda"
 
 
@@ -28,8 +28,8 @@ def test_create_makes_a_sparse_file_for_root_only(hda: Path) -> None:
 
 
 def test_create_again(host: Host, hda: Path) -> None:
-    assert host("volume", "create", "remus", "hda", 2, 1) == 0
-    assert host("volume", "create", "remus", "hda", 3, 1) == 2
+    assert host("volume", "create", "remus", "hda", 2) == 0
+    assert host("volume", "create", "remus", "hda", 3) == 2
     assert host("volume", "list") == [{"name": "remus", "disk": "hda", "size": 2}]
 
 
@@ -37,7 +37,7 @@ def test_a_disk_with_data_is_never_taken_for_a_new_one(host: Host, hda: Path) ->
     with hda.open("r+b") as file:
         file.write(b"somebody's data")
         os.fsync(file.fileno())
-    assert host("volume", "create", "remus", "hda", 2, 1) == 2
+    assert host("volume", "create", "remus", "hda", 2) == 2
     with hda.open("rb") as file:
         assert file.read(10) == b"somebody's"
 
@@ -45,63 +45,63 @@ def test_a_disk_with_data_is_never_taken_for_a_new_one(host: Host, hda: Path) ->
 def test_half_made_disk_of_a_killed_run(host: Host, state: Path) -> None:
     (state / "volumes").mkdir()
     (state / "volumes/.d_remus_hda.new").write_bytes(b"x")
-    assert host("volume", "create", "remus", "hda", 1, 1) == 0
+    assert host("volume", "create", "remus", "hda", 1) == 0
     assert host("volume", "list") == [{"name": "remus", "disk": "hda", "size": 1}]
 
 
 def test_resize_grows_only(host: Host, hda: Path) -> None:
-    assert host("volume", "resize", "remus", "hda", 3, 1) == 0
-    assert host("volume", "resize", "remus", "hda", 3, 1) == 0
-    assert host("volume", "resize", "remus", "hda", 2, 1) == 2
-    assert host("volume", "resize", "remus", "hdb", 2, 1) == 3
+    assert host("volume", "resize", "remus", "hda", 3) == 0
+    assert host("volume", "resize", "remus", "hda", 3) == 0
+    assert host("volume", "resize", "remus", "hda", 2) == 2
+    assert host("volume", "resize", "remus", "hdb", 2) == 3
     assert hda.stat().st_size == 3 * GIB
 
 
 def test_rename(host: Host, hda: Path) -> None:
     for _ in range(2):
-        assert host("volume", "rename", "remus", "hda", "romulus", "hdb", 1) == 0
+        assert host("volume", "rename", "remus", "hda", "romulus", "hdb") == 0
     assert host("volume", "list") == [{"name": "romulus", "disk": "hdb", "size": 2}]
-    assert host("volume", "rename", "nobody", "hda", "remus", "hda", 1) == 3
+    assert host("volume", "rename", "nobody", "hda", "remus", "hda") == 3
 
 
 def test_rename_never_replaces(host: Host, hda: Path) -> None:
-    host("volume", "create", "romulus", "hda", 1, 1)
-    assert host("volume", "rename", "remus", "hda", "romulus", "hda", 1) == 2
+    host("volume", "create", "romulus", "hda", 1)
+    assert host("volume", "rename", "remus", "hda", "romulus", "hda") == 2
     assert len(host("volume", "list")) == 2
 
 
 def test_rename_moves_the_tokens_of_both(host: Host, hda: Path) -> None:
-    host("volume", "rename", "remus", "hda", "romulus", "hda", 9)
-    assert host("domain", "create", "remus", 8) == Busy.exit_code
-    assert host("domain", "create", "romulus", 8) == Busy.exit_code
-    host("domain", "create", "twin", 20)
-    assert host("volume", "rename", "romulus", "hda", "twin", "hda", 10) == Busy.exit_code
+    host("volume", "rename", "remus", "hda", "romulus", "hda", token=9)
+    assert host("domain", "create", "remus", token=8) == Busy.exit_code
+    assert host("domain", "create", "romulus", token=8) == Busy.exit_code
+    host("domain", "create", "twin", token=20)
+    assert host("volume", "rename", "romulus", "hda", "twin", "hda", token=10) == Busy.exit_code
 
 
 def test_remove_and_restore(host: Host, hda: Path) -> None:
     for _ in range(2):
-        assert host("volume", "remove", "remus", "hda", 17, 1) == 0
+        assert host("volume", "remove", "remus", "hda", 17) == 0
     assert not hda.exists()
     assert host("volume", "list") == [{"name": "remus", "disk": "hda", "size": 2, "trash": 17}]
-    assert host("volume", "restore", "remus", "hda", 18, 1) == 3
+    assert host("volume", "restore", "remus", "hda", 18) == 3
     for _ in range(2):
-        assert host("volume", "restore", "remus", "hda", 17, 1) == 0
+        assert host("volume", "restore", "remus", "hda", 17) == 0
     assert host("volume", "list") == [{"name": "remus", "disk": "hda", "size": 2}]
 
 
 def test_restore_never_replaces(host: Host, hda: Path) -> None:
-    host("volume", "remove", "remus", "hda", 17, 1)
-    host("volume", "create", "remus", "hda", 1, 1)
-    assert host("volume", "restore", "remus", "hda", 17, 1) == 2
+    host("volume", "remove", "remus", "hda", 17)
+    host("volume", "create", "remus", "hda", 1)
+    assert host("volume", "restore", "remus", "hda", 17) == 2
 
 
 def test_remove_of_what_never_was(host: Host) -> None:
-    assert host("volume", "remove", "remus", "hda", 17, 1) == 0
+    assert host("volume", "remove", "remus", "hda", 17) == 0
 
 
 def test_purge_ends_only_what_is_old(host: Host, hda: Path, state: Path) -> None:
     trash = state / "volumes/trash"
-    host("volume", "remove", "remus", "hda", 17, 1)
+    host("volume", "remove", "remus", "hda", 17)
     old = f"trash.3.{int(time.time()) - 8 * 86400}.d_inode_hda"
     (trash / old).write_bytes(b"old")
     (trash / "somebody-elses").write_bytes(b"mine")

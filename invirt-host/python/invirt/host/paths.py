@@ -22,7 +22,7 @@ def xen() -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Put text at path: a reader, or a crash, sees the old or the new, never half."""
+    """Put text at path: a reader, or a crash, sees the old or the new, never half; after it, the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     with new.open("w") as file:
@@ -30,3 +30,8 @@ def write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the new name
+    finally:
+        os.close(folder)

@@ -1,8 +1,8 @@
-"""One command at a time for a machine, and never one that came too late.
+"""One command at a time for a machine, each only once, and never one that came too late.
 
-remote sends a token with each command; it grows with every claim of an
-operation.  A command whose token is lower than the highest seen comes from a
-worker that was taken for dead: it must not act any more.
+remote sends a token with each command, higher than all before it.  A command
+whose token is not higher than the highest seen was here before, or comes from
+a worker that was taken for dead: it must not act any more.
 """
 
 from __future__ import annotations
@@ -40,23 +40,24 @@ def locked(name: str, patience: float = 30) -> Iterator[None]:
 
 @contextmanager
 def claimed(token: int, *names: str) -> Iterator[None]:
-    """Hold the locks of all names; Busy when a higher token was seen for one of them.
+    """Hold the locks of all names; Busy when this token, or a higher one, was seen for one of them.
 
-    The token is on disk before the command's work begins.
+    The token is on disk before the command's work begins: who wants to try
+    again what failed, or was cut off, comes with a new one.
     """
     with ExitStack() as stack:
-        for name in sorted(set(names)):
+        each = sorted(set(names))
+        for name in each:
             stack.enter_context(locked(name))
-        for name in names:
+        for name in each:
             highest = seen(name)
-            if token < highest:
+            if token <= highest:
                 raise Busy(
                     f"this command for {name} came too late: its token is {token}, {highest} was here",
-                    hint="Another worker has taken the operation over; nothing was changed.",
+                    hint="Nothing was changed: it was done before, or has been given up.",
                 )
-        for name in names:
-            if token > seen(name):
-                paths.write(_path(name), f"{token}\n")
+        for name in each:
+            paths.write(_path(name), f"{token}\n")
         yield
 
 

@@ -85,8 +85,9 @@ COMMAND = Command(
     name="invirt-host-domain",
     section=8,
     summary="the guests of this host",
-    description="Run by remctld for the remote server as `domain`. TOKEN grows with every claim of an "
-    "operation; one lower than the highest seen for NAME is refused. All verbs are safe to repeat.",
+    description="Run by remctld for the remote server as `domain`. TOKEN is a new, higher one with each "
+    "command; one that is not higher than all seen for NAME is refused. With a new one, all verbs are safe "
+    "to repeat.",
     example="remctl host1.example.org domain status inode",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),

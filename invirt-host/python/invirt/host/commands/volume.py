@@ -93,8 +93,9 @@ COMMAND = Command(
     name="invirt-host-volume",
     section=8,
     summary="the disks of machines",
-    description="Run by remctld for the remote server as `volume`. TOKEN grows with every claim of an "
-    "operation; one lower than the highest seen for NAME is refused. All verbs are safe to repeat.",
+    description="Run by remctld for the remote server as `volume`. TOKEN is a new, higher one with each "
+    "command; one that is not higher than all seen for NAME is refused. With a new one, all verbs are safe "
+    "to repeat.",
     example="remctl host1.example.org volume list",
     arguments=_arguments,
     run=lambda arguments: arguments.verb(arguments),

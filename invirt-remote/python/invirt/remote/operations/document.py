@@ -35,10 +35,10 @@ undoes it.  Then the steps are done in their order.
   the operation is stuck.  `invirt-operations show` tells where; then `retry`,
   or put the hosts right by hand and `resolve` it as done or undone.
 
-On a host, a command carries the operation's token, which is a new, higher one
-each time that the operation is taken up, or turned back.  A host refuses a
-token that is lower than the highest that it has seen for the machine, so a
-command that comes late does nothing.
+Each time that a step is marked as begun, or its undoing is, it gets a token of
+its own, higher than all before it, for the one command that is then sent to a
+host.  A host obeys a token only if it is higher than all that it has seen for
+the machine, so a command that comes late, or a second time, does nothing.
 """
 
 WHO = {

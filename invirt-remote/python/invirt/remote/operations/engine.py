@@ -112,7 +112,7 @@ class Worker:
         step = self.steps[row.name]
         self.say(step.words.format(**row.detail))
         if step.do:
-            self.mark(row, "doing")
+            self.begin(row, "doing")
         found = self.act(step.do, row.detail)
         try:
             self.change(lambda cursor: self.done(cursor, operation, row, found, last))
@@ -132,11 +132,11 @@ class Worker:
     def turn_back(self, row: StepRow, error: InvirtError, state: str) -> None:
         """From running to undoing; state: of the step that failed."""
 
-        def work(cursor: Cursor) -> store.Lease:
+        def work(cursor: Cursor) -> None:
             store.mark(cursor, self.lease, row.position, state, {"exit_code": error.exit_code})
-            return store.turn_back(cursor, self.lease, error.message)
+            store.turn_back(cursor, self.lease, error.message)
 
-        self.lease = self.change(work)
+        self.change(work)
 
     def back(self, operation: Operation, cause: InvirtError | None) -> None:
         """Undo the steps in reverse.  What can't be undone now is left for later: raises why."""
@@ -156,7 +156,7 @@ class Worker:
         found: Detail = {}
         if step.undo and row.state != "pending":
             self.say(row.undo)
-            self.mark(row, "undoing")
+            self.begin(row, "undoing")
             found = self.act(step.undo, row.detail)
 
         def work(cursor: Cursor) -> None:
@@ -196,9 +196,9 @@ class Worker:
         delay = PAUSE * 2 ** min(operation.attempts, 6) if failed else 0
         self.change(lambda cursor: store.postpone(cursor, self.lease, delay, failed, ATTEMPTS))
 
-    def mark(self, row: StepRow, state: str) -> None:
+    def begin(self, row: StepRow, state: str) -> None:
         """The state of a step, before something is done on a host."""
-        self.change(lambda cursor: store.mark(cursor, self.lease, row.position, state, {}))
+        self.lease = self.change(lambda cursor: store.begin(cursor, self.lease, row.position, state))
 
     def change(self, work: Callable[[Cursor], T]) -> T:
         """See change()."""

@@ -25,10 +25,16 @@ def _set_name(cursor: Cursor, operation: Operation, at: Detail) -> None:
     )
 
 
-def _set_old_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
+def _set_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
     cursor.execute(
         "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
-        (at["old_memory"], at["old_cpus"], operation.machine_id),
+        (at["memory"], at["cpus"], operation.machine_id),
+    )
+
+
+def _set_old_memory(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "UPDATE machines SET memory = %s WHERE machine_id = %s", (at["old_memory"], operation.machine_id)
     )
 
 
@@ -53,8 +59,9 @@ NAME = Step(
 SIZE = Step(
     name="set size",
     words="giving {name} {memory} MiB and {cpus} CPUs",
-    undo_words="giving {name} back {old_memory} MiB and {old_cpus} CPUs",
-    unreserve=_set_old_size,
+    undo_words="leaving {name} its {old_memory} MiB and {old_cpus} CPUs",
+    unreserve=_set_old_memory,
+    record=_set_size,
 )
 
 
@@ -127,13 +134,14 @@ def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     cpus = request.arguments.get("cpus") or machine.cpus
     planned = plan_growth(cursor, machine, request, survey)
     if (memory, cpus) != (machine.memory, machine.cpus):
+        # What is given up is kept until the end: an undoing could not get it back.
         cursor.execute(
-            "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
-            (memory, cpus, machine.machine_id),
+            "UPDATE machines SET memory = %s WHERE machine_id = %s",
+            (max(memory, machine.memory), machine.machine_id),
         )
         detail = {"name": machine.name, "memory": memory, "cpus": cpus}
         old = {"old_memory": machine.memory, "old_cpus": machine.cpus}
-        planned.insert(0, Planned(SIZE, {**detail, **old}))
+        planned.append(Planned(SIZE, {**detail, **old}))
     return Plan(machine.machine_id, planned)
 
 
@@ -144,5 +152,5 @@ KINDS = (
          (steps.REMOVE_VOLUME, FORGET)),
     Kind("rename", "Give a machine that is off another name", _admit_rename, (steps.RENAME_VOLUME, NAME)),
     Kind("resize", "Give a machine that is off other memory or CPUs, or larger disks", _admit_resize,
-         (SIZE, steps.GROW_VOLUME)),
+         (steps.GROW_VOLUME, SIZE)),
 )  # fmt: skip

@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Work:
-    """What a step gets to act on hosts."""
+    """What a step gets to act on hosts.  token: for one command that changes something, not two."""
 
     hosts: Hosts
     operation_id: int

@@ -1,7 +1,7 @@
 """The rows of operations: written here, and nowhere else.
 
 Every change is fenced: it counts only as long as the worker holds the lease
-with the token of its own claim.
+with the last token that it was given.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on an operation; token goes with every command to a host."""
+    """The right to work on an operation.  token: of its claim, or its last mark; see begin()."""
 
     operation_id: int
     holder: str
@@ -120,8 +120,12 @@ def left_over(cursor: Cursor) -> list[tuple[int, str | None]]:
         "SELECT operation_id, lease_holder, lease_until IS NULL OR lease_until < now() AS ended"
         " FROM operations WHERE state IN ('running', 'undoing') ORDER BY operation_id"
     )
-    rows = [(row.operation_id, row.lease_holder, row.ended) for row in cursor.fetchall()]
-    return [(number, holder) for number, holder, ended in rows if ended or (holder and is_gone(holder))]
+    found = []
+    for row in cursor.fetchall():
+        gone = row.lease_holder if row.lease_holder and is_gone(row.lease_holder) else None
+        if row.ended or gone:
+            found.append((row.operation_id, gone))
+    return found
 
 
 def hold(cursor: Cursor, lease: Lease) -> None:
@@ -129,14 +133,9 @@ def hold(cursor: Cursor, lease: Lease) -> None:
     _update(cursor, lease, "lease_until = now() + %(seconds)s * interval '1 second'", seconds=seconds())
 
 
-def turn_back(cursor: Cursor, lease: Lease, error: str) -> Lease:
-    """From running to undoing.  A new token: a command of the failed step may still be on its way."""
+def turn_back(cursor: Cursor, lease: Lease, error: str) -> None:
+    """From running to undoing."""
     _update(cursor, lease, "state = 'undoing', error = %(error)s, attempts = 0", error=error)
-    cursor.execute(
-        "UPDATE operations SET token = nextval('operation_token') WHERE operation_id = %s RETURNING token",
-        (lease.operation_id,),
-    )
-    return Lease(lease.operation_id, lease.holder, cursor.fetchone().token)
 
 
 def finish(cursor: Cursor, lease: Lease, state: str) -> None:
@@ -171,17 +170,29 @@ def note(cursor: Cursor, operation_id: int, error: str) -> None:
     )
 
 
-def _update(cursor: Cursor, lease: Lease, change: str, **values: Any) -> None:
+def _update(cursor: Cursor, lease: Lease, change: str, **values: Any) -> Lease:
     cursor.execute(
         f"UPDATE operations SET {change}"
-        " WHERE operation_id = %(id)s AND lease_holder = %(holder)s AND token = %(token)s",
+        " WHERE operation_id = %(id)s AND lease_holder = %(holder)s AND token = %(token)s RETURNING token",
         {"id": lease.operation_id, "holder": lease.holder, "token": lease.token, **values},
     )
-    if cursor.rowcount != 1:
+    row = cursor.fetchone()
+    if row is None:
         raise LeaseLost(
             f"another worker has taken operation {lease.operation_id} over",
             hint="It goes on there, or is undone.",
         )
+    return replace(lease, token=row.token)
+
+
+def begin(cursor: Cursor, lease: Lease, position: int, state: str) -> Lease:
+    """Mark a step as "doing" or "undoing".
+
+    The token of the lease that is returned is for the one command that is sent
+    to a host then: the host refuses it a second time, and every earlier one.
+    """
+    mark(cursor, lease, position, state, {})
+    return _update(cursor, lease, "token = nextval('operation_token')")
 
 
 def mark(cursor: Cursor, lease: Lease, position: int, state: str, found: Detail) -> None:

@@ -1,4 +1,4 @@
-"""What happens in a simulated history, and what must hold in it and after it."""
+"""What happens in a simulated history: whoever wants what, and what befalls whom."""
 
 from __future__ import annotations
 
@@ -11,48 +11,63 @@ from multiprocessing import Queue
 from pathlib import Path
 from typing import Any
 
+import psycopg2.extensions
+import pytest
+
 from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.remote import clock, reconcile
-from invirt.remote.operations import Actor, Operation, recovery, silence, submit
+from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
+from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, SITE
-from tests.parts.operations.simulation import CLOCK, FINE, HOUR, SimulatedHosts, World
+from tests.parts.operations.simulation import CLOCK, HOUR, REMOTES, World
+from tests.parts.operations.weather import FINE, SimulatedHosts
 from tests.parts.postgres import Cluster, Database, fresh
 
 Verb = Callable[[Connection, SimulatedHosts, int, Callable[[str], None]], Operation]
 ADMIN = Actor("root/admin@INVIRT.TEST", administrator=True)
 NAMES = ("a", "b", "c")
-WISHES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("create", {"memory": 200, "disk": 1}),
-    ("create", {"memory": 300, "disk": 2}),
-    ("boot", {}),
-    ("boot", {}),
-    ("shutdown", {}),
-    ("destroy", {}),
-    ("reboot", {}),
-    ("delete", {}),
-    ("rename", {"name": "b"}),
-    ("rename", {"name": "c"}),
-    ("resize", {"memory": 250, "disks": {"hda": 3}}),
-    ("disk-create", {"disk": "hdb", "size": 1}),
-    ("disk-remove", {"disk": "hdb"}),
-    ("disk-resize", {"disk": "hdb", "size": 4}),
-    ("disk-rename", {"disk": "hda", "name": "hdc"}),
+OWNER = "us"
+WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machines that are there
+    (8, "boot", {}),
+    (2, "shutdown", {}),
+    (3, "destroy", {}),
+    (1, "reboot", {}),
+    (3, "delete", {}),
+    (2, "rename", {"name": "b"}),
+    (2, "rename", {"name": "c"}),
+    (1, "resize", {"memory": 250, "disks": {"hda": 3}}),
+    (1, "resize", {"memory": 150, "disks": {"hda": 4, "hdb": 4}}),
+    (3, "disk-create", {"disk": "hdb", "size": 1}),
+    (1, "disk-remove", {"disk": "hdb"}),
+    (1, "disk-resize", {"disk": "hda", "size": 4}),
+    (1, "disk-rename", {"disk": "hda", "name": "hdc"}),
+    (1, "disk-rename", {"disk": "hdc", "name": "hda"}),
 )
-CREATES = 2  # of the wishes
+CREATES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("create", {"memory": 200, "disk": 1, "owner": OWNER}),
+    ("create", {"memory": 300, "disk": 2, "owner": OWNER}),
+)
 BEGUN = 22  # by users, timers and administrators, in one history
 AT_ONCE = 4
-TOLD = 60  # lines of what went before a failure
+SWEPT = 50  # histories until what they left in the database is cleared away
+TOLD = 100  # lines of what went before a failure
 
-ALWAYS = """
-SELECT m.name, h.hostname, m.memory, (SELECT array_agg(d.name::text) FROM disks d
-        WHERE d.machine_id = m.machine_id AND NOT EXISTS (SELECT FROM operations o
-            WHERE o.machine_id = m.machine_id AND o.finished_at IS NULL)) AS disks
-FROM machines m LEFT JOIN hosts h USING (host_id)
+OWNERS = f"""
+INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 700, 10, 4);
+INSERT INTO members SELECT owner_id, unnest(ARRAY['{ALICE}', '{BOB}']) FROM owners;
 """
-SIZES = "SELECT m.name, d.name, d.size FROM disks d JOIN machines m USING (machine_id)"
-OPEN = "SELECT operation_id, state FROM operations WHERE finished_at IS NULL ORDER BY operation_id"
-MEMORY = 512  # MiB of each host
+FIRST = "SELECT min(operation_id) FROM operations"
+THERE = ("a", "b")  # at the beginning, with a disk of 1 GiB
+MACHINES = f"""
+INSERT INTO machines (name, owner_id, type_id, memory)
+    SELECT unnest(ARRAY{list(THERE)}), owner_id, type_id, 200 FROM owners, types;
+INSERT INTO disks (machine_id, name, size) SELECT machine_id, 'hda', 1 FROM machines;
+INSERT INTO nics (machine_id, mac_addr, ip) SELECT machine_id,
+    ('02:00:00:00:00:0' || name)::macaddr, '10.7.0.10'::inet + row_number() OVER () FROM machines;
+INSERT INTO operations (kind, machine_id, machine_name, principal, state, finished_at)
+    SELECT 'create', machine_id, name, '{ALICE}', 'done', now() FROM machines;
+"""
 
 
 def begin_something(world: World) -> None:
@@ -61,8 +76,7 @@ def begin_something(world: World) -> None:
     if luck < 0.7:
         wish(world)
     elif luck < 0.9:
-        remote = world.chance.choice(("remote1", "remote2"))
-        world.start(f"timer of {remote}", partial(timer, world))
+        begin_timer(world)
     elif found := world.rows(OPEN):
         number, _ = world.chance.choice(found)
         verb = world.chance.choice((recovery.retry, recovery.undo))
@@ -70,15 +84,20 @@ def begin_something(world: World) -> None:
         world.start(title, partial(look_after, world, verb, number))
 
 
-FIRST = "SELECT min(operation_id) FROM operations"
+def begin_timer(world: World) -> None:
+    """One of the remote servers looks after what was left."""
+    remote = world.chance.choice(REMOTES)
+    world.start(f"timer of {remote}", partial(timer, world), remote)
 
 
 def wish(world: World) -> None:
     """A user wants something, perhaps twice at once with the same key."""
     chance = world.chance
-    name, who = chance.choice(NAMES), chance.choice((ALICE, ALICE, ALICE, ALICE, BOB))
-    there = (name,) in world.rows("SELECT name::text FROM machines") or chance.random() < 0.1
-    kind, wants = chance.choice(WISHES[CREATES:] if there else WISHES[:CREATES])
+    name, who = chance.choice(NAMES), chance.choice((ALICE, BOB))
+    if (name,) in world.rows("SELECT name::text FROM machines") or chance.random() < 0.1:
+        _, kind, wants = chance.choices(WISHES, [often for often, _, _ in WISHES])[0]
+    else:
+        kind, wants = chance.choice(CREATES)
     key = f"key{len(world.trace)}" if chance.random() < 0.1 else None
     for _ in range(2 if key else 1):
         title = f"{who.partition('@')[0]}'s {kind} of {name} {wants}"
@@ -113,48 +132,34 @@ def fate(world: World) -> None:
     """Something happens that nobody asked for."""
     name, host = world.chance.choice(sorted(world.hosts.hosts.items()))
     luck = world.chance.random()
-    if luck < 0.6:
+    if luck < 0.5:
         host.up = True
         world.note(f"{name} is up")
-    elif luck < 0.8:
+    elif luck < 0.6:
         host.running.clear()
         world.note(f"all guests of {name} power off")
+    elif luck < 0.7:
+        begin_timer(world)
+    elif luck < 0.85:
+        guest = world.chance.choice(NAMES)
+        host.running.discard(guest)
+        world.note(f"{guest} of {name} powers off")
     else:
         host.deaf ^= {world.chance.choice(NAMES)}
 
 
-def always(world: World) -> None:
-    """What holds at every moment, however bad the weather is."""
-    running = world.hosts.running()
-    guests = [guest for _, guest in running]
-    assert len(guests) == len(set(guests)), "a guest runs twice"
-    rows = world.rows(ALWAYS)
-    homes = {name: host for name, host, _, _ in rows}
-    for host, guest in running:
-        assert homes.get(guest) == host, f"{guest} runs on {host}, where nothing is reserved"
-    for host in world.hosts.hosts:
-        assert sum(memory for _, home, memory, _ in rows if home == host) <= MEMORY, f"{host} is too full"
-    disks = {(name, disk) for name, _, _, names in rows for disk in names or ()}
-    assert disks <= set(world.hosts.volumes), f"lost disks: {disks - set(world.hosts.volumes)}"
-
-
-def at_rest(world: World) -> None:
-    """What holds when nothing is under way: guests and volumes are exactly those of the rows."""
-    assert world.rows(OPEN) == []
-    homes = {name: host for name, host, _, _ in world.rows(ALWAYS)}
-    assert {guest: host for host, guest in world.hosts.running()} == {
-        name: host for name, host in homes.items() if host
-    }
-    sizes = {(name, disk): size for name, disk, size in world.rows(SIZES)}
-    assert sizes == world.hosts.volumes
-    lonely = "SELECT FROM machines m WHERE NOT EXISTS (SELECT FROM nics n WHERE n.machine_id = m.machine_id)"
-    assert world.rows(lonely) == []
-    assert world.rows("SELECT FROM nics GROUP BY ip HAVING count(*) > 1") == []
+def populate(world: World) -> None:
+    """Two machines are there already."""
+    world.rows(MACHINES)
+    for number, name in enumerate(THERE):
+        world.hosts.volumes[name, "hda"] = 1
+        world.hosts.contents[name, "hda"] = -number
 
 
 def play(world: World, seed: int) -> None:
     """One history, after which the sun comes out: all must come to rest as the rows say."""
     world.begin(seed)
+    populate(world)
     begun = 0
     while begun < BEGUN or world.tasks:
         if begun < BEGUN and len(world.tasks) < AT_ONCE and world.chance.random() < 0.1:
@@ -171,25 +176,30 @@ def play(world: World, seed: int) -> None:
 
 def turn(world: World) -> None:
     """Somebody goes on, and nothing is broken by it; if there is nobody, time passes."""
-    acted = world.hosts.acts
+    before = world.hosts.acts, len(world.tasks)
     if not world.tasks:
         world.now += world.chance.uniform(0, 100)
     world.go_on()
-    if world.hosts.acts != acted:
+    if (world.hosts.acts, len(world.tasks)) != before:
         always(world)
 
 
 def recover(world: World) -> None:
-    """All hosts are back, and timers do their work until nothing is left to do."""
+    """All hosts are back, perhaps without guests; timers do their work until nothing is left to do."""
     world.climate = FINE
     for host in world.hosts.hosts.values():
         host.up = True
         host.deaf.clear()
+        if world.chance.random() < 0.3:
+            host.running.clear()
     for _ in range(8):
+        calm = not (world.rows(OPEN) or world.parcels)
         world.now += HOUR
         world.start("timer", partial(timer, world))
         world.settle()
         always(world)
+        if calm:
+            break
     for number, state in world.rows(OPEN):
         assert state == "stuck", f"operation {number} is {state}"
         world.start("retry", partial(look_after, world, recovery.retry, number))
@@ -197,13 +207,14 @@ def recover(world: World) -> None:
 
 
 def use(world: World) -> None:
-    """Nothing stands in the way of what users want now."""
-    for name, host, _, _ in world.rows(ALWAYS):
-        for kind in ("destroy", "delete") if host else ("delete",):
-            world.start(f"{kind} of {name}", partial(ask, world, ADMIN, kind, name, {}, None))
-            world.settle()
-    assert world.rows("SELECT name FROM machines") == []
-    assert not world.hosts.volumes
+    """Nothing stands in the way of what users want of a machine now."""
+    if not (rows := world.rows(ALWAYS)):
+        return
+    row = world.chance.choice(rows)
+    for kind in ("destroy", "delete") if row.hostname else ("delete",):
+        world.start(f"{kind} of {row.name}", partial(ask, world, ADMIN, kind, row.name, {}, None))
+        world.settle()
+    assert len(world.rows(ALWAYS)) == len(rows) - 1, f"{row.name} can't be deleted"
 
 
 def replay(world: World, seed: int) -> str:
@@ -211,6 +222,8 @@ def replay(world: World, seed: int) -> str:
     try:
         play(world, seed)
     except Exception as error:
+        for task in world.tasks:
+            task.end()
         again = (
             f"INVIRT_TEST_SEED={seed} /usr/bin/python3 -m pytest tests/parts/operations/test_simulation.py"
         )
@@ -222,19 +235,20 @@ def replay(world: World, seed: int) -> str:
 def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[World]:
     """A world on a database of its own; its clock is the one by which operations wait."""
     database.execute(CLOCK.format(name=database.name))
-    database.execute(SITE)
+    database.execute(SITE + OWNERS)
     connection.role = "remote"
-    connection.connect().close()
-    with closing(database.connect()) as owner:
+    psycopg2.extensions.set_wait_callback(None)
+    with closing(database.connect()) as owner, pytest.MonkeyPatch.context() as patch:
         world = World(database, owner, hosts or SimulatedHosts(HOST1, HOST2))
+        world.rows(PREPARED)
         world.hosts.world = world
-        before, clock.current = clock.current, world
-        try:
-            yield world
-        finally:
-            clock.current = before
-            for connected in world.idle:
-                connected.close()
+        patch.setattr(clock, "current", world)
+        patch.setattr(store, "this_process", world.this_process)
+        patch.setattr(store, "is_gone", world.is_gone)
+        patch.setattr(store, "claim", world.claim)
+        yield world
+        for connected in world.idle:
+            connected.close()
 
 
 def share(
@@ -248,6 +262,8 @@ def share(
             for seed in seeds:
                 if failure or time.monotonic() > deadline:
                     break
+                if played % SWEPT == 0:
+                    world.rows("VACUUM")
                 failure = replay(world, seed)
                 played += 1
     finally:

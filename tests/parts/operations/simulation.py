@@ -1,16 +1,14 @@
 """A world of one process with a clock of its own: users, two remote servers, hosts and their network.
 
-Whoever does something is a task: a thread, of which one at a time runs, and
-only until it waits, speaks with a host or has ended a transaction.  Then the
-seed's chance says who is next and what goes wrong, so that a seed's history
-is always the same.  Time passes only when nobody can go on; the database's
-now() is the world's too.
+Whoever does something is a task, which goes on until it waits, speaks with a
+host or has ended a transaction.  Then the seed's chance says who is next and
+what goes wrong, so that a seed's history is always the same.  Time passes only
+when nobody can go on; the database's now() is the world's too.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,19 +16,28 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from greenlet import greenlet
+from psycopg2.extras import NamedTupleCursor
 
-from invirt.base.errors import CommandFailed, InvirtError, Unreachable
+from invirt.base.errors import InvirtError, Unreachable
 from invirt.database import connection
-from invirt.remote.hosts import NoAnswer
-from tests.parts.operations.fakehosts import FakeHosts, Killed
+from invirt.remote.operations import store
+from invirt.remote.rows import Cursor
+from tests.parts.operations.fakehosts import Killed
+from tests.parts.operations.weather import BAD, ROUGH, Climate, SimulatedHosts
 from tests.parts.postgres import Database
 
 EPOCH = 1_900_000_000  # seconds: where the world's time begins
 HOUR = 3600.0
+REMOTES = ("remote1", "remote2")
 STEP = 3.0  # seconds: how far the database's clock may be behind; telling it takes time
-QUESTIONS = ("list", "status")
+
+CLAIM = store.claim
+HELD = "SELECT lease_holder FROM operations WHERE operation_id = %s AND lease_until > now()"
 
 # In front of pg_catalog, so that what the product calls now() is the world's.
+# A lock is never waited for, since its holder can't go on meanwhile: nothing but
+# tasks may take any.  All databases' notifying transactions wait for each other.
 CLOCK = """
 CREATE SCHEMA simulation;
 CREATE SEQUENCE simulation.milliseconds;
@@ -40,75 +47,62 @@ CREATE FUNCTION simulation.clock_timestamp() RETURNS timestamptz LANGUAGE sql ST
     'SELECT simulation.now()';
 GRANT USAGE ON SCHEMA simulation TO PUBLIC;
 GRANT SELECT ON SEQUENCE simulation.milliseconds TO PUBLIC;
+DO $$ DECLARE name regclass; BEGIN
+    FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+        LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', name); END LOOP;
+END $$;
+ALTER TABLE machines DISABLE TRIGGER consoles;
 ALTER DATABASE {name} SET search_path = simulation, pg_catalog, public;
 """
 
 
-@dataclass(frozen=True)
-class Climate:
-    """How often, of a thousand commands or transactions, something happens."""
-
-    killed: int = 4  # who asks dies, before or after it
-    cut: int = 3  # the network to the database, before or after a commit
-    stalled: int = 5  # who asks does nothing for hours
-    down: int = 6  # the host falls silent
-    crash: int = 3  # and all its guests end
-    failed: int = 15  # the host, or its storage
-    lost: int = 10  # the command, or its answer
-    late: int = 20  # the command comes much later
-    again: int = 20  # it comes now, and once more later
-
-
-BAD = Climate()
-ROUGH = Climate(down=12, failed=60, lost=40, late=100, again=60)
-FINE = Climate(0, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
 class Task:
-    """Something that someone does in a thread, which runs only within step()."""
+    """A process of a remote server, which goes on only within step()."""
 
-    def __init__(self, world: World, name: str, work: Callable[[Any], object]) -> None:
-        self.world, self.name, self.work = world, name, work
+    def __init__(self, world: World, server: str, name: str, work: Callable[[Any], object]) -> None:
+        self.world, self.server, self.name, self.work = world, server, name, work
+        self.holder = f"{server}/{world.begun}"
         self.wake = world.now
         self.ended = False
-        self.error: BaseException | None = None
-        self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = greenlet(self._run)
 
     def _run(self) -> None:
-        self._go.acquire()
         connected = self.world.borrow()
         try:
             self.work(connected)
         except (InvirtError, Killed) as error:
             self.world.note(f"{self.name}: {type(error).__name__}")
-        except BaseException as error:
-            self.error = error
         finally:
             self.world.lend(connected)
             self.ended = True
-            self._stopped.release()
 
     def step(self) -> None:
         """Let it go on until it waits or ends; raises what only a bug can raise."""
         self.world.task = self
-        self._go.release()
-        self._stopped.acquire()
-        self.world.task = None
-        if self.error:
-            raise self.error
+        try:
+            self._thread.switch()
+        finally:
+            self.world.task = None
+
+    def end(self) -> None:
+        """It gets no further; what it has begun in the database is rolled back."""
+        self._thread.throw()
 
     def wait(self, seconds: float) -> None:
-        """Called by its own thread: let others go on."""
+        """Called by itself: let others go on."""
         self.wake = self.world.now + seconds
-        self._stopped.release()
-        self._go.acquire()
+        self._thread.parent.switch()
 
 
 class Simulated(connection.Connection):
     """A connection whose user may die, or be cut off, before and after the end of each transaction."""
 
     world: World
+
+    def __enter__(self) -> Simulated:
+        self.world.tell_time()
+        super().__enter__()
+        return self
 
     def __exit__(self, *why: Any) -> None:
         if why[0] is not None:
@@ -126,48 +120,6 @@ class Simulated(connection.Connection):
         self.world.sleep(0)
 
 
-class SimulatedHosts(FakeHosts):
-    """Hosts behind a network that does what it likes with commands."""
-
-    world: World
-    acts = 0  # commands that were no questions
-
-    def act(self, hostname: str, words: tuple[str, ...]) -> str:
-        """What a host does, counted."""
-        self.acts += words[1] not in QUESTIONS
-        return super().act(hostname, words)
-
-    def call(self, hostname: str, *words: str, timeout: float) -> str:
-        """See Hosts."""
-        world = self.world
-        host, question = self.hosts[hostname], words[1] in QUESTIONS
-        world.mishap()
-        world.sleep(world.chance.uniform(0, 2))
-        if not host.up:
-            raise Unreachable(f"{hostname} doesn't answer: connection refused")
-        luck = world.luck()
-        if luck in ("down", "crash"):
-            world.down(hostname, guests=luck == "crash")
-            raise Unreachable(f"{hostname} doesn't answer: connection reset")
-        if luck == "failed" and world.chance.random() < 0.5:
-            raise CommandFailed(f"{hostname} failed")
-        if luck in ("late", "again") and not question:
-            world.post(hostname, words)
-        if luck == "late" or luck == "lost" and world.chance.random() < 0.5:
-            world.sleep(timeout)
-            raise NoAnswer(f"no answer from {hostname}")
-        answer = self.act(hostname, words)
-        world.note(f"{hostname} does {' '.join(words[:3])}")
-        world.mishap()
-        if luck == "failed":
-            raise CommandFailed(f"{hostname} failed, but did it")
-        if luck == "lost":
-            world.sleep(timeout)
-            raise NoAnswer(f"no answer from {hostname}")
-        world.sleep(world.chance.uniform(0, 2))
-        return answer
-
-
 @dataclass
 class World:
     """All that there is, and what has happened (trace).  It is the clock, too: see invirt.remote.clock."""
@@ -178,30 +130,34 @@ class World:
     chance: random.Random = field(default_factory=random.Random)
     now: float = 0.0
     climate: Climate = BAD
+    begun: int = 0  # tasks
     task: Task | None = None
     tasks: list[Task] = field(default_factory=list)
     parcels: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     idle: list[Simulated] = field(default_factory=list)
-    told: float = -1.0  # the time that the database knows
+    owned: dict[int, int] = field(default_factory=dict)  # what is on the disks of machines, by disk_id
+    told: float = 0.0  # the time that the database knows
 
     def begin(self, seed: int) -> None:
         """Nothing is there, nothing has happened."""
         self.chance, self.now = random.Random(seed), 0.0
         self.climate = BAD if seed % 2 else ROUGH
-        self.trace, self.parcels, self.tasks = [], [], []
-        self.rows("DELETE FROM operations; DELETE FROM machines; DELETE FROM owners")
-        self.hosts.volumes.clear()
-        self.hosts.trash.clear()
-        self.hosts.calls.clear()
+        self.trace, self.parcels, self.tasks, self.begun = [], [], [], 0
+        self.told = -HOUR
+        self.tell_time()
+        self.rows("DELETE FROM operations; DELETE FROM machines")
+        hosts = self.hosts
+        for kept in (hosts.volumes, hosts.trash, hosts.contents, hosts.wrong, hosts.calls, self.owned):
+            kept.clear()
         for host in self.hosts.hosts.values():
             host.up = True
-            for kept in (host.running, host.deaf, host.tokens):
-                kept.clear()
+            for each in (host.running, host.deaf, host.tokens):
+                each.clear()
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the database says."""
-        with self.owner.cursor() as cursor:
+    def rows(self, query: str) -> list[Any]:
+        """What the database says, in named tuples."""
+        with self.owner.cursor(cursor_factory=NamedTupleCursor) as cursor:
             cursor.execute(query)
             return cursor.fetchall() if cursor.description else []
 
@@ -249,9 +205,9 @@ class World:
             self.hosts.hosts[hostname].running.clear()
 
     def post(self, hostname: str, words: tuple[str, ...]) -> None:
-        """This command will come later: soon, or much later."""
+        """This command will come later: soon, much later, or when all is forgotten."""
         self.note(f"{' '.join(words[:3])} will come to {hostname} later")
-        delay = self.chance.choice((1, 200, 2000)) * self.chance.random()
+        delay = self.chance.choice((1, 200, 20000)) * self.chance.random()
         self.parcels.append((self.now + delay, hostname, words))
 
     def deliver(self) -> None:
@@ -264,16 +220,38 @@ class World:
                     self.hosts.act(hostname, words)
                     self.note(f"{hostname} does {' '.join(words[:3])}, late")
 
-    def start(self, name: str, work: Callable[[Any], object]) -> None:
-        """Someone begins something."""
+    def start(self, name: str, work: Callable[[Any], object], server: str | None = None) -> None:
+        """Someone begins something, on one of the remote servers."""
         self.note(name)
-        self.tasks.append(Task(self, name, work))
+        self.begun += 1
+        self.tasks.append(Task(self, server or self.chance.choice(REMOTES), name, work))
+
+    def this_process(self) -> str:
+        """Who is at work, in place of store.this_process()."""
+        assert self.task
+        return self.task.holder
+
+    def is_gone(self, holder: str) -> bool:
+        """In place of store.is_gone()."""
+        return self.task is not None and holder.startswith(self.task.server) and not self.alive(holder)
+
+    def alive(self, holder: str) -> bool:
+        """Whether a task goes on, or stands still."""
+        return any(task.holder == holder for task in self.tasks)
+
+    def claim(self, cursor: Cursor, operation_id: int, *more: Any) -> store.Lease | None:
+        """store.claim(), watched: nobody's lease is taken before its end."""
+        cursor.execute(HELD, (operation_id,))
+        held = cursor.fetchone()
+        lease = CLAIM(cursor, operation_id, *more)
+        if lease and held and self.alive(held.lease_holder):
+            self.hosts.wrong.append(f"the lease of {held.lease_holder} was taken before its end")
+        return lease
 
     def go_on(self) -> None:
         """One task goes on; if none can, time passes until one can, or something comes."""
         ready = [task for task in self.tasks if task.wake <= self.now]
         if ready:
-            self.tell_time()
             task = self.chance.choice(ready)
             task.step()
             if task.ended:
@@ -298,7 +276,9 @@ class World:
         """A connection of this world's remote servers; they are made once."""
         if self.idle:
             return self.idle.pop()
-        made = psycopg2.connect(connection_factory=Simulated, **connection.settings())
+        wanted = connection.settings()
+        wanted["options"] += " -c lock_timeout=5ms"
+        made = psycopg2.connect(connection_factory=Simulated, **wanted)
         assert isinstance(made, Simulated)
         made.world = self
         return made

@@ -1,0 +1,60 @@
+"""What must hold in a simulated history, and after it.  That nothing escapes it: see test_mutants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.parts.operations.simulation import World
+
+MEMORY = 512  # MiB of each host
+ALWAYS = "EXECUTE always"
+PREPARED = """
+PREPARE always AS SELECT m.name, h.hostname, m.memory, o.finished_at IS NOT NULL AS idle,
+    (o.kind, o.state) = ('boot', 'undone') AS undone_boot,
+    w.memory - sum(m.memory) OVER owned AS left_memory,
+    w.disk - sum((SELECT sum(size) FROM disks d WHERE d.machine_id = m.machine_id)) OVER owned AS left_disk,
+    (SELECT jsonb_object_agg(d.name, d.disk_id) FROM disks d WHERE d.machine_id = m.machine_id) AS disks
+FROM machines m LEFT JOIN hosts h USING (host_id) JOIN owners w USING (owner_id),
+    LATERAL (SELECT * FROM operations WHERE machine_id = m.machine_id ORDER BY operation_id DESC LIMIT 1) o
+WINDOW owned AS (PARTITION BY owner_id)
+"""
+SIZES = "SELECT m.name, d.name AS disk, d.size FROM disks d JOIN machines m USING (machine_id)"
+OPEN = "SELECT operation_id, state FROM operations WHERE finished_at IS NULL ORDER BY operation_id"
+
+
+def always(world: World) -> None:
+    """What holds at every moment, however bad the weather is."""
+    assert not world.hosts.wrong, world.hosts.wrong[0]
+    rows, running = world.rows(ALWAYS), world.hosts.running()
+    guests = [guest for _, guest in running]
+    assert len(guests) == len(set(guests)), "a guest runs twice"
+    homes = {row.name: row.hostname for row in rows}
+    for host, guest in running:
+        assert homes.get(guest) == host, f"{guest} runs on {host}, where nothing is reserved"
+    for host in world.hosts.hosts:
+        assert sum(row.memory for row in rows if row.hostname == host) <= MEMORY, f"{host} is too full"
+    for row in rows:
+        assert row.left_memory >= 0 <= (row.left_disk or 0), "more than the quota"
+        if row.idle:
+            idle(world, row)
+
+
+def idle(world: World, row: Any) -> None:
+    """What holds for a machine that nothing is being done to."""
+    assert not (row.undone_boot and row.hostname), f"{row.name} wasn't booted, but has a place on a host"
+    for disk, number in (row.disks or {}).items():
+        content = world.hosts.contents.get((row.name, disk))
+        assert content is not None, f"disk {disk} of {row.name} is lost"
+        assert world.owned.setdefault(number, content) == content, f"{disk} of {row.name} is another disk"
+
+
+def at_rest(world: World) -> None:
+    """What holds when nothing is under way: guests and volumes are exactly those of the rows."""
+    assert world.rows(OPEN) == []
+    homes = {row.name: row.hostname for row in world.rows(ALWAYS) if row.hostname}
+    guests = {guest: host for host, guest in world.hosts.running()}
+    assert guests == homes, f"running: {guests}, reserved: {homes}"
+    sizes = {(name, disk): size for name, disk, size in world.rows(SIZES)}
+    assert sizes == world.hosts.volumes, f"volumes: {world.hosts.volumes}, rows: {sizes}"
+    assert world.rows("SELECT name FROM machines WHERE machine_id NOT IN (SELECT machine_id FROM nics)") == []
+    assert world.rows("SELECT ip FROM nics GROUP BY ip HAVING count(*) > 1") == []

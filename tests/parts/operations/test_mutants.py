@@ -1,0 +1,176 @@
+"""What would go wrong if something were missing: the simulation's checks must notice it.
+
+Each mutant lacks one thing that keeps machines safe.  Histories are played
+until one of them fails; how many that took is printed with the points.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from invirt.remote import reconcile
+from invirt.remote.operations import STEPS, admission, engine, store
+from invirt.remote.operations.engine import Worker
+from invirt.remote.operations.model import Operation, StepRow
+from invirt.remote.operations.store import Lease
+from tests.parts.operations import histories
+from tests.parts.operations.conftest import HOST1, HOST2
+from tests.parts.operations.simulation import World
+from tests.parts.operations.weather import SimulatedHosts
+from tests.parts.postgres import Database
+
+MOST = 1000  # histories until a mutant must have been noticed
+
+Patch = pytest.MonkeyPatch
+
+
+class Tokenless(SimulatedHosts):
+    """Hosts that obey every command, however late."""
+
+    def too_late(self, token: int, seen: int) -> bool:
+        return False
+
+
+class Obliging(SimulatedHosts):
+    """Hosts that obey a command twice."""
+
+    def too_late(self, token: int, seen: int) -> bool:
+        return token < seen
+
+
+class Trashless(SimulatedHosts):
+    """Hosts whose trash is emptied at once."""
+
+    def _volume_remove(self, *words: Any) -> None:
+        super()._volume_remove(*words)
+        self.trash.clear()
+
+
+class Copying(SimulatedHosts):
+    """Hosts on which a rename leaves the old volume."""
+
+    def _volume_rename(self, host: Any, name: str, disk: str, *new: str) -> None:
+        old = self.volumes.get((name, disk))
+        super()._volume_rename(host, name, disk, *new)
+        if old is not None:
+            self.volumes[name, disk] = old
+
+
+def no_undo(patch: Patch, world: World) -> None:
+    """Nothing undoes the making of a volume."""
+    patch.setitem(STEPS, "create volume", dataclasses.replace(STEPS["create volume"], undo=None))
+
+
+def memory_kept(patch: Patch, world: World) -> None:
+    """A boot that is undone keeps its place on the host."""
+    patch.setitem(STEPS, "boot guest", dataclasses.replace(STEPS["boot guest"], unreserve=None))
+
+
+def same_token(patch: Patch, world: World) -> None:
+    """Undoing takes no new token."""
+    begin = store.begin
+
+    def mutant(cursor: Any, lease: Lease, position: int, state: str) -> Lease:
+        if state == "doing":
+            return begin(cursor, lease, position, state)
+        store.mark(cursor, lease, position, state, {})
+        return lease
+
+    patch.setattr(store, "begin", mutant)
+
+
+def no_lease(patch: Patch, world: World) -> None:
+    """Whoever works on something is taken for dead."""
+    patch.setattr(store, "is_gone", lambda holder: True)
+
+
+def done_before(patch: Patch, world: World) -> None:
+    """A step is marked as done before it is done."""
+    begin = store.begin
+
+    def mutant(cursor: Any, lease: Lease, position: int, state: str) -> Lease:
+        return begin(cursor, lease, position, {"doing": "done", "undoing": "undone"}[state])
+
+    patch.setattr(store, "begin", mutant)
+
+
+def doing_is_nothing(patch: Patch, world: World) -> None:
+    """What may have been done is taken for not done when it is undone."""
+    undo = Worker.undo
+
+    def mutant(self: Worker, operation: Operation, row: StepRow) -> None:
+        undo(self, operation, dataclasses.replace(row, state="pending") if row.state == "doing" else row)
+
+    patch.setattr(Worker, "undo", mutant)
+
+
+def no_answer_is_no_command(patch: Patch, world: World) -> None:
+    """A command that nobody answered is taken for one that was never sent."""
+    patch.setattr(engine, "NoAnswer", type(None))
+
+
+def old_news(patch: Patch, world: World) -> None:
+    """What the hosts said is believed, though the machine changed since then."""
+
+    class Whatever:
+        def __ne__(self, other: object) -> bool:
+            return False
+
+    patch.setattr(admission, "surveys", SimpleNamespace(seen=lambda cursor, name: Whatever()))
+
+
+def restless(patch: Patch, world: World) -> None:
+    """The timer gives back the memory of guests that are just being booted."""
+    patch.setattr(reconcile, "MOVING", "SELECT '' AS name WHERE %s IS NULL")
+
+
+def no_quota(patch: Patch, world: World) -> None:
+    """Nobody looks at the quota."""
+    world.rows("ALTER TABLE machines DISABLE TRIGGER room")
+
+
+MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
+    Tokenless,
+    Obliging,
+    Trashless,
+    Copying,
+    no_undo,
+    memory_kept,
+    same_token,
+    no_lease,
+    done_before,
+    doing_is_nothing,
+    no_answer_is_no_command,
+    old_news,
+    restless,
+    no_quota,
+)
+
+
+@contextmanager
+def made(mutant: Any, database: Database) -> Iterator[World]:
+    """A world with this mutant."""
+    is_host = isinstance(mutant, type)
+    with (
+        histories.made(database, mutant(HOST1, HOST2) if is_host else None) as world,
+        Patch.context() as patch,
+    ):
+        if not is_host:
+            mutant(patch, world)
+        yield world
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mutant_is_noticed(
+    mutant: object, database: Database, record_points: Callable[[str, int], None]
+) -> None:
+    with made(mutant, database) as world:
+        played = next((n for n in range(1, MOST + 1) if histories.replay(world, n)), None)
+    assert played, f"{MOST} histories, and nothing was noticed"
+    record_points(f"histories until the mutant {getattr(mutant, '__name__', '')} was noticed", played)

@@ -1,0 +1,100 @@
+"""What happens to the simulation's people, hosts and network, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from invirt.base.errors import Busy, CommandFailed, Unreachable
+from invirt.remote.hosts import NoAnswer
+from tests.parts.operations.fakehosts import FakeHosts
+
+if TYPE_CHECKING:
+    from tests.parts.operations.simulation import World
+
+QUESTIONS = ("list", "status")
+Place = tuple[str, str] | tuple[str, str, int]  # of a volume; or in the trash, by an operation
+
+
+@dataclass(frozen=True)
+class Climate:
+    """How often, of a thousand commands or transactions, something happens."""
+
+    killed: int = 4  # who asks dies, before or after it
+    cut: int = 3  # the network to the database, before or after a commit
+    stalled: int = 5  # who asks does nothing for hours
+    down: int = 6  # the host falls silent
+    crash: int = 3  # and all its guests end
+    failed: int = 15  # the host, or its storage
+    lost: int = 10  # the command, or its answer
+    late: int = 20  # the command comes much later
+    again: int = 20  # it comes now, and once more later
+
+
+BAD = Climate()
+ROUGH = Climate(killed=10, cut=6, stalled=10, down=12, crash=6, failed=60, lost=40, late=100, again=150)
+FINE = Climate(0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+class SimulatedHosts(FakeHosts):
+    """Hosts behind a network that does what it likes with commands."""
+
+    world: World
+
+    def __init__(self, *hostnames: str) -> None:
+        super().__init__(*hostnames)
+        self.acts = 0  # commands that were no questions
+        self.contents: dict[Place, int] = {}  # what is on each volume: one is never like another
+        self.wrong: list[str] = []  # what must never be
+
+    def act(self, hostname: str, words: tuple[str, ...]) -> str:
+        """What a host does, and where the disks' contents are after it."""
+        if words[1] in QUESTIONS:
+            return super().act(hostname, words)
+        self.acts += 1
+        answer = super().act(hostname, words)
+        places: set[Place] = {*self.volumes, *self.trash}
+        left, new = self.contents.keys() - places, places - self.contents.keys()
+        for place in new:
+            self.contents[place] = self.contents.pop(left.pop()) if left else self.acts
+        self.wrong += [f"what was on {place} is lost" for place in left]
+        return answer
+
+    def obey(self, hostname: str, words: tuple[str, ...]) -> str:
+        """act(), for who is at work: his token is refused only if he is not at work any more."""
+        try:
+            return self.act(hostname, words)
+        except Busy:
+            if self.world.rows(f"SELECT kind FROM operations WHERE token = {words[-1]}"):
+                self.wrong.append(f"{' '.join(words[:3])} is refused, though it comes in time")
+            raise
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts."""
+        world = self.world
+        host, question = self.hosts[hostname], words[1] in QUESTIONS
+        world.mishap()
+        world.sleep(world.chance.uniform(0, 2))
+        if not host.up:
+            raise Unreachable(f"{hostname} doesn't answer: connection refused")
+        luck = world.luck()
+        if luck in ("down", "crash"):
+            world.down(hostname, guests=luck == "crash")
+            raise Unreachable(f"{hostname} doesn't answer: connection reset")
+        if luck == "failed" and world.chance.random() < 0.5:
+            raise CommandFailed(f"{hostname} failed")
+        if luck in ("late", "again") and not question:
+            world.post(hostname, words)
+        if luck == "late" or luck == "lost" and world.chance.random() < 0.5:
+            world.sleep(timeout)
+            raise NoAnswer(f"no answer from {hostname}")
+        answer = self.obey(hostname, words)
+        world.note(f"{hostname} does {' '.join(words[:3])}")
+        world.mishap()
+        if luck == "failed":
+            raise CommandFailed(f"{hostname} failed, but did it")
+        if luck == "lost":
+            world.sleep(timeout)
+            raise NoAnswer(f"no answer from {hostname}")
+        world.sleep(world.chance.uniform(0, 2))
+        return answer

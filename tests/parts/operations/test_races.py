@@ -60,6 +60,32 @@ def test_creates_at_the_edge_of_the_quota(site: Site) -> None:
     site.check()
 
 
+# The rule on quotas: counting without its lock, and slowly.
+LOCK = "UPDATE owners o SET memory = o.memory WHERE o.owner_id = for_owner RETURNING o.* INTO quota;"
+NO_LOCK = "SELECT * INTO quota FROM owners o WHERE o.owner_id = for_owner;"
+COUNTED = "IF used.machines"
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_disks_at_the_edge_of_the_quota(rich: Site, locked: bool) -> None:
+    """Each on a machine of its own: they share the owner.  Without the lock, some get too much."""
+    names = [f"m{number}" for number in range(AT_ONCE)]
+    for name in names:
+        rich.create(name, memory=64)
+    rich.rows("UPDATE owners SET disk = %s", AT_ONCE + 10)
+    if not locked:
+        [(rule,)] = rich.rows("SELECT pg_get_functiondef('check_quota(integer)'::regprocedure)")
+        assert LOCK in str(rule)
+        slow = str(rule).replace(LOCK, NO_LOCK).replace(COUNTED, f"PERFORM pg_sleep(0.2); {COUNTED}", 1)
+        rich.rows(slow.replace("%", "%%"))
+    outcomes = race([partial(submitted, rich, "disk-create", name, disk="hdb", size=1) for name in names])
+    if locked:
+        assert kinds(outcomes) == {type(None): 10, NoRoom: AT_ONCE - 10}
+    else:
+        assert outcomes.count(None) > 10
+    rich.check()
+
+
 def test_creates_at_the_edge_of_the_addresses(rich: Site) -> None:
     rich.rows("UPDATE address_ranges SET last = '10.7.0.59'")
     outcomes = race([partial(submitted, rich, "create", f"m{n}", memory=64, disk=1) for n in range(100)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.remote import reconcile, states
 from invirt.remote.hosts import Answer, NoAnswer, failure
-from invirt.remote.operations import Actor, submit
+from invirt.remote.operations import KINDS, Actor, submit
 from tests.examples import given, thorough
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, Site
 from tests.unit.hostile.test_said import ANSWERS, RAW
@@ -108,6 +108,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("delete", "remus", {}),
     ("disk-create", "remus", {"disk": "hdb", "size": 1}),
     ("disk-remove", "remus", {"disk": "hda"}),
+    ("disk-resize", "remus", {"disk": "hda", "size": 2}),
     ("disk-rename", "remus", {"disk": "hda", "name": "hdc"}),
     ("shutdown", "remus", {}),
     ("reboot", "remus", {}),
@@ -173,3 +174,8 @@ def test_lists_for_users(twins: Site, said: list[Answer]) -> None:
     assert machines[1]["state"] == "unknown"
     assert "host2" in silent
     json.dumps(machines)
+
+
+def test_all_operations_are_among_them() -> None:
+    """But the one that no user asks for."""
+    assert {kind for kind, _, _ in REQUESTS} == set(KINDS) - {"volume-trash"}

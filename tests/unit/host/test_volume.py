@@ -10,6 +10,7 @@ import pytest
 
 from invirt.base.errors import Busy
 from invirt.host.filestorage import GIB, FileStorage
+from invirt.host.storage import Volume
 
 from .conftest import Host
 
@@ -112,3 +113,19 @@ def test_purge_ends_only_what_is_old(host: Host, hda: Path, state: Path) -> None
 @pytest.mark.parametrize("words", [("remus", "sda", 1, 1), ("remus", "hda", 0, 1), ("remus", "hda", -1, 1)])
 def test_bad_words(host: Host, words: tuple[object, ...]) -> None:
     assert host("volume", "create", *words) == 2
+
+
+def test_a_deleted_disk_takes_a_new_one_s_place(tmp_path: Path) -> None:
+    """As the administrator's guide has it."""
+    storage = FileStorage(str(tmp_path))
+    storage.create("remus", "hda", 1)
+    old = tmp_path / "d_remus_hda"
+    with old.open("r+b") as file:
+        file.write(b"dear to its owner")
+    storage.remove("remus", "hda", 7)
+    storage.create("remus", "hda", 1)
+    (trashed,) = (tmp_path / "trash").glob("trash.7.*.d_remus_hda")
+    trashed.rename(old)
+    with old.open("rb") as file:
+        assert file.read(17) == b"dear to its owner"
+    assert storage.volumes() == [Volume("remus", "hda", 1)]

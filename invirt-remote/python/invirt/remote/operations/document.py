@@ -22,9 +22,9 @@ Whatever changes a machine is an operation.  Its admission is one transaction
 that checks what is asked for, reserves it, and writes down every step and what
 undoes it.  Then the steps are done in their order.
 
-- **The requester dies** (or the server, or the network to the database): the
-  next run of the timer goes on where it was, on any remote server.  Steps on
-  hosts are safe to repeat.
+- **The requester dies** (or the server, or the network to the database): `invirt-operations.service`, of the same remote server within a second, of any
+  other once the lease ends, goes on where it was.  Steps on hosts are safe to
+  repeat.
 - **A step fails**: it and all steps before it are undone, last first, and the
   requester is told why.
 - **A host doesn't answer** after a command was sent to it: nobody knows what

@@ -188,7 +188,7 @@ class Worker:
             raise StepFailed(InvirtError(f"internal error: {error!r}"), sent=True) from error
 
     def postpone(self, operation: Operation, error: InvirtError) -> None:
-        """Give the operation back for a while; for the timer's next turn if it is for want of an answer.
+        """Give the operation back for a while; for the next turn if it is for want of an answer.
 
         A host that doesn't answer is waited for without end.
         """

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROUNDS = 3
+TURNS = 4  # of two that are compared
 FAULT = 2  # times off its limit: no noise of the machine any more, so the test fails
 
 
@@ -64,6 +65,25 @@ def best(what: str, measure: Callable[[], float], unit: str, limit: float, at_le
         made.append(Result(what, measure(), unit, limit, at_least))
     result = keep((max if at_least else min)(made, key=lambda one: one.value))
     assert result.sound, result
+
+
+Run = tuple[int, float]  # answers, and the CPU seconds that they took
+
+
+def compare(what: str, ours: Callable[[], Run], theirs: Callable[[], Run], limit: float) -> None:
+    """As best(), of the answers for a second of CPU, ours to theirs, which are measured in turn."""
+
+    def speed(runs: list[Run]) -> float:
+        answers, used = (sum(column) for column in zip(*runs, strict=True))
+        return answers / used
+
+    def ratio() -> float:
+        turns = [(ours(), theirs()) for _ in range(TURNS)]
+        speeds = [speed(list(runs)) for runs in zip(*turns, strict=True)]
+        print("{}: {:.0f} to {:.0f} for a second of CPU".format(what, *speeds))
+        return speeds[0] / speeds[1]
+
+    best(what, ratio, "", limit, at_least=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

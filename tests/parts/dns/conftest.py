@@ -17,7 +17,9 @@ from tests.parts.database.rows import site
 from tests.parts.postgres import Database
 from tests.parts.realm import end, loopback
 
-TEMPLATE = Path(__file__).parents[3] / "invirt-dns/files/etc/powerdns/pdns.d/invirt.conf.mako"
+ROOT = Path(__file__).parents[3]
+TEMPLATE = ROOT / "invirt-dns/files/etc/powerdns/pdns.d/invirt.conf.mako"
+ZONES = ROOT / "invirt-database/files/etc/invirt/postgresql/site.sql.mako"
 DEADLINE = 20.0  # seconds
 DNS = """\
 dns:
@@ -108,6 +110,7 @@ def powerdns(database: Database, tmp_path: Path) -> Iterator[PowerDns]:
     secondary = loopback()
     database.config.write_text(database.config.read_text() + DNS.format(secondary=secondary))
     config.reload()
+    database.execute(templates.render(ZONES))
     folder = tmp_path / "pdns"
     folder.mkdir()
     server = PowerDns(folder, loopback(), secondary)

@@ -106,7 +106,7 @@ def create() -> None:
 
 
 def migrate() -> tuple[str | None, str | None]:
-    """Bring the schema to the newest version; returns the version before and after.
+    """Bring the schema to the newest version, and what it holds of invirt.yaml; returns the version before and after.
 
     It is one transaction, and takes as long as it takes.
     """
@@ -115,6 +115,7 @@ def migrate() -> tuple[str | None, str | None]:
         migrating.execute(text("SELECT pg_advisory_xact_lock(hashtext('invirt migration'))"))
         before = schema.version(migrating)
         schema.upgrade(migrating)
+        migrating.exec_driver_sql((SETTINGS / "site.sql").read_text())
         return before, schema.version(migrating)
 
 

@@ -22,10 +22,7 @@ if config.network.dns:
 lease = config.dhcp.lease
 # A machine's netmask is its address range's. Kea would send the one of its own
 # "subnet": what a machine's class says is put in its place.
-prefixes = range(8, 33)
-netmask = "0.0.0.0"
-for prefix in prefixes:
-    netmask = f"ifelse(member('prefix{prefix}'), {ipaddress.ip_network((0, prefix)).netmask}, {netmask})"
+netmasks = {f"prefix{prefix}": str(ipaddress.ip_network((0, prefix)).netmask) for prefix in range(8, 33)}
 hooks = f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}/kea/hooks"
 kea = {
     "Dhcp4": {
@@ -41,11 +38,15 @@ kea = {
         "match-client-id": False,
         # There are no addresses but those of the database: none for strangers.
         "subnet4": [{"id": 1, "subnet": "0.0.0.0/0", "pools": []}],
-        "client-classes": [{"name": f"prefix{prefix}"} for prefix in prefixes],
+        "client-classes": [{"name": name} for name in netmasks],
         "hooks-libraries": [
             {
                 "library": f"{hooks}/libdhcp_flex_option.so",
-                "parameters": {"options": [{"code": 1, "supersede": netmask}]},
+                "parameters": {
+                    "options": [
+                        {"code": 1, "supersede": netmask, "client-class": name} for name, netmask in netmasks.items()
+                    ]
+                },
             }
         ],
         "authoritative": True,

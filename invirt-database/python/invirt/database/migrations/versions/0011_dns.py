@@ -1,8 +1,8 @@
-"""Schema dns: what PowerDNS reads.  Views of machines and nics, and a serial.
+"""Schema dns: what PowerDNS reads, kept by the very transactions that change machines, NICs and names.
 
-What the site decides (zones, name servers, TTL) is not stored here: PowerDNS'
-connections bring it along from invirt.yaml as the settings dns.domain,
-dns.zones, dns.nameservers, dns.hostmaster and dns.ttl, so it can't be stale.
+dns.names is to names as an index is to a table: it follows from the other
+tables (see dns.wanted), each transaction brings it up to date before it
+commits, and nobody else writes to it.  PowerDNS asks it in its own words.
 """
 
 from __future__ import annotations
@@ -12,26 +12,21 @@ from alembic import op
 revision = "0011"
 down_revision = "0010"
 
-# A zone's number must be the same for ever: DNSSEC keys are filed under it.
-ZONES = """
+# What invirt.yaml says, told by invirt-database-setup.  A zone's number must be
+# the same for ever: DNSSEC keys are filed under it.
+SITE = """
 CREATE SCHEMA dns;
+CREATE TABLE dns.site (
+    domain text COLLATE "C" NOT NULL,
+    zones text[] NOT NULL,
+    nameservers text[] NOT NULL,
+    hostmaster text NOT NULL,
+    ttl integer NOT NULL
+);
+COMMENT ON TABLE dns.site IS 'one row, of invirt.yaml';
+CREATE TABLE dns.zones (id integer PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE);
 CREATE FUNCTION dns.zone_id(name text) RETURNS integer LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$ SELECT ('x' || substr(md5(name), 1, 8))::bit(32)::integer & 2147483647 $$;
-
-CREATE VIEW dns.zones AS
-SELECT dns.zone_id(name) AS id, name COLLATE "C" AS name
-FROM string_to_table(current_setting('dns.zones', true), ',') AS name;
-
-CREATE FUNCTION dns.zone(name text) RETURNS integer LANGUAGE sql STABLE STRICT
-AS $$ SELECT z.id FROM dns.zones z WHERE right('.' || $1, length(z.name) + 1) = '.' || z.name
-      ORDER BY length(z.name) DESC LIMIT 1 $$;
-
-CREATE FUNCTION dns.reverse4(ip inet) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT split_part(host(ip), '.', 4) || '.' || split_part(host(ip), '.', 3) || '.'
-    || split_part(host(ip), '.', 2) || '.' || split_part(host(ip), '.', 1) || '.in-addr.arpa' $$;
-CREATE FUNCTION dns.reverse6(ip inet) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT array_to_string(string_to_array(reverse(substr(encode(inet_send(ip), 'hex'), 9)), NULL), '.')
-    || '.ip6.arpa' $$;
 """
 
 # What the administrator adds by hand.
@@ -49,162 +44,77 @@ COMMENT ON TABLE dns.extra_records IS
     'records beside those of machines; content as in a zone file, names without the last dot';
 """
 
-# In each part a name is found by an index: by its first label, or written
-# backwards, which also finds what lies below it.
-PARTS = """
-CREATE INDEX nics_ip_reverse ON nics (reverse(dns.reverse4(ip)) COLLATE "C");
-CREATE INDEX nics_ip6_reverse ON nics (reverse(dns.reverse6(ip6)) COLLATE "C");
-CREATE INDEX nics_hostname_reverse ON nics (reverse(hostname) COLLATE "C");
-CREATE INDEX hostnames_reverse ON hostnames (reverse(hostname) COLLATE "C");
-CREATE INDEX extra_records_reverse ON dns.extra_records (reverse(name) COLLATE "C");
+# What dns.names must hold.  A machine's own name can't be given another address
+# by a NIC's: such host names are left out.
+WANTED = """
+CREATE FUNCTION dns.reverse(ip inet) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT CASE family(ip)
+    WHEN 4 THEN split_part(host(ip), '.', 4) || '.' || split_part(host(ip), '.', 3) || '.'
+        || split_part(host(ip), '.', 2) || '.' || split_part(host(ip), '.', 1) || '.in-addr.arpa'
+    ELSE array_to_string(string_to_array(reverse(substr(encode(inet_send(ip), 'hex'), 9)), NULL), '.')
+        || '.ip6.arpa' END $$;
 
-CREATE VIEW dns.start_of_authority AS
-SELECT format('%s %s %s 10800 1800 1209600 %s', split_part(current_setting('dns.nameservers'), ',', 1),
-    current_setting('dns.hostmaster'), value, current_setting('dns.ttl')) AS content
-FROM counters WHERE name = 'dns';
-CREATE VIEW dns.apex AS
-SELECT z.name, 'SOA' AS type, (SELECT content FROM dns.start_of_authority) AS content FROM dns.zones z
-UNION ALL
-SELECT z.name, 'NS', server
-FROM dns.zones z, string_to_table(current_setting('dns.nameservers', true), ',') AS server;
-
-CREATE VIEW dns.machines AS
-SELECT m.name::text AS label, n.ip, n.ip6 FROM machines m JOIN nics n USING (machine_id);
-CREATE VIEW dns.machine_records AS
-SELECT label || '.' || current_setting('dns.domain', true) AS name, 'A' AS type, host(ip) AS content
-FROM dns.machines WHERE ip IS NOT NULL
-UNION ALL
-SELECT label || '.' || current_setting('dns.domain', true), 'AAAA', host(ip6)
-FROM dns.machines WHERE ip6 IS NOT NULL;
-
-CREATE VIEW dns.hostnames AS
-SELECT hostname, ip, ip6 FROM nics WHERE hostname IS NOT NULL
-UNION ALL SELECT h.hostname, n.ip, n.ip6 FROM hostnames h JOIN nics n USING (nic_id);
-
--- A machine's own name can't be given another address by a NIC's.
-CREATE FUNCTION dns.is_machine(name text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = public, pg_temp
-AS $$ SELECT EXISTS (SELECT FROM machines m WHERE m.name = split_part($1, '.', 1)
-    AND $1 = m.name || '.' || current_setting('dns.domain', true)) $$;
-
-CREATE VIEW dns.hostname_records AS
-SELECT reverse(hostname) COLLATE "C" AS backwards, hostname::text AS name, 'A' AS type, host(ip) AS content
-FROM dns.hostnames WHERE ip IS NOT NULL AND NOT dns.is_machine(hostname)
-UNION ALL
-SELECT reverse(hostname) COLLATE "C", hostname::text, 'AAAA', host(ip6)
-FROM dns.hostnames WHERE ip6 IS NOT NULL AND NOT dns.is_machine(hostname);
-
-CREATE VIEW dns.reverse4_records AS
-SELECT reverse(dns.reverse4(n.ip)) COLLATE "C" AS backwards, dns.reverse4(n.ip) AS name, 'PTR' AS type,
-    coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
-        FROM machines m WHERE m.machine_id = n.machine_id)) AS content
-FROM nics n WHERE n.ip IS NOT NULL;
-CREATE VIEW dns.reverse6_records AS
-SELECT reverse(dns.reverse6(n.ip6)) COLLATE "C" AS backwards, dns.reverse6(n.ip6) AS name, 'PTR' AS type,
-    coalesce(n.hostname, (SELECT m.name || '.' || current_setting('dns.domain', true)
-        FROM machines m WHERE m.machine_id = n.machine_id)) AS content
-FROM nics n WHERE n.ip6 IS NOT NULL;
-
-CREATE VIEW dns.other_records AS
-SELECT reverse(name) COLLATE "C" AS backwards, name, type, content FROM dns.extra_records;
-
-CREATE VIEW dns.other_names AS
-SELECT reverse(hostname) COLLATE "C" AS backwards FROM nics WHERE hostname IS NOT NULL
-UNION ALL SELECT reverse(hostname) COLLATE "C" FROM hostnames
-UNION ALL SELECT reverse(name) COLLATE "C" FROM dns.extra_records;
-"""
-
-# PowerDNS' questions; it asks several for one of a client's.  lookup() answers
-# as the views do, but asks only those that can know the name, in one step of an
-# index each.  The row without a type is an empty non-terminal (RFC 8020): there
-# is nothing of this name, but something below it.
-ANSWERS = """
-CREATE FUNCTION dns.lookup(qname text) RETURNS TABLE (type text, content text)
-LANGUAGE plpgsql STABLE ROWS 2 AS $$
-#variable_conflict use_variable
-DECLARE
-    sought text COLLATE "C" := reverse(qname);
-    next text COLLATE "C";
-    ip inet;
-    ip6 inet;
-    below boolean := false;
-    known boolean := false;
+CREATE FUNCTION dns.zone(name text) RETURNS integer LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
-    IF position(',' || qname || ',' IN ',' || current_setting('dns.zones') || ',') > 0 THEN
-        SELECT s.content INTO content FROM dns.start_of_authority s;
-        type := 'SOA';
-        RETURN NEXT;
-        type := 'NS';
-        FOREACH content IN ARRAY string_to_array(current_setting('dns.nameservers'), ',') LOOP
-            RETURN NEXT;
-        END LOOP;
-        known := true;
-    ELSIF right(qname, 13) = '.in-addr.arpa' THEN
-        SELECT r.backwards, r.type, r.content INTO next, type, content FROM dns.reverse4_records r
-            WHERE r.backwards >= sought ORDER BY r.backwards LIMIT 1;
-        IF next = sought THEN
-            known := true;
-            RETURN NEXT;
-        END IF;
-        below := next < sought || '/';
-    ELSIF right(qname, 9) = '.ip6.arpa' THEN
-        SELECT r.backwards, r.type, r.content INTO next, type, content FROM dns.reverse6_records r
-            WHERE r.backwards >= sought ORDER BY r.backwards LIMIT 1;
-        IF next = sought THEN
-            known := true;
-            RETURN NEXT;
-        END IF;
-        below := next < sought || '/';
-    ELSIF qname = split_part(qname, '.', 1) || '.' || current_setting('dns.domain') THEN
-        FOR ip, ip6 IN SELECT m.ip, m.ip6 FROM dns.machines m WHERE m.label = split_part(qname, '.', 1) LOOP
-            IF ip IS NOT NULL THEN
-                type := 'A';
-                content := host(ip);
-                known := true;
-                RETURN NEXT;
-            END IF;
-            IF ip6 IS NOT NULL THEN
-                type := 'AAAA';
-                content := host(ip6);
-                known := true;
-                RETURN NEXT;
-            END IF;
-        END LOOP;
-    END IF;
-    SELECT o.backwards INTO next FROM dns.other_names o
-        WHERE o.backwards >= sought ORDER BY o.backwards LIMIT 1;
-    IF next = sought THEN
-        RETURN QUERY SELECT h.type, h.content FROM dns.hostname_records h WHERE h.backwards = sought
-            UNION ALL SELECT o.type, o.content FROM dns.other_records o WHERE o.backwards = sought;
-        known := known OR FOUND;
-    END IF;
-    IF NOT known THEN
-        IF next < sought || '.' THEN
-            SELECT o.backwards INTO next FROM dns.other_names o
-                WHERE o.backwards > sought || '.' ORDER BY o.backwards LIMIT 1;
-        END IF;
-        IF below OR next < sought || '/' THEN
-            type := NULL;
-            content := NULL;
-            RETURN NEXT;
-        END IF;
-    END IF;
+    RETURN (SELECT z.id FROM dns.zones z WHERE right('.' || $1, length(z.name) + 1) = '.' || z.name
+        ORDER BY length(z.name) DESC LIMIT 1);
+END $$;
+COMMENT ON FUNCTION dns.zone IS 'the innermost of our zones that a name is in, or null';
+
+CREATE FUNCTION dns.is_machine(name text) RETURNS boolean LANGUAGE plpgsql STABLE STRICT AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM machines m, dns.site s
+        WHERE m.name = split_part($1, '.', 1) AND $1 = m.name || '.' || s.domain);
 END $$;
 
-CREATE VIEW dns.names AS
-SELECT name, type, content FROM dns.machine_records
-UNION ALL SELECT name, type, content FROM dns.hostname_records
-UNION ALL SELECT name, type, content FROM dns.reverse4_records
-UNION ALL SELECT name, type, content FROM dns.reverse6_records
-UNION ALL SELECT name, type, content FROM dns.other_records;
+CREATE VIEW dns.start_of_authority AS
+SELECT format('%s %s %s 10800 1800 1209600 %s', s.nameservers[1], s.hostmaster, c.value, s.ttl) AS content
+FROM dns.site s, counters c WHERE c.name = 'dns';
 
-CREATE VIEW dns.records AS
-SELECT dns.zone_id(name) AS domain_id, name, type, content,
-    current_setting('dns.ttl')::integer AS ttl, NULL::integer AS prio, false AS disabled, true AS auth,
-    NULL::text AS ordername FROM dns.apex
+CREATE VIEW dns.of_zones AS
+SELECT 0 AS source, z.id AS domain_id, z.name, 'SOA' AS type, a.content FROM dns.zones z, dns.start_of_authority a
 UNION ALL
-SELECT dns.zone(name), name, type, content, current_setting('dns.ttl')::integer, NULL, false, true, NULL FROM dns.names;
+SELECT 0, z.id, z.name, 'NS', server FROM dns.zones z, dns.site s, unnest(s.nameservers) AS server;
 
+CREATE VIEW dns.of_extra_records AS
+SELECT -e.record_id AS source, zone AS domain_id, e.name, e.type, e.content
+FROM dns.extra_records e, dns.zone(e.name) AS zone WHERE zone IS NOT NULL;
+
+CREATE VIEW dns.of_nics AS
+SELECT n.nic_id AS source, zone AS domain_id, r.name, r.type, r.content
+FROM nics n JOIN machines m USING (machine_id),
+    LATERAL (SELECT m.name || '.' || (SELECT s.domain FROM dns.site s) AS name) AS own,
+    LATERAL (SELECT h.name, a.type, host(a.ip) AS content
+        FROM (VALUES ('A', n.ip), ('AAAA', n.ip6)) AS a (type, ip),
+            (SELECT n.hostname::text UNION SELECT f.hostname::text FROM hostnames f WHERE f.nic_id = n.nic_id) AS h (name)
+        WHERE h.name IS NOT NULL AND NOT dns.is_machine(h.name)
+        UNION ALL VALUES (own.name, 'A', host(n.ip)), (own.name, 'AAAA', host(n.ip6)),
+            (dns.reverse(n.ip), 'PTR', coalesce(n.hostname, own.name)),
+            (dns.reverse(n.ip6), 'PTR', coalesce(n.hostname, own.name))) AS r,
+    dns.zone(r.name) AS zone
+WHERE zone IS NOT NULL AND r.content IS NOT NULL;
+"""
+
+# Names that only have others below them stand there, too, without a type: they
+# exist, as RFC 8020 has it.
+NAMES = """
+CREATE TABLE dns.names (
+    source integer,
+    domain_id integer NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    type text COLLATE "C",
+    content text
+);
+COMMENT ON COLUMN dns.names.source IS
+    'the NIC; with a minus, the extra record; 0, the zone itself; null, what is below this name';
+CREATE INDEX names_name ON dns.names (name);
+CREATE INDEX names_source ON dns.names (source);
+CREATE INDEX names_backwards ON dns.names (reverse(name) COLLATE "C");
+
+-- PowerDNS' own table; a TTL that is null is default-ttl of its configuration.
+CREATE VIEW dns.records AS
+SELECT domain_id, name, type, content, NULL::integer AS ttl, NULL::integer AS prio, false AS disabled,
+    true AS auth, NULL::text AS ordername FROM dns.names;
 CREATE VIEW dns.domains AS
 SELECT id, name, 'MASTER' AS type, NULL AS master, NULL::integer AS last_check,
     nullif(current_setting('dns.notified_' || id, true), '')::bigint AS notified_serial,
@@ -212,8 +122,114 @@ SELECT id, name, 'MASTER' AS type, NULL AS master, NULL::integer AS last_check,
 FROM dns.zones;
 """
 
+# Who changes names holds the counter's row until the commit, so they come in
+# turn and each sees what the one before has done.  The serial is the seconds
+# since 1970 of the last change, or one more than the serial before: it grows
+# on, too, after the database came back from a backup.
+KEEPING = """
+INSERT INTO counters (name, value) VALUES ('dns', extract(epoch FROM now())::bigint);
+CREATE FUNCTION dns.advance() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    this_transaction text := pg_current_xact_id()::text;
+BEGIN
+    IF current_setting('dns.advanced', true) IS DISTINCT FROM this_transaction THEN
+        UPDATE counters SET value = greatest(value + 1, extract(epoch FROM clock_timestamp())::bigint)
+            WHERE name = 'dns';
+        UPDATE dns.names SET content = (SELECT content FROM dns.start_of_authority)
+            WHERE source = 0 AND type = 'SOA';
+        PERFORM set_config('dns.advanced', this_transaction, true);
+    END IF;
+END $$;
+
+CREATE FUNCTION dns.has_below(name text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM dns.names n WHERE n.type IS NOT NULL
+        AND reverse(n.name) COLLATE "C" > reverse($1) || '.' AND reverse(n.name) COLLATE "C" < reverse($1) || '/');
+END $$;
+
+CREATE FUNCTION dns.settle(changed text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    above text[] := ARRAY(SELECT DISTINCT array_to_string(labels[place:], '.')
+        FROM unnest(changed) AS c JOIN dns.zones z ON z.id = dns.zone(c), string_to_array(c, '.') AS labels,
+            generate_series(1, cardinality(labels) - cardinality(string_to_array(z.name, '.'))) AS place);
+BEGIN
+    DELETE FROM dns.names e WHERE e.name = ANY (above) AND e.type IS NULL AND (NOT dns.has_below(e.name)
+        OR EXISTS (SELECT FROM dns.names n WHERE n.name = e.name AND n.type IS NOT NULL));
+    INSERT INTO dns.names (domain_id, name) SELECT dns.zone(a.name), a.name
+        FROM (SELECT unnest(above) EXCEPT SELECT n.name FROM dns.names n WHERE n.name = ANY (above)) AS a (name)
+        WHERE dns.has_below(a.name);
+END $$;
+COMMENT ON FUNCTION dns.settle IS 'names have come or gone: some, above them, exist only by what is below';
+
+CREATE FUNCTION dns.refresh(changed integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    gone text[];
+    come text[];
+BEGIN
+    WITH old AS (DELETE FROM dns.names WHERE source = changed RETURNING name)
+        SELECT array_agg(name) INTO gone FROM old;
+    IF changed > 0 THEN
+        WITH new AS (INSERT INTO dns.names SELECT * FROM dns.of_nics WHERE source = changed RETURNING name)
+            SELECT array_agg(name) INTO come FROM new;
+    ELSE
+        WITH new AS (INSERT INTO dns.names SELECT * FROM dns.of_extra_records WHERE source = changed RETURNING name)
+            SELECT array_agg(name) INTO come FROM new;
+    END IF;
+    PERFORM dns.settle(gone || come);
+END $$;
+
+-- A session keeps its plans: those of a small table must do for a large one.
+CREATE FUNCTION dns.follow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    own text[];
+BEGIN
+    PERFORM dns.advance();
+    IF TG_TABLE_NAME = 'machines' THEN
+        own := ARRAY(SELECT name || '.' || s.domain FROM dns.site s, unnest(ARRAY[OLD.name, NEW.name]) AS name);
+        PERFORM dns.refresh(nic_id) FROM (SELECT nic_id FROM nics WHERE machine_id = OLD.machine_id
+            UNION SELECT nic_id FROM nics WHERE hostname = ANY (own)
+            UNION SELECT nic_id FROM hostnames WHERE hostname = ANY (own)) AS named;
+    ELSIF TG_TABLE_NAME = 'extra_records' THEN
+        PERFORM dns.refresh(-record_id) FROM unnest(ARRAY[OLD.record_id, NEW.record_id]) AS record_id
+            WHERE record_id IS NOT NULL;
+    ELSE
+        PERFORM dns.refresh(nic_id) FROM unnest(ARRAY[OLD.nic_id, NEW.nic_id]) AS nic_id WHERE nic_id IS NOT NULL;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION dns.rebuild() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM dns.advance();
+    DELETE FROM dns.names;
+    INSERT INTO dns.names TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics;
+    PERFORM dns.settle(ARRAY(SELECT name FROM dns.names));
+END $$;
+
+CREATE FUNCTION dns.set_site(domain text, zones text[], nameservers text[], hostmaster text, ttl integer)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT s FROM dns.site s) = ROW (domain, zones, nameservers, hostmaster, ttl)::dns.site THEN
+        RETURN;
+    END IF;
+    DELETE FROM dns.site;
+    INSERT INTO dns.site VALUES (domain, zones, nameservers, hostmaster, ttl);
+    DELETE FROM dns.zones;
+    INSERT INTO dns.zones SELECT dns.zone_id(zone), zone FROM unnest(zones) AS zone;
+    PERFORM dns.rebuild();
+END $$;
+COMMENT ON FUNCTION dns.set_site IS 'what invirt.yaml says, of which names follow';
+"""
+WATCHED = {
+    "machines": "INSERT OR DELETE OR UPDATE OF name",
+    "nics": "INSERT OR DELETE OR UPDATE OF machine_id, ip, ip6, hostname",
+    "hostnames": "INSERT OR DELETE OR UPDATE",
+    "dns.extra_records": "INSERT OR DELETE OR UPDATE",
+}
+
 # PowerDNS' own, for its DNSSEC keys and what it is told about a zone: as in its
-# schema, but for the foreign keys to domains, which are no table here.
+# schema, but for the foreign keys, since zones come and go with invirt.yaml.
 OWN = """
 CREATE TABLE dns.domainmetadata (
     id serial PRIMARY KEY, domain_id integer NOT NULL, kind varchar(32) NOT NULL, content text);
@@ -227,48 +243,23 @@ CREATE TABLE dns.tsigkeys (
     CONSTRAINT tsigkeys_name CHECK (name = lower(name)), CONSTRAINT tsigkeys_key UNIQUE (name, algorithm));
 """
 
-# The seconds since 1970 of the last change, or one more than the serial before:
-# it grows on, too, after the database came back from a backup.  Deferred to the
-# commit, as the counter 'access' is, and for the same reason.
-SERIAL = """
-INSERT INTO counters (name, value) VALUES ('dns', extract(epoch FROM now())::bigint);
-CREATE FUNCTION dns.advance() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
-DECLARE
-    this_transaction text := pg_current_xact_id()::text;
-BEGIN
-    IF current_setting('dns.advanced', true) IS DISTINCT FROM this_transaction THEN
-        UPDATE counters SET value = greatest(value + 1, extract(epoch FROM clock_timestamp())::bigint)
-            WHERE name = 'dns';
-        PERFORM set_config('dns.advanced', this_transaction, true);
-    END IF;
-    RETURN NULL;
-END $$;
-"""
-WATCHED = {
-    "machines": "UPDATE OF name",
-    "nics": "INSERT OR DELETE OR UPDATE OF machine_id, ip, ip6, hostname",
-    "hostnames": "INSERT OR DELETE OR UPDATE",
-    "dns.extra_records": "INSERT OR DELETE OR UPDATE",
-}
-
 RIGHTS = """
 GRANT USAGE ON SCHEMA dns TO invirt_dns;
-GRANT SELECT ON ALL TABLES IN SCHEMA dns TO invirt_dns;
-REVOKE SELECT ON dns.extra_records FROM invirt_dns;
-GRANT INSERT, UPDATE, DELETE ON dns.domainmetadata, dns.cryptokeys, dns.tsigkeys TO invirt_dns;
+GRANT SELECT ON dns.records, dns.domains TO invirt_dns;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dns.domainmetadata, dns.cryptokeys, dns.tsigkeys TO invirt_dns;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA dns TO invirt_dns;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA dns FROM PUBLIC;
 """
 
 
 def upgrade() -> None:
-    """Make the schema, its views and its rights."""
-    for part in (ZONES, EXTRA, PARTS, ANSWERS, OWN, SERIAL):
+    """Make the schema, its tables and what keeps them; fill them as soon as the site is known."""
+    for part in (SITE, EXTRA, WANTED, NAMES, KEEPING, OWN):
         op.execute(part.replace(":", r"\:"))
     for table, events in WATCHED.items():
         op.execute(
             f"CREATE CONSTRAINT TRIGGER dns AFTER {events} ON {table} "
-            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dns.advance()"
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dns.follow()"
         )
     op.execute(RIGHTS)
 
@@ -277,7 +268,5 @@ def downgrade() -> None:
     """Remove it, with the DNSSEC keys it holds."""
     for table in WATCHED:
         op.execute(f"DROP TRIGGER dns ON {table}")
-    for index in ("nics_ip_reverse", "nics_ip6_reverse", "nics_hostname_reverse", "hostnames_reverse"):
-        op.execute(f"DROP INDEX {index}")
     op.execute("DROP SCHEMA dns CASCADE")
     op.execute("DELETE FROM counters WHERE name = 'dns'")

@@ -1,0 +1,14 @@
+<%
+from invirt import config
+dns, domain = config.dns, config.site.domain
+zones = ",".join(dict.fromkeys((domain, *dns.zones)))
+nameservers = ",".join(dns.nameservers or dns.servers or (f"ns.{domain}",))
+%>\
+-- Of what names in DNS are made, beside machines. invirt-database-setup runs it.
+SELECT dns.set_site(
+    domain => '${domain}',
+    zones => string_to_array('${zones}', ','),
+    nameservers => string_to_array('${nameservers}', ','),
+    hostmaster => '${dns.hostmaster or f"hostmaster.{domain}"}',
+    ttl => ${dns.ttl}
+);

@@ -1,0 +1,137 @@
+"""What PowerDNS reads is at every commit what follows from machines, NICs and names."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+
+import psycopg2
+import pytest
+
+from tests.parts.database.rows import machine, site
+from tests.parts.postgres import Database
+
+SITE = "SELECT dns.set_site(%s, %s, ARRAY['ns.invirt.test'], 'h.invirt.test', 30)"
+ZONES = ["invirt.test", "other.test", "deep.other.test", "10.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"]
+KEPT = "SELECT source, domain_id, name, type, content FROM dns.names WHERE source IS NOT NULL"
+WANTED = "TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics"
+
+NAMES = ["remus", "romulus", "shop"]
+HOSTNAMES = [
+    *("remus.invirt.test", "shop.invirt.test", "www.shop.invirt.test", "a.b.other.test", "b.other.test"),
+    *("x.deep.other.test", "deep.other.test", "www.example.org"),
+]
+ONE_NIC = "(SELECT nic_id FROM nics ORDER BY random() LIMIT 1)"
+ONE_MACHINE = "(SELECT machine_id FROM machines ORDER BY random() LIMIT 1)"
+CHANGES = [
+    "INSERT INTO machines (name, owner_id, type_id, memory) SELECT '{name}', owner_id, type_id, 1 FROM owners, types",
+    "UPDATE machines SET name = '{name}' WHERE machine_id = " + ONE_MACHINE,
+    "DELETE FROM machines WHERE name = '{name}'",
+    "INSERT INTO nics (machine_id, mac_addr, ip) SELECT machine_id, '02:00:00:00:00:{number:02}', '10.5.0.1{digit}'"
+    " FROM machines WHERE name = '{name}'",
+    "UPDATE nics SET ip = '10.5.0.1{digit}' WHERE nic_id = " + ONE_NIC,
+    "UPDATE nics SET ip = NULL WHERE nic_id = " + ONE_NIC,
+    "UPDATE nics SET ip6 = '2001:db8::{digit}' WHERE nic_id = " + ONE_NIC,
+    "UPDATE nics SET hostname = '{hostname}' WHERE nic_id = " + ONE_NIC,
+    "UPDATE nics SET hostname = NULL WHERE nic_id = " + ONE_NIC,
+    f"UPDATE nics SET machine_id = {ONE_MACHINE} WHERE nic_id = {ONE_NIC}",
+    "DELETE FROM nics WHERE nic_id = " + ONE_NIC,
+    f"INSERT INTO hostnames SELECT '{{hostname}}', {ONE_NIC}",
+    f"UPDATE hostnames SET nic_id = {ONE_NIC} WHERE hostname = '{{hostname}}'",
+    "DELETE FROM hostnames WHERE hostname = '{hostname}'",
+    "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'A', '10.0.0.{digit}')",
+    "UPDATE dns.extra_records SET name = 'c.{hostname}' WHERE name = '{hostname}'",
+    "DELETE FROM dns.extra_records WHERE name LIKE '%{hostname}'",
+]
+
+
+@pytest.fixture
+def named(database: Database) -> Iterator[Database]:
+    """A site whose zones the database knows."""
+    site(database)
+    database.execute(SITE, ("invirt.test", ZONES))
+    yield database
+
+
+def a_change(dice: random.Random) -> str:
+    """A statement; it may be one that the database refuses, or that changes nothing."""
+    return dice.choice(CHANGES).format(
+        name=dice.choice(NAMES),
+        hostname=dice.choice(HOSTNAMES),
+        digit=dice.randrange(10),
+        number=dice.randrange(8),
+    )
+
+
+def between(name: str) -> set[str]:
+    """The names above a name, inside its zone."""
+    (zone, *_) = sorted((zone for zone in ZONES if f".{name}".endswith(f".{zone}")), key=len, reverse=True)
+    labels = name.removesuffix(zone).rstrip(".").split(".")
+    return {".".join([*labels[place:], zone]) for place in range(1, len(labels))}
+
+
+def check(database: Database, said: str) -> None:
+    kept = database.execute(KEPT)
+    assert sorted(kept, key=str) == sorted(database.execute(WANTED), key=str), said
+    names = {str(row[2]) for row in kept}
+    above: set[str] = set().union(*map(between, names))
+    empty = [row[0] for row in database.execute("SELECT name FROM dns.names WHERE source IS NULL")]
+    assert sorted(map(str, empty)) == sorted(above - names), said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_every_change(named: Database, seed: int) -> None:
+    dice = random.Random(seed)
+    done: list[str] = []
+    with closing(named.connect()) as connected, connected.cursor() as cursor:
+        for _ in range(120):
+            done.append(a_change(dice))
+            with suppress(psycopg2.Error):
+                cursor.execute(done[-1])
+            check(named, ";\n".join(done))
+
+
+def test_when_many_change_the_same_at_once(named: Database) -> None:
+    """Two at once end as if one had come after the other."""
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        with closing(named.connect()) as connected:
+            connected.autocommit = False
+            for _ in range(60):
+                with suppress(psycopg2.Error), connected, connected.cursor() as cursor:
+                    for _ in range(dice.choice((1, 1, 3))):
+                        cursor.execute(a_change(dice))
+
+    for name in NAMES:
+        machine(named, name, memory=1)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    check(named, "")
+
+
+def test_another_domain_in_invirt_yaml(named: Database) -> None:
+    machine(named, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    serial = "SELECT value FROM counters WHERE name = 'dns'"
+    ((before,),) = named.execute(serial)
+    named.execute(SITE, ("invirt.test", ZONES))
+    assert named.execute(serial) == [(before,)], "nothing has changed"
+    named.execute(SITE, ("other.test", ["other.test", "10.in-addr.arpa"]))
+    rows = named.execute("SELECT name, content FROM dns.names WHERE type IN ('A', 'PTR') ORDER BY type")
+    assert rows == [("remus.other.test", "10.5.0.10"), ("10.0.5.10.in-addr.arpa", "remus.other.test")]
+    ((after,),) = named.execute(serial)
+    assert int(str(after)) > int(str(before))
+
+
+def test_questions_cost_one_step_of_an_index(named: Database) -> None:
+    """However many names there are: PowerDNS' question is planned as on its own table."""
+    with closing(named.connect("invirt_dns")) as connected, connected.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        cursor.execute(
+            "EXPLAIN SELECT content, ttl, prio, type, domain_id, disabled::int, name, auth::int"
+            " FROM dns.records WHERE disabled = false AND name = 'a.b' AND domain_id = 1"
+        )
+        plan = [line for (line,) in cursor.fetchall()]
+    assert plan[0].startswith("Index Scan using names_name on names "), plan

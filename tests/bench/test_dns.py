@@ -40,7 +40,7 @@ INSERT INTO domains (name, type) VALUES ('invirt.test', 'NATIVE'), ('10.in-addr.
 INSERT INTO records (domain_id, name, type, content, ttl) SELECT id, name, 'SOA',
     'dns.invirt.test hostmaster.invirt.test 1 10800 1800 1209600 30', 30 FROM domains;
 INSERT INTO records (domain_id, name, type, content, ttl)
-    SELECT id, name, 'NS', server, 30 FROM domains, (VALUES ('dns.invirt.test'), ('ns2.invirt.test')) s (server);
+    SELECT id, name, 'NS', server || '.invirt.test', 30 FROM domains, (VALUES ('dns'), ('ns2')) AS s (server);
 INSERT INTO records (domain_id, name, type, content, ttl)
     SELECT 1, 'm' || i || '.invirt.test', 'A', host('10.8.0.0'::inet + i), 30
     FROM generate_series(1, {MACHINES}) i;

@@ -26,11 +26,12 @@ HOSTNAMES = [
 ONE_NIC = "(SELECT nic_id FROM nics ORDER BY random() LIMIT 1)"
 ONE_MACHINE = "(SELECT machine_id FROM machines ORDER BY random() LIMIT 1)"
 CHANGES = [
-    "INSERT INTO machines (name, owner_id, type_id, memory) SELECT '{name}', owner_id, type_id, 1 FROM owners, types",
+    "INSERT INTO machines (name, owner_id, type_id, memory)"
+    " SELECT '{name}', owner_id, type_id, 1 FROM owners, types",
     "UPDATE machines SET name = '{name}' WHERE machine_id = " + ONE_MACHINE,
     "DELETE FROM machines WHERE name = '{name}'",
-    "INSERT INTO nics (machine_id, mac_addr, ip) SELECT machine_id, '02:00:00:00:00:{number:02}', '10.5.0.1{digit}'"
-    " FROM machines WHERE name = '{name}'",
+    "INSERT INTO nics (machine_id, mac_addr, ip)"
+    " SELECT machine_id, '02:00:00:00:00:{number:02}', '10.5.0.1{digit}' FROM machines WHERE name = '{name}'",
     "UPDATE nics SET ip = '10.5.0.1{digit}' WHERE nic_id = " + ONE_NIC,
     "UPDATE nics SET ip = NULL WHERE nic_id = " + ONE_NIC,
     "UPDATE nics SET ip6 = '2001:db8::{digit}' WHERE nic_id = " + ONE_NIC,

@@ -228,7 +228,7 @@ def leases(rome: Rome) -> None:
     rows = rome.rows(
         "SELECT encode(h.dhcp_identifier, 'hex'), replace(n.mac_addr::text, ':', ''),"
         " '0.0.0.0'::inet + h.ipv4_address, n.ip, h.hostname"
-        " FROM dhcp.hosts h JOIN nics n ON n.nic_id = h.host_id"
+        " FROM dhcp.hosts h JOIN nics n ON h.ipv4_address = n.ip - '0.0.0.0'::inet"
     )
     for identifier, mac, address, ip, hostname in rows:
         assert (identifier, address, hostname) == (mac, ip, "remus")

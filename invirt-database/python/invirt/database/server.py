@@ -106,9 +106,9 @@ def create() -> None:
 
 
 def migrate() -> tuple[str | None, str | None]:
-    """Bring the schema to the newest version, and what it holds of invirt.yaml; returns the version before and after.
+    """Bring the schema to the newest version, and what it holds of invirt.yaml up to date.
 
-    It is one transaction, and takes as long as it takes.
+    Returns the version before and after.  It is one transaction, and takes as long as it takes.
     """
     engine = create_engine("postgresql+psycopg2://", creator=_patient, poolclass=NullPool, future=True)
     with engine.begin() as migrating:

@@ -35,6 +35,27 @@ def test_a_machine_has_its_name_before_it_ever_ran(lab: Lab, machine: Make) -> N
         lab.remctl("alice", "machine", "rename", "pollux", name)
 
 
+def test_further_names_and_addresses_come_and_go(lab: Lab, machine: Make) -> None:
+    name = machine()
+    ip, ip6 = address(lab, name), "2001:db8::a"
+    row = f"SELECT mac_addr FROM nics JOIN machines USING (machine_id) WHERE name = '{name}'"
+    mac = lab.sql(row).strip()
+
+    def admin(*words: str) -> None:
+        cluster.on("db", "invirt-admin", "nic", *words)
+
+    admin("name", f"shop.{DOMAIN}", mac)
+    admin("set", mac, "--ip6", ip6, "--hostname", f"www.{DOMAIN}")
+    for known in (f"shop.{DOMAIN}", f"www.{DOMAIN}", f"{name}.{DOMAIN}"):
+        assert (dig(known), dig(known, "AAAA")) == (ip, ip6)
+    assert dig("-x", ip) == f"www.{DOMAIN}."
+    assert ip6 in lab.remctl("alice", "machine", "show", name)
+    admin("unname", f"shop.{DOMAIN}", mac)
+    admin("set", mac, "--ip6", "none", "--hostname", "none")
+    assert dig(f"shop.{DOMAIN}") == dig(f"www.{DOMAIN}") == dig(f"{name}.{DOMAIN}", "AAAA") == ""
+    assert dig("-x", ip) == f"{name}.{DOMAIN}."
+
+
 def test_guests_get_their_address_and_find_each_other(lab: Lab, machine: Make) -> None:
     names = [machine(), machine()]
     for name in names:

@@ -47,6 +47,23 @@ def test_guests_on_two_hosts_get_their_own_and_reach_each_other(kea: Kea) -> Non
     assert " 0% packet loss" in remus.node.run("busybox", "ping", "-c", "2", "10.86.0.102")
 
 
+def test_each_range_has_its_router_and_netmask(kea: Kea) -> None:
+    kea.database.execute(
+        "INSERT INTO address_ranges (first, last, prefix, gateway)"
+        " VALUES ('10.87.0.2', '10.87.0.6', 29, '10.87.0.1'), ('10.88.0.2', '10.88.3.6', 22, '10.88.0.1')"
+    )
+    for guest, told in zip(
+        guests(kea, "10.87.0.3", "10.88.2.3"),
+        (
+            "bound ip=10.87.0.3 subnet=255.255.255.248 router=10.87.0.1 ",
+            "bound ip=10.88.2.3 subnet=255.255.252.0 router=10.88.0.1 ",
+        ),
+        strict=True,
+    ):
+        kea.network.dhcp(guest)
+        until(lambda: any(told in line for line in guest.events), guest.said)  # noqa: B023 (at once)
+
+
 def test_a_stranger_gets_no_answer(kea: Kea) -> None:
     (remus,) = guests(kea, "10.86.0.101")
     host1 = kea.network.hosts["host1"]

@@ -69,6 +69,10 @@ def _disks(machine: Machine) -> str:
     return ", ".join(f"{name} {size} GiB" for name, size in machine["disks"].items())
 
 
+def _both(nic: dict[str, Any]) -> str:
+    return " and ".join(address for address in (nic["ip"], nic["ip6"]) if address)
+
+
 def _addresses(machine: Machine) -> str:
     return ", ".join(nic["ip"] for nic in machine["nics"] if nic["ip"])
 
@@ -105,7 +109,7 @@ def list_all(actor: Actor, arguments: argparse.Namespace) -> None:
 
 def machine_facts(machine: Machine) -> str:
     """All that is known of a machine, a line each."""
-    nics = ", ".join(f"{nic['ip'] or 'no address'} ({nic['mac_addr']})" for nic in machine["nics"])
+    nics = ", ".join(f"{_both(nic) or 'no address'} ({nic['mac_addr']})" for nic in machine["nics"])
     known = {
         "name": machine["name"],
         "owner": machine["owner"],

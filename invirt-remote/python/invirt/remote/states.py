@@ -20,7 +20,7 @@ Machine = dict[str, Any]  # as --json shows it; memory in MiB, disks in GiB
 
 DISKS = "SELECT machine_id, name, size FROM disks WHERE machine_id = ANY(%s) ORDER BY machine_id, name"
 NICS = """
-SELECT machine_id, host(ip) AS ip, mac_addr::text AS mac_addr, hostname::text AS hostname
+SELECT machine_id, host(ip) AS ip, host(ip6) AS ip6, mac_addr::text AS mac_addr, hostname::text AS hostname
 FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
 """
 
@@ -33,8 +33,8 @@ def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
         machines[disk.machine_id]["disks"][disk.name] = disk.size
     cursor.execute(NICS, (list(machines),))
     for nic in cursor.fetchall():
-        address = {"ip": nic.ip, "mac_addr": nic.mac_addr, "hostname": nic.hostname}
-        machines[nic.machine_id]["nics"].append(address)
+        known = {"ip": nic.ip, "ip6": nic.ip6, "mac_addr": nic.mac_addr, "hostname": nic.hostname}
+        machines[nic.machine_id]["nics"].append(known)
     return list(machines.values())
 
 

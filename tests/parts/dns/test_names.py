@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TimedOut
 from contextlib import closing, suppress
 
 import psycopg2
@@ -94,23 +95,37 @@ def test_after_every_change(named: Database, seed: int) -> None:
             check(named, ";\n".join(done))
 
 
-def test_when_many_change_the_same_at_once(named: Database) -> None:
-    """Two at once end as if one had come after the other."""
-
-    def work(seed: int) -> None:
-        dice = random.Random(seed)
-        with closing(named.connect()) as connected:
-            connected.autocommit = False
-            for _ in range(60):
-                with suppress(psycopg2.Error), connected, connected.cursor() as cursor:
-                    for _ in range(dice.choice((1, 1, 3))):
-                        cursor.execute(a_change(dice))
-
-    for name in NAMES:
-        machine(named, name, memory=1)
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(work, range(6)))
+def test_two_at_once_come_in_turn(named: Database) -> None:
+    """The later one waits for the earlier one's commit, then sees what that has done."""
+    machine(named, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    with closing(named.connect()) as connected, ThreadPoolExecutor(1) as pool:
+        connected.autocommit = False
+        with connected.cursor() as cursor:
+            cursor.execute("UPDATE machines SET name = 'romulus'")
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # all that is done at the commit, and not yet it
+            later = pool.submit(
+                named.execute, "INSERT INTO hostnames SELECT 'shop.other.test', nic_id FROM nics"
+            )
+            with pytest.raises(TimedOut):
+                later.result(0.5)
+        connected.commit()
+        later.result(20)
     check(named, "")
+
+
+def test_a_host_name_that_is_a_machine_s_own_for_a_while(named: Database) -> None:
+    own = "SELECT content FROM dns.names WHERE name = 'remus.invirt.test'"
+    machine(named, "romulus", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    named.execute("UPDATE nics SET hostname = 'remus.invirt.test'")
+    assert named.execute(own) == [("10.5.0.10",)]
+    machine(named, "remus")
+    assert named.execute(own) == []
+    named.execute("UPDATE machines SET name = 'numa' WHERE name = 'remus'")
+    assert named.execute(own) == [("10.5.0.10",)]
+    named.execute("UPDATE machines SET name = 'remus' WHERE name = 'numa'")
+    assert named.execute(own) == []
+    named.execute("DELETE FROM machines WHERE name = 'remus'")
+    assert named.execute(own) == [("10.5.0.10",)]
 
 
 def test_another_domain_in_invirt_yaml(named: Database) -> None:

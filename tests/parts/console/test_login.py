@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pexpect
@@ -92,12 +93,25 @@ def test_a_guest_that_reboots_keeps_its_session(consoles: Site) -> None:
     remus.expect("back\r\nback\r\n")
 
 
+def test_a_console_that_its_host_has_yet_to_hear_of_is_waited_for(consoles: Site) -> None:
+    keeper = next(
+        child for child in consoles.host.children if "/usr/sbin/invirt-host-conserver" in child.args
+    )
+    os.kill(keeper.pid, signal.SIGSTOP)
+    try:
+        consoles.boot("romulus")
+        romulus = consoles.terminal("alice", "romulus")
+        romulus.expect("romulus is on host1.invirt.test; connecting")
+    finally:
+        os.kill(keeper.pid, signal.SIGCONT)
+    romulus.expect("this is d_romulus, booted")
+
+
 def test_a_conserver_that_starts_again_keeps_its_sessions(consoles: Site) -> None:
     remus = consoles.terminal("alice", "remus")
     remus.expect("this is d_remus, booted")
     conserver = int(consoles.host.run("cat", "/run/conserver/conserver.pid").stdout)
     end(next(child for child in consoles.host.children if child.pid == conserver))
-    time.sleep(1)  # as its unit does
     start_conserver(consoles)
     remus.expect("remus is on host1.invirt.test; connecting")
     remus.expect("for help")

@@ -28,16 +28,18 @@ class Terminal:
         self.home, self.connections = home, list(connections)
         self.hosts: list[str] = []
         self.said: list[str] = []
-        self.up = True
+        self.serving = ["1", "1"]  # conserver's processes, at each question
 
     def start(self, argv: list[str], may_stay: Callable[[], bool]) -> int:
         self.hosts.append(argv[argv.index("-M") + 1])
         return self.connections.pop(0)()
 
     def session(self, proofs: tuple[str, ...] = ALICE) -> shell.Session:
-        return shell.Session(
-            "remus", self.home, proofs, self.start, lambda host: self.up, self.said.append, poll=0.001
-        )
+        return shell.Session("remus", self.home, proofs, self.start, self.ask, self.said.append, poll=0.001)
+
+    def ask(self, host: str) -> Callable[[], str]:
+        answer = self.serving.pop(0) if len(self.serving) > 1 else self.serving[0]
+        return lambda: answer
 
     def moves(self, to: str) -> Callable[[], int]:
         def end() -> int:
@@ -77,18 +79,11 @@ def test_a_lost_connection_is_not_the_users_leaving(
     assert terminal.said == ["remus is on host1.invirt.test; connecting"] * 2
 
 
-def test_a_conserver_that_ended_is_not_the_users_leaving(home: shell.Home) -> None:
-    terminal = Terminal(home)
-
-    def restarted() -> int:
-        terminal.up = True
-        return 0
-
-    def ended() -> int:
-        terminal.up = False
-        return 0
-
-    terminal.connections = [ended, restarted]
+@pytest.mark.parametrize("serving", [["1", "2"], ["1", ""], [""]])
+def test_a_conserver_that_hung_up_is_not_the_users_leaving(home: shell.Home, serving: list[str]) -> None:
+    """Even if it is back already, or has the console only now."""
+    terminal = Terminal(home, lambda: 0, lambda: 0)
+    terminal.serving = [*serving, "3", "3"]
     terminal.session().go()
     assert len(terminal.hosts) == 2
 

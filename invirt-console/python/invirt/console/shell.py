@@ -19,11 +19,9 @@ from pathlib import Path
 
 PROGRAM = "/usr/bin/invirt-console-shell"
 CONSOLE = "/usr/bin/console"
-CONFIG = "/etc/conserver/console.cf"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
 SOON = 3.0  # seconds: a connection that fails faster than that had not begun
-LEFT = 0  # console(1)'s exit status when the user has left, or when conserver has hung up
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
@@ -99,31 +97,41 @@ def command(name: str, host: str) -> list[str]:
     return [CONSOLE, "-C", "/dev/null", "-M", host, "-l", name, "-A", name]
 
 
+def question(name: str, host: str) -> list[str]:
+    """console(1) asking about the console: the answer is NAME:HOST,PID,PORT:… (console(1), -i)."""
+    return [CONSOLE, "-C", "/dev/null", "-M", host, "-l", name, "-i", name]
+
+
 @dataclass
 class Session:
     """One user on one machine's console.
 
     start: joins the terminal to the console on a host, ending it when the
-    function it is given says so; returns console(1)'s status.  listens: whether a
-    host's conserver can be reached.  say: tells the user a line.
+    function it is given says so; returns console(1)'s status.  ask: begins to
+    ask which of the conserver's processes on a host serves the console, and
+    returns what waits for the answer, "" if none does.  say: tells the user a line.
     """
 
     name: str
     home: Home
     proofs: tuple[str, ...]
     start: Callable[[list[str], Callable[[], bool]], int]
-    listens: Callable[[str], bool]
+    ask: Callable[[str], Callable[[], str]]
     say: Callable[[str], None]
     poll: float = POLL
 
     def go(self) -> None:
-        """Until the user leaves, or Ended."""
+        """Until the user leaves, or Ended.
+
+        console(1) ends with 0 also where there is no such console, and when
+        conserver hangs up.  The user has left if the same process serves it.
+        """
         host, told = self._find(), ""
         while True:
-            begun = time.monotonic()
+            begun, serving = time.monotonic(), self.ask(host)
             status = self.start(command(self.name, host), self._may_stay)
             now = self._host()
-            if status == LEFT and now == host and self.listens(host):
+            if status == 0 and now == host and serving() and serving() == self.ask(host)():
                 return
             host = now or self._find()
             if time.monotonic() > begun + SOON:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
-import re
-import socket
 import sys
 import termios
-import time
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from invirt.base import process
 from invirt.base.cli import Command
+from invirt.base.errors import CommandFailed
 from invirt.console import shell
 
 HOMES = Path("/consolefs")
-ENDING = 0.2  # seconds after which a conserver that hung up to end listens no more; it is back after one
-_PORT = re.compile(r"^\s*port\s+([0-9]+);", re.MULTILINE)
 
 
 def _say(text: str) -> None:
@@ -34,15 +33,23 @@ def _start(argv: list[str], may_stay: Callable[[], bool]) -> int:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _listens(host: str) -> bool:
-    """Whether the conserver of host is there: if it isn't, it was not the user who left."""
-    time.sleep(ENDING)
-    found = _PORT.search(Path(shell.CONFIG).read_text())
-    try:
-        socket.create_connection((host, int(found[1]) if found else 0), timeout=2).close()
-    except OSError:
-        return False
-    return True
+def _ask(name: str, host: str) -> Callable[[], str]:
+    """See shell.Session; asked beside the login, which doesn't wait for it."""
+    answers: list[str] = []
+
+    def ask() -> None:
+        argv, environment = shell.question(name, host), shell.clean(os.environ)
+        with suppress(CommandFailed):
+            answers.append(process.run(argv, env=environment, timeout=5, check=False).stdout)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+
+    def answer() -> str:
+        asking.join()
+        return answers[0].split(":")[1] if answers and answers[0].startswith(f"{name}:") else ""
+
+    return answer
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -50,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> int:
         shell.refuse_commands(os.environ, arguments.command, os.isatty(0))
         name = shell.login_name()
         proofs = shell.proofs(os.environ)
-        shell.Session(name, shell.Home(HOMES / name), proofs, _start, _listens, _say).go()
+        ask = functools.partial(_ask, name)
+        shell.Session(name, shell.Home(HOMES / name), proofs, _start, ask, _say).go()
     except shell.Ended as end:
         _say(str(end))
         return 1

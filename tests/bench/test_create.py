@@ -50,6 +50,10 @@ INSERT INTO nics (machine_id, mac_addr, ip)
     '10.8.0.9'::inet + n::int FROM (SELECT machine_id, row_number() OVER () AS n FROM made) m
 """
 RANGE = "UPDATE address_ranges SET first = '10.8.0.10', last = '10.8.250.0', prefix = 8, gateway = '10.8.0.1'"
+ZONES = (
+    "SELECT dns.set_site('invirt.test', ARRAY['invirt.test', '10.in-addr.arpa'],"
+    " ARRAY['dns.invirt.test'], 'hostmaster.invirt.test', 30)"
+)
 
 _numbers = itertools.count()
 
@@ -93,6 +97,7 @@ def many(cluster: Cluster) -> float:
 @pytest.mark.parametrize("there", [0, FILLED], ids=["empty", f"{FILLED} machines"])
 def test_creates(site: Site, cluster: Cluster, there: int) -> None:
     site.rows(RANGE)
+    site.rows(ZONES)
     if there:
         site.rows(FILL, there)
         site.rows("ANALYZE")

@@ -27,7 +27,7 @@ def test_each_knows_the_machines_that_it_leads_to(site: Site) -> None:
         "INSERT INTO hosts (name, hostname, memory) VALUES ('host2', 'host2.invirt.test', 4096)"
     )
     site.console.start("/usr/sbin/invirt-console-conserver")
-    site.host.start("/usr/sbin/invirt-host-conserver", HOST)
+    start_consoles(site)
     site.console.await_("the first list", "test", "-e", LIST)
     site.boot("remus")
     wait(lambda: f"console remus {{ master {HOST}; rw remus; }}" in _list(site, "console"), "remus")

@@ -41,11 +41,12 @@ def update(connected: Connection, keeper: conserver.Keeper, host: str = "") -> N
     with connected.cursor() as cursor:
         cursor.execute(HERE, (host or socket.getfqdn(),))
         names = [row[0] for row in cursor.fetchall()]
-    keeper.update(lines(names))
     pid = conserver.running(keeper.pidfile)
-    if pid:
-        _await_started(pid, set(names), keeper)
-    if pid and needless(serving(pid), names):
+    if pid is None:
+        return  # it begins with an empty list, see its unit, and is given its own when it runs
+    keeper.update(lines(names))
+    _await_started(pid, set(names), keeper)
+    if needless(serving(pid), names):
         time.sleep(REREAD)  # one that conserver still wants would be started again
         for process in needless(serving(pid), names):
             with suppress(ProcessLookupError):

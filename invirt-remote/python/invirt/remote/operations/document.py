@@ -22,7 +22,8 @@ Whatever changes a machine is an operation.  Its admission is one transaction
 that checks what is asked for, reserves it, and writes down every step and what
 undoes it.  Then the steps are done in their order.
 
-- **The requester dies** (or the server, or the network to the database): `invirt-operations.service`, of the same remote server within a second, of any
+- **The requester dies** (or the server, or the network to the database):
+  `invirt-operations.service`, of the same remote server within a second, of any
   other once the lease ends, goes on where it was.  Steps on hosts are safe to
   repeat.
 - **A step fails**: it and all steps before it are undone, last first, and the

@@ -81,3 +81,26 @@ def ours(lab: Lab) -> set[str]:
     """Every file and folder that is called after us."""
     search = "find /etc /run /usr /var/lib -name '*invirt*' -not -path '*/apt/*'"
     return set(lab.on(SPARE, "sh", "-c", search).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("server", "units"),
+    [
+        ("db", ("invirt-database-setup.service",)),
+        ("dns", ("pdns.service",)),
+        ("dhcp", ("kea-dhcp4-server.service",)),
+        (
+            "console",
+            ("invirt-consolefs.service", "invirt-console-conserver.service", "conserver-server.service"),
+        ),
+        (
+            "host1",
+            ("invirt-dhcp-relay.service", "invirt-host-conserver.service", "invirt-host-network.service"),
+        ),
+    ],
+)
+def test_what_reads_the_configuration_comes_with_it(lab: Lab, server: str, units: tuple[str, ...]) -> None:
+    lab.on(server, "systemctl", "stop", "invirt-config.service")
+    assert active(lab, server, units) == []
+    lab.on(server, "invirt-config", "apply")
+    eventually(lambda: active(lab, server, units) == list(units), f"{units} to be started")

@@ -40,7 +40,10 @@ while True:
 
 
 def send(lab_host: str, machine: str, frames: Sequence[bytes]) -> None:
-    """Send the frames from within the guest, who finds them, and a perl, on its disk."""
+    """Send the frames from within the guest, who finds them, and a perl, on its disk.
+
+    lab_host: that runs it; any sees the disk.
+    """
     files = {"send": SEND, "frames": "".join(f"{frame.hex()}\n" for frame in frames)}
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -54,7 +57,8 @@ def send(lab_host: str, machine: str, frames: Sequence[bytes]) -> None:
         f"set -e; mkdir -p {folder}; set -- {folder}; tar -x -C {folder}; {PERL}"
         f"tar -c -C {folder} . | dd of={disk} bs=1M seek={OFFSET} conv=notrunc status=none; rm -r {folder}"
     )
-    subprocess.run(cluster.command_on(lab_host, ["sh", "-c", write]), input=archive.getvalue(), check=True)
+    command = cluster.command_on(lab_host, ["sh", "-c", write])
+    subprocess.run(command, input=archive.getvalue(), check=True, timeout=60)
     loader = "/tmp/wire/ld-linux-x86-64.so.2 --library-path /tmp/wire /tmp/wire/perl"
     run = f"cd /tmp/wire && dd if=/dev/vda bs=1M skip={OFFSET} count=32 2>/dev/null | tar -x"
     said = console.ask(machine, f"mkdir -p /tmp/wire; {run}; {loader} send frames")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from invirt_lab import console
+from invirt_lab import cluster, console
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]
@@ -40,6 +41,23 @@ def unnoticed(lab: Lab, guest: str) -> Iterator[None]:
     finished(lab, BOOT)
 
 
+@contextlib.contextmanager
+def killed(server: str) -> Iterator[None]:
+    """A server without power, and with it again."""
+    cluster.kill(server)
+    try:
+        yield
+    finally:
+        cluster.boot(server)
+        cluster.wait_booted(server)
+    assert "ordering cycle" not in cluster.on(server, "journalctl", "--boot", "--no-pager").stdout
+
+
+def places(lab: Lab, name: str) -> list[str]:
+    """The hosts that a machine runs on."""
+    return [host for host, names in lab.domains().items() if name in names]
+
+
 def open_operations(lab: Lab) -> str:
     """The rows of those that are not at their end."""
     return lab.sql("SELECT * FROM operations WHERE state IN ('running', 'undoing', 'stuck')").strip()
@@ -48,6 +66,12 @@ def open_operations(lab: Lab) -> str:
 def finished(lab: Lab, work: float = 0) -> None:
     """What was cut off is done or undone, soon; work: seconds that this itself takes."""
     eventually(lambda: not open_operations(lab), "all operations to be finished", SOON + work)
+
+
+def taken_up(lab: Lab, name: str) -> None:
+    """A boot that was cut off is done or undone, and what is told of the machine is so."""
+    finished(lab, BOOT)
+    assert ("running" in lab.remctl("alice", "control", name, "status")) == bool(places(lab, name))
 
 
 def closed(lab: Lab, guest: str) -> None:

@@ -16,15 +16,15 @@ from invirt.base.errors import CommandFailed
 from invirt_lab import cluster, roles
 from invirt_lab.site import SERVERS
 from tests.lab.faults import (
-    BOOT,
     REFUSED,
     UNREACHABLE,
     Make,
     back,
     closed,
-    finished,
     guest,
+    killed,
     open_operations,
+    taken_up,
     unnoticed,
 )
 from tests.lab.users import Done, Lab, eventually
@@ -33,19 +33,15 @@ __all__ = ["guest", "unnoticed"]  # fixtures
 REMOTES = [SERVERS[name].fqdn for name in ("remote", "remote2")]
 
 
-@pytest.mark.parametrize("server", ["kdc", "remote"])
+@pytest.mark.parametrize("server", ["db", "kdc", "remote"])
 def test_server_killed(lab: Lab, guest: str, server: str) -> None:
     """As by a power cut; it boots, and nobody has to start anything there.
 
     Comes before the database's disk is one that wouldn't outlive it.
     """
-    cluster.kill(server)
-    try:
+    with killed(server):
         if server != "kdc":  # whose absence only those notice who need tickets
             closed(lab, guest)
-    finally:
-        cluster.boot(server)
-        cluster.wait_booted(server)
     back(lab, guest)
 
 
@@ -82,9 +78,7 @@ def test_database_stopped_amid_an_operation(lab: Lab, guest: str, machine: Make)
         finally:
             lab.on("db", "systemctl", "start", "postgresql")
     back(lab, guest)
-    finished(lab, BOOT)
-    running = name in [found for names in lab.domains().values() for found in names]
-    assert ("running" in lab.remctl("alice", "control", name, "status")) == running
+    taken_up(lab, name)
 
 
 def test_database_frozen(lab: Lab, guest: str) -> None:
@@ -242,9 +236,7 @@ def test_the_requester_is_killed(lab: Lab, machine: Make) -> None:
         eventually(lambda: open_operations(lab), "the operation to begin")
         lab.on("remote", "systemctl", "kill", "--signal=KILL", "invirt-remctld@*", check=False)
         assert call.result().returncode != 0
-    finished(lab, BOOT)
-    running = name in [found for names in lab.domains().values() for found in names]
-    assert ("running" in lab.remctl("alice", "control", name, "status")) == running
+    taken_up(lab, name)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,18 @@ import pytest
 
 from invirt_lab import cluster, console
 from invirt_lab.site import HOSTS
-from tests.lab.faults import SOON, UNREACHABLE, Make, back, finished, guest, open_operations, unnoticed
+from tests.lab.faults import (
+    SOON,
+    UNREACHABLE,
+    Make,
+    back,
+    finished,
+    guest,
+    killed,
+    open_operations,
+    places,
+    unnoticed,
+)
 from tests.lab.users import Done, Lab, eventually
 
 __all__ = ["guest", "unnoticed"]  # fixtures
@@ -29,17 +40,6 @@ def no_remctld(host: str) -> Iterator[None]:
         yield
     finally:
         cluster.on(host, "systemctl", "start", "invirt-host-remctld.socket")
-
-
-@contextlib.contextmanager
-def killed(host: str) -> Iterator[None]:
-    """A host without power, and with it again."""
-    cluster.kill(host)
-    try:
-        yield
-    finally:
-        cluster.boot(host)
-        cluster.wait_booted(host)
 
 
 WAYS = {"cut off": cluster.cut_off, "no remctld": no_remctld, "killed": killed}
@@ -62,11 +62,6 @@ def impatient(lab: Lab) -> Iterator[None]:
 def other(guest: str) -> str:
     """The host that the guest isn't on, where a new machine boots."""
     return next(name for name in HOSTS if name != console.host_of(guest))
-
-
-def places(lab: Lab, name: str) -> list[str]:
-    """The hosts that a machine runs on."""
-    return [host for host, names in lab.domains().items() if name in names]
 
 
 @ways("cut off", "no remctld", "killed")

@@ -36,8 +36,8 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (3, "delete", {}),
     (2, "rename", {"name": "b"}),
     (2, "rename", {"name": "c"}),
-    (1, "resize", {"memory": 250, "disks": {"hda": 3}}),
-    (1, "resize", {"memory": 150, "disks": {"hda": 4, "hdb": 4}}),
+    (2, "resize", {"memory": 250, "disks": {"hda": 3}}),
+    (2, "resize", {"memory": 100, "disks": {"hda": 4}}),
     (3, "disk-create", {"disk": "hdb", "size": 1}),
     (1, "disk-remove", {"disk": "hdb"}),
     (1, "disk-resize", {"disk": "hda", "size": 4}),
@@ -46,7 +46,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
 )
 CREATES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("create", {"memory": 200, "disk": 1, "owner": OWNER}),
-    ("create", {"memory": 300, "disk": 2, "owner": OWNER}),
+    ("create", {"memory": 250, "disk": 2, "owner": OWNER}),
 )
 BEGUN = 22  # by users, timers and administrators, in one history
 AT_ONCE = 4
@@ -54,7 +54,7 @@ SWEPT = 50  # histories until what they left in the database is cleared away
 TOLD = 100  # lines of what went before a failure
 
 OWNERS = f"""
-INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 700, 10, 4);
+INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 600, 12, 4);
 INSERT INTO members SELECT owner_id, unnest(ARRAY['{ALICE}', '{BOB}']) FROM owners;
 """
 FIRST = "SELECT min(operation_id) FROM operations"

@@ -47,11 +47,13 @@ CREATE FUNCTION simulation.clock_timestamp() RETURNS timestamptz LANGUAGE sql ST
     'SELECT simulation.now()';
 GRANT USAGE ON SCHEMA simulation TO PUBLIC;
 GRANT SELECT ON SEQUENCE simulation.milliseconds TO PUBLIC;
-DO $$ DECLARE name regclass; BEGIN
+DO $$ DECLARE name regclass; rule record; BEGIN
     FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
         LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', name); END LOOP;
+    FOR rule IN SELECT tgrelid::regclass AS of, tgname FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid
+        WHERE prosrc LIKE '%pg_notify%'
+        LOOP EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', rule.of, rule.tgname); END LOOP;
 END $$;
-ALTER TABLE machines DISABLE TRIGGER consoles;
 ALTER DATABASE {name} SET search_path = simulation, pg_catalog, public;
 """
 

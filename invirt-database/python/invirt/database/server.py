@@ -35,6 +35,13 @@ SELECT 'pg_hba.conf:' || line_number || ': ' || error FROM pg_hba_file_rules WHE
 UNION ALL
 SELECT 'pg_ident.conf:' || line_number || ': ' || error FROM pg_ident_file_mappings WHERE error IS NOT NULL
 """
+# Hosts obey only tokens higher than all that they have seen, so those of a database
+# that came from a backup begin at the clock's milliseconds: never were there more.
+HIGHER_TOKENS = """
+SELECT setval('operation_token', milliseconds) FROM operation_token,
+    (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS milliseconds) AS clock
+    WHERE milliseconds > last_value
+"""
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ def migrate() -> tuple[str | None, str | None]:
         before = schema.version(migrating)
         schema.upgrade(migrating)
         migrating.exec_driver_sql((SETTINGS / "site.sql").read_text())
+        migrating.exec_driver_sql(HIGHER_TOKENS)
         return before, schema.version(migrating)
 
 

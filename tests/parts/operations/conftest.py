@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -88,24 +88,25 @@ class Site:
                          " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
 
 
-points: Counter[str] = Counter()
+POINTS = "points at which something died or failed"
+recorded: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
 
 @pytest.fixture
-def record_points() -> Callable[[str, int], None]:
-    """Adds to the number of points that is printed at the end of the run."""
+def record() -> Callable[[str, str, int], None]:
+    """Adds to a number of a kind that is printed at the end of the run: record(kind, what, number)."""
 
-    def add(what: str, number: int) -> None:
-        points[what] += number
+    def add(kind: str, what: str, number: int) -> None:
+        recorded[kind][what] += number
 
     return add
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many points were tried."""
-    if points:
-        tried = ", ".join(f"{what}: {number}" for what, number in sorted(points.items()))
-        terminalreporter.write_line(f"points of operations: {tried}; {sum(points.values())} in all")
+    """Print how much was tried, a line for each kind."""
+    for kind, numbers in recorded.items():
+        each = ", ".join(f"{what} {number}" for what, number in sorted(numbers.items()))
+        terminalreporter.write_line(f"{kind}: {numbers.total()} ({each})")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from invirt.base.errors import CommandFailed, InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import KINDS, Actor, recovery, submit
-from tests.parts.operations.conftest import ALICE, Site
+from tests.parts.operations.conftest import ALICE, POINTS, Site
 from tests.parts.operations.fakehosts import Killed, no_fault
 
 Wants = dict[str, Any]
@@ -189,7 +189,7 @@ def large(site: Site) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
-def test_the_requester_dies(large: Site, case: Case, record_points: Callable[[str, int], None]) -> None:
+def test_the_requester_dies(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     commits, calls = count(large, case)
     points = [("commit", n, when) for n in range(1, commits + 1) for when in ("before", "after")]
     points += [("command", n, when) for n in range(1, calls + 1) for when in ("before", "after")]
@@ -204,11 +204,11 @@ def test_the_requester_dies(large: Site, case: Case, record_points: Callable[[st
             attempt(large, case, name, wants, connected)
         recover(large)
         finish(large, case, name, wants)
-    record_points("the requester dies", len(points))
+    record(POINTS, "the requester dies", len(points))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
-def test_network_or_host_fails(large: Site, case: Case, record_points: Callable[[str, int], None]) -> None:
+def test_network_or_host_fails(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     _, calls = count(large, case)
     points = [(n, what, when) for n in range(1, calls + 1) for what, when in TROUBLES]
     for number, (n, what, when) in enumerate(points):
@@ -222,11 +222,11 @@ def test_network_or_host_fails(large: Site, case: Case, record_points: Callable[
             large.submit(case.kind, name, **wants)
         recover(large)
         finish(large, case, name, wants)
-    record_points("network or host fails", len(points))
+    record(POINTS, "network or host fails", len(points))
 
 
 @pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.kind)
-def test_recovery_dies_too(large: Site, case: Case, record_points: Callable[[str, int], None]) -> None:
+def test_recovery_dies_too(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     """A command fails or its requester dies, and whoever goes on dies at each point as well."""
     number = 0
     for what in ("killed", "fails"):
@@ -249,7 +249,7 @@ def test_recovery_dies_too(large: Site, case: Case, record_points: Callable[[str
                 finish(large, case, name, wants)
                 if not reached:
                     break
-    record_points("recovery dies too", number)
+    record(POINTS, "recovery dies too", number)
 
 
 ASKING = [kind.name for kind in KINDS.values() if kind.asks]

@@ -169,9 +169,9 @@ def made(mutant: Any, database: Database) -> Iterator[World]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_mutant_is_noticed(
-    mutant: object, database: Database, record_points: Callable[[str, int], None]
+    mutant: object, database: Database, record: Callable[[str, str, int], None]
 ) -> None:
     with made(mutant, database) as world:
         played = next((n for n in range(1, MOST + 1) if histories.replay(world, 2 * n)), None)
     assert played, f"{MOST} histories, and nothing was noticed"
-    record_points(f"histories until the mutant {getattr(mutant, '__name__', '')} was noticed", played)
+    record("histories until mutants were noticed", getattr(mutant, "__name__", ""), played)

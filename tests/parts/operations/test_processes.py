@@ -17,7 +17,7 @@ import pytest
 from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.remote.operations import Actor, Operation, recovery, submit
-from tests.parts.operations.conftest import ALICE, Site
+from tests.parts.operations.conftest import ALICE, POINTS, Site
 from tests.parts.operations.processes import ROOT, ProcessHosts
 
 SEED = 20
@@ -100,7 +100,7 @@ def test_a_host_command_that_is_killed_is_undone(site: Site, hosts: ProcessHosts
 
 
 def test_requesters_are_killed_at_any_moment(
-    site: Site, hosts: ProcessHosts, tmp_path: Path, record_points: Any
+    site: Site, hosts: ProcessHosts, tmp_path: Path, record: Any
 ) -> None:
     """kill -9, then only what the timer does; leases need not end, since the process is gone."""
     chance = random.Random(SEED)
@@ -117,7 +117,7 @@ def test_requesters_are_killed_at_any_moment(
             assert error.exit_code in (2, 3, 5), error
         check(site, hosts, tmp_path)
     assert sorted(name for name in site.homes()) == [f"m{n}-new" for n in range(KILLS // len(TREE))]
-    record_points("killed with -9", KILLS)
+    record(POINTS, "killed with -9", KILLS)
 
 
 def killed(folder: Path, kind: str, name: str, wants: dict[str, Any], after: float) -> None:

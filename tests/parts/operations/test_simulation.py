@@ -50,11 +50,11 @@ def play(cluster: Cluster, folder: Path, seeds: range, seconds: float) -> int:
 
 
 @pytest.mark.skipif(ONE is not None, reason="one seed is wanted")
-def test_histories(cluster: Cluster, tmp_path: Path, record_points: Callable[[str, int], None]) -> None:
+def test_histories(cluster: Cluster, tmp_path: Path, record: Callable[[str, str, int], None]) -> None:
     began = time.monotonic()
     played = play(cluster, tmp_path, range(SEEDS or 1_000_000), SECONDS)
     print(f"{played} histories, {played / (time.monotonic() - began):.1f} a second")
-    record_points("simulated histories", played)
+    record("histories", "simulated", played)
     assert played >= (SEEDS or 20)
 
 

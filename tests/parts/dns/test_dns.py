@@ -9,8 +9,10 @@ import time
 import psycopg2
 import pytest
 
+from invirt import config
+from invirt.base import templates
 from tests.parts.database.rows import machine
-from tests.parts.dns.conftest import DEADLINE, PowerDns
+from tests.parts.dns.conftest import DEADLINE, ZONES, PowerDns
 from tests.parts.postgres import Cluster, Database
 
 EXTRA = "INSERT INTO dns.extra_records (name, type, content) VALUES (%s, %s, %s)"
@@ -49,6 +51,23 @@ def test_a_machine_has_its_name_and_address_from_the_next_query_on(
 
     database.execute("DELETE FROM machines")
     assert powerdns.ask("romulus.invirt.test").status == "NXDOMAIN"
+
+
+def test_a_new_zone_is_answered_for_soon(powerdns: PowerDns, database: Database) -> None:
+    """PowerDNS keeps the list of zones alone, for five seconds where no secondaries make it look."""
+    text = database.config.read_text().replace(f"[{powerdns.secondary}]", "[]")
+    database.config.write_text(text)
+    config.reload()
+    powerdns.stop()
+    powerdns.start()
+    assert powerdns.ask("new.test", "SOA").status == "REFUSED"
+    database.config.write_text(text.replace("zones: [", "zones: [new.test, "))
+    config.reload()
+    database.execute(templates.render(ZONES))
+    deadline = time.monotonic() + DEADLINE
+    while powerdns.ask("new.test", "SOA").status != "NOERROR":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_two_machines_that_swap_addresses(powerdns: PowerDns, database: Database) -> None:

@@ -18,7 +18,8 @@ gpgsql-user=invirt_dns
 gpgsql-dnssec=yes
 gpgsql-extra-connection-parameters=gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 options='${options}'
 
-# All is asked anew for each query, but for the list of zones.
+# All is asked anew for each query, but for the list of zones, every few seconds.
+zone-cache-refresh-interval=5
 cache-ttl=0
 query-cache-ttl=0
 negquery-cache-ttl=0

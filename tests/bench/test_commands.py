@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.owned import machine
 from tests.parts.realm import Realm, Remctlds
-from tests.parts.remote.conftest import RemoteServer, machine, remote, site
+from tests.parts.remote.conftest import RemoteServer, remote, site
 from tests.results import Result, best, keep
 
 __all__ = ["remote", "site"]  # the fixtures

@@ -18,6 +18,7 @@ from tests.bench.terminals import echoes, read_until, terminal
 from tests.parts import postgres
 from tests.parts.console import daemons, rows, unprotected
 from tests.parts.console.site import SSH_PORT, Site, running
+from tests.parts.owned import machine
 from tests.parts.realm import Realm
 from tests.results import best
 
@@ -77,7 +78,7 @@ def test_a_new_machine_among_many(site: Site) -> None:
     def usable() -> float:
         name = f"new{next(numbers)}"
         begun = time.monotonic()
-        rows.machine(database, name)
+        machine(database, name)
         site.boot(name)
         with terminal(site.ssh("alice", name, "-tt")) as end:
             read_until(end, b"for help")
@@ -146,7 +147,7 @@ def test_sessions_while_machines_come_and_go(site: Site) -> None:
     def come_and_go() -> None:
         for _ in range(COMING):
             name = f"late{next(numbers)}"
-            rows.machine(site.database, name)
+            machine(site.database, name)
             site.boot(name)
             time.sleep(WATCHED / COMING / 2)
             site.halt(name)

@@ -6,9 +6,10 @@ import socket
 import time
 
 from tests.parts.console.daemons import LIST, start_consoles
-from tests.parts.console.rows import CONSOLE, HOST, PORT, machine
+from tests.parts.console.rows import CONSOLE, HOST, PORT
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
+from tests.parts.owned import machine
 
 MANY = 20  # machines on a host
 

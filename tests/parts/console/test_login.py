@@ -12,9 +12,9 @@ import pexpect
 from invirt.base import cli
 from invirt.database.commands.admin import COMMAND as ADMIN
 from tests.parts.console.daemons import start_conserver
-from tests.parts.console.rows import machine
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
+from tests.parts.owned import machine
 from tests.parts.realm import end
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from invirt import config
 from tests.parts.namespace import ROOT, Namespace, namespace
+from tests.parts.owned import owner
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Answer, Realm, Remctld, Remctlds, end
 
@@ -82,24 +83,6 @@ class Cloud:
     def call(self, user: str, *command: str) -> Answer:
         """What `remctl remote COMMAND` brings back to user."""
         return self.remote.call(user, *command)
-
-
-def owner(database: Database, name: str) -> None:
-    """An owner with one member, name@INVIRT.TEST."""
-    database.execute("INSERT INTO owners (name, memory, disk, machines) VALUES (%s, 4096, 100, 20)", (name,))
-    database.execute(
-        "INSERT INTO members SELECT owner_id, %s FROM owners WHERE name = %s", (f"{name}@INVIRT.TEST", name)
-    )
-
-
-def machine(database: Database, name: str, owner_name: str = "alice") -> None:
-    """A machine that is off, without disks."""
-    database.execute(
-        "INSERT INTO machines (name, owner_id, type_id, memory)"
-        " SELECT %s, owner_id, type_id, 128 FROM owners, types"
-        " WHERE owners.name = %s AND types.name = 'linux'",
-        (name, owner_name),
-    )
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.parts.remote.conftest import RemoteServer, machine
+from tests.parts.owned import machine
+from tests.parts.remote.conftest import RemoteServer
 
 DENIED = (255, "", "Access denied\n")
 

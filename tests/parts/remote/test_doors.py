@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.parts.owned import machine
 from tests.parts.postgres import Cluster
 from tests.parts.realm import DEADLINE
-from tests.parts.remote.conftest import RemoteServer, machine
+from tests.parts.remote.conftest import RemoteServer
 
 TOLD = "nobody can"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from tests.parts.remote.conftest import Cloud, machine
+from tests.parts.owned import machine
+from tests.parts.remote.conftest import Cloud
 
 NAMES = [
     "ALL", "EMPTY", "help", "root", "remus\nANYUSER", "../x", "a" * 64, "Remus", "rémus", "", " ", "-x",

@@ -10,8 +10,8 @@ import pytest
 from invirt.base.errors import InvirtError
 from invirt.database import connection
 from invirt.remote.remconffs import RemConf
+from tests.parts.owned import machine, owner
 from tests.parts.postgres import Cluster, Database
-from tests.parts.remote.conftest import machine, owner
 
 
 class Counted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.lab.users import Lab
+from tests.lab.users import Lab, eventually
 
 PORT = 4444
 STATE = "/var/lib/invirt/guests"
@@ -64,6 +64,8 @@ def live(lab: Lab, machine: str, source: str, target: str) -> None:
     _put(lab, target, f"{drop_in}/incoming.conf", INCOMING)
     lab.on(target, "systemctl", "daemon-reload")
     lab.on(target, "systemctl", "start", f"invirt-guest@{domain}.service")
+    control = f"/run/invirt/guests/{domain}/qmp"  # the unit is up before QEMU is
+    eventually(lambda: lab.on(target, "test", "-S", control, check=False).returncode == 0, "QEMU's socket")
     with ThreadPoolExecutor() as pool:
         sides = ((target, ""), (source, f"{target}.invirt.test"))
         halves = [pool.submit(lab.on, host, "python3", "-c", HALF, domain, peer) for host, peer in sides]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pwd
 import shutil
+import signal
 import socket
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -19,6 +21,7 @@ from invirt import config
 from invirt.base import templates
 from invirt.base.errors import Unreachable
 from invirt.database import connection
+from invirt.database.asker import Asker
 from tests.parts import postgres
 from tests.parts.realm import Realm
 
@@ -204,3 +207,59 @@ def test_an_unknown_host_sees_nothing(caller: Caller) -> None:
     stranger = "host/kiosk.invirt.test"
     for table in ("machines", "hosts", "types", "nics", "disks", "cdroms", "autoinstalls"):
         assert caller.ask(stranger, "host", f"SELECT * FROM {table}") == []
+
+
+@contextmanager
+def frozen(realm: Realm) -> Iterator[None]:
+    """A KDC that takes connections and says nothing."""
+    assert realm.kdc
+    realm.kdc.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        realm.kdc.send_signal(signal.SIGCONT)
+
+
+def test_a_frozen_kdc_holds_up_no_daemon(
+    caller: Caller, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its questions end in time, its other threads go on, and it is back when the KDC is."""
+    caller.ask("host/remote.invirt.test", "remote", "SELECT 1")
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/cache")  # no tickets any more
+    asker, ticks = Asker(1.0), Ticks()
+    with frozen(realm), ticks:
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(Unreachable, match="in time"):
+                asker.rows("SELECT 1")
+            assert time.monotonic() - began < 2
+    assert ticks.longest < 1, ticks.longest
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            assert asker.rows("SELECT 1") == [(1,)]
+            break
+        except Unreachable:
+            assert time.monotonic() < deadline
+
+
+class Ticks:
+    """A thread that does nothing but look how long it was held up, in seconds."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(0.01):
+            now = time.monotonic()
+            self.longest, last = max(self.longest, now - last), now
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()

@@ -2,8 +2,7 @@
 
 File systems and name services are asked by programs, sshd and init among
 them, that would hang with us.  So each question has a deadline of its own, and
-the connection is used by one thread, which alone hangs when libpq does (as it
-can in Kerberos, where no timeout of the database's reaches).
+the connection is used by one thread.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import psycopg2
 
 from invirt.base.errors import Unreachable
-from invirt.database import connection
+from invirt.database import connection, reach
 
 Row = tuple[Any, ...]
 
@@ -45,7 +44,7 @@ class Asker:
             except (psycopg2.Error, Unreachable):  # restarted, perhaps: worth one new connection
                 with closing(self._connection):
                     self._connection = None
-        fresh = connection.connect()
+        fresh = reach.connect(self.deadline)
         fresh.autocommit = True
         fresh.patience = self.deadline
         rows = self._fetch(fresh, query, values)

@@ -73,10 +73,10 @@ def connect() -> Connection:
         made: Connection = psycopg2.connect(connection_factory=Connection, **wanted)
         return made
     except psycopg2.Error as error:
-        raise _failure(error, wanted["host"], wanted["user"]) from error
+        raise failure(error, wanted["host"], wanted["user"]) from error
 
 
-def _failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:
+def failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:
     """Why there is no connection; libpq tells a refusal from silence by its words alone."""
     said = " ".join(str(error).split())
     if any(words in said for words in ("authentication failed", "pg_hba.conf", "does not exist")):

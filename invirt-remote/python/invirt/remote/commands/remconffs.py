@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+from invirt import config
 from invirt.base import snapshotfs
 from invirt.base.cli import Command
-from invirt.database import connection
+from invirt.database import connection, reach
 from invirt.remote.remconffs import MOUNTPOINT, PROGRAM, RemConf
 
 
@@ -19,7 +21,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     connection.role = "remote"
-    snapshotfs.mount(RemConf(connection.connect), arguments.mountpoint, PROGRAM)
+    connect = partial(reach.connect, config.database.connect_timeout)
+    snapshotfs.mount(RemConf(connect), arguments.mountpoint, PROGRAM)
 
 
 COMMAND = Command(

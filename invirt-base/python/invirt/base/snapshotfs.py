@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import socket
 import stat
 import threading
 import time
@@ -27,6 +26,7 @@ import fusepy
 
 from invirt.base import log
 from invirt.base.errors import InvirtError
+from invirt.base.notify import notify
 from invirt.base.process import run
 
 BLOCK = 128 * 1024  # bytes a read(); twice as fast as 4 KiB
@@ -121,14 +121,6 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
         with self.guard:
             self.snapshots.pop(fh, None)
         return 0
-
-
-def notify(state: str) -> None:
-    """Tell systemd, if it started us (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
-            notifying.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
 
 def _is_mounted(mountpoint: Path) -> bool:

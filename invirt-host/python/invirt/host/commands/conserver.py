@@ -6,7 +6,7 @@ import argparse
 
 from invirt.base.cli import Command
 from invirt.base.conserver import Keeper
-from invirt.base.snapshotfs import notify
+from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
 from invirt.host import conserver

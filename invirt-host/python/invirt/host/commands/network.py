@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from invirt.base.cli import Command
-from invirt.base.snapshotfs import notify
+from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
 from invirt.host import network

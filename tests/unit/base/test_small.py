@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invirt.base import cli, errors, kerberos, log, manual
+from invirt.base import cli, errors, kerberos, log, manual, tables
 from invirt.base.commands import config as config_command
 from invirt.base.commands import getconf
 from invirt.base.errors import CommandFailed, InvirtError
@@ -121,6 +121,17 @@ def test_getconf_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
 def test_getconf_shows_lists_and_truths_for_the_shell() -> None:
     assert getconf.lines(("a", "b")) == ["a", "b"]
     assert getconf.lines(True) == ["true"]
+
+
+def test_tables() -> None:
+    assert tables.table(("A", "LONGER"), [("x", None), ("longest", 1)]) == (
+        "A        LONGER\nx        -\nlongest  1\n"
+    )
+    assert tables.table(("A", "N"), [("x", 5), ("y", 10)]) == "A   N\nx   5\ny  10\n"
+    assert tables.facts({"name": "remus", "CPUs": 1, "host": None, "description": ""}) == (
+        "name:        remus\nCPUs:        1\n"
+    )
+    assert tables.as_json({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}\n'
 
 
 def test_manual_pages_have_every_option() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from invirt.base import log, manual, validate
+from invirt.base import log, manual, tables, validate
 from invirt.base.cli import Command
 from invirt.base.errors import BadInput
 from invirt.host import guest, vif, xen
 from invirt.host.domain import WORDS, DomainConfig
 from invirt.host.rules import rules
-from invirt.remote import remconffs, tables
+from invirt.remote import remconffs
 from tests.examples import given
 
 NAME, PRINCIPAL = r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", r"[A-Za-z0-9._-]{1,9}(/[a-z.]{1,9})?@[A-Z0-9.-]{1,9}"
@@ -217,11 +217,11 @@ def test_tables(rows: list[tuple[object, ...]]) -> None:
     """A line a row, its cells at the same places in all; as JSON, the very same values."""
     lines = tables.table(("A", "B", "C"), rows).split("\n")
     assert len(lines) == len(rows) + 2
-    widths = [max([1, *(len(shown(row[column])) for row in rows)]) for column in range(2)]
+    widths = [max([1, *(len(shown(row[column])) for row in rows)]) for column in range(3)]
     for line, row in zip(lines[1:], rows, strict=False):
         at = 0
-        for cell, width in zip(row, [*widths, 99], strict=True):
-            assert line[at : at + width].ljust(width) == shown(cell).ljust(width)
+        for cell, width in zip(map(shown, row), widths, strict=True):
+            assert line[at : at + width].ljust(width) in (cell.ljust(width), cell.rjust(width))
             at += width + 2
     assert json.loads(tables.as_json(rows)) == [list(row) for row in rows]
 

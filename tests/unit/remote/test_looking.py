@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, Unreachable
-from invirt.remote import access, answers, remconffs, states, tables
+from invirt.remote import access, answers, remconffs, states
 from invirt.remote.hosts import Answer
 from invirt.remote.machines import disk_and_size, request_key
 from invirt.remote.states import Machine
@@ -67,16 +67,6 @@ def test_a_host_gone_mad_is_as_good_as_silent(answer: str) -> None:
 def test_nonsense(answer: str) -> None:
     with pytest.raises(Unreachable):
         answers.guests("host", answer)
-
-
-def test_tables() -> None:
-    assert tables.table(("A", "LONGER"), [("x", None), ("longest", 1)]) == (
-        "A        LONGER\nx        -\nlongest  1\n"
-    )
-    assert tables.facts({"name": "remus", "CPUs": 1, "host": None, "description": ""}) == (
-        "name:        remus\nCPUs:        1\n"
-    )
-    assert tables.as_json({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}\n'
 
 
 @given(st.text() | st.from_regex(r"[a-z]+@[A-Z]+\n?", fullmatch=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from invirt.base.tables import as_json
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.listing import json_option
 from invirt.remote.machines import submit
 from invirt.remote.session import transaction
-from invirt.remote.tables import as_json
 from invirt.remote.verbs import Verb, nothing
 
 Run = Any  # Callable[[Actor, argparse.Namespace], None]

@@ -7,11 +7,11 @@ from typing import Any
 
 from invirt import config
 from invirt.base import validate
+from invirt.base.tables import as_json, facts, table
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
-from invirt.remote.tables import as_json, facts, table
 from invirt.remote.verbs import Verb, name_only, nothing
 
 NEWEST = 20  # operations that are shown

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from invirt.base import tables
 from invirt.base.errors import BadInput
 from invirt.database import models
 
@@ -62,25 +62,10 @@ def refuse_if_used(what: str, machines: Sequence[models.Machine]) -> None:
         raise BadInput(f"{what} is in use by {shown}{more}", hint="Nothing was removed.")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """rows in columns under their names; numbers to the right, "-" for nothing."""
-    if not rows:
-        return ""
-    heads = [str(head).replace("_", " ") for head in rows[0]]
-    cells = [["-" if value in (None, "") else str(value) for value in row.values()] for row in rows]
-    columns = list(zip(heads, *cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    rights = [all(cell.isdigit() for cell in column[1:]) for column in columns]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, rights, strict=True)
-        ).rstrip()
-        for line in [heads, *cells]
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def show(rows: Sequence[Row], as_json: bool) -> None:
     """Print rows for a person, or as JSON for a program."""
-    print(json.dumps(rows, indent=2) + "\n" if as_json else table(rows), end="")
+    if as_json:
+        print(tables.as_json(rows), end="")
+    elif rows:
+        heads = [head.replace("_", " ") for head in rows[0]]
+        print(tables.table(heads, [list(row.values()) for row in rows]), end="")

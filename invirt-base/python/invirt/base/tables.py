@@ -8,11 +8,17 @@ from typing import Any
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; an empty cell is a dash."""
+    """Columns as wide as their widest cell; numbers are to the right, an empty cell is a dash."""
     shown = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in [list(headings), *shown]]
-    return "\n".join(lines) + "\n"
+    columns = [_column(cells) for cells in zip(headings, *shown, strict=True)]
+    return "".join("  ".join(line).rstrip() + "\n" for line in zip(*columns, strict=True))
+
+
+def _column(cells: Sequence[str]) -> list[str]:
+    """The heading and what is below it, all of one width."""
+    width = max(map(len, cells))
+    numbers = all(cell.isdigit() for cell in cells[1:])
+    return [cell.rjust(width) if numbers else cell.ljust(width) for cell in cells]
 
 
 def facts(pairs: Mapping[str, object]) -> str:

@@ -16,20 +16,18 @@ old or new files.  Checksums of what was written tell what was edited by hand.
 from __future__ import annotations
 
 import difflib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from invirt.base import templates
+from invirt.base import lock, templates
 from invirt.base.errors import BadConfig, Busy, CommandFailed
 from invirt.base.process import run
 from invirt.config import loader
@@ -212,18 +210,9 @@ class Templates:
     def _locked(self) -> Iterator[None]:
         """One apply at a time; raises Busy if another doesn't end."""
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        with self.state_file.with_suffix(".lock").open("w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Busy(
-                            "another invirt-config is at work", hint=f"It holds {lock.name}."
-                        ) from None
-                    time.sleep(0.1)
+        with self.state_file.with_suffix(".lock").open("w") as file:
+            if not lock.take(file, LOCK_TIMEOUT):
+                raise Busy("another invirt-config is at work", hint=f"It holds {file.name}.")
             yield
 
 

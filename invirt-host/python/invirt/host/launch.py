@@ -5,7 +5,6 @@ Run by invirt-guest@NAME.service (or, where systemd doesn't run, as a child).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import socket
@@ -13,10 +12,13 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from invirt.base import lock
 from invirt.base.errors import BadConfig, Busy, CommandFailed, NotFound
 from invirt.host import vif
 from invirt.host.domain import DomainConfig
 from invirt.host.guest import Guest, arguments
+
+PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
 
 
 def launch(name: str, accelerator: str) -> NoReturn:
@@ -44,24 +46,14 @@ def launch(name: str, accelerator: str) -> NoReturn:
 
 
 def _hold(guest: Guest) -> None:
-    """Take the guest's lock for as long as this process, which becomes QEMU, lives.
-
-    A moment's patience: who looks whether the guest runs holds it too, shared.
-    """
+    """Take the guest's lock for as long as this process, which becomes QEMU, lives."""
     guest.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(guest.lock, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
-    deadline = time.monotonic() + 1
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(time.time_ns()).encode())
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Busy(f"{guest.name} runs already") from None
-            time.sleep(0.01)
+    if not lock.take(descriptor, PATIENCE):
+        raise Busy(f"{guest.name} runs already")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(time.time_ns()).encode())
 
 
 def _listen(path: Path) -> int:

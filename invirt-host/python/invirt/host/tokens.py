@@ -7,12 +7,11 @@ a worker that was taken for dead: it must not act any more.
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from invirt.base import lock
 from invirt.base.errors import Busy
 from invirt.host import paths
 
@@ -22,19 +21,12 @@ def locked(name: str, patience: float = 30) -> Iterator[None]:
     """Hold the lock of machine name; Busy when it isn't free within patience seconds."""
     path = paths.run() / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + patience
     with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Busy(
-                        f"another command works on {name} on this host for more than {patience:g} seconds",
-                        hint="Wait for its end, then try again.",
-                    ) from None
-                time.sleep(0.02)
+        if not lock.take(file, patience):
+            raise Busy(
+                f"another command works on {name} on this host for more than {patience:g} seconds",
+                hint="Wait for its end, then try again.",
+            )
         yield
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 
+from invirt.base import log
 from invirt.base.errors import BadInput
 
 _MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -32,6 +34,20 @@ def _word(text: str, pattern: str, what: str, accepted: str, longest: int = 255)
     if len(text) > longest or not re.fullmatch(pattern, text, re.ASCII):
         raise BadInput(f"{_shown(text)} is not {what}", hint=f"Accepted: {accepted}.")
     return text
+
+
+def passes(text: str, whitelist: Callable[[str], str], program: str = "") -> bool:
+    """Whether text is accepted by one of the functions below.
+
+    program: what leaves out what isn't; that is logged, since the database should never have held it.
+    """
+    try:
+        whitelist(text)
+    except BadInput as error:
+        if program:
+            log.write(f"left out: {error.message}", log.ERROR, program=program)
+        return False
+    return True
 
 
 def machine_name(text: str) -> str:

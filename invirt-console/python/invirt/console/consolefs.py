@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from invirt.base import log, validate
-from invirt.base.errors import BadInput
+from invirt.base import validate
 from invirt.database.asker import Asker, Row
 
 PROGRAM = "invirt-consolefs"
@@ -29,12 +28,14 @@ HOST = "SELECT hostname FROM console.machines WHERE name = %s AND hostname IS NO
 
 def k5login(rows: Iterable[Row]) -> str:
     """A .k5login: a principal a line, each of the whitelisted form."""
-    return "".join(f"{row[0]}\n" for row in rows if _accepted(str(row[0]), validate.principal))
+    good = [row[0] for row in rows if validate.passes(str(row[0]), validate.principal, PROGRAM)]
+    return "".join(f"{principal}\n" for principal in good)
 
 
 def keys(rows: Iterable[Row]) -> str:
     """An authorized_keys whose keys may open a terminal and nothing else."""
-    return "".join(f"restrict,pty {row[0]}\n" for row in rows if _accepted(str(row[0]), validate.public_key))
+    good = [row[0] for row in rows if validate.passes(str(row[0]), validate.public_key, PROGRAM)]
+    return "".join(f"restrict,pty {key}\n" for key in good)
 
 
 def host(rows: Sequence[Row]) -> str:
@@ -49,24 +50,6 @@ FILES: dict[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
 }
 
 
-def _accepted(value: str, whitelist: Callable[[str], str]) -> bool:
-    """Whether value may be rendered; what the database should never have held is left out and logged."""
-    try:
-        whitelist(value)
-    except BadInput as error:
-        log.write(f"left out: {error.message}", log.ERROR, program=PROGRAM)
-        return False
-    return True
-
-
-def _is_name(text: str) -> bool:
-    try:
-        validate.machine_name(text)
-    except BadInput:
-        return False
-    return True
-
-
 class ConsoleFS:
     """The tree that invirt.base.snapshotfs serves."""
 
@@ -78,7 +61,8 @@ class ConsoleFS:
         if path == "/":
             return True
         name, _, file = path.removeprefix("/").partition("/")
-        if not _is_name(name) or (file and file not in FILES) or not self._asker.rows(EXISTS, (name,)):
+        is_name = validate.passes(name, validate.machine_name)
+        if not is_name or (file and file not in FILES) or not self._asker.rows(EXISTS, (name,)):
             return None
         return not file
 

@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from invirt.base import validate
+
 PROGRAM = "/usr/bin/invirt-console-shell"
 CONSOLE = "/usr/bin/console"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
 SOON = 3.0  # seconds: a connection that fails faster than that had not begun
 
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
 
 
@@ -40,7 +41,7 @@ class Home:
     def host(self) -> str | None:
         """Where the machine runs; None when it is off.  Ended when there is no such machine any more."""
         text = self._read("host").strip()
-        if text and not _HOST.fullmatch(text):
+        if text and not validate.passes(text, validate.host_name):
             raise Ended("the database has no name of a host for it")
         return text or None
 

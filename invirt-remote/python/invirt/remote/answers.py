@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from invirt.base import validate
-from invirt.base.errors import BadInput, InvirtError
+from invirt.base.errors import InvirtError
 from invirt.remote.hosts import Answer, NoAnswer
 
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
@@ -73,10 +73,7 @@ def _rows(hostname: str, answer: Answer, what: str) -> list[dict[str, Any]]:
 
 def _is_machine(name: str, disk: str = "hda") -> bool:
     """Whether a machine, and a disk of it, can be called so."""
-    try:
-        return bool(validate.machine_name(name) and validate.disk_name(disk))
-    except BadInput:
-        return False
+    return validate.passes(name, validate.machine_name) and validate.passes(disk, validate.disk_name)
 
 
 def _has_size(row: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from invirt.base import log, validate
-from invirt.base.errors import BadInput, Unreachable
+from invirt.base.errors import Unreachable
 from invirt.database.connection import transaction
 
 PROGRAM = "invirt-remconffs"
@@ -36,6 +36,10 @@ FROM machines m ORDER BY m.name
 """
 
 
+# Most values are those of the snapshot before.
+accepted = functools.lru_cache(maxsize=1 << 17)(validate.passes)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The whole content at one value of the counter; files by path."""
@@ -50,20 +54,9 @@ class Snapshot:
         return [path.removeprefix("/acl/") for path in self.files if path.startswith("/acl/")]
 
 
-@functools.lru_cache(maxsize=1 << 17)  # most values are those of the snapshot before
-def accepted(value: str, whitelist: Callable[[str], str]) -> bool:
-    """Whether value may be rendered; what the database should never have held is left out and logged."""
-    try:
-        whitelist(value)
-    except BadInput as error:
-        log.write(f"left out: {error.message}", log.ERROR, program=PROGRAM)
-        return False
-    return True
-
-
 def acl(principals: Iterable[str]) -> str:
     """An ACL file.  Principals come first: a missing include denies at once."""
-    lines = [principal for principal in principals if accepted(principal, validate.principal)]
+    lines = [principal for principal in principals if accepted(principal, validate.principal, PROGRAM)]
     return "".join(f"{line}\n" for line in [*lines, f"include {WEB}"])
 
 
@@ -74,7 +67,7 @@ def line(name: str) -> str:
 
 def render(version: int, access: Iterable[tuple[str, Iterable[str]]]) -> Snapshot:
     """The files for the machines and their principals."""
-    machines = [(name, who) for name, who in access if accepted(name, validate.machine_name)]
+    machines = [(name, who) for name, who in access if accepted(name, validate.machine_name, PROGRAM)]
     files = {f"/acl/{name}": acl(who).encode() for name, who in machines}
     files[f"/acl/{STRANGER}"] = acl(()).encode()
     files["/conf"] = "".join(line(name) for name, _ in machines).encode()

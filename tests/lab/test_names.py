@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from invirt_lab import cluster, console
@@ -73,3 +74,17 @@ def test_guests_get_their_address_and_find_each_other(lab: Lab, machine: Make) -
     assert dig(f"{first}.{DOMAIN}") == changed
     console.ask(first, "kill -USR1 $(pidof udhcpc)")  # renew now
     eventually(lambda: f"inet {changed}/24" in console.ask(first, "ip address show eth0"), changed, 60)
+
+
+def test_a_further_nic_is_one_for_the_guest(lab: Lab, machine: Make) -> None:
+    """It has a link, an address by DHCP and a name of its own, and works when the first is down."""
+    name, ip, known = machine(), "10.86.0.138", f"second.{DOMAIN}"
+    lab.admin("nic", "add", name, "--ip", ip, "--hostname", known)
+    lab.remctl("alice", "control", name, "create")
+    wait_ping(name, "dns")  # by the first
+    console.ask(name, "ip link set eth0 down; udhcpc -i eth1 -q -s /etc/udhcpc")
+    assert f"inet {ip}/24" in console.ask(name, "ip address show eth1")
+    wait_ping(name, "dns")
+    assert cluster.on("client", "ping", "-c", "1", "-W", "5", known).returncode == 0
+    counted = cluster.on(console.host_of(name) or "", "invirt-vif", "counters", name, "--json")
+    assert len(json.loads(counted.stdout)) == 2

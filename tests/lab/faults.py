@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from invirt_lab import cluster, console
+from invirt_lab.site import HOSTS
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]
 UNREACHABLE, REFUSED = 7, 255
 SOON = 5.0  # seconds
 BOOT = 10.0  # seconds that a boot itself may take, where one is gone on with
+_HOLD = 'mkdir -p "${0%/*}"; exec flock "$0" sh -c "echo held; cat"'  # until its input ends
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,19 @@ def unnoticed(lab: Lab, guest: str) -> Iterator[None]:
     yield
     assert lab.on(host, *unit).stdout == before
     finished(lab, BOOT)
+
+
+@contextlib.contextmanager
+def held(*names: str) -> Iterator[None]:
+    """Whatever hosts are told to do to these machines waits, as while another command is at work."""
+    with contextlib.ExitStack() as stack:
+        for host, name in itertools.product(HOSTS, names):
+            command = cluster.command_on(host, ["sh", "-c", _HOLD, f"/run/invirt/locks/{name}"])
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(holder)  # at the end closes its input, and waits
+            assert holder.stdout
+            assert holder.stdout.readline()
+        yield
 
 
 @contextlib.contextmanager

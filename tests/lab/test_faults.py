@@ -16,12 +16,15 @@ from invirt.base.errors import CommandFailed
 from invirt_lab import cluster, roles
 from invirt_lab.site import SERVERS
 from tests.lab.faults import (
+    BOOT,
     REFUSED,
     UNREACHABLE,
     Make,
     back,
     closed,
+    finished,
     guest,
+    held,
     killed,
     open_operations,
     taken_up,
@@ -228,15 +231,31 @@ def test_kdc_gone(lab: Lab, guest: str) -> None:
     back(lab, guest)
 
 
-def test_the_requester_is_killed(lab: Lab, machine: Make) -> None:
-    """The program that works on an operation dies; it is gone on with."""
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("boot", "control OLD create"),
+        ("create", "machine create pollux --memory 128 --disk 1"),
+        ("rename", "machine rename OLD pollux"),
+        ("resize", "machine resize OLD --disk 2"),
+        ("delete", "machine delete OLD --yes"),
+    ],
+)
+def test_the_requester_is_killed(lab: Lab, machine: Make, kind: str, words: str) -> None:
+    """The program that works on an operation dies amid it; it is gone on with, to its end."""
     name = machine()
-    with ThreadPoolExecutor() as pool:
-        call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
+    with ThreadPoolExecutor() as pool, held(name, "pollux"):
+        call = pool.submit(lab.try_remctl, "alice", *words.replace("OLD", name).split())
         eventually(lambda: open_operations(lab), "the operation to begin")
         lab.on("remote", "systemctl", "kill", "--signal=KILL", "invirt-remctld@*", check=False)
         assert call.result().returncode != 0
-    taken_up(lab, name)
+    try:
+        finished(lab, BOOT)
+        last = "SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1"
+        assert lab.sql(last).strip() == f"{kind}|done"
+        assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
+    finally:
+        lab.try_remctl("alice", "machine", "delete", "pollux", "--yes")
 
 
 @pytest.fixture(scope="module")

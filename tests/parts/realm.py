@@ -194,7 +194,12 @@ class Remctld:
             with connection, self.log.open("ab") as log:
                 connection.setblocking(True)
                 child = subprocess.Popen(
-                    self.argv, stdin=connection.fileno(), stdout=log, stderr=log, env=dict(self.environment)
+                    self.argv,
+                    stdin=connection.fileno(),
+                    stdout=log,
+                    stderr=log,
+                    env=dict(self.environment),
+                    start_new_session=True,
                 )
             self._children = [c for c in self._children if c.poll() is None] + [child]
 
@@ -204,7 +209,7 @@ class Remctld:
         self._thread.join(DEADLINE)
         self._listener.close()
         for child in self._children:
-            child.send_signal(signal.SIGKILL)
+            os.killpg(child.pid, signal.SIGKILL)  # its command, too
             child.wait(DEADLINE)
 
     def call(self, user: str, *command: str, timeout: float = 60) -> Answer:

@@ -2,14 +2,18 @@
 
 In it, /etc is an overlay that the test writes to, the checkout's programs and
 modules lie over Debian's, /run is the server's own, and what it mounts at
-/consolefs no other server sees.
+/consolefs no other server sees.  Its hostname is in a namespace, too, by which
+all of its processes are known: the children of children that have ended.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +50,7 @@ class Server:
     folder: Path
     environment: Mapping[str, str]
     holder: subprocess.Popen[bytes] | None = None
+    names: str = ""  # the namespace of its hostname
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -71,15 +76,29 @@ class Server:
             [*argv, str(self.folder), role, ":".join(map(str, modules)), self.name], stdout=subprocess.PIPE
         )
         assert self.holder.stdout and self.holder.stdout.readline() == b"ready\n", "no mount namespace"
+        self.names = os.readlink(f"/proc/{self.holder.pid}/ns/uts")
 
     def down(self) -> None:
-        """End all processes."""
+        """End all processes: those that were started as systemd would, then what they have left."""
         for child in reversed(self.children):
             end(child)
+        if self.names:
+            wait(self._emptied, "the end of all processes")
         if self.holder:
             assert self.holder.stdout
             self.holder.stdout.close()
             end(self.holder)
+
+    def _emptied(self) -> bool:
+        """Kill what is in here but the holder; whether there was nothing."""
+        assert self.holder and self.names != os.readlink("/proc/self/ns/uts")
+        emptied = True
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                if int(process.name) != self.holder.pid and os.readlink(process / "ns/uts") == self.names:
+                    emptied = False
+                    os.kill(int(process.name), signal.SIGKILL)
+        return emptied
 
     def start(self, *argv: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a process that ends with the server."""

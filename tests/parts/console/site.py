@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -91,7 +92,7 @@ class Site:
 
     def spawn(self, argv: list[str], **named: Any) -> pexpect.spawn:
         """A program on a terminal of its own."""
-        return pexpect.spawn(argv[0], argv[1:], timeout=15, encoding="utf-8", codec_errors="replace", **named)
+        return pexpect.spawn(argv[0], argv[1:], timeout=60, encoding="utf-8", codec_errors="replace", **named)
 
     def terminal(self, user: str, login: str, *options: str, **where: Any) -> pexpect.spawn:
         """An interactive ssh."""
@@ -146,13 +147,30 @@ def console_server(server: Server) -> None:
 
 
 @contextmanager
+def mount_point() -> Iterator[None]:
+    """/consolefs on this machine, which goes with its last user.
+
+    To remove it would unmount what other runs have mounted there, in whatever namespace.
+    """
+    users = os.open(HOMES.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        HOMES.mkdir(exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            HOMES.rmdir()
+        os.close(users)
+
+
+@contextmanager
 def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Iterator[Site]:
     """Both servers, up, without their daemons.  xm: what is there instead of the host's own."""
     addresses = {CONSOLE: loopback(), HOST: loopback()}
     keys = folder / "keys"
     keys.mkdir(parents=True)
     subprocess.run(["sh", "-c", CA, str(keys)], check=True, timeout=DEADLINE)
-    HOMES.mkdir(exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
         "INVIRT_CONFIG": str(database.config),
@@ -172,11 +190,9 @@ def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Ite
     host.write("etc/conserver/invirt-host.cf", render("invirt-host/files/etc/conserver/invirt-host.cf.mako"))
     for server in (console, host):
         server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o640)
-    with ExitStack() as stack:
+    with mount_point(), ExitStack() as stack:
         for server in (console, host):
             stack.callback(server.down)
             server.up()
         console.run("chgrp", "invirt-console", "/etc/invirt/console/server.pem")
         yield Site(database, realm, console, host, addresses, keys)
-    with suppress(OSError):  # another run may be at work
-        HOMES.rmdir()

@@ -71,7 +71,7 @@ def test_a_stranger_gets_no_answer(kea: Kea) -> None:
     kea.network.dhcp(stranger)
     kea.network.dhcp(remus)
     bound(remus, "10.86.0.101")
-    time.sleep(3)
+    until(lambda: any(line.startswith("leasefail") for line in stranger.events), stranger.said)
     assert stranger.addresses == [] and not [line for line in stranger.events if "bound" in line]
 
 

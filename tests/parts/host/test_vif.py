@@ -34,7 +34,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             ["unshare", "--net", *environment, sys.executable, script],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_forged_frames_are_refused_and_counted(seen: dict[str, Any]) -> None:
 
 def test_the_log_names_the_guest_and_holds_few_of_many(seen: dict[str, Any]) -> None:
     assert all("invirt d_remus inv17 refused: IN=inv17" in line for line in seen["log"])
-    assert 5 <= len(seen["log"]) < 20 < len(seen["forged"])
+    assert 5 <= len(seen["log"]) < 40 < len(seen["forged"])  # six a minute, after the first five
 
 
 def test_without_rules_the_host_would_get_them_all(seen: dict[str, Any]) -> None:

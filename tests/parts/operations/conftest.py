@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2.extensions
 import pytest
 
+from invirt import config
 from invirt.database import connection
 from invirt.remote import reconcile
 from invirt.remote.operations import Actor, Operation, recovery, submit
@@ -111,7 +112,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture
 def site(database: Database) -> Iterator[Site]:
-    """Two hosts of 512 MiB each, 241 addresses; this process is a remote server."""
+    """Two hosts of 512 MiB each, 241 addresses; this process is a remote server.
+
+    Many wait for one row in some tests, on a slow machine too, and none may be told that it is busy.
+    """
+    patient = database.config.read_text().replace("statement_timeout: 10", "statement_timeout: 100")
+    database.config.write_text(patient)
+    config.reload()
     database.execute(SITE)
     connection.role = "remote"
     with closing(database.connect()) as owner, closing(connection.connect()) as remote:

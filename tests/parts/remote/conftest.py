@@ -140,7 +140,7 @@ def site(database: Database, tmp_path: Path) -> Database:
     database.config.write_text(shorter)
     with database.config.open("a") as file:
         file.write(
-            f"  host_timeout: 3\n  work_timeout: 10\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"
+            f"  host_timeout: 15\n  work_timeout: 30\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"
             "hypervisor:\n  driver: fake\n"
             f"storage:\n  driver: fake\n  directory: {tmp_path / 'volumes'}\n"
         )

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
-ROOTS = [str(ROOT), *map(str, sorted(ROOT.glob("invirt-*/python")))]
+ROOTS = [str(ROOT), str(ROOT / "scripts"), *map(str, sorted(ROOT.glob("invirt-*/python")))]
 
 sys.path[:0] = ROOTS
 os.environ["PYTHONPATH"] = os.pathsep.join(ROOTS)

@@ -6,7 +6,9 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import time
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,9 +49,11 @@ def over_ssh(user: str, machine: str) -> Iterator[int]:
 
 
 @contextmanager
-def on_terminal(command: list[str]) -> Iterator[int]:
-    """A terminal on which a command of this machine runs."""
+def on_terminal(command: list[str], raw: bool = False) -> Iterator[int]:
+    """A terminal on which a command of this machine runs; raw: it never echoes by itself."""
     ours, theirs = pty.openpty()
+    if raw:
+        tty.setraw(theirs, termios.TCSANOW)
     child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     try:

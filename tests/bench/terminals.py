@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import select
-import subprocess
-import termios
 import time
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
+from invirt_lab.console import on_terminal
 
-@contextmanager
-def terminal(argv: list[str]) -> Iterator[int]:
-    """The other end of a terminal on which argv runs."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs, termios.TCSANOW)
-    child = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    try:
-        yield ours
-    finally:
-        child.kill()
-        child.wait()
-        os.close(ours)
+terminal = partial(on_terminal, raw=True)
 
 
 def read_until(end: int, pattern: bytes, seconds: float = 20) -> bytes:

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from invirt_lab import cluster, lifecycle
 from invirt_lab.site import RELEASE

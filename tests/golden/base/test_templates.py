@@ -6,7 +6,6 @@ tests/golden/base, then read the diff.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from invirt.base import manual, templates
 from invirt.base.apply import Entry, Registry
 from invirt.base.commands import config as config_command
 from invirt.config import loader
+from tests.golden.compare import compare
 
 ROOT = Path(__file__).parents[3]
 EXPECTED = Path(__file__).parent / "expected"
@@ -38,15 +38,6 @@ console: {hostname: console.invirt.test, address: 192.0.2.5}
 def site(invirt_yaml: Path) -> None:
     invirt_yaml.write_text(SITE)
     config.reload()
-
-
-def compare(text: str, expected: Path) -> None:
-    """text must be what expected holds, or becomes it where that is asked for."""
-    if os.environ.get("INVIRT_UPDATE_GOLDEN"):
-        expected.parent.mkdir(parents=True, exist_ok=True)
-        expected.write_text(text)
-    assert expected.exists(), "new? INVIRT_UPDATE_GOLDEN=1 writes it"
-    assert text == expected.read_text()
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

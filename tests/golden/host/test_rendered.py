@@ -6,7 +6,6 @@ tests/golden/host, then read the diff.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from invirt.host.domain import DomainConfig
 from invirt.host.lvm import Lvm
 from invirt.host.rules import link_local, rules
 from invirt.host.xen import Xen, rendered
+from tests.golden.compare import compare
 
 EXPECTED = Path(__file__).parent / "expected"
 PVH = DomainConfig(
@@ -46,16 +46,6 @@ HVM = DomainConfig(
     {"name": "d_inode", "type": "hvm", "memory": 512, "on_reboot": "destroy", "disk": PVH.settings["disk"]}
 )
 DESCRIPTORS = {"qmp": 3, "console": 4, "log": 5, "hda": 6, "hdb": 7, "inv17": 8}
-
-
-def compare(text: str, name: str) -> None:
-    """text must be what the file of that name holds, or becomes it where that is asked for."""
-    expected = EXPECTED / name
-    if os.environ.get("INVIRT_UPDATE_GOLDEN"):
-        expected.parent.mkdir(parents=True, exist_ok=True)
-        expected.write_text(text)
-    assert expected.exists(), "new? INVIRT_UPDATE_GOLDEN=1 writes it"
-    assert text == expected.read_text()
 
 
 class Recorder:
@@ -84,7 +74,7 @@ class Recorder:
 @pytest.mark.parametrize("config", [PVH, HVM], ids=["pvh", "hvm"])
 def test_qemu(config: DomainConfig, accelerator: str) -> None:
     words = guest.arguments(config, accelerator, DESCRIPTORS)
-    compare("\n".join(words) + "\n", f"qemu-{config.text('type')}-{accelerator}")
+    compare("\n".join(words) + "\n", EXPECTED / f"qemu-{config.text('type')}-{accelerator}")
 
 
 def test_qemu_without_kernel_boots_only_hvm() -> None:
@@ -96,14 +86,16 @@ MAC = "52:54:00:00:00:11"
 
 
 def test_nftables() -> None:
-    compare(rules("inv17", MAC, ["192.0.2.17"], name="d_remus"), "inv17.nft")
+    compare(rules("inv17", MAC, ["192.0.2.17"], name="d_remus"), EXPECTED / "inv17.nft")
 
 
 def test_nftables_of_more() -> None:
     """Further addresses, IPv6, servers; held by a process."""
     own = ["192.0.2.17", "198.51.100.7", "2001:db8::17"]
     servers = ["192.0.2.5", "192.0.2.0/28", "2001:db8::/124", "127.0.0.1"]
-    compare(rules("inv17", MAC, own, name="d_remus", servers=servers, owned=True), "inv17-more.nft")
+    compare(
+        rules("inv17", MAC, own, name="d_remus", servers=servers, owned=True), EXPECTED / "inv17-more.nft"
+    )
 
 
 def test_link_local() -> None:
@@ -148,7 +140,7 @@ def test_interfaces_of_the_largest_nics_fit() -> None:
 
 @pytest.mark.parametrize("config", [PVH, HVM], ids=["pvh", "hvm"])
 def test_xl_config(config: DomainConfig) -> None:
-    compare(rendered(config), f"xl-{config.text('type')}.cfg")
+    compare(rendered(config), EXPECTED / f"xl-{config.text('type')}.cfg")
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b"])
@@ -182,7 +174,7 @@ def test_xl_commands(tmp_path: Path) -> None:
     ]
     with pytest.raises(NotFound):
         xen.reboot("d_inode")
-    compare(xl.text.replace(str(tmp_path), "/var/lib/invirt"), "xl-commands")
+    compare(xl.text.replace(str(tmp_path), "/var/lib/invirt"), EXPECTED / "xl-commands")
 
 
 LVS = f"""\
@@ -202,7 +194,7 @@ def test_lvm_commands() -> None:
     disks.rename("remus", "hda", "romulus", "hda")
     disks.restore("old", "hdb", 17)
     assert [volume.key for volume in disks.purge(7)] == ["trash.17.1500000000.d_old_hdb"]
-    compare(runner.text, "lvm-commands")
+    compare(runner.text, EXPECTED / "lvm-commands")
 
 
 def test_lvm_removes_into_the_trash() -> None:

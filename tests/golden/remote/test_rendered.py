@@ -6,7 +6,6 @@ tests/golden/remote, then read the diff.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from invirt.base import remctl
 from invirt.base.cli import Command
 from invirt.remote import remconffs
 from invirt.remote.commands import control, machine, web
+from tests.golden.compare import compare
 
 EXPECTED = Path(__file__).parent / "expected"
 ACCESS = [
@@ -26,19 +26,12 @@ ACCESS = [
 ]
 
 
-def compare(text: str, name: str) -> None:
-    """text must be what the file of that name holds, or becomes it where that is asked for."""
-    expected = EXPECTED / name
-    if os.environ.get("INVIRT_UPDATE_GOLDEN"):
-        expected.parent.mkdir(parents=True, exist_ok=True)
-        expected.write_text(text)
-    assert expected.exists(), "new? INVIRT_UPDATE_GOLDEN=1 writes it"
-    assert text == expected.read_text()
-
-
 def test_remconffs() -> None:
     snapshot = remconffs.render(7, ACCESS)
-    compare("".join(f"== {path}\n{text.decode()}" for path, text in snapshot.files.items()), "remconffs")
+    compare(
+        "".join(f"== {path}\n{text.decode()}" for path, text in snapshot.files.items()),
+        EXPECTED / "remconffs",
+    )
     assert snapshot.names("/acl") == ["remus", "romulus", "unowned", "careful", "ALL"]
 
 
@@ -47,4 +40,4 @@ COMMANDS = {"machine": machine.COMMAND, "control": control.COMMAND, "web": web.C
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS.items())
 def test_summary(name: str, command: Command) -> None:
-    compare(remctl.summary_text(command.parser(name), command.summary), f"{name}.summary")
+    compare(remctl.summary_text(command.parser(name), command.summary), EXPECTED / f"{name}.summary")

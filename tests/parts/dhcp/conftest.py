@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,9 +14,6 @@ import pytest
 
 from invirt import config
 from invirt.base import templates
-
-sys.path.append(str(Path(__file__).parents[3] / "scripts"))
-
 from invirt_lab import images
 from tests.parts.database.rows import site
 from tests.parts.dhcp.network import DEADLINE, ROOT, SERVER, Network

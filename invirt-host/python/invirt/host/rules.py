@@ -234,13 +234,13 @@ def split(addresses: Iterable[str]) -> tuple[list[ipaddress.IPv4Address], list[i
     own6: list[ipaddress.IPv6Address] = []
     for text in addresses:
         try:
-            if "%" in text:  # what follows would be taken as it is
+            if "%" in text:  # a scope is any text, and would be taken as it is
                 raise ValueError(text)
             address = ipaddress.ip_address(text)
         except ValueError as error:
             raise BadInput(f"{text!a} is no address") from error
         unusable = address.is_unspecified or address.is_loopback or address.is_multicast
-        if unusable or address.is_link_local or "%" in text:  # a scope is any text
+        if unusable or address.is_link_local:
             raise BadInput(f"{text!a} is no address that a guest may have")
         if isinstance(address, ipaddress.IPv4Address):
             own.append(address)

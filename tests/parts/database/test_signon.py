@@ -231,9 +231,9 @@ def test_a_frozen_kdc_holds_up_no_daemon(
             began = time.monotonic()
             with pytest.raises(Unreachable, match="in time"):
                 asker.rows("SELECT 1")
-            assert time.monotonic() - began < 2
-    assert ticks.longest < 1, ticks.longest
-    deadline = time.monotonic() + 5
+            assert time.monotonic() - began < 5
+    assert ticks.longest < 5, ticks.longest
+    deadline = time.monotonic() + 20
     while True:
         try:
             assert asker.rows("SELECT 1") == [(1,)]

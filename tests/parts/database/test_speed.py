@@ -107,19 +107,19 @@ def test_a_slow_statement(database: Database) -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable, match="statement timeout"), transaction() as cursor:
         cursor.execute("SELECT pg_sleep(30)")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_whoever_waits_for_a_row_is_told_that_it_is_busy(database: Database) -> None:
     """Both the first and the second in the queue, which waits for its turn, too."""
-    _impatient(database)
+    _impatient(database, 5)
     database.execute("INSERT INTO types (name, virt) VALUES ('linux', 'pvh')")
     with transaction() as holder, ThreadPoolExecutor() as queue:
         holder.execute(LOCK)
         waiters = [queue.submit(_lock) for _ in range(3)]
         for waiter in waiters:
             with pytest.raises(Busy, match="someone else is changing the same thing"):
-                waiter.result(timeout=10)
+                waiter.result(timeout=30)
 
 
 def _lock() -> None:
@@ -160,15 +160,14 @@ def test_a_frozen_server() -> None:
             with pytest.raises(InvirtError) as caught:
                 connect()
             assert isinstance(caught.value, Unreachable)
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 20
     finally:
         frozen.process.send_signal(signal.SIGCONT)
         postgres.stop(frozen)
         config.reload()
 
 
-def _impatient(database: Database) -> None:
-    database.config.write_text(
-        database.config.read_text().replace("statement_timeout: 10", "statement_timeout: 1")
-    )
+def _impatient(database: Database, seconds: int = 1) -> None:
+    shorter = database.config.read_text().replace("statement_timeout: 10", f"statement_timeout: {seconds}")
+    database.config.write_text(shorter)
     config.reload()

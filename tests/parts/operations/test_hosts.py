@@ -121,7 +121,7 @@ def test_a_silent_host_holds_nobody_up(hosts: RemctlHosts) -> None:
         both = RemctlHosts({**hosts.addresses, OTHER: frozen.getsockname()[0]})
         began = time.monotonic()
         answers = both.ask([OTHER, HOST], "domain", "status", timeout=10)
-        assert time.monotonic() - began < PATIENCE + 2
+        assert time.monotonic() - began < 3 * PATIENCE  # it would be given up after ten seconds
     assert list(answered(answers)) == [HOST]
     assert isinstance(answers[OTHER], Unreachable)
 

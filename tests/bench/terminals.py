@@ -23,6 +23,17 @@ def read_until(end: int, pattern: bytes, seconds: float = 20) -> bytes:
     return seen
 
 
+def joined(end: int, seconds: float = 20) -> None:
+    """Type until it comes back, and read that: what is typed before a program has the keys is lost."""
+    limit = time.monotonic() + seconds
+    os.write(end, b"x")
+    while not select.select([end], [], [], 0.5)[0]:
+        assert time.monotonic() < limit, "nothing comes back"
+        os.write(end, b"x")
+    while select.select([end], [], [], 0.5)[0]:
+        os.read(end, 65536)
+
+
 def echoes(end: int, times: int) -> list[float]:
     """Seconds until a typed letter comes back, each time."""
     took = []

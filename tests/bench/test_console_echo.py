@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from invirt import config
-from tests.bench.terminals import echoes, read_until, terminal
+from tests.bench.terminals import echoes, joined, read_until, terminal
 from tests.parts import postgres
 from tests.parts.console import daemons, rows
 from tests.parts.console.server import wait
@@ -24,7 +23,6 @@ from tests.results import best
 
 __all__ = ["image"]
 USED = "/run/invirt/guests/d_remus/console.user"  # locked by who has the console
-MOMENT = 0.5  # seconds in which who has the lock has the keys, too: what is typed before is lost
 LIMIT = 1.2  # times as long
 ROUNDS, LETTERS = 5, 100
 
@@ -121,7 +119,7 @@ def test_typed_echo(site: Site, plain: list[str]) -> None:
         took: dict[Way, list[float]] = {by_console: [], by_xm: []}
         for way in [*took] * ROUNDS:
             with way(site, plain) as end_:
-                time.sleep(MOMENT)
+                joined(end_)
                 echoes(end_, 10)
                 took[way] += echoes(end_, LETTERS)
         ours, theirs = (statistics.median(times) for times in took.values())

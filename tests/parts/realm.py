@@ -208,7 +208,8 @@ class Remctld:
         self._ended.set()
         self._thread.join(DEADLINE)
         self._listener.close()
-        for child in self._children:
+        while self._children:
+            child = self._children.pop()
             os.killpg(child.pid, signal.SIGKILL)  # its command, too
             child.wait(DEADLINE)
 

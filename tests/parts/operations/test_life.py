@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import closing
 
 import pytest
@@ -274,3 +276,22 @@ def test_answers_from_amid_an_operation_are_not_believed(site: Site) -> None:
         request = Request("boot", Actor(ALICE), "remus")
         with pytest.raises(Changed), transaction(second) as cursor:
             KINDS["boot"].admit(cursor, request, taken[0])
+
+
+def test_the_database_goes_amid_an_operation(site: Site) -> None:
+    """Who asked is told why, and what becomes of it; and it does."""
+    session = site.remote.info.backend_pid
+
+    def shut_down(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[0] == "volume" and when == "after":
+            os.kill(session, signal.SIGTERM)
+
+    site.hosts.fault = shut_down
+    with pytest.raises(Unreachable, match="terminating connection") as told:
+        site.create("remus")
+    assert "machine operations remus" in told.value.hint
+    site.hosts.fault = no_fault
+    with closing(connect()) as site.remote:
+        site.recover()
+        assert site.rows("SELECT state FROM operations") == [("done",)]
+        site.check()

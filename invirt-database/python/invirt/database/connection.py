@@ -103,9 +103,10 @@ def transaction(
         with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
             yield cursor
     except psycopg2.Error as error:
-        if isinstance(error.__context__, InvirtError):
-            raise error.__context__ from None  # what broke the connection, which then can't roll back
-        raise explain(error) from error
+        first = error.__context__  # what broke the connection, which then can't roll back
+        if isinstance(first, InvirtError):
+            raise first from None
+        raise explain(first if isinstance(first, psycopg2.Error) else error) from error
 
 
 def _wait(connection: psycopg2.extensions.connection) -> None:

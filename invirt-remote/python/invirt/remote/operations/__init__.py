@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from invirt.base.errors import BadInput, Busy, InvirtError
+from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
 from invirt.remote import survey as surveys
@@ -67,7 +67,13 @@ def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Sa
         if request.key and (first := _first(connection, request)):  # it came in twice at once
             return _follow(connection, first)
         raise
-    return Worker(connection, hosts, lease, STEPS, progress).run()
+    try:
+        return Worker(connection, hosts, lease, STEPS, progress).run()
+    except Unreachable as error:
+        if not connection.closed:
+            raise
+        hint = f"It goes on when the database answers again: machine operations {request.machine_name}"
+        raise Unreachable(error.message, hint) from error
 
 
 def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Lease:

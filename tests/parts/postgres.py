@@ -31,14 +31,15 @@ from invirt.database.session import session
 
 TEMPLATE = "invirt_template"
 
-# Speed instead of safety: nothing here outlives the test run.
+# Speed instead of safety: nothing here outlives the test run.  The last two are as at a site.
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "max_connections": "200",
     "shared_buffers": "64MB",
+    "max_connections": "300",
+    "jit": "off",
 }
 
 CONFIG = """\

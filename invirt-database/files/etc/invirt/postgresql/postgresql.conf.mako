@@ -9,3 +9,5 @@ ident_file = '/etc/invirt/postgresql/pg_ident.conf'
 tcp_keepalives_idle = 30
 tcp_keepalives_interval = 10
 tcp_keepalives_count = 3
+# Tables too new for statistics look large: compiling what is asked of them takes seconds, answering milliseconds.
+jit = off

@@ -140,18 +140,21 @@ def test_swapped_addresses_count_at_the_next_renewal(kea: Kea) -> None:
 
 
 def test_while_the_database_is_gone_guests_keep_their_addresses(kea: Kea, cluster: Cluster) -> None:
-    (remus,) = guests(kea, "10.86.0.101")
+    remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
     kea.network.dhcp(remus)
     bound(remus, "10.86.0.101")
     name = kea.database.name
     cluster.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     cluster.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     try:
+        kea.network.dhcp(romulus)
         for _ in range(3):
             renew(remus)
             time.sleep(1)
         assert remus.addresses == ["10.86.0.101/24"]
         assert not [line for line in remus.events if line.startswith(("nak", "deconfig"))][1:]
+        until(lambda: "broadcasting discover" in romulus.node.log.read_text(), romulus.said)
+        assert romulus.addresses == []
     finally:
         cluster.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     heard = len(remus.events)
@@ -162,6 +165,7 @@ def test_while_the_database_is_gone_guests_keep_their_addresses(kea: Kea, cluste
         return any("ip=10.86.0.101" in line for line in remus.events[heard:])
 
     until(answered, lambda: remus.said() + kea.network.server.log.read_text())
+    bound(romulus, "10.86.0.102")
     assert kea.process and kea.process.poll() is None
 
 

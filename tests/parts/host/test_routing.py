@@ -20,6 +20,7 @@ database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test}
 network: {servers: [10.86.0.0/27, "2001:db8:86::/123"]}
 """
+OUTSIDE = ("203.0.113.9", "2001:db8:ffff::9")  # behind the server, which is the hosts' way out
 GUESTS = {"remus": "host1", "romulus": "host1", "numa": "host2"}
 # Writes down the frames that come in, as long as it lives.
 EAVESDROP = """\
@@ -47,9 +48,12 @@ def network(tmp_path: Path) -> Iterator[Network]:
         stack.callback(config.reload)
         network = Network(tmp_path, stack)
         network.server.run("ip", "address", "add", "2001:db8:86::5/64", "dev", "br0", "nodad")
+        for address in OUTSIDE:
+            network.server.run("ip", "address", "add", address, "dev", "lo")
         for number in (1, 2):
             host = network.host(f"host{number}", f"10.86.0.1{number}")
             host.run("ip", "address", "add", f"2001:db8:86::1{number}/64", "dev", "eth0", "nodad")
+            host.run("ip", "route", "add", "default", "via", "2001:db8:86::5")
         yield network
 
 
@@ -75,11 +79,11 @@ def reached(node: Node, address: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
-def test_all_reach_each_other(network: Network, guests: dict[str, Guest], kind: int) -> None:
+def test_all_reach_each_other_and_the_outside(network: Network, guests: dict[str, Guest], kind: int) -> None:
     server = ("10.86.0.5", "2001:db8:86::5")[kind]
     for name, guest in guests.items():
         others = [addresses(number)[kind] for number, other in enumerate(GUESTS) if other != name]
-        for address in (*others, server):
+        for address in (*others, server, OUTSIDE[kind]):
             assert reached(guest.node, address), f"{name} to {address}"
     for number in range(3):
         assert reached(network.server, addresses(number)[kind])

@@ -28,6 +28,18 @@ INSERT INTO address_ranges (first, last, prefix, gateway) VALUES ('10.7.0.10', '
 INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
 """
 
+ZONES = (
+    "SELECT dns.set_site('invirt.test', ARRAY['invirt.test', '10.in-addr.arpa'],"
+    " ARRAY['ns.invirt.test'], 'hostmaster.invirt.test', 30)"
+)
+
+# Records in DNS that don't follow from the rows, and those that are missing.
+WRONG_NAMES = """
+WITH kept AS (SELECT source, domain_id, name, type, content FROM dns.names WHERE source IS NOT NULL),
+    wanted AS (TABLE dns.of_zones UNION ALL TABLE dns.of_nics)
+(TABLE kept EXCEPT ALL TABLE wanted) UNION ALL (TABLE wanted EXCEPT ALL TABLE kept)
+"""
+
 # What must hold whenever no operation is open.
 USAGE = """
 SELECT m.name, h.hostname FROM machines m LEFT JOIN hosts h USING (host_id) ORDER BY m.name
@@ -76,7 +88,7 @@ class Site:
         )
 
     def check(self) -> None:
-        """With nothing under way: guests, volumes and addresses are exactly those of the rows."""
+        """With nothing under way: guests, volumes, addresses and names are exactly those of the rows."""
         assert (
             self.rows("SELECT kind, state, error FROM operations WHERE state IN ('running', 'undoing')") == []
         )
@@ -87,6 +99,7 @@ class Site:
         assert {(name, disk): size for name, disk, size in disks} == self.hosts.volumes
         assert self.rows("SELECT m.name FROM machines m WHERE NOT EXISTS (SELECT FROM nics n"
                          " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
+        assert self.rows(WRONG_NAMES) == []
 
 
 POINTS = "points at which something died or failed"
@@ -120,6 +133,7 @@ def site(database: Database) -> Iterator[Site]:
     database.config.write_text(patient)
     config.reload()
     database.execute(SITE)
+    database.execute(ZONES)
     connection.role = "remote"
     with closing(database.connect()) as owner, closing(connection.connect()) as remote:
         yield Site(database, FakeHosts(HOST1, HOST2), owner, remote)

@@ -104,6 +104,8 @@ def test_a_host_that_is_down_is_named(cloud: Cloud) -> None:
     assert answer.stderr.startswith(f"{listed['host']} did not answer"), answer
     failed = cloud.call("alice", "control", "remus", "shutdown")
     assert failed.status == 7 and not failed.stdout, failed
+    [_, newest, *_] = ok(cloud, "machine", "operations", "remus").splitlines()
+    assert "shutdown" in newest and "undone" in newest and f"{home.hostname} doesn't answer" in newest
 
 
 def test_the_same_key_is_the_same_request(cloud: Cloud) -> None:

@@ -194,18 +194,6 @@ def test_secondaries_are_told_of_a_change_and_nobody_else_gets_the_zone(
     assert "remus.invirt.test. A 10.5.0.10" in friend.records
 
 
-def test_dnssec_signs_what_is_live(powerdns: PowerDns, database: Database) -> None:
-    powerdns.util("set-nsec3", "invirt.test", "1 0 0 -", "narrow")
-    powerdns.util("secure-zone", "invirt.test")
-    powerdns.stop()  # PowerDNS keeps what it knows of keys for a minute
-    powerdns.start()
-    machine(database, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
-    signed = powerdns.ask("remus.invirt.test", "A", "+dnssec")
-    assert sorted(record.split()[1:3] for record in signed.records) == [["A", "10.5.0.10"], ["RRSIG", "A"]]
-    denied = powerdns.ask("romulus.invirt.test", "A", "+dnssec")
-    assert denied.status == "NXDOMAIN" and "NSEC3" in denied.text and "RRSIG" in denied.text
-
-
 def test_what_the_role_may(database: Database) -> None:
     for forbidden in (
         "SELECT * FROM public.machines",

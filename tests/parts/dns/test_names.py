@@ -15,8 +15,15 @@ from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
 SITE = "SELECT dns.set_site(%s, %s, ARRAY['ns.invirt.test'], 'h.invirt.test', 30)"
-ZONES = ["invirt.test", "other.test", "deep.other.test", "10.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"]
-KEPT = "SELECT source, domain_id, name, type, content FROM dns.names"
+ZONES = [
+    "invirt.test",
+    "other.test",
+    "deep.other.test",
+    "far.off.other.test",
+    "10.in-addr.arpa",
+    "8.b.d.0.1.0.0.2.ip6.arpa",
+]
+KEPT = "SELECT source, domain_id, name, type, content, auth FROM dns.names"
 WANTED = "TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics"
 
 NAMES = ["remus", "romulus", "shop"]
@@ -24,6 +31,7 @@ HOSTNAMES = [
     *("remus.invirt.test", "shop.invirt.test", "www.shop.invirt.test", "a.b.other.test", "b.other.test"),
     *("x.deep.other.test", "deep.other.test", "www.example.org"),
 ]
+RECORD = "INSERT INTO dns.extra_records (name, type, content) VALUES (%s, %s, %s)"
 ONE_NIC = "(SELECT nic_id FROM nics ORDER BY random() LIMIT 1)"
 ONE_MACHINE = "(SELECT machine_id FROM machines ORDER BY random() LIMIT 1)"
 CHANGES = [
@@ -44,6 +52,9 @@ CHANGES = [
     f"UPDATE hostnames SET nic_id = {ONE_NIC} WHERE hostname = '{{hostname}}'",
     "DELETE FROM hostnames WHERE hostname = '{hostname}'",
     "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'A', '10.0.0.{digit}')",
+    "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'NS', 'ns.example.org')",
+    "INSERT INTO dns.extra_records (name, type, content) VALUES ('b.other.test', 'NS', 'ns{digit}.test')",
+    "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'DS', '1 13 2 {digit}0')",
     "UPDATE dns.extra_records SET name = 'c.{hostname}' WHERE name = '{hostname}'",
     "DELETE FROM dns.extra_records WHERE name LIKE '%{hostname}'",
 ]
@@ -67,25 +78,32 @@ def a_change(dice: random.Random) -> str:
     )
 
 
-def between(name: str) -> set[str]:
-    """The names above a name, inside its zone."""
-    (zone, *_) = sorted((zone for zone in ZONES if f".{name}".endswith(f".{zone}")), key=len, reverse=True)
-    labels = name.removesuffix(zone).rstrip(".").split(".")
-    return {".".join([*labels[place:], zone]) for place in range(1, len(labels))}
+def path(zone: str, name: str) -> list[str]:
+    """A name and those above it, inside the zone."""
+    labels = name.removesuffix(zone).rstrip(".").split(".") if name != zone else []
+    return [".".join([*labels[place:], zone]) for place in range(len(labels))]
 
 
 def check(database: Database, said: str = "") -> None:
+    """What follows is there; so are names that have only others below them; what is delegated is marked."""
     with closing(database.connect()) as connected, connected.cursor() as cursor:
+        cursor.execute("SET jit = off")  # it takes longer than the question
         cursor.execute(WANTED)
         wanted = cursor.fetchall()
         cursor.execute(KEPT)
         kept = cursor.fetchall()
-    real = [row for row in kept if row[0] is not None]
+        cursor.execute("SELECT id, name FROM dns.zones")
+        zones = dict(cursor.fetchall())
+    real = [row[:5] for row in kept if row[0] is not None]
     assert sorted(real, key=str) == sorted(wanted, key=str), said
     names = {name for _, _, name, _, _ in real}
-    above: set[str] = set().union(*map(between, names))
-    empty = [name for source, _, name, _, _ in kept if source is None]
+    above = {one for _, zone, name, _, _ in real for one in path(zones[zone], name)}
+    empty = [row[2] for row in kept if row[0] is None]
     assert sorted(empty) == sorted(above - names), said
+    delegated = {(zone, name) for _, zone, name, type, _ in real if type == "NS" and name != zones[zone]}
+    for _, zone, name, type, _, auth in kept:
+        around = path(zones[zone], name)[1 if type == "DS" else 0 :]
+        assert auth is not any((zone, one) in delegated for one in around), f"{name} {type} in {said}"
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -131,6 +149,24 @@ def test_a_host_name_that_is_a_machine_s_own_for_a_while(named: Database) -> Non
     assert named.execute(own) == []
     named.execute("DELETE FROM machines WHERE name = 'remus'")
     assert named.execute(own) == [("10.5.0.10",)]
+
+
+def test_a_name_is_a_machine_s_or_the_administrator_s(named: Database) -> None:
+    """Of what would lead elsewhere; a text or a mail exchanger does no harm."""
+    machine(named, "remus")
+    for type, content in (("NS", "a.b"), ("CNAME", "a.b"), ("A", "10.0.0.1"), ("AAAA", "2001:db8::1")):
+        with pytest.raises(psycopg2.errors.RaiseException, match="a machine is called remus"):
+            named.execute(RECORD, ("remus.invirt.test", type, content))
+        named.execute(RECORD, ("romulus.invirt.test", type, content))
+        named.execute(RECORD, ("remus.other.test", type, content))
+        with pytest.raises(psycopg2.errors.RaiseException, match="the name romulus is reserved"):
+            named.execute("UPDATE machines SET name = 'romulus'")
+        with pytest.raises(psycopg2.errors.RaiseException, match="a machine is called remus"):
+            named.execute("UPDATE dns.extra_records SET name = 'remus.invirt.test'")
+        named.execute("DELETE FROM dns.extra_records")
+    named.execute(RECORD, ("remus.invirt.test", "MX", "10 a.b"))
+    named.execute(RECORD, ("romulus.invirt.test", "TXT", '"x"'))
+    named.execute("UPDATE machines SET name = 'romulus'")
 
 
 def test_another_domain_in_invirt_yaml(named: Database) -> None:

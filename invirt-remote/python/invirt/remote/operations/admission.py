@@ -103,10 +103,7 @@ def release(cursor: Cursor, machine_id: int | None) -> None:
 def claim_name(cursor: Cursor, name: str) -> None:
     """Make sure that a machine may get the name, and that none is about to; raises BadInput."""
     lock_name(cursor, name)
-    cursor.execute(
-        "SELECT FROM hosts WHERE name = %(name)s UNION ALL SELECT FROM reserved_names WHERE name = %(name)s",
-        {"name": name},
-    )
+    cursor.execute("SELECT FROM taken_names WHERE name = %s", (name,))
     if cursor.fetchone() is not None:
         raise BadInput(f"the name {name} is taken", hint="Choose another name.")
 

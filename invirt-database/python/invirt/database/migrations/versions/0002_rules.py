@@ -32,13 +32,14 @@ remote console dns dhcp db database kdc kerberos web client gateway router host
 # One name can't be a machine's and a host's or a reserved one.  The advisory
 # lock is on the name: two transactions that want the same one come in turn.
 NAMES = """
+CREATE VIEW taken_names AS SELECT name::text FROM reserved_names UNION ALL SELECT name FROM hosts;
+COMMENT ON VIEW taken_names IS 'that no machine may have';
 CREATE FUNCTION claim_name() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended(NEW.name, 0));
     IF TG_TABLE_NAME = 'machines' THEN
-        IF EXISTS (SELECT FROM reserved_names r WHERE r.name = NEW.name)
-            OR EXISTS (SELECT FROM hosts h WHERE h.name = NEW.name) THEN
+        IF EXISTS (SELECT FROM taken_names t WHERE t.name = NEW.name) THEN
             RAISE EXCEPTION 'the name % is reserved', NEW.name USING HINT = 'Choose another name.';
         END IF;
     ELSIF EXISTS (SELECT FROM machines m WHERE m.name = NEW.name) THEN
@@ -208,4 +209,5 @@ def downgrade() -> None:
             op.execute(f"DROP TRIGGER {trigger} ON {table}")
     for function in FUNCTIONS.split():
         op.execute(f"DROP FUNCTION {function}")
+    op.execute("DROP VIEW taken_names")
     op.execute("DELETE FROM reserved_names")

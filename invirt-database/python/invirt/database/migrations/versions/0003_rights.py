@@ -18,7 +18,7 @@ GRANT SELECT, INSERT, DELETE ON members, machine_access TO invirt_remote;
 GRANT SELECT, INSERT, UPDATE (owner_id) ON owners TO invirt_remote;
 GRANT SELECT, UPDATE (host_id) ON hosts TO invirt_remote;
 GRANT SELECT, UPDATE (range_id) ON address_ranges TO invirt_remote;
-GRANT SELECT ON types, cdroms, autoinstalls, reserved_names, counters TO invirt_remote;
+GRANT SELECT ON types, cdroms, autoinstalls, reserved_names, taken_names, counters TO invirt_remote;
 GRANT SELECT, INSERT, UPDATE ON operations, operation_steps TO invirt_remote;
 GRANT USAGE ON SEQUENCE operation_token TO invirt_remote;
 GRANT SELECT, INSERT ON audit TO invirt_remote;

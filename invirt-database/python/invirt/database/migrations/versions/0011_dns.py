@@ -44,8 +44,30 @@ COMMENT ON TABLE dns.extra_records IS
     'records beside those of machines; content as in a zone file, names without the last dot';
 """
 
+# A name is a machine's or the administrator's: an address, alias or delegation
+# of his reserves it, and can't be given to a name that a machine has.  See
+# claim_name() for the lock.
+TAKEN = "CREATE OR REPLACE VIEW taken_names AS SELECT name::text FROM reserved_names UNION ALL SELECT name FROM hosts"
+CLAIM = f"""
+{TAKEN} UNION ALL SELECT split_part(e.name, '.', 1) FROM dns.extra_records e, dns.site s
+    WHERE e.type IN ('A', 'AAAA', 'CNAME', 'NS') AND e.name = split_part(e.name, '.', 1) || '.' || s.domain;
+CREATE FUNCTION dns.claim_name() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(split_part(NEW.name, '.', 1), 0));
+    IF NEW.type IN ('A', 'AAAA', 'CNAME', 'NS') AND dns.is_machine(NEW.name) THEN
+        RAISE EXCEPTION 'a machine is called %', split_part(NEW.name, '.', 1)
+            USING HINT = 'Rename the machine first.';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER claim_name BEFORE INSERT OR UPDATE OF name, type ON dns.extra_records
+    FOR EACH ROW EXECUTE FUNCTION dns.claim_name();
+"""
+
 # What dns.names must hold.  A machine's own name can't be given another address
-# by a NIC's: such host names are left out.
+# by a NIC's: such host names are left out.  A zone inside another one of ours is
+# delegated by that one, which holds its DS records, too.
 WANTED = """
 CREATE FUNCTION dns.reverse(ip inet) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$ SELECT CASE family(ip)
@@ -53,6 +75,9 @@ AS $$ SELECT CASE family(ip)
         || split_part(host(ip), '.', 2) || '.' || split_part(host(ip), '.', 1) || '.in-addr.arpa'
     ELSE array_to_string(string_to_array(reverse(substr(encode(inet_send(ip), 'hex'), 9)), NULL), '.')
         || '.ip6.arpa' END $$;
+
+CREATE FUNCTION dns.parent(name text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT regexp_replace(name, '^[^.]*[.]?', '') $$;
 
 CREATE FUNCTION dns.zone(name text) RETURNS integer LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
@@ -74,11 +99,13 @@ FROM dns.site s, counters c WHERE c.name = 'dns';
 CREATE VIEW dns.of_zones AS
 SELECT 0 AS source, z.id AS domain_id, z.name, 'SOA' AS type, a.content FROM dns.zones z, dns.start_of_authority a
 UNION ALL
-SELECT 0, z.id, z.name, 'NS', server FROM dns.zones z, dns.site s, unnest(s.nameservers) AS server;
+SELECT 0, zone, z.name, 'NS', server FROM dns.zones z, dns.site s, unnest(s.nameservers) AS server,
+    unnest(ARRAY[z.id, dns.zone(dns.parent(z.name))]) AS zone WHERE zone IS NOT NULL;
 
 CREATE VIEW dns.of_extra_records AS
 SELECT -e.record_id AS source, zone AS domain_id, e.name, e.type, e.content
-FROM dns.extra_records e, dns.zone(e.name) AS zone WHERE zone IS NOT NULL;
+FROM dns.extra_records e, dns.zone(CASE e.type WHEN 'DS' THEN dns.parent(e.name) ELSE e.name END) AS zone
+WHERE zone IS NOT NULL;
 
 CREATE VIEW dns.of_nics AS
 SELECT n.nic_id AS source, zone AS domain_id, r.name, r.type, r.content
@@ -103,10 +130,13 @@ CREATE TABLE dns.names (
     domain_id integer NOT NULL,
     name text COLLATE "C" NOT NULL,
     type text COLLATE "C",
-    content text
+    content text,
+    auth boolean NOT NULL DEFAULT true
 );
 COMMENT ON COLUMN dns.names.source IS
     'the NIC; with a minus, the extra record; 0, the zone itself; null, what is below this name';
+COMMENT ON COLUMN dns.names.auth IS
+    'whether the zone says it itself, and signs it: not a delegation, nor what is there or below (see PowerDNS)';
 CREATE INDEX names_name ON dns.names (name);
 CREATE INDEX names_source ON dns.names (source);
 CREATE INDEX names_backwards ON dns.names (reverse(name) COLLATE "C");
@@ -114,7 +144,7 @@ CREATE INDEX names_backwards ON dns.names (reverse(name) COLLATE "C");
 -- PowerDNS' own table; a TTL that is null is default-ttl of its configuration.
 CREATE VIEW dns.records AS
 SELECT domain_id, name, type, content, NULL::integer AS ttl, NULL::integer AS prio, false AS disabled,
-    true AS auth, NULL::text AS ordername FROM dns.names;
+    auth, NULL::text AS ordername FROM dns.names;
 CREATE VIEW dns.domains AS
 SELECT id, name, 'MASTER' AS type, NULL AS master, NULL::integer AS last_check,
     nullif(current_setting('dns.notified_' || id, true), '')::bigint AS notified_serial,
@@ -141,39 +171,60 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION dns.is_below(name text, other text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT reverse(name) COLLATE "C" > reverse(other) || '.' AND reverse(name) COLLATE "C" < reverse(other) || '/' $$;
+
 CREATE FUNCTION dns.has_below(name text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM dns.names n WHERE n.type IS NOT NULL
-        AND reverse(n.name) COLLATE "C" > reverse($1) || '.' AND reverse(n.name) COLLATE "C" < reverse($1) || '/');
+    RETURN EXISTS (SELECT FROM dns.names n WHERE n.type IS NOT NULL AND dns.is_below(n.name, $1));
 END $$;
 
-CREATE FUNCTION dns.settle(changed text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION dns.path(domain_id integer, name text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    above text[] := ARRAY(SELECT DISTINCT array_to_string(labels[place:], '.')
-        FROM unnest(changed) AS c JOIN dns.zones z ON z.id = dns.zone(c), string_to_array(c, '.') AS labels,
-            generate_series(1, cardinality(labels) - cardinality(string_to_array(z.name, '.'))) AS place);
+    labels text[] := string_to_array($2, '.');
+BEGIN
+    RETURN ARRAY(SELECT array_to_string(labels[place:], '.') FROM dns.zones z,
+        generate_series(1, cardinality(labels) - cardinality(string_to_array(z.name, '.'))) AS place
+        WHERE z.id = $1);
+END $$;
+COMMENT ON FUNCTION dns.path IS 'a name and those above it, without its zone''s own';
+
+CREATE FUNCTION dns.is_delegated(domain_id integer, name text, type text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM dns.names n WHERE n.name = ANY (dns.path($1, $2)) AND n.domain_id = $1
+        AND n.type = 'NS' AND NOT (n.name = $2 AND $3 IS NOT DISTINCT FROM 'DS'));
+END $$;
+
+CREATE FUNCTION dns.settle(changed dns.names[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    above text[] := ARRAY(SELECT DISTINCT one FROM unnest(changed) AS c, unnest(dns.path(c.domain_id, c.name)) AS one);
+    below text[] := ARRAY(SELECT n.name FROM unnest(changed) AS c, dns.names n
+        WHERE c.type = 'NS' AND c.source <> 0 AND dns.is_below(n.name, c.name));
 BEGIN
     DELETE FROM dns.names e WHERE e.name = ANY (above) AND e.type IS NULL AND (NOT dns.has_below(e.name)
         OR EXISTS (SELECT FROM dns.names n WHERE n.name = e.name AND n.type IS NOT NULL));
     INSERT INTO dns.names (domain_id, name) SELECT dns.zone(a.name), a.name
         FROM (SELECT unnest(above) EXCEPT SELECT n.name FROM dns.names n WHERE n.name = ANY (above)) AS a (name)
         WHERE dns.has_below(a.name);
+    UPDATE dns.names n SET auth = NOT n.auth WHERE n.name = ANY (above || below)
+        AND n.auth = dns.is_delegated(n.domain_id, n.name, n.type);
 END $$;
-COMMENT ON FUNCTION dns.settle IS 'names have come or gone: some, above them, exist only by what is below';
+COMMENT ON FUNCTION dns.settle IS
+    'names have come or gone: some, above them, exist only by what is below; delegations change what is below them';
 
 CREATE FUNCTION dns.refresh(changed integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    gone text[];
-    come text[];
+    gone dns.names[];
+    come dns.names[];
 BEGIN
-    WITH old AS (DELETE FROM dns.names WHERE source = changed RETURNING name)
-        SELECT array_agg(name) INTO gone FROM old;
+    WITH old AS (DELETE FROM dns.names n WHERE source = changed RETURNING n)
+        SELECT array_agg(n) INTO gone FROM old;
     IF changed > 0 THEN
-        WITH new AS (INSERT INTO dns.names SELECT * FROM dns.of_nics WHERE source = changed RETURNING name)
-            SELECT array_agg(name) INTO come FROM new;
+        WITH new AS (INSERT INTO dns.names AS n SELECT * FROM dns.of_nics WHERE source = changed RETURNING n)
+            SELECT array_agg(n) INTO come FROM new;
     ELSE
-        WITH new AS (INSERT INTO dns.names SELECT * FROM dns.of_extra_records WHERE source = changed RETURNING name)
-            SELECT array_agg(name) INTO come FROM new;
+        WITH new AS (INSERT INTO dns.names AS n SELECT * FROM dns.of_extra_records WHERE source = changed RETURNING n)
+            SELECT array_agg(n) INTO come FROM new;
     END IF;
     PERFORM dns.settle(gone || come);
 END $$;
@@ -204,7 +255,7 @@ BEGIN
     PERFORM dns.advance();
     DELETE FROM dns.names;
     INSERT INTO dns.names TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics;
-    PERFORM dns.settle(ARRAY(SELECT name FROM dns.names));
+    PERFORM dns.settle(ARRAY(SELECT n FROM dns.names n));
 END $$;
 
 CREATE FUNCTION dns.set_site(domain text, zones text[], nameservers text[], hostmaster text, ttl integer)
@@ -254,7 +305,7 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA dns FROM PUBLIC;
 
 def upgrade() -> None:
     """Make the schema, its tables and what keeps them; fill them as soon as the site is known."""
-    for part in (SITE, EXTRA, WANTED, NAMES, KEEPING, OWN):
+    for part in (SITE, EXTRA, CLAIM, WANTED, NAMES, KEEPING, OWN):
         op.execute(part.replace(":", r"\:"))
     for table, events in WATCHED.items():
         op.execute(
@@ -268,5 +319,6 @@ def downgrade() -> None:
     """Remove it, with the DNSSEC keys it holds."""
     for table in WATCHED:
         op.execute(f"DROP TRIGGER dns ON {table}")
+    op.execute(TAKEN.replace(":", r"\:"))
     op.execute("DROP SCHEMA dns CASCADE")
     op.execute("DELETE FROM counters WHERE name = 'dns'")

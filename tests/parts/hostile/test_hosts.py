@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from invirt.remote.hosts import Answer, NoAnswer, failure
 from invirt.remote.operations import KINDS, Actor, submit
 from tests.examples import given, thorough
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, Site
+from tests.parts.operations.fakehosts import OneByOne
 from tests.unit.hostile.test_said import ANSWERS, RAW
 
 MAD = st.one_of(
@@ -40,7 +41,7 @@ SAID = st.builds(lambda sane, mad: [OFF] * sane + mad, st.integers(0, 2), st.lis
 
 
 @dataclass
-class Mad:
+class Mad(OneByOne):
     """A Hosts whose host1 says what it is told to; the others don't answer."""
 
     answers: Iterator[Answer]
@@ -55,16 +56,6 @@ class Mad:
         if isinstance(answer, InvirtError):
             raise answer
         return answer
-
-    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
-        """See Hosts."""
-        found: dict[str, Answer] = {}
-        for hostname in hostnames:
-            try:
-                found[hostname] = self.call(hostname, *words, timeout=timeout)
-            except InvirtError as error:
-                found[hostname] = error
-        return found
 
     def changes(self) -> list[tuple[str, ...]]:
         """The commands that change something."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
-from invirt.remote.hosts import Answer, NoAnswer
+from invirt.remote.hosts import Answer, Hosts, NoAnswer
 
 # Told of each command ("before" or "after" it is done); raises what shall go wrong.
 Fault = Callable[[str, str, tuple[str, ...]], None]
@@ -37,7 +37,21 @@ class FakeHost:
     nonsense: str | None = None  # the answer to every question
 
 
-class FakeHosts:
+class OneByOne(Hosts):
+    """Hosts that are asked one after the other."""
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """See Hosts."""
+        answers: dict[str, Answer] = {}
+        for hostname in hostnames:
+            try:
+                answers[hostname] = self.call(hostname, *words, timeout=timeout)
+            except InvirtError as error:
+                answers[hostname] = error
+        return answers
+
+
+class FakeHosts(OneByOne):
     """A Hosts with volumes that all hosts share."""
 
     def __init__(self, *hostnames: str) -> None:
@@ -58,16 +72,6 @@ class FakeHosts:
             answer = self.act(hostname, words)
             self.fault("after", hostname, words)
             return answer
-
-    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
-        """See Hosts."""
-        answers: dict[str, Answer] = {}
-        for hostname in hostnames:
-            try:
-                answers[hostname] = self.call(hostname, *words, timeout=timeout)
-            except InvirtError as error:
-                answers[hostname] = error
-        return answers
 
     def lose(self, hostname: str, words: tuple[str, ...]) -> NoAnswer:
         """For a fault: the command is delayed, and comes when deliver() is called."""

@@ -10,18 +10,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from invirt.base.errors import InvirtError
-from invirt.remote.hosts import Answer, failure
+from invirt.remote.hosts import failure
+from tests.parts.operations.fakehosts import OneByOne
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = {"domain": "invirt-host-domain", "volume": "invirt-host-volume", "host": "invirt-host-status"}
 CALLER = "host/remote.invirt.test@INVIRT.TEST"
 
 
-class ProcessHosts:
+class ProcessHosts(OneByOne):
     """A folder for each host below folder; the volumes' one is shared (see invirt.yaml)."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,16 +55,6 @@ class ProcessHosts:
         if done.returncode:
             raise failure(done.returncode, done.stderr, hostname)
         return done.stdout
-
-    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
-        """See Hosts."""
-        answers: dict[str, Answer] = {}
-        for hostname in hostnames:
-            try:
-                answers[hostname] = self.call(hostname, *words, timeout=timeout)
-            except InvirtError as error:
-                answers[hostname] = error
-        return answers
 
     def running(self) -> list[tuple[str, str]]:
         """Host and machine of each guest, from the hosts' own files."""

@@ -204,7 +204,7 @@ class Remctld:
             self._children = [c for c in self._children if c.poll() is None] + [child]
 
     def stop(self) -> None:
-        """Take no more connections and end those that are open."""
+        """Take no more connections and end those that are open; it may have been stopped before."""
         self._ended.set()
         self._thread.join(DEADLINE)
         self._listener.close()

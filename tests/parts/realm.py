@@ -82,6 +82,7 @@ class Realm:
     port: int = 88
     name: str = NAME
     kdc: subprocess.Popen[bytes] | None = None
+    making: threading.RLock = field(default_factory=threading.RLock)  # a keytab or a ticket
 
     @property
     def environment(self) -> dict[str, str]:
@@ -138,17 +139,20 @@ class Realm:
     def keytab(self, *names: str, file: Path | None = None) -> Path:
         """Create the principals (if new) and return a keytab that holds them."""
         path = file or self.folder / (names[0].replace("/", "-") + ".keytab")
-        if not path.exists():
-            lines = "".join(f"addprinc -randkey {n}\nktadd -k {path} -norandkey {n}\n" for n in names)
-            self._tool("kadmin.local", "-r", self.name, input=lines)
-            assert path.exists(), f"no keytab for {names}"
+        with self.making:
+            if not path.exists():
+                lines = "".join(f"addprinc -randkey {n}\nktadd -k {path} -norandkey {n}\n" for n in names)
+                self._tool("kadmin.local", "-r", self.name, input=lines)
+                assert path.exists(), f"no keytab for {names}"
         return path
 
     def ticket(self, name: str) -> Path:
         """A credential cache with a ticket of the principal, created if new."""
         cache = self.folder / (name.replace("/", "-") + ".ccache")
-        if not cache.exists():
-            self._tool("kinit", "-c", str(cache), "-k", "-t", str(self.keytab(name)), self.principal(name))
+        with self.making:
+            if not cache.exists():
+                keytab = str(self.keytab(name))
+                self._tool("kinit", "-c", str(cache), "-k", "-t", keytab, self.principal(name))
         return cache
 
     def as_user(self, name: str) -> dict[str, str]:

@@ -7,37 +7,15 @@ import signal
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
 import pytest
 
 from tests.parts.console.site import Site
-from tests.parts.postgres import Cluster
+from tests.parts.postgres import Cluster, frozen
 
 LOCAL = "daemon"  # a login of /etc/passwd
-
-
-@contextmanager
-def frozen(cluster: Cluster) -> Iterator[None]:
-    """Every process of PostgreSQL stands still, connections open."""
-    stopped: list[int] = []
-    try:
-        while new := [pid for pid in _family(cluster.process.pid) if pid not in stopped]:
-            for pid in new:
-                os.kill(pid, signal.SIGSTOP)
-                stopped.append(pid)
-        yield
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
-
-
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
 
 
 def test_root_and_administrators_dont_notice(consoles: Site, cluster: Cluster, tmp_path: Path) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.parts.owned import machine
-from tests.parts.postgres import Cluster
+from tests.parts.postgres import Cluster, frozen
 from tests.parts.realm import DEADLINE
 from tests.parts.remote.conftest import RemoteServer
 
@@ -72,21 +67,6 @@ def test_sessions_that_the_database_ended_are_made_anew(remote: RemoteServer, cl
     name = remote.database.name
     cluster.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     assert remote.call("alice", "control", "remus", "status").stdout == "remus is off\n"
-
-
-@contextmanager
-def frozen(cluster: Cluster) -> Iterator[None]:
-    """PostgreSQL, all of its processes, stopped as by SIGSTOP."""
-    first = cluster.process.pid
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    processes = [first, *map(int, children)]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 def test_a_frozen_database_is_given_up_on(remote: RemoteServer, cluster: Cluster) -> None:

@@ -35,7 +35,7 @@ def guest(lab: Lab) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def unnoticed(lab: Lab, guest: str) -> Iterator[None]:
-    """The guest's process is the same after each test, and nothing is left open."""
+    """The guest's process is the same after each test; nothing is left open, or of guests that ended."""
     host = console.host_of(guest)
     assert host
     unit = ("systemctl", "show", "--property=MainPID,NRestarts", f"invirt-guest@d_{guest}.service")
@@ -43,6 +43,7 @@ def unnoticed(lab: Lab, guest: str) -> Iterator[None]:
     yield
     assert lab.on(host, *unit).stdout == before
     finished(lab, BOOT)
+    lab.settled()
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from invirt_lab import cluster
@@ -13,6 +14,9 @@ from invirt_lab.site import HOSTS, SERVERS, SHARED
 REMOTE = SERVERS["remote"].fqdn
 Done = subprocess.CompletedProcess[str]
 Value = TypeVar("Value")
+
+# A host's taps and units of guests: each line ends in its domain, but for what belongs to none.
+_BELONGINGS = "ip -oneline link show type tun; systemctl list-units --plain --no-legend 'invirt-guest@*'"
 
 # All rows that a command could leave behind, in one text.
 _ROWS = """
@@ -41,6 +45,12 @@ class Lab:
         """A command on a server, as its root."""
         return cluster.on(server, *argv, input=input, check=check)
 
+    def on_hosts(self, *argv: str) -> dict[str, str]:
+        """What a command says on each host, on all at once."""
+        with ThreadPoolExecutor() as pool:
+            done = pool.map(lambda host: self.on(host, *argv), HOSTS)
+            return {host: one.stdout for host, one in zip(HOSTS, done, strict=True)}
+
     def sql(self, text: str) -> str:
         """What the database's owner gets for text."""
         psql = ["psql", "--no-psqlrc", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "invirt", "-d", "invirt"]
@@ -52,11 +62,25 @@ class Lab:
 
     def domains(self) -> dict[str, list[str]]:
         """The names of the machines that run, by host."""
-        found = {}
-        for name in HOSTS:
-            words = self.on(name, "xm", "list").stdout.split()
-            found[name] = sorted(word[2:] for word in words if word.startswith("d_"))
-        return found
+        said = self.on_hosts("xm", "list")
+        return {
+            host: sorted(word[2:] for word in text.split() if word.startswith("d_"))
+            for host, text in said.items()
+        }
+
+    def settled(self) -> dict[str, list[str]]:
+        """The same, once no other has a tap or a unit, and each of them does; fails where that isn't soon."""
+
+        def owners(text: str) -> list[str]:
+            return sorted({line.split()[-1].removeprefix("d_") for line in text.splitlines()})
+
+        def agreed() -> dict[str, list[str]] | None:
+            said = self.on_hosts("sh", "-c", _BELONGINGS)
+            running, owning = self.domains(), {host: owners(text) for host, text in said.items()}
+            print(f"there run {running}; taps and units are of {owning}")
+            return running if running == owning else None
+
+        return eventually(agreed, "taps and units to be those of guests that run")
 
     def volumes(self) -> list[str]:
         """The files of the shared storage, but for the trash."""
@@ -67,10 +91,10 @@ class Lab:
 
     def world(self) -> tuple[str, list[str], dict[str, list[str]]]:
         """Everything that a refused command must not have changed."""
-        return self.sql(_ROWS), self.volumes(), self.domains()
+        return self.sql(_ROWS), self.volumes(), self.settled()
 
 
-def eventually(check: Callable[[], Value], what: str, timeout: float = 30) -> Value:
+def eventually(check: Callable[[], Value | None], what: str, timeout: float = 30) -> Value:
     """The first true value of check, asked again and again; fails after timeout seconds."""
     deadline = time.monotonic() + timeout
     while not (value := check()):

@@ -11,18 +11,11 @@ both run what 1.4 had already.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    FetchedValue,
-    ForeignKey,
-    Integer,
-    Text,
-    select,
-)
+from sqlalchemy import BigInteger, Boolean, FetchedValue, ForeignKey, Integer, Text, select
 from sqlalchemy.dialects.postgresql import INET, JSONB, MACADDR, TIMESTAMP
 from sqlalchemy.orm import Mapped, relationship
 
@@ -66,8 +59,8 @@ class Base(_Declarative):
 
     @classmethod
     def word(cls) -> str:
-        """What a row is called when it is spoken of, e.g. "machine"."""
-        return cls.__name__.lower()
+        """What a row is called when it is spoken of, e.g. "address range"."""
+        return re.sub(r"(?<=.)(?=[A-Z])", " ", cls.__name__).lower()
 
 
 class Owner(Base):
@@ -132,22 +125,12 @@ class AddressRange(Base):
     prefix: Mapped[int] = column(Integer, nullable=False)
     gateway: Mapped[str] = column(INET, nullable=False)
 
-    @classmethod
-    def word(cls) -> str:
-        """Two words."""
-        return "address range"
-
 
 class ReservedName(Base):
     """A name that no machine may have."""
 
     __tablename__ = "reserved_names"
     name: Mapped[str] = column(Text, primary_key=True)
-
-    @classmethod
-    def word(cls) -> str:
-        """Two words."""
-        return "reserved name"
 
 
 class Machine(Base):

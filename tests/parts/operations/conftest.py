@@ -62,7 +62,7 @@ class Site:
         return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts, connection=self.remote)
 
     def recover(self) -> None:
-        """What the timer does, long after whoever was at work has died."""
+        """What the services do, long after whoever was at work has died."""
         self.expire()
         recovery.run(self.remote, self.hosts)
         reconcile.release_off(self.remote, self.hosts)

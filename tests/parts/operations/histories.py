@@ -48,7 +48,7 @@ CREATES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("create", {"memory": 200, "disk": 1, "owner": OWNER}),
     ("create", {"memory": 250, "disk": 2, "owner": OWNER}),
 )
-BEGUN = 22  # by users, timers and administrators, in one history
+BEGUN = 22  # by users, services and administrators, in one history
 AT_ONCE = 4
 SWEPT = 50  # histories until what they left in the database is cleared away
 TOLD = 100  # lines of what went before a failure
@@ -71,12 +71,12 @@ INSERT INTO operations (kind, machine_id, machine_name, principal, state, finish
 
 
 def begin_something(world: World) -> None:
-    """A user wants something, a timer runs, or an administrator looks after things."""
+    """A user wants something, a service has its turn, or an administrator looks after things."""
     luck = world.chance.random()
     if luck < 0.7:
         wish(world)
     elif luck < 0.9:
-        begin_timer(world)
+        begin_service(world)
     elif found := world.rows(OPEN):
         number, _ = world.chance.choice(found)
         verb = world.chance.choice((recovery.retry, recovery.undo))
@@ -84,10 +84,10 @@ def begin_something(world: World) -> None:
         world.start(title, partial(look_after, world, verb, number))
 
 
-def begin_timer(world: World) -> None:
+def begin_service(world: World) -> None:
     """One of the remote servers looks after what was left."""
     remote = world.chance.choice(REMOTES)
-    world.start(f"timer of {remote}", partial(timer, world), remote)
+    world.start(f"service of {remote}", partial(service, world), remote)
 
 
 def wish(world: World) -> None:
@@ -122,8 +122,8 @@ def look_after(world: World, verb: Verb, number: int, connected: Connection) -> 
     verb(connected, world.hosts, number, silence)
 
 
-def timer(world: World, connected: Connection) -> None:
-    """What invirt-operations' timer does."""
+def service(world: World, connected: Connection) -> None:
+    """X"""
     recovery.run(connected, world.hosts)
     reconcile.release_off(connected, world.hosts)
 
@@ -139,7 +139,7 @@ def fate(world: World) -> None:
         host.running.clear()
         world.note(f"all guests of {name} power off")
     elif luck < 0.7:
-        begin_timer(world)
+        begin_service(world)
     elif luck < 0.85:
         guest = world.chance.choice(NAMES)
         host.running.discard(guest)
@@ -185,7 +185,7 @@ def turn(world: World) -> None:
 
 
 def recover(world: World) -> None:
-    """All hosts are back, perhaps without guests; timers do their work until nothing is left to do."""
+    """All hosts are back, perhaps without guests; services do their work until nothing is left to do."""
     world.climate = FINE
     for host in world.hosts.hosts.values():
         host.up = True
@@ -195,7 +195,7 @@ def recover(world: World) -> None:
     for _ in range(8):
         calm = not (world.rows(OPEN) or world.parcels)
         world.now += HOUR
-        world.start("timer", partial(timer, world))
+        world.start("service", partial(service, world))
         world.settle()
         always(world)
         if calm:

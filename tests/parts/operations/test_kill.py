@@ -4,7 +4,7 @@ The points are counted from a run in which all goes well: before and after
 each transaction, and before and after each command to a host.  At each of
 them, in a run of its own: the requester dies (1), the network goes: the
 command or its answer is lost, or the command comes late (2), the host's side
-fails (3).  Then the timer's work is done, and all must be as the rows say,
+fails (3).  Then the service's work is done, and all must be as the rows say,
 and the user's retry must bring what was wanted.
 """
 
@@ -145,7 +145,7 @@ def attempt(site: Site, case: Case, name: str, wants: Wants, connected: connecti
 
 
 def recover(site: Site) -> None:
-    """The hosts are back, late commands come before, between and after the timer's turns."""
+    """The hosts are back, late commands come before, between and after the service's turns."""
     site.hosts.fault = no_fault
     for host in site.hosts.hosts.values():
         host.up = True

@@ -102,7 +102,7 @@ def test_a_host_command_that_is_killed_is_undone(site: Site, hosts: ProcessHosts
 def test_requesters_are_killed_at_any_moment(
     site: Site, hosts: ProcessHosts, tmp_path: Path, record: Any
 ) -> None:
-    """kill -9, then only what the timer does; leases need not end, since the process is gone."""
+    """kill -9, then only what the service does; leases need not end, since the process is gone."""
     chance = random.Random(SEED)
     for number in range(KILLS):
         kind, wants = TREE[number % len(TREE)]

@@ -1,4 +1,4 @@
-"""What the timer and administrators do about operations that were left."""
+"""What the service and administrators do about operations that were left."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_a_dead_process_left_is_taken_up_at_once(site: Site) -> None:
 
 
 def test_a_lease_that_was_prolonged_in_time_is_not_taken(site: Site) -> None:
-    """The timer looks first, and claims then: in between, whoever stood still may have gone on."""
+    """The service looks first, and claims then: in between, whoever stood still may have gone on."""
     site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
     with suppress(Killed):
         site.create("remus")

@@ -118,20 +118,25 @@ def test_a_guest_hears_nothing_that_is_not_for_it(guests: dict[str, Guest]) -> N
     assert [frame.hex() for frame in foreign if frame[12:14] == b"\x08\x00" or frame[38] not in local] == []
 
 
+@pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
 def test_who_knew_a_guest_at_its_old_host_reaches_it_at_the_new_one(
-    network: Network, guests: dict[str, Guest]
+    network: Network, guests: dict[str, Guest], kind: int, alive: bool
 ) -> None:
-    """Nobody is told: the old host sends on what comes for it, until neighbours have asked again."""
-    ip, _ = addresses(0)
-    assert reached(network.server, ip)
-    known = network.server.run("ip", "neighbour", "show", ip)
-    vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "remove", "inv0"]
-    network.hosts["host1"].run("env", f"INVIRT_RUN={network.folder}", *vif)
-    remus = network.guest("remus2", network.hosts["host2"], 9, "02:00:00:00:00:00", ip)
-    remus.node.run("ip", "address", "add", f"{ip}/24", "dev", "eth0")
-    remus.node.run("ip", "route", "add", "default", "via", "10.86.0.1")
-    assert network.server.run("ip", "neighbour", "show", ip).split()[4] == known.split()[4]
-    assert " 0% packet loss" in network.server.run("busybox", "ping", "-c", "3", "-W", "2", ip)
+    """At once, since the new host announces it; a dead one would send nothing on."""
+    address, server = addresses(0)[kind], network.server
+    assert reached(server, address)
+    if alive:
+        vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "remove", "inv0"]
+        network.hosts["host1"].run("env", f"INVIRT_RUN={network.folder}", *vif)
+    else:
+        server.run("ip", "link", "set", "host1", "down")
+    remus = network.guest("remus2", network.hosts["host2"], 9, "02:00:00:00:00:00", *addresses(0))
+    remus.node.run("ip", "address", "add", f"{address}/{(24, 128)[kind]}", "dev", "eth0", *["nodad"] * kind)
+    remus.node.run("ip", "route", "add", "default", "via", *(["10.86.0.1"], ["fe80::1", "dev", "eth0"])[kind])
+    [link] = json.loads(network.hosts["host2"].run("ip", "-json", "link", "show", "eth0"))
+    assert server.run("ip", "neighbour", "show", address).split()[4] == link["address"]
+    assert " 0% packet loss" in server.run("busybox", "ping", "-c", "1", "-W", "5", address)
 
 
 def listening(node: Node, address: str, port: int) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from invirt.base.process import run
+from invirt.host.announce import announce
 
 ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
 # Of the host's end of each link, on every host: a guest that moves, running, still knows its router.
@@ -53,6 +54,7 @@ def lead(address: str, interface: str) -> None:
         if ":" in address:
             _set({"ipv6/conf/{interface}/proxy_ndp": "1"}, uplink)
         run(["ip", "neighbour", "replace", "proxy", address, "dev", uplink])
+        announce(address, uplink)
 
 
 def mislead(address: str, interface: str) -> None:

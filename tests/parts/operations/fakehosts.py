@@ -136,6 +136,9 @@ class FakeHosts(OneByOne):
         if name not in host.running:
             raise NotFound(f"{name} is off")
 
+    def _domain_fence(self, host: FakeHost, name: str) -> None:
+        """Its token is remembered."""
+
     def _volume_list(self, host: FakeHost) -> object:
         kept = [{"name": name, "disk": disk, "size": size} for (name, disk), size in self.volumes.items()]
         gone = [

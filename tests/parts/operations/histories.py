@@ -246,6 +246,7 @@ def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[Wo
         patch.setattr(store, "this_process", world.this_process)
         patch.setattr(store, "is_gone", world.is_gone)
         patch.setattr(store, "claim", world.claim)
+        patch.setattr(store, "begin", world.mark)
         yield world
         for connected in world.idle:
             connected.close()

@@ -32,7 +32,8 @@ HOUR = 3600.0
 REMOTES = ("remote1", "remote2")
 STEP = 3.0  # seconds: how far the database's clock may be behind; telling it takes time
 
-CLAIM = store.claim
+CLAIM, MARK = store.claim, store.begin
+ENDED = "SELECT operation_id FROM operations WHERE finished_at IS NOT NULL"
 HELD = "SELECT lease_holder FROM operations WHERE operation_id = %s AND lease_until > now()"
 
 # In front of pg_catalog, so that what the product calls now() is the world's.
@@ -140,12 +141,13 @@ class World:
     idle: list[Simulated] = field(default_factory=list)
     owned: dict[int, int] = field(default_factory=dict)  # what is on the disks of machines, by disk_id
     told: float = 0.0  # the time that the database knows
+    tokens: dict[int, int] = field(default_factory=dict)  # the operation of each mark's
 
     def begin(self, seed: int) -> None:
         """Nothing is there, nothing has happened."""
         self.chance, self.now = random.Random(seed), 0.0
         self.climate = BAD if seed % 2 else ROUGH
-        self.trace, self.parcels, self.tasks, self.begun = [], [], [], 0
+        self.trace, self.parcels, self.tasks, self.begun, self.tokens = [], [], [], 0, {}
         self.told = -HOUR
         self.tell_time()
         self.rows("DELETE FROM operations; DELETE FROM machines")
@@ -249,6 +251,17 @@ class World:
         if lease and held and self.alive(held.lease_holder):
             self.hosts.wrong.append(f"the lease of {held.lease_holder} was taken before its end")
         return lease
+
+    def mark(self, cursor: Cursor, lease: store.Lease, *more: Any) -> store.Lease:
+        """store.begin(), watched: whose commands its token is for."""
+        marked = MARK(cursor, lease, *more)
+        self.tokens[marked.token] = lease.operation_id
+        return marked
+
+    def has_ended(self, token: int) -> bool:
+        """Whether the operation that a command belongs to is done or undone."""
+        number = self.tokens.get(token, 0)
+        return self.rows(f"{ENDED} AND operation_id = {number}") != []
 
     def go_on(self) -> None:
         """One task goes on; if none can, time passes until one can, or something comes."""

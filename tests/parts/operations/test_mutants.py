@@ -68,6 +68,14 @@ def no_undo(patch: Patch, world: World) -> None:
     patch.setitem(STEPS, "create volume", dataclasses.replace(STEPS["create volume"], undo=None))
 
 
+def no_fence(patch: Patch, world: World) -> None:
+    """What is given up is not called off at its host; users do nothing but switch on and off."""
+    power = [wish for wish in histories.WISHES if wish[1] in ("boot", "shutdown", "destroy", "reboot")]
+    patch.setattr(histories, "WISHES", power)
+    for name in ("shut guest down", "destroy guest", "reboot guest"):
+        patch.setitem(STEPS, name, dataclasses.replace(STEPS[name], undo=None))
+
+
 def memory_kept(patch: Patch, world: World) -> None:
     """A boot that is undone keeps its place on the host."""
     patch.setitem(STEPS, "boot guest", dataclasses.replace(STEPS["boot guest"], unreserve=None))
@@ -142,6 +150,7 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     Trashless,
     Copying,
     no_undo,
+    no_fence,
     memory_kept,
     same_token,
     no_lease,

@@ -53,6 +53,8 @@ class SimulatedHosts(FakeHosts):
             return super().act(hostname, words)
         self.acts += 1
         answer = super().act(hostname, words)
+        if self.world.has_ended(int(words[-1])):
+            self.wrong.append(f"{hostname} does {' '.join(words[:3])} for what is over")
         places: set[Place] = {*self.volumes, *self.trash}
         left, new = self.contents.keys() - places, places - self.contents.keys()
         for place in new:

@@ -68,6 +68,14 @@ def test_a_repeated_command_is_refused(host: Host, state: Path) -> None:
     assert host("domain", "status", "remus")["state"] == "off"
 
 
+def test_a_fence_keeps_out_what_is_older(host: Host) -> None:
+    host("domain", "create", "remus", token=7)
+    assert host("domain", "fence", "remus", token=9) == 0
+    assert host("domain", "destroy", "remus", token=8) == Busy.exit_code
+    assert host("domain", "status", "remus")["state"] == "running"
+    assert host("domain", "fence", "remus", token=9) == Busy.exit_code
+
+
 def test_questions_have_no_token(host: Host) -> None:
     host("domain", "create", "remus", token=7)
     for _ in range(2):

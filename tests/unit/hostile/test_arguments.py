@@ -21,7 +21,7 @@ __all__ = ["state"]  # the fixture
 PROGRAMS = {"domain": domain.COMMAND, "volume": volume.COMMAND, "host": status.COMMAND}
 REMOTE = "host/remote.invirt.test@INVIRT.TEST"
 VERBS = st.sampled_from(["create", "shutdown", "reboot", "destroy", "status", "list"]) | st.sampled_from(
-    ["resize", "rename", "remove", "restore", "help", "summary"]
+    ["resize", "rename", "remove", "restore", "fence", "help", "summary"]
 )
 NAMES = st.sampled_from(
     ["remus", "romulus", "hda", "hdb", "ALL", "../x", "a" * 64, "-x", "remus\nromulus", ""]

@@ -19,6 +19,11 @@ def test_every_step_says_what_undoes_it() -> None:
         assert (step.undo or step.unreserve) or step.undo_words.startswith("nothing")
 
 
+def test_whatever_is_sent_to_a_host_is_undone_or_called_off_there() -> None:
+    """So that a command which comes late finds a higher token."""
+    assert all(step.undo for step in STEPS.values() if step.do)
+
+
 def test_words_are_filled_in_from_what_the_steps_know() -> None:
     known = {"name", "disk", "size", "old_size", "host", "hostname", "new_name", "new_disk", "ip"}
     known |= {"memory", "cpus", "old_memory", "old_cpus"}

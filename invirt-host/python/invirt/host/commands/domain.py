@@ -41,6 +41,12 @@ def destroy(arguments: argparse.Namespace) -> None:
         driver.destroy(f"d_{arguments.name}")
 
 
+def fence(arguments: argparse.Namespace) -> None:
+    """Do nothing, but remember the token: no older command is obeyed any more."""
+    with tokens.claimed(arguments.token, arguments.name):
+        pass
+
+
 def status(arguments: argparse.Namespace) -> None:
     """Print whether the guest runs here."""
     running = hypervisor.load().running(f"d_{arguments.name}")
@@ -62,6 +68,7 @@ _VERBS = (
     ("shutdown", shutdown, "ask a guest to power off, and don't wait"),
     ("reboot", reboot, "ask a guest to reboot, and reset it if it doesn't"),
     ("destroy", destroy, "end a guest at once"),
+    ("fence", fence, "do nothing, and refuse older commands for a machine from now on"),
 )
 
 

@@ -40,6 +40,8 @@ Each time that a step is marked as begun, or its undoing is, it gets a token of
 its own, higher than all before it, for the one command that is then sent to a
 host.  A host obeys a token only if it is higher than all that it has seen for
 the machine, so a command that comes late, or a second time, does nothing.
+What can't be undone (a shutdown, say) is called off: its host is sent a token
+alone, so that the command does nothing any more should it still be on its way.
 """
 
 WHO = {

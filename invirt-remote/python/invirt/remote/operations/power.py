@@ -29,6 +29,11 @@ def _reboot(work: Work, at: Detail) -> None:
     work.call(at, "domain", "reboot", at["name"], work.token)
 
 
+def _fence(work: Work, at: Detail) -> None:
+    """No older command, which may be on its way still, is obeyed any more."""
+    work.call(at, "domain", "fence", at["name"], work.token)
+
+
 def _shutdown(work: Work, at: Detail) -> None:
     """Ask the guest, then wait until it is off; raises InvirtError if it isn't in time."""
     work.call(at, "domain", "shutdown", at["name"], work.token)
@@ -66,22 +71,25 @@ BOOT = Step(
 SHUT_DOWN = Step(
     name="shut guest down",
     words="asking {name} on {host} to shut down",
-    undo_words="nothing: {name} may still be running, and its memory stays reserved",
+    undo_words="calling it off on {host}: {name} may still be running, and its memory stays reserved",
     do=_shutdown,
+    undo=_fence,
     record=_release,
 )
 DESTROY = Step(
     name="destroy guest",
     words="ending {name} on {host} at once",
-    undo_words="nothing: {name} may still be running, and its memory stays reserved",
+    undo_words="calling it off on {host}: {name} may still be running, and its memory stays reserved",
     do=_destroy,
+    undo=_fence,
     record=_release,
 )
 REBOOT = Step(
     name="reboot guest",
     words="rebooting {name} on {host}",
-    undo_words="nothing: {name} stays where it is",
+    undo_words="calling it off on {host}: {name} stays where it is",
     do=_reboot,
+    undo=_fence,
 )
 
 

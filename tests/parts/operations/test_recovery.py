@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -12,12 +12,14 @@ import pytest
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, Unreachable
 from invirt.database import connection
 from invirt.database.connection import connect, transaction
-from invirt.remote.hosts import NoAnswer
+from invirt.remote.hosts import PATIENCE, Answer, NoAnswer
 from invirt.remote.operations import recovery, silence, store
 from invirt.remote.operations.engine import ATTEMPTS
 from invirt.remote.operations.model import Operation
 from tests.parts.operations.conftest import HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import FakeHosts, Killed, failing, no_fault
+
+HOST3 = "host3.invirt.test"
 
 
 def states(site: Site) -> list[tuple[object, ...]]:
@@ -170,6 +172,47 @@ def test_an_unreachable_host_is_waited_for_without_end(site: Site) -> None:
     site.submit("boot", "remus")
 
 
+class Waiting(FakeHosts):
+    """Hosts that are waited for when they are down: one after the other in call(), side by side in ask()."""
+
+    waited = 0.0
+
+    def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts."""
+        self.waited += 0 if self.hosts[hostname].up else PATIENCE
+        return super().call(hostname, *words, timeout=timeout)
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
+        """See Hosts."""
+        before = self.waited
+        answers = super().ask(hostnames, *words, timeout=timeout)
+        self.waited = min(self.waited, before + PATIENCE)
+        return answers
+
+
+def test_silent_hosts_are_waited_for_side_by_side(site: Site) -> None:
+    """One turn takes no longer with many of them than with one; who answers is served in the same turn."""
+    site.hosts = hosts = Waiting(HOST1, HOST2, HOST3)
+    site.rows("INSERT INTO hosts (name, hostname, memory) VALUES ('host3', %s, 512)", HOST3)
+
+    def die(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == ("domain", "destroy"):
+            hosts.hosts[hostname].up = False
+            raise NoAnswer(f"no answer from {hostname}")
+
+    for name in ("a", "b", "c"):
+        site.create(name)
+        site.submit("boot", name)
+    hosts.fault = die
+    for name in ("a", "b", "c"):
+        with pytest.raises(NoAnswer):
+            site.submit("destroy", name)
+    hosts.fault, hosts.waited, hosts.hosts[HOST3].up = no_fault, 0.0, True
+    taken = recovery.run(site.remote, hosts)
+    assert [operation.state for operation in taken] == ["undoing", "undoing", "undone"]
+    assert hosts.waited == PATIENCE
+
+
 def test_a_host_that_was_never_reached_holds_nothing_up(site: Site) -> None:
     site.create("remus")
 
@@ -223,51 +266,6 @@ def test_operations_can_be_read(site: Site) -> None:
     operation: Operation = site.create("remus")
     assert operation.title == f"operation {operation.operation_id} (create of remus by alice@INVIRT.TEST)"
     assert not operation.is_open
-
-
-def test_a_command_that_comes_after_its_undoing_does_nothing(site: Site) -> None:
-    """Undoing takes a new token, so the host refuses the delayed command."""
-    site.create("remus")
-
-    def delay(when: str, hostname: str, words: tuple[str, ...]) -> None:
-        if words[:2] == ("domain", "create"):
-            raise site.hosts.lose(hostname, words)
-
-    site.hosts.fault = delay
-    with pytest.raises(NoAnswer):
-        site.submit("boot", "remus")
-    assert len(site.hosts.late) == 1
-    assert site.hosts.deliver() == 0
-    site.check()
-
-
-class Obliging(FakeHosts):
-    """Hosts that refuse only what is older than the newest that they saw."""
-
-    def too_late(self, token: int, seen: int) -> bool:
-        """See FakeHosts."""
-        return token < seen
-
-
-@pytest.mark.parametrize("hosts", [Obliging, FakeHosts])
-def test_a_finished_command_that_comes_again_does_nothing(site: Site, hosts: type[FakeHosts]) -> None:
-    """Not even where no later command was: here the guest went to another host by itself."""
-    site.hosts = hosts(HOST1, HOST2)
-    site.create("remus")
-
-    def repeat(when: str, hostname: str, words: tuple[str, ...]) -> None:
-        if (when, *words[:2]) == ("after", "domain", "create"):
-            site.hosts.lose(hostname, words)
-
-    site.hosts.fault = repeat
-    site.submit("boot", "remus")
-    site.hosts.fault = no_fault
-    site.hosts.hosts[HOST1].running.clear()  # it powered itself off
-    site.rows("UPDATE hosts SET enabled = false WHERE name = 'host1'")
-    site.submit("boot", "remus")
-    assert site.hosts.deliver() == (hosts is Obliging)
-    homes = [(HOST1, "remus"), (HOST2, "remus")]
-    assert site.hosts.running() == (homes if hosts is Obliging else homes[1:])
 
 
 class Meanwhile(connection.Connection):

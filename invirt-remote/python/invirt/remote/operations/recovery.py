@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from invirt import config
 from invirt.base import log
 from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
@@ -20,6 +21,12 @@ class Impatient:
     def __init__(self, hosts: Hosts) -> None:
         self.hosts = hosts
         self.silent: set[str] = set()
+
+    def look(self, hostnames: Sequence[str]) -> None:
+        """Find out side by side which are silent: one after the other, each would be waited for."""
+        if len(hostnames) > 1:
+            answers = self.hosts.ask(hostnames, "domain", "list", timeout=config.remote.host_timeout)
+            self.silent |= {name for name, answer in answers.items() if isinstance(answer, Unreachable)}
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
         """See Hosts."""
@@ -41,6 +48,8 @@ def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operat
     patient = Impatient(hosts)
     with transaction(connection) as cursor:
         found = store.left_over(cursor)
+        operations = store.select(cursor, "operation_id = ANY(%s)", ([number for number, _ in found],))
+    patient.look(_hosts(operations))
     taken = []
     for number, gone in found:
         with transaction(connection) as cursor:
@@ -48,6 +57,13 @@ def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operat
         if lease:
             taken.append(_work(connection, patient, lease, say))
     return taken
+
+
+def _hosts(operations: Sequence[Operation]) -> list[str]:
+    """The host names that their steps have."""
+    return sorted(
+        {row.detail["hostname"] for one in operations for row in one.steps if "hostname" in row.detail}
+    )
 
 
 def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) -> Operation:

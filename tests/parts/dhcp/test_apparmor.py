@@ -56,7 +56,7 @@ echo "== run"
 busybox nc -ll -p 5432 -e sh -c 'head -c 8 >/dev/null; printf G; sleep 2' &
 export KRB5_CLIENT_KTNAME={KEYTAB} KRB5CCNAME=MEMORY: PGGSSENCMODE=require KEA_LOCKFILE_DIR=/run/lock/kea
 caps=+net_bind_service,+net_raw
-timeout 20 setpriv --reuid=_kea --regid=_kea --clear-groups --inh-caps=$caps --ambient-caps=$caps \\
+timeout 120 setpriv --reuid=_kea --regid=_kea --clear-groups --inh-caps=$caps --ambient-caps=$caps \\
     invirt-kea-dhcp4 -c /etc/kea/invirt-dhcp4.conf 2>&1
 echo "== log"
 dmesg | grep apparmor=
@@ -72,7 +72,7 @@ def said(kernel: Path, initrd: Path) -> dict[str, str]:
     machine += ["-serial", "stdio", "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd)]
     machine += ["-append", "console=ttyS0 quiet mitigations=off no_timer_check panic=1 rdinit=/init"]
     done = subprocess.run(
-        machine, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        machine, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600
     )
     text = done.stdout.replace("\r", "")
     assert "== end" in text, text

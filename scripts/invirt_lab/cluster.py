@@ -70,7 +70,7 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
         )
     _PID.write_text(f"{supervisor.pid}\n")
     _tell(supervisor, json.dumps({name: [str(path) for path in paths] for name, paths in layers.items()}))
-    _await_line(supervisor, "started", timeout=30)
+    _await_line(supervisor, "started", timeout=120)
     return supervisor
 
 
@@ -123,7 +123,7 @@ def _supervisors() -> list[int]:
 @contextmanager
 def _freed() -> Iterator[None]:
     """The lock, once the last of the killed processes has let go of it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             with only_one():
@@ -182,14 +182,14 @@ def _home(account: str) -> list[str]:
 
 
 def on(
-    name: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True
+    name: str, *argv: str, input: str | None = None, timeout: float = 120, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run argv on a server as its root; see invirt.base.process.run."""
     return run(command_on(name, argv), input=input, timeout=timeout, check=check)
 
 
 def as_user(
-    user: str, *argv: str, input: str | None = None, timeout: float = 60, check: bool = True
+    user: str, *argv: str, input: str | None = None, timeout: float = 120, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run argv on the client with a user's ticket; see invirt.base.process.run."""
     return run(command_as(user, argv), input=input, timeout=timeout, check=check)
@@ -212,7 +212,7 @@ def boot(name: str) -> None:
     run([*enter, *_SUPERVISOR, name], env=_ENVIRONMENT)
 
 
-def wait_booted(name: str, timeout: float = 60) -> None:
+def wait_booted(name: str, timeout: float = 180) -> None:
     """Return when a server's systemd has started everything; raises InvirtError if it doesn't."""
     deadline = time.monotonic() + timeout
     while True:

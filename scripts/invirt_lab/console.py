@@ -85,19 +85,19 @@ def _read(terminal: int) -> str:
         raise InvirtError("the serial console was closed") from error
 
 
-def wait_for_prompt(machine: str, timeout: float = 60) -> None:
+def wait_for_prompt(machine: str, timeout: float = 120) -> None:
     """Return when the guest's prompt is on its serial console; raises InvirtError after timeout seconds."""
     with _joined(machine) as terminal:
         _read_until(terminal, PROMPT, time.monotonic() + timeout)
 
 
-def ask(machine: str, command: str, timeout: float = 60) -> str:
+def ask(machine: str, command: str, timeout: float = 120) -> str:
     """Run a command in the guest's shell, on its serial console; returns what it printed."""
     with _joined(machine) as terminal:
         return _said(terminal, command, time.monotonic() + timeout)
 
 
-def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 60) -> str:
+def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120) -> str:
     """The same by a user's ssh, who then leaves the console (^Ec.)."""
     with over_ssh(user, machine) as terminal:
         said = _said(terminal, command, time.monotonic() + timeout)

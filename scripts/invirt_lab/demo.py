@@ -72,7 +72,7 @@ class Demo:
         print(f"\n{_GO_ON.format(remote=REMOTE, console=CONSOLE_SERVER)}")
 
 
-def wait_off(machine: str, timeout: float = 60) -> None:
+def wait_off(machine: str, timeout: float = 120) -> None:
     """Return when the machine runs on no host; raises InvirtError after timeout seconds."""
     deadline = time.monotonic() + timeout
     while host := console.host_of(machine):
@@ -112,7 +112,7 @@ def _by_name(demo: Demo) -> None:
     demo.user("alice", "machine", "delete", "castor", "--yes")
 
 
-def wait_ping(machine: str, name: str, timeout: float = 90) -> None:
+def wait_ping(machine: str, name: str, timeout: float = 120) -> None:
     """Return when one guest reaches another by its name in DNS; raises InvirtError after timeout seconds."""
     deadline = time.monotonic() + timeout
     while " 0% packet loss" not in (said := console.ask(machine, f"ping -c 1 -W 2 {name}.{DOMAIN}")):
@@ -122,7 +122,8 @@ def wait_ping(machine: str, name: str, timeout: float = 90) -> None:
 
 
 def _client_pings(name: str) -> None:
-    cluster.on("client", "ping", "-c", "1", "-W", "5", f"{name}.{DOMAIN}")
+    """Until the first answer: the client may know the address from a machine that had it before."""
+    cluster.on("client", "ping", "-c", "1", "-w", "30", f"{name}.{DOMAIN}")
 
 
 def _other_people(demo: Demo) -> None:

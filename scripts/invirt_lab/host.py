@@ -127,7 +127,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def sweep(server: str = "", timeout: float = 20) -> None:
+def sweep(server: str = "", timeout: float = 60) -> None:
     """End every process of a lab, or of one server, and remove its cgroups.
 
     Raises InvirtError where some stay.
@@ -148,7 +148,7 @@ def sweep(server: str = "", timeout: float = 20) -> None:
             _remove_cgroup(folder, deadline)
 
 
-def wait_ended(pids: list[int], timeout: float = 20) -> None:
+def wait_ended(pids: list[int], timeout: float = 60) -> None:
     """Return when none of the processes runs; raises InvirtError if one does after timeout seconds."""
     deadline = time.monotonic() + timeout
     while running := [pid for pid in pids if _runs(pid)]:

@@ -122,7 +122,7 @@ def install_role(server: Server) -> None:
         "exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;"
         'apt-get -q update && apt-get -q -y install --no-install-recommends "$0"'
     )
-    done = on(server.name, "sh", "-c", script, server.role, timeout=300, check=False)
+    done = on(server.name, "sh", "-c", script, server.role, timeout=600, check=False)
     if done.returncode != 0:
         said = "\n".join(done.stdout.splitlines()[-25:])
         raise InvirtError(f"apt-get install {server.role} failed on {server.name}", hint=said)

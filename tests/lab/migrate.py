@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.lab.users import Lab, eventually
+from tests.lab.users import Lab
 
 PORT = 4444
 STATE = "/var/lib/invirt/guests"
@@ -23,35 +23,43 @@ launch.launch('%i', accelerator.chosen()[0])"
 """
 
 # On either side: DOMAIN, and the host to send it to, or none to receive it.
+# The unit is up before its QEMU is, and the one side before the other.
 HALF = f"""
 import json, socket, sys, time
-from contextlib import suppress
+from invirt.base.errors import NotFound, Unreachable
 from invirt.host.guest import Guest
 from invirt.host.qmp import Qmp
 
-def connection(peer):
-    if not peer:
-        with socket.create_server(("", {PORT})) as server:
-            server.settimeout(30)
-            return server.accept()[0]
+end = time.monotonic() + 50
+
+def patiently(what, *failures):
     while True:
-        with suppress(ConnectionRefusedError):
-            return socket.create_connection((peer, {PORT}), 30)
+        try:
+            return what()
+        except failures:
+            if time.monotonic() > end:
+                raise
         time.sleep(0.05)
 
+def connection(peer):
+    if peer:
+        return patiently(lambda: socket.create_connection((peer, {PORT}), 30), ConnectionRefusedError)
+    with socket.create_server(("", {PORT})) as server:
+        server.settimeout(30)
+        return server.accept()[0]
+
 domain, peer = sys.argv[1:]
+qmp = patiently(Qmp(Guest(domain).qmp).__enter__, NotFound, Unreachable)
 wire = connection(peer)
-with Qmp(Guest(domain).qmp) as qmp:
-    ask = json.dumps({{"execute": "getfd", "arguments": {{"fdname": "wire"}}}}).encode()
-    socket.send_fds(qmp.socket, [ask], [wire.fileno()])
-    while "return" not in qmp._read():
-        pass
-    qmp("migrate" if peer else "migrate-incoming", uri="fd:wire")
-    end = time.monotonic() + 30
-    while (now := qmp("query-status")["status"]) != ("postmigrate" if peer else "running"):
-        if time.monotonic() > end:
-            sys.exit(f"still {{now}}: {{qmp('query-migrate')}}")
-        time.sleep(0.02)
+ask = json.dumps({{"execute": "getfd", "arguments": {{"fdname": "wire"}}}}).encode()
+socket.send_fds(qmp.socket, [ask], [wire.fileno()])
+while "return" not in qmp._read():
+    pass
+qmp("migrate" if peer else "migrate-incoming", uri="fd:wire")
+while (now := qmp.status()) != ("postmigrate" if peer else "running"):
+    if time.monotonic() > end:
+        sys.exit(f"still {{now}}: {{qmp('query-migrate')}}")
+    time.sleep(0.02)
 """
 
 
@@ -64,8 +72,6 @@ def live(lab: Lab, machine: str, source: str, target: str) -> None:
     _put(lab, target, f"{drop_in}/incoming.conf", INCOMING)
     lab.on(target, "systemctl", "daemon-reload")
     lab.on(target, "systemctl", "start", f"invirt-guest@{domain}.service")
-    control = f"/run/invirt/guests/{domain}/qmp"  # the unit is up before QEMU is
-    eventually(lambda: lab.on(target, "test", "-S", control, check=False).returncode == 0, "QEMU's socket")
     with ThreadPoolExecutor() as pool:
         sides = ((target, ""), (source, f"{target}.invirt.test"))
         halves = [pool.submit(lab.on, host, "python3", "-c", HALF, domain, peer) for host, peer in sides]

@@ -14,8 +14,8 @@ BAD_INPUT, NO_ROOM, BUSY = 2, 6, 5
 
 
 @pytest.fixture(autouse=True)
-def nothing_changes(lab: Lab) -> Iterator[None]:
-    """After each test, the place is as it was before."""
+def nothing_changes(lab: Lab, tidy: None) -> Iterator[None]:
+    """After each test, the place is as it was before, by what the test did."""
     before = lab.world()
     yield
     assert lab.world() == before

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from invirt_lab import demo
-from tests.lab.users import Lab
 
 
-def test_the_main_job_is_shown(lab: Lab) -> None:
+@pytest.mark.usefixtures("lab", "tidy")
+def test_the_main_job_is_shown() -> None:
     demo.run()
-    lab.remctl("alice", "control", "remus", "destroy")
-    lab.remctl("alice", "machine", "delete", "remus", "--yes")

@@ -73,10 +73,11 @@ def test_database_stopped_amid_an_operation(lab: Lab, guest: str, machine: Make)
     """Who asked is told; what was done is gone on with when the database is back."""
     name = machine()
     with ThreadPoolExecutor() as pool:
-        call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
-        eventually(lambda: open_operations(lab), "the boot to begin")
-        lab.on("db", "systemctl", "stop", "postgresql")
         try:
+            with held(name):
+                call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
+                eventually(lambda: open_operations(lab), "the boot to begin")
+                lab.on("db", "systemctl", "stop", "postgresql")
             assert call.result().returncode != 0
         finally:
             lab.on("db", "systemctl", "start", "postgresql")
@@ -118,6 +119,8 @@ systemctl start postgresql
 """
 FULL = 'mount -o remount,size="$(df --output=used -k /var/lib/postgresql | tail -1)k" /var/lib/postgresql'
 FREE = "mount -o remount,size=1g /var/lib/postgresql"
+# A new file of the journal (WAL), 16 MiB: what is written next lacks room in the tables alone.
+NEW_JOURNAL = "runuser -u postgres -- psql -Xqc 'SELECT pg_switch_wal()' -c CHECKPOINT"
 # Until the last page of the table is full, and there is no room for another.
 WRITE = """
 DO $$ BEGIN LOOP
@@ -125,7 +128,7 @@ DO $$ BEGIN LOOP
     COMMIT;
 END LOOP; END $$;
 """
-# Until the journal (WAL) has no room, while the tables need none.
+# Until the journal has no room, while the tables need none.
 WRITE_JOURNAL = (
     "DO $$ BEGIN LOOP PERFORM pg_logical_emit_message(false, '', repeat('x', 1000000)); END LOOP; END $$"
 )
@@ -135,9 +138,11 @@ WRITE_JOURNAL = (
 def small_disk(lab: Lab, guest: str) -> Iterator[None]:
     """A disk of the database's own."""
     lab.on("db", "sh", "-c", SMALL_DISK)
-    back(lab, guest)
-    yield
-    lab.on("db", "sh", "-c", LARGE_DISK)
+    try:
+        back(lab, guest)
+        yield
+    finally:
+        lab.on("db", "sh", "-c", LARGE_DISK)
     back(lab, guest)
 
 
@@ -145,6 +150,7 @@ def small_disk(lab: Lab, guest: str) -> Iterator[None]:
 def full_disk(lab: Lab, guest: str, small_disk: None, machine: Make) -> Iterator[None]:
     """The disk is full; and when it isn't any more all is as it was."""
     before = lab.world()
+    lab.on("db", "sh", "-c", NEW_JOURNAL)
     lab.on("db", "sh", "-c", FULL)
     yield
     lab.on("db", "sh", "-c", FREE)
@@ -202,16 +208,20 @@ def test_remconffs_gives_errors(lab: Lab, guest: str) -> None:
 )
 def test_remconffs_gone(lab: Lab, guest: str, fault: tuple[str, ...]) -> None:
     lab.on("remote", *fault)
-    assert lab.try_remctl("bob", "control", guest, "status").returncode != 0
-    if "stop" in fault:
-        lab.on("remote", "systemctl", "start", "invirt-remconffs")
+    try:
+        assert lab.try_remctl("bob", "control", guest, "status").returncode != 0
+    finally:
+        if "stop" in fault:
+            lab.on("remote", "systemctl", "start", "invirt-remconffs")
     back(lab, guest)
 
 
 def test_remctld_of_remote_gone(lab: Lab, guest: str) -> None:
     lab.on("remote", "systemctl", "stop", "invirt-remctld.socket")
-    closed(lab, guest)
-    lab.on("remote", "systemctl", "start", "invirt-remctld.socket")
+    try:
+        closed(lab, guest)
+    finally:
+        lab.on("remote", "systemctl", "start", "invirt-remctld.socket")
     back(lab, guest)
 
 
@@ -249,13 +259,10 @@ def test_the_requester_is_killed(lab: Lab, machine: Make, kind: str, words: str)
         eventually(lambda: open_operations(lab), "the operation to begin")
         lab.on("remote", "systemctl", "kill", "--signal=KILL", "invirt-remctld@*", check=False)
         assert call.result().returncode != 0
-    try:
-        finished(lab, BOOT)
-        last = "SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1"
-        assert lab.sql(last).strip() == f"{kind}|done"
-        assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
-    finally:
-        lab.try_remctl("alice", "machine", "delete", "pollux", "--yes")
+    finished(lab, BOOT)
+    last = "SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1"
+    assert lab.sql(last).strip() == f"{kind}|done"
+    assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +272,7 @@ def second(lab: Lab) -> str:
     return REMOTES[1]
 
 
+@pytest.mark.usefixtures("tidy")
 def test_two_remote_servers_on_one_database(lab: Lab, second: str) -> None:
     """Side by side they do no harm: what one does the other sees at once, and only one boots a machine."""
 

@@ -14,15 +14,16 @@ import pytest
 from invirt_lab import cluster, console
 from invirt_lab.site import HOSTS
 from tests.lab.faults import (
-    SOON,
     UNREACHABLE,
     Make,
     back,
     finished,
     guest,
+    held,
     killed,
     open_operations,
     places,
+    soon,
     unnoticed,
 )
 from tests.lab.users import Done, Lab, eventually
@@ -79,17 +80,16 @@ def test_before(lab: Lab, machine: Make, guest: str, other: str, gone: Gone) -> 
 def test_during(lab: Lab, machine: Make, other: str, gone: Gone) -> None:
     """Amid a boot: the user is told, and when the host is back nothing of it is left."""
     name = machine()
-    with ThreadPoolExecutor() as pool:
-        call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
-        eventually(lambda: open_operations(lab), "the boot to begin")
-        with gone(other):
-            done: Done = call.result()
-        assert done.returncode in (0, UNREACHABLE), done
+    with contextlib.ExitStack() as fault, ThreadPoolExecutor() as pool:
+        with held(name):
+            call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
+            eventually(lambda: open_operations(lab), "the boot to begin")
+            fault.enter_context(gone(other))
+        done: Done = call.result()
+    assert done.returncode == UNREACHABLE, done
     finished(lab)
-    expected = [other] if done.returncode == 0 and gone is not killed else []
-    assert places(lab, name) == expected
-    if not expected:
-        lab.remctl("alice", "control", name, "create")
+    assert places(lab, name) == []
+    lab.remctl("alice", "control", name, "create")
     lab.remctl("alice", "control", name, "destroy")
 
 
@@ -107,7 +107,7 @@ def test_cut_off_after(lab: Lab, machine: Make, guest: str) -> None:
         listed = lab.try_remctl("alice", "machine", "list")
         assert home[0] in listed.stdout + listed.stderr
     back(lab, guest)
-    assert "running" in lab.remctl("alice", "control", name, "status")
+    soon(lambda: "running" in lab.try_remctl("alice", "control", name, "status").stdout, "a host answers")
     assert places(lab, name) == home
     lab.remctl("alice", "control", name, "destroy")
 
@@ -124,9 +124,7 @@ def test_killed_after(lab: Lab, machine: Make, guest: str, other: str) -> None:
         told = lab.on("remote", "invirt-reconcile", check=False)
         assert (told.returncode, f"host {other} does not answer" in told.stdout) == (1, True)
         assert lab.sql(reserved)
-    eventually(
-        lambda: "is off" in lab.try_remctl("alice", "control", name, "status").stdout, "its host", SOON
-    )
+    soon(lambda: "is off" in lab.try_remctl("alice", "control", name, "status").stdout, "a host answers")
     eventually(lambda: not lab.sql(reserved), "its memory to be given back", GIVEN_BACK)
     assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
     assert not lab.on(other, "ip", "-br", "link", "show", "type", "tun").stdout

@@ -56,14 +56,14 @@ class Guest:
 @pytest.fixture(scope="module")
 def three(lab: Lab) -> Iterator[tuple[Guest, Guest, Guest]]:
     """The forger, one on its host, and one on the other host; each has addresses of both kinds."""
-    for name in NAMES:
-        lab.remctl("alice", "machine", "create", name, "--memory", "128", "--disk", "1")
-    rows = lab.sql(
-        "SELECT name, nic_id, mac_addr, host(ip) FROM machines JOIN nics USING (machine_id)"
-        f" WHERE name IN {NAMES} ORDER BY nic_id"
-    ).split()
     guests = []
     try:
+        for name in NAMES:
+            lab.remctl("alice", "machine", "create", name, "--memory", "128", "--disk", "1")
+        rows = lab.sql(
+            "SELECT name, nic_id, mac_addr, host(ip) FROM machines JOIN nics USING (machine_id)"
+            f" WHERE name IN {NAMES} ORDER BY nic_id"
+        ).split()
         for number, row in enumerate(rows):
             name, nic, mac, ip = row.split("|")
             ip6 = f"2001:db8:86::{number + 1}"
@@ -79,8 +79,7 @@ def three(lab: Lab) -> Iterator[tuple[Guest, Guest, Guest]]:
         yield forger, neighbour, alone
     finally:
         for name in NAMES:
-            lab.try_remctl("alice", "control", name, "destroy")
-            lab.try_remctl("alice", "machine", "delete", name, "--yes")
+            lab.remove(name, "alice")
 
 
 def place(forger: Guest, victim: Guest) -> Place:
@@ -141,7 +140,7 @@ def test_forged_frames_of_a_guest_reach_nobody(three: tuple[Guest, Guest, Guest]
             return [(interface, names[packet]) for interface, packet in left]
 
         with suppress(AssertionError):
-            eventually(lambda: not missing(), "the honest frames at their receivers", 10)
+            eventually(lambda: not missing(), "the honest frames at their receivers")
         assert missing() == []
         log = [line for line in lines() if f"d_{forger.name} {forger.interface} refused: " in line]
 
@@ -184,7 +183,7 @@ def test_swapped_addresses_of_running_machines(lab: Lab, three: tuple[Guest, Gue
     for guest, _ in swapped:
         console.ask(guest.name, "kill -USR1 $(pidof udhcpc)")  # renew now
     for guest, address in swapped:
-        eventually(partial(has, guest, address), f"{guest.name} to have {address}", 60)
+        eventually(partial(has, guest, address), f"{guest.name} to have {address}")
     for guest, address in swapped:
         before = counters(guest)
         assert " 0% packet loss" in pinged(guest, address)

@@ -26,6 +26,7 @@ SELECT 'nic', machine_id, mac_addr, ip FROM nics;
 SELECT 'access', machine_id, principal FROM machine_access;
 SELECT 'open', operation_id, kind, state FROM operations WHERE state IN ('running', 'undoing', 'stuck');
 """
+NOT_FOUND = 3
 
 
 class Lab:
@@ -82,6 +83,23 @@ class Lab:
 
         return eventually(agreed, "taps and units to be those of guests that run")
 
+    def machines(self) -> dict[str, str]:
+        """The owner of each machine, by its name."""
+        rows = self.sql("SELECT m.name, o.name FROM machines m JOIN owners o USING (owner_id)")
+        return dict(row.split("|", 1) for row in rows.split())
+
+    def remove(self, name: str, owner: str) -> None:
+        """End a machine wherever it runs, and delete it, once nobody works on it any more."""
+
+        def gone() -> bool:
+            for host, names in self.domains().items():
+                if name in names:
+                    self.on(host, "xm", "destroy", f"d_{name}")
+            done = self.try_remctl(owner, "machine", "delete", name, "--yes")
+            return done.returncode in (0, NOT_FOUND)
+
+        eventually(gone, f"{name} to be removed", 120)
+
     def volumes(self) -> list[str]:
         """The files of the shared storage, but for the trash."""
         found = self.on(
@@ -89,12 +107,12 @@ class Lab:
         )
         return sorted(line for line in found.stdout.splitlines() if "trash" not in line)
 
-    def world(self) -> tuple[str, list[str], dict[str, list[str]]]:
+    def world(self) -> tuple[list[str], list[str], dict[str, list[str]]]:
         """Everything that a refused command must not have changed."""
-        return self.sql(_ROWS), self.volumes(), self.settled()
+        return sorted(self.sql(_ROWS).splitlines()), self.volumes(), self.settled()
 
 
-def eventually(check: Callable[[], Value | None], what: str, timeout: float = 30) -> Value:
+def eventually(check: Callable[[], Value | None], what: str, timeout: float = 60) -> Value:
     """The first true value of check, asked again and again; fails after timeout seconds."""
     deadline = time.monotonic() + timeout
     while not (value := check()):

@@ -58,7 +58,7 @@ def send(lab_host: str, machine: str, frames: Sequence[bytes]) -> None:
         f"tar -c -C {folder} . | dd of={disk} bs=1M seek={OFFSET} conv=notrunc status=none; rm -r {folder}"
     )
     command = cluster.command_on(lab_host, ["sh", "-c", write])
-    subprocess.run(command, input=archive.getvalue(), check=True, timeout=60)
+    subprocess.run(command, input=archive.getvalue(), check=True, timeout=120)
     loader = "/tmp/wire/ld-linux-x86-64.so.2 --library-path /tmp/wire /tmp/wire/perl"
     run = f"cd /tmp/wire && dd if=/dev/vda bs=1M skip={OFFSET} count=32 2>/dev/null | tar -x"
     said = console.ask(machine, f"mkdir -p /tmp/wire; {run}; {loader} send frames")

@@ -17,6 +17,8 @@ from invirt_lab import cluster
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
 PROMPT = "guest# "
+# Until it was on the console, or its terminal is gone.
+_JOIN = 'until console -f -M "$0" "$1"; do sleep 0.3; [ -t 0 ] || exit; done'
 
 
 def host_of(machine: str) -> str | None:
@@ -36,7 +38,7 @@ def _joined(machine: str) -> Iterator[int]:
     host = host_of(machine)
     if host is None:
         raise InvirtError(f"{machine} runs on no host")
-    join = ["sh", "-c", 'until console -f -M "$0" "$1"; do sleep 0.3; done', SERVERS[host].fqdn, machine]
+    join = ["sh", "-c", _JOIN, SERVERS[host].fqdn, machine]
     with on_terminal(cluster.command_on(CONSOLE, join)) as terminal:
         yield terminal
 

@@ -6,6 +6,8 @@ guest of that name runs, then have the disk made: the same commands, by remctl.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.users import Lab
 from tests.results import Result, best, keep
 
@@ -42,6 +44,7 @@ def seconds(lab: Lab, script: str) -> float:
     return min(map(int, rounds)) / 1e9
 
 
+@pytest.mark.usefixtures("tidy")
 def test_a_create_costs_little_more_than_its_steps(lab: Lab) -> None:
     bare = seconds(lab, BY_HAND)
     best(

@@ -202,12 +202,16 @@ def kill(name: str) -> None:
 
 
 def boot(name: str) -> None:
-    """Boot a server that was killed; returns when it is started, not yet booted.  Raises Busy if it runs."""
+    """Boot a server that was killed, or shut down; returns when it is started, not yet booted.
+
+    Raises Busy if it runs.
+    """
     if name in SERVERS and host.processes(name):
         raise Busy(f"the server {name} is up", hint=f"scripts/lab kill {name}")
     inside = _supervisors()[1:]
     if not inside:
         raise NotFound("there is no lab", hint="scripts/lab up")
+    host.sweep(name)
     enter = ["nsenter", f"--target={inside[0]}", "--mount", "--pid", "--net", "--root", "--wdns=/", "--"]
     run([*enter, *_SUPERVISOR, name], env=_ENVIRONMENT)
 

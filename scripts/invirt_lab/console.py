@@ -10,7 +10,7 @@ import termios
 import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from invirt.base.errors import InvirtError
 from invirt_lab import cluster
@@ -80,6 +80,15 @@ def _read_until(terminal: int, wanted: str, deadline: float) -> str:
     return seen
 
 
+def _await_end(terminal: int, deadline: float) -> None:
+    """Until the program on the terminal has ended."""
+    with suppress(OSError):  # the other side hung up
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([terminal], [], [], left)[0] and not os.read(terminal, 65536):
+                return
+        raise InvirtError("the serial console isn't left in time")
+
+
 def _read(terminal: int) -> str:
     try:
         return os.read(terminal, 65536).decode(errors="replace")
@@ -100,10 +109,12 @@ def ask(machine: str, command: str, timeout: float = 120) -> str:
 
 
 def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120) -> str:
-    """The same by a user's ssh, who then leaves the console (^Ec.)."""
+    """The same by a user's ssh, who then leaves the console (^Ec.), so that the next has the keyboard."""
+    deadline = time.monotonic() + timeout
     with over_ssh(user, machine) as terminal:
-        said = _said(terminal, command, time.monotonic() + timeout)
+        said = _said(terminal, command, deadline)
         os.write(terminal, b"\x05c.")
+        _await_end(terminal, deadline)
         return said
 
 

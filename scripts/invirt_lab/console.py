@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import secrets
 import select
 import subprocess
 import termios
@@ -16,7 +17,6 @@ from invirt.base.errors import InvirtError
 from invirt_lab import cluster
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
-PROMPT = "guest# "
 # Until it was on the console, or its terminal is gone.
 _JOIN = 'until console -f -M "$0" "$1"; do sleep 0.3; [ -t 0 ] || exit; done'
 
@@ -66,8 +66,25 @@ def on_terminal(command: list[str], raw: bool = False) -> Iterator[int]:
         os.close(ours)
 
 
-def _read_until(terminal: int, wanted: str, deadline: float) -> str:
-    """What the terminal shows up to wanted; a new line is sent each second to get a prompt again."""
+def greeting() -> tuple[str, str]:
+    """What to type at a guest's shell until it answers, and the answer; an older prompt says nothing.
+
+    What is typed at a guest that boots may be lost in part, so it has no quotes.
+    """
+    word = secrets.token_hex(4)
+    return f"echo here $#.{word}", f"here 0.{word}"
+
+
+def _await_shell(terminal: int, deadline: float) -> None:
+    """Until the guest's shell takes commands, and has done all before."""
+    words, answer = greeting()
+    typed = f"\n{words}\n".encode()
+    os.write(terminal, typed)
+    _read_until(terminal, answer, deadline, typed)
+
+
+def _read_until(terminal: int, wanted: str, deadline: float, typed: bytes = b"\n") -> str:
+    """What the terminal shows up to wanted; typed is sent again after each second of silence."""
     seen = ""
     while wanted not in seen:
         if time.monotonic() > deadline:
@@ -76,7 +93,7 @@ def _read_until(terminal: int, wanted: str, deadline: float) -> str:
         if readable:
             seen += _read(terminal)
         else:
-            os.write(terminal, b"\n")
+            os.write(terminal, typed)
     return seen
 
 
@@ -97,9 +114,9 @@ def _read(terminal: int) -> str:
 
 
 def wait_for_prompt(machine: str, timeout: float = 120) -> None:
-    """Return when the guest's prompt is on its serial console; raises InvirtError after timeout seconds."""
+    """Return when the guest's shell answers on its console; raises InvirtError after timeout seconds."""
     with _joined(machine) as terminal:
-        _read_until(terminal, PROMPT, time.monotonic() + timeout)
+        _await_shell(terminal, time.monotonic() + timeout)
 
 
 def ask(machine: str, command: str, timeout: float = 120) -> str:
@@ -119,7 +136,7 @@ def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120) ->
 
 
 def _said(terminal: int, command: str, deadline: float) -> str:
-    _read_until(terminal, PROMPT, deadline)
+    _await_shell(terminal, deadline)
     os.write(terminal, f"{command}; echo done-$((6*7))\n".encode())
     said = _read_until(terminal, "done-42", deadline).replace("\r", "")
-    return said.split("$((6*7))\n", 1)[-1].rsplit("done-42", 1)[0]
+    return said.rsplit("$((6*7))\n", 1)[-1].rsplit("done-42", 1)[0]

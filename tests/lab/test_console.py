@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,7 +15,6 @@ from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]
 LEAVE = "\x05c."
-_TURNS = itertools.count(1)
 
 
 @pytest.fixture
@@ -36,14 +34,11 @@ def ssh() -> Iterator[Callable[..., pexpect.spawn]]:
 
 
 def prompt(terminal: pexpect.spawn) -> None:
-    """Until the guest's shell takes commands and has done all before; an older prompt says nothing.
-
-    What is typed at a guest that boots may be lost in part, so it has no quotes.
-    """
-    turn = next(_TURNS)
+    """Until the guest's shell takes commands and has done all before."""
+    words, answer = console.greeting()
     for _ in range(60):
-        terminal.send(f"echo turn $#.{turn}\r")
-        if terminal.expect_exact([f"turn 0.{turn}", pexpect.TIMEOUT], timeout=2) == 0:
+        terminal.send(f"{words}\r")
+        if terminal.expect_exact([answer, pexpect.TIMEOUT], timeout=2) == 0:
             return
     raise AssertionError(f"no prompt: {terminal.before}")
 

@@ -15,8 +15,9 @@ from invirt.base.process import run
 
 TREE = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("INVIRT_LAB_CACHE", "/var/cache/invirt-lab"))
-RUN = Path("/run/invirt-lab")
-CGROUP = "invirt-lab"
+NAME = os.environ.get("INVIRT_LAB_NAME", "invirt-lab")  # another one is another lab, beside the first
+RUN = Path("/run") / NAME
+CGROUP = NAME
 
 _COMMANDS = {
     "mmdebstrap": "mmdebstrap",

@@ -1,14 +1,15 @@
 """What is measured: shown as one table at the end, and added as JSON to the file $INVIRT_BENCH_JSON, if set.
 
-Each number stands beside its limit and, where there is one, beside the bare
-thing that was measured in the same run: times on a busy machine are noisy,
-ratios less so.  A pytest plugin.
+Seconds are shown, and decide nothing: machines of one kind differ by a factor
+of two.  What a test can fail by is a ratio to the bare thing, which is measured
+in turn with it, in the same run.  A pytest plugin.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,12 @@ import pytest
 
 ROUNDS = 3
 TURNS = 4  # of two that are compared
-FAULT = 2  # times off its limit: no noise of the machine any more, so the test fails
+FAULT = 2  # times off its limit: no noise any more, so the test fails
 
 
 @dataclass(frozen=True)
 class Result:
-    """One number; bare: the same without us; limit: the most (or, if `at_least`, the least) it may be."""
+    """One number; bare: the same without us; limit: the most (or, if `at_least`, the least) it should be."""
 
     what: str
     value: float
@@ -55,28 +56,49 @@ def keep(result: Result) -> Result:
     return result
 
 
-def best(what: str, measure: Callable[[], float], unit: str, limit: float, at_least: bool = False) -> None:
-    """Measure until the limit is kept, a few times at most: other work only makes it worse.
+def best(what: str, measure: Callable[[], float], limit: float, at_least: bool = False) -> None:
+    """Measure a ratio until it keeps the limit, a few times at most: other work only makes it worse.
 
     Asserts it, but for noise.
     """
     made: list[Result] = []
     while not (made and made[-1].reached) and len(made) < ROUNDS:
-        made.append(Result(what, measure(), unit, limit, at_least))
+        made.append(Result(what, measure(), "times", limit, at_least))
     result = keep((max if at_least else min)(made, key=lambda one: one.value))
     assert result.sound, result
 
 
-def longest(what: str, seconds: float, limit: float) -> None:
-    """Of what is done many times in a run, put the longest on the table.
+def beside(what: str, ours: Callable[[], float], bare: Callable[[], float], limit: float) -> None:
+    """As best(), of how many times the seconds of the bare thing ours takes; both are shown, too."""
+    seconds: list[tuple[float, float]] = []
 
-    Asserts that it keeps the limit, but for noise.
-    """
-    result = Result(what, seconds, "s", limit)
+    def ratio() -> float:
+        turns = [(ours(), bare()) for _ in range(TURNS)]
+        seconds.extend(turns)
+        mine, plain = map(min, zip(*turns, strict=True))
+        return mine / plain
+
+    best(f"{what}, to the bare thing", ratio, limit)
+    mine, plain = map(min, zip(*seconds, strict=True))
+    keep(Result(what, mine, "s", bare=plain))
+
+
+def quickest(work: Callable[[], object], times: int) -> float:
+    """Seconds that work takes at best, of so many times."""
+    took = []
+    for _ in range(times):
+        began = time.monotonic()
+        work()
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
+def longest(what: str, seconds: float, wanted: float) -> None:
+    """Of what is done many times in a run, put the longest on the table, beside what is wanted of it."""
+    result = Result(what, seconds, "s", wanted)
     before = next((one for one in _results if one.what == what), None)
     if before is None or seconds > before.value:
         _results[:] = [*(one for one in _results if one is not before), result]
-    assert result.sound, result
 
 
 Run = tuple[int, float]  # answers, and the CPU seconds that they took
@@ -95,7 +117,7 @@ def compare(what: str, ours: Callable[[], Run], theirs: Callable[[], Run], limit
         print("{}: {:.0f} to {:.0f} for a second of CPU".format(what, *speeds))
         return speeds[0] / speeds[1]
 
-    best(what, ratio, "", limit, at_least=True)
+    best(what, ratio, limit, at_least=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -105,7 +127,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         bare = "" if one.bare is None else f"bare {one.bare:.4g}"
         mark = "" if one.reached else "  MISSED"
         terminalreporter.write_line(
-            f"{one.what:<64} {one.value:>9.4g} {one.unit:<8} {limit:<14} {bare}{mark}".rstrip()
+            f"{one.what:<80} {one.value:>9.4g} {one.unit:<8} {limit:<14} {bare}{mark}".rstrip()
         )
     path = os.environ.get("INVIRT_BENCH_JSON")
     if path:

@@ -126,4 +126,4 @@ def test_typed_echo(site: Site, plain: list[str]) -> None:
         print(f"console: a letter comes back after {ours * 1000:.2f} ms, by xm {theirs * 1000:.2f} ms")
         return ours / theirs
 
-    best("a typed letter's echo against ssh and xm console", ratio, "times", LIMIT)
+    best("a typed letter's echo against ssh and xm console", ratio, LIMIT)

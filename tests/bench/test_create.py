@@ -44,8 +44,8 @@ import psycopg2
 name, folder, database = sys.argv[1:]
 with psycopg2.connect(host=folder, dbname=database, user="invirt") as connected:
     cursor = connected.cursor()
-    cursor.execute("INSERT INTO owners (name, memory, disk, machines) VALUES (%s, 64, 1, 1) RETURNING owner_id",
-        (name,))
+    cursor.execute("INSERT INTO owners (name, memory, disk, machines) VALUES (%s, 64, 1, 1)"
+        " RETURNING owner_id", (name,))
     cursor.execute("INSERT INTO machines (name, owner_id, type_id, memory) VALUES (%s, %s, 1, 64)"
         " RETURNING machine_id", (name, *cursor.fetchone()))
     made = cursor.fetchone()

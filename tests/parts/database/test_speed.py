@@ -94,16 +94,20 @@ def test_an_admission_is_quick(large: Database, cluster: postgres.Cluster) -> No
     def admit(cursor: psycopg2.extensions.cursor) -> None:
         cursor.execute(ADMIT, (f"new{next(numbers)}",))
 
-    with closing(large.connect()) as ours, closing(cluster.superuser(large.name)) as bare:
-        with ours.cursor() as ruled, bare.cursor() as free:
-            free.execute("SET session_replication_role = replica")  # no triggers
-            beside(
-                "an admission, 10,000 machines there",
-                lambda: quickest(lambda: admit(ruled), 9),
-                lambda: quickest(lambda: admit(free), 9),
-                ADMISSION,
-            )
-            free.execute("DELETE FROM machines WHERE name LIKE 'new%'")
+    with (
+        closing(large.connect()) as ours,
+        closing(cluster.superuser(large.name)) as bare,
+        ours.cursor() as ruled,
+        bare.cursor() as free,
+    ):
+        free.execute("SET session_replication_role = replica")  # no triggers
+        beside(
+            "an admission, 10,000 machines there",
+            lambda: quickest(lambda: admit(ruled), 9),
+            lambda: quickest(lambda: admit(free), 9),
+            ADMISSION,
+        )
+        free.execute("DELETE FROM machines WHERE name LIKE 'new%'")
 
 
 def test_a_stopped_database(tmp_path: Path, database: Database) -> None:

@@ -25,6 +25,7 @@ from invirt_lab import host, images
 LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-shtab"),
+    "python3-pytest-xdist",
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
@@ -41,7 +42,8 @@ class Kind:
     """One kind of tests.
 
     where: their files and folders, without tests/.  needs: Debian's packages, on
-    this machine.  slow: each test is named as it runs.  environment: the tests',
+    this machine.  slow: each test is named as it runs.  workers: processes that
+    share them, a file each, where no time is measured.  environment: the tests',
     unless the caller says other.  timeout: seconds for all of them.
     """
 
@@ -49,6 +51,7 @@ class Kind:
     where: tuple[str, ...]
     needs: tuple[str, ...]
     slow: bool = False
+    workers: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 3600
 
@@ -69,6 +72,7 @@ KINDS = {
         "one real part at a time: PostgreSQL, Kerberos, remctld, FUSE, QEMU",
         ("parts",),
         (*LIBRARIES, *SERVERS, "mmdebstrap"),
+        workers=2,
     ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
     "lab13": Kind(
@@ -177,8 +181,9 @@ def here(kind: Kind, counts: Path) -> bool:
     What a lab leaves is looked for by tests of its own.
     """
     clean = CLEAN if kind.needs is not LAB else ()
-    shown = ["-v", "--durations=5"] if kind.slow else []
-    return child([*clean, "/usr/bin/python3", "-m", "pytest", *shown, *kind.paths], kind, counts)
+    how = ["-v", "--durations=5"] if kind.slow else []
+    how += ["-n", str(kind.workers), "--dist", "loadfile"] if kind.workers else []
+    return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.paths], kind, counts)
 
 
 def on_debian_13(kind: Kind, counts: Path) -> bool:
@@ -211,13 +216,15 @@ def run_kinds(names: list[str], counts: Path) -> list[str]:
     runs += [
         (f"{name} on Debian 13", KINDS[name], on_debian_13) for name in names if name in ("unit", "golden")
     ]
-    failed = []
+    failed, took = [], {}
     for name, kind, work in runs:
         started = time.monotonic()
         say(f"{name}: {kind.what}")
         if not work(kind, counts):
             failed.append(name)
-        say(f"{name}: {time.monotonic() - started:.0f} s")
+        took[name] = (time.monotonic() - started) / 60
+    for name, minutes in took.items():
+        say(f"{minutes:5.1f} min  {name}")
     return failed
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,18 @@ def compare(what: str, ours: Callable[[], Run], theirs: Callable[[], Run], limit
         return speeds[0] / speeds[1]
 
     best(what, ratio, limit, at_least=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist gives what it measured to the process that started it."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["results"] = [asdict(one) for one in _results]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Which puts it on its table."""
+    _results.extend(Result(**one) for one in getattr(node, "workeroutput", {}).get("results", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

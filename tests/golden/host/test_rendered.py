@@ -26,6 +26,7 @@ EXPECTED = Path(__file__).parent / "expected"
 PVH = DomainConfig(
     {
         "name": "d_remus",
+        "machine": 17,
         "type": "pvh",
         "memory": 128,
         "vcpus": 2,

@@ -60,7 +60,6 @@ def home(image: Path) -> Iterator[Path]:
         patch.setenv("INVIRT_CONFIG", str(path / "invirt.yaml"))
         patch.setenv("INVIRT_STATE", str(path / "state"))
         patch.setenv("INVIRT_RUN", str(path / "run"))
-        patch.setenv("INVIRT_GUEST_USER", "nobody")
         config.reload()
         yield path
     config.reload()
@@ -84,6 +83,7 @@ def remus(home: Path, image: Path) -> DomainConfig:
     return DomainConfig(
         {
             "name": "d_remus",
+            "machine": 17,
             "type": "pvh",
             "memory": 128,
             "vcpus": 1,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import NotFound
-from invirt.host import xmconfig
+from invirt.database import connection
+from invirt.host import leftovers, xmconfig
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
@@ -23,10 +24,12 @@ def test_a_machine(database: Database, file: Path) -> None:
     machine(database, "inode", memory=192, ip="10.5.0.10", mac="00:16:3e:00:00:01", disk=3)
     database.execute("UPDATE types SET kernel = '/srv/vmlinuz', initrd = '/srv/initrd', append = 'quiet'")
     [[nic]] = database.execute("SELECT nic_id FROM nics")
+    [[number]] = database.execute("SELECT machine_id FROM machines")
     config = xmconfig.evaluate(file, {"machine_name": "inode"})
     [[virt]] = database.execute("SELECT virt FROM types WHERE name = 'linux'")
     assert config.settings == {
         "name": "d_inode",
+        "machine": number,
         "type": virt,
         "memory": 192,
         "vcpus": 1,
@@ -62,6 +65,14 @@ def test_no_connection_stays_open(database: Database, file: Path) -> None:
     machine(database, "inode")
     xmconfig.evaluate(file, {"machine_name": "inode"})
     assert not database.execute("SELECT 1 FROM pg_stat_activity WHERE usename = 'invirt_host'")
+
+
+def test_numbers_by_name_are_the_hosts_to_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    site(database)
+    machine(database, "inode")
+    monkeypatch.setattr(connection, "role", "host")
+    [[number]] = database.execute("SELECT machine_id FROM machines")
+    assert leftovers.machines() == {"inode": number}
 
 
 def test_no_such_machine(database: Database, file: Path) -> None:

@@ -154,6 +154,13 @@ class Hypervisor:
     probe_kernel: OptionalFile = ""  # qemu: kernel and initrd of the probe guest
     probe_initrd: OptionalFile = ""
     probe_timeout: Seconds = 20  # seconds until the probe guest must have reached its prompt
+    uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 1900000000  # qemu: a guest runs as this + its number
+    uid_count: Amount = 200000000  # uids that are kept for guests
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if there are no such uids."""
+        if self.uid_base + self.uid_count > 2**31:
+            raise ValueError("uid_base and uid_count go beyond 2147483647, the last uid")
 
 
 @dataclass(frozen=True)

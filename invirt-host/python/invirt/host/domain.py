@@ -20,6 +20,8 @@ WORDS = frozenset(
     vnc vncdisplay vnclisten vncunused
     """.split()  # noqa: SIM905
 )
+# Words of our own, which xl is not told.
+OWN_WORDS = frozenset({"machine"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class DomainConfig:
     def name(self) -> str:
         """d_ and the machine's name."""
         return self.text("name")
+
+    @property
+    def machine(self) -> int | None:
+        """The number of its machine, which no other ever has; None for a domain that is no machine's."""
+        return self.number("machine") or None
 
     @property
     def memory(self) -> int:

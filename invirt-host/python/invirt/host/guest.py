@@ -4,6 +4,9 @@ What is written down lies in $INVIRT_STATE/guests/NAME (config, console.log),
 what lives with the process in $INVIRT_RUN/guests/NAME (sockets, lock).  QEMU
 holds the lock from before its start to its very end, whatever ends it: who
 wants to know whether the guest runs looks at the lock.
+
+Names come again, with other owners: what an earlier machine of the name left
+goes before another one boots, see invirt.host.leftovers.
 """
 
 from __future__ import annotations
@@ -65,7 +68,7 @@ class Guest:
         return DomainConfig.from_json(self.config_file.read_text())
 
     def launched(self) -> str:
-        """A text that is another one after each launch that took the lock, even if it failed then."""
+        """The launch that took the lock last, even if it failed then: its number, and its time."""
         return self.lock.read_text() if self.lock.exists() else ""
 
     def running(self) -> bool:

@@ -6,26 +6,30 @@ Run by invirt-guest@NAME.service (or, where systemd doesn't run, as a child).
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import time
 from pathlib import Path
 from typing import NoReturn
 
 from invirt.base import lock
-from invirt.base.errors import BadConfig, Busy, CommandFailed, NotFound
-from invirt.host import vif
+from invirt.base.errors import Busy, CommandFailed, NotFound
+from invirt.host import accelerator, identity, paths, vif
 from invirt.host.domain import DomainConfig
 from invirt.host.guest import Guest, arguments
 
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
 
 
-def launch(name: str, accelerator: str) -> NoReturn:
-    """Execute QEMU for the domain as its configuration was written down.  Busy if it runs already."""
+def launch(name: str, accelerated: str = "") -> NoReturn:
+    """Execute QEMU for the domain as its configuration was written down.  Busy if it runs already.
+
+    accelerated: by kvm or tcg; by default by what this host has.
+    """
     guest = Guest(name)
-    config = guest.config()
     _hold(guest)
+    config = guest.config()
+    uid = identity.uid(config)
+    identity.hold(uid)
     descriptors = {
         "qmp": _listen(guest.qmp),
         "console": _listen(guest.console),
@@ -35,10 +39,10 @@ def launch(name: str, accelerator: str) -> NoReturn:
     for nic in config.devices("vif"):
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
         vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, owned=True)
-    argv = arguments(config, accelerator, descriptors)
+    argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
-    _drop_root()
+    identity.assume(uid)
     try:
         os.execv(argv[0], argv)
     except FileNotFoundError as error:
@@ -47,13 +51,13 @@ def launch(name: str, accelerator: str) -> NoReturn:
 
 def _hold(guest: Guest) -> None:
     """Take the guest's lock for as long as this process, which becomes QEMU, lives."""
-    guest.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.make(guest.lock.parent)
     descriptor = os.open(guest.lock, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
     if not lock.take(descriptor, PATIENCE):
         raise Busy(f"{guest.name} runs already")
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(time.time_ns()).encode())
+    os.write(descriptor, f"{os.environ.get('INVOCATION_ID', '')} {time.time_ns()}".encode())
 
 
 def _listen(path: Path) -> int:
@@ -73,15 +77,3 @@ def _disks(config: DomainConfig) -> dict[str, int]:
         except FileNotFoundError as error:
             raise NotFound(f"{config.name} has no disk {disk['vdev']}: no {disk['target']}") from error
     return found
-
-
-def _drop_root() -> None:
-    """Go on as the user invirt-guest ($INVIRT_GUEST_USER), who may do nothing."""
-    name = os.environ.get("INVIRT_GUEST_USER", "invirt-guest")
-    try:
-        user = pwd.getpwnam(name)
-    except KeyError as error:
-        raise BadConfig(f"there is no user {name} to run guests", hint="Run: systemd-sysusers") from error
-    os.initgroups(user.pw_name, user.pw_gid)
-    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)

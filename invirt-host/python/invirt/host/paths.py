@@ -21,11 +21,22 @@ def xen() -> Path:
     return Path(os.environ.get("INVIRT_XEN", "/etc/xen"))
 
 
+def make(folder: Path) -> None:
+    """A folder, and those above it, that only root can read; ones that are there stay as they are."""
+    if not folder.is_dir():
+        make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write(path: Path, text: str) -> None:
-    """Put text at path: a reader, or a crash, sees the old or the new, never half; after it, the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put text at path: a reader, or a crash, sees the old or the new, never half; after it, the new.
+
+    Only root can read it.
+    """
+    make(path.parent)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    with new.open("w") as file:
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
-from invirt.host import accelerator, paths, terminal, tokens
+from invirt.host import accelerator, leftovers, paths, terminal, tokens
 from invirt.host.domain import DomainConfig, machine_name
 from invirt.host.guest import Guest
 from invirt.host.hypervisor import Domain
@@ -41,12 +41,15 @@ class Qemu:
         guest = Guest(config.name)
         if guest.running():
             return
+        leftovers.clear(guest, config.machine)
         paths.write(guest.config_file, config.json())
         before = guest.launched()
         self.supervisor.start(guest)
         if not self._started(guest, before):
             self.supervisor.stop(guest)
-            raise CommandFailed(f"{guest.name} did not start", hint=self.supervisor.said(guest))
+            launched = guest.launched() != before
+            hint = self.supervisor.said(guest) if launched else "Look at its unit on this host."
+            raise CommandFailed(f"{guest.name} did not start", hint=hint)
 
     def _started(self, guest: Guest, before: str) -> bool:
         """Wait until QEMU answers, or until the launch has failed or takes too long."""

@@ -25,7 +25,7 @@ class Supervisor(Protocol):
         """Kill it, if it lives."""
 
     def said(self, guest: Guest) -> str:
-        """The last lines that it said."""
+        """The last lines of its last launch; never those of another machine that had its name before."""
 
 
 class Systemd:
@@ -44,8 +44,10 @@ class Systemd:
         run(["systemctl", "stop", self._unit(guest)])
 
     def said(self, guest: Guest) -> str:
-        """The unit's last lines in the journal."""
-        return run(["journalctl", "-u", self._unit(guest), "-n", "5", "-o", "cat"], check=False).stdout
+        """The launch's last lines in the journal."""
+        launch, _, _ = guest.launched().partition(" ")
+        wanted = f"_SYSTEMD_INVOCATION_ID={launch}"
+        return run(["journalctl", wanted, "-n", "5", "-o", "cat"], check=False).stdout
 
     def _unit(self, guest: Guest) -> str:
         return f"invirt-guest@{guest.name}.service"

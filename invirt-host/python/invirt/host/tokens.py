@@ -3,10 +3,16 @@
 remote sends a token with each command, higher than all before it.  A command
 whose token is not higher than the highest seen was here before, or comes from
 a worker that was taken for dead: it must not act any more.
+
+Tokens come from one sequence for all machines.  So of a name that had no
+command for long, nothing need be kept but that all tokens up to its own are
+old: they count as seen for every name.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,13 +21,15 @@ from invirt.base import lock
 from invirt.base.errors import Busy
 from invirt.host import paths
 
+FLOOR = ".floor"  # the highest token that was forgotten; no machine's name begins so
+
 
 @contextmanager
 def locked(name: str, patience: float = 30) -> Iterator[None]:
     """Hold the lock of machine name; Busy when it isn't free within patience seconds."""
     path = paths.run() / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    paths.make(path.parent)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "a") as file:
         if not lock.take(file, patience):
             raise Busy(
                 f"another command works on {name} on this host for more than {patience:g} seconds",
@@ -54,7 +62,23 @@ def claimed(token: int, *names: str) -> Iterator[None]:
 
 
 def seen(name: str) -> int:
-    """The highest token that came for machine name, 0 if none did."""
+    """The highest token that came for machine name, or that was forgotten; 0 if none was."""
+    return max(_read(name), _read(FLOOR))
+
+
+def forget(seconds: float) -> None:
+    """Forget the names that had no command for so long.
+
+    The floor is raised before the name's own token goes: a kill between leaves both.
+    """
+    for path in (paths.state() / "tokens").glob("[!.]*"):
+        with locked(FLOOR), locked(path.name):
+            if time.time() - path.stat().st_mtime > seconds:
+                paths.write(_path(FLOOR), f"{seen(path.name)}\n")
+                path.unlink()
+
+
+def _read(name: str) -> int:
     try:
         return int(_path(name).read_text())
     except FileNotFoundError:

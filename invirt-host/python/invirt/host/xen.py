@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.process import run
 from invirt.host import paths
-from invirt.host.domain import DomainConfig, Value
+from invirt.host.domain import OWN_WORDS, DomainConfig, Value
 from invirt.host.hypervisor import Domain
 from invirt.host.qemu import OBEY, wait
 
@@ -69,7 +69,8 @@ class Xen:
 
 def rendered(config: DomainConfig) -> str:
     """The configuration as xl.cfg(5) has it; BadInput for what can't be quoted there."""
-    return "".join(f"{word} = {_value(word, value)}\n" for word, value in config.settings.items())
+    told = {word: value for word, value in config.settings.items() if word not in OWN_WORDS}
+    return "".join(f"{word} = {_value(word, value)}\n" for word, value in told.items())
 
 
 def _value(word: str, value: Value) -> str:

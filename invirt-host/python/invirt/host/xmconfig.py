@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.host import paths
-from invirt.host.domain import WORDS, DomainConfig, Value
+from invirt.host.domain import OWN_WORDS, WORDS, DomainConfig, Value
 
 
 def find(name: str) -> Path:
@@ -39,7 +39,7 @@ def evaluate(path: Path, variables: Mapping[str, str]) -> DomainConfig:
         if name not in variables and _is_setting(value, name):
             settings[name] = value
     for word in settings:
-        if word not in WORDS:
+        if word not in WORDS | OWN_WORDS:
             raise BadInput(
                 f"{path}: {word} is not a word that a domain's configuration knows",
                 hint="See xl.cfg(5); names of the file's own begin with _.",

@@ -7,7 +7,7 @@ import os
 
 from invirt.base.cli import Command
 from invirt.base.errors import CommandFailed
-from invirt.host import accelerator, vif
+from invirt.host import vif
 from invirt.host.guest import Guest
 from invirt.host.launch import launch
 from invirt.host.qemu import Qemu, wait
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
         log = os.open(arguments.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
-    launch(arguments.name, arguments.accelerator or accelerator.chosen()[0])
+    launch(arguments.name, arguments.accelerator or "")
 
 
 def stop(arguments: argparse.Namespace) -> None:

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import argparse
 
+from invirt.base import log
 from invirt.base.cli import Command
-from invirt.host import hypervisor, storage
+from invirt.base.errors import Unreachable
+from invirt.database import connection
+from invirt.host import hypervisor, leftovers, storage, tokens
+
+DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long
 
 
 def tidy(arguments: argparse.Namespace) -> None:
-    """Purge the trash, and let the hypervisor clear away."""
+    """Purge the trash, and clear away what is left of guests."""
     from invirt import config
 
-    hypervisor.load().tidy(config.storage.trash_days)
+    driver = hypervisor.load()
+    driver.tidy(config.storage.trash_days)
+    tokens.forget(DAY)
     for volume in storage.load().purge(config.storage.trash_days):
         print(f"disk {volume.disk} of {volume.name} is gone, which operation {volume.operation} removed")
+    try:
+        connection.role = "host"
+        leftovers.sweep(leftovers.machines(), driver.running)
+    except Unreachable as error:
+        log.write(f"what machines that are gone left stays for now: {error.message}", log.WARNING)
 
 
 COMMAND = Command(
     name="invirt-host-tidy",
     section=8,
-    summary="end what was long enough in the trash, cut consoles' logs",
+    summary="end what was long enough in the trash, cut consoles' logs, clear away what guests left",
     description="Run every five minutes by invirt-host-tidy.timer. "
-    "A removed disk is kept for storage.trash_days of invirt.yaml, then wiped.",
+    "A removed disk is kept for storage.trash_days of invirt.yaml, then wiped. "
+    "What is left of machines that the database has no more, or under another name, is removed.",
     example="invirt-host-tidy",
     arguments=lambda parser: None,
     run=tidy,

@@ -1,0 +1,63 @@
+"""What domains leave on a host goes with their machine: its name may be another owner's by tomorrow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+
+from invirt.database import connection
+from invirt.host import paths, tokens
+from invirt.host.domain import machine_name
+from invirt.host.guest import Guest
+
+MACHINES = "SELECT name, machine_id FROM machines"
+
+
+def machines() -> dict[str, int]:
+    """The numbers of all machines, by name.  Raises Unreachable when the database doesn't answer."""
+    with connection.transaction() as cursor:
+        cursor.execute(MACHINES)
+        return {row.name: row.machine_id for row in cursor.fetchall()}
+
+
+def clear(guest: Guest, number: int | None) -> None:
+    """Remove what an earlier machine of the guest's name left; number: the one that is to boot, None: none.
+
+    The caller holds the name's lock, and the guest doesn't run.
+    """
+    folder = guest.config_file.parent
+    if folder.is_dir() and (number is None or _number(guest) != number):
+        shutil.rmtree(folder)
+
+
+def sweep(numbers: Mapping[str, int], running: Callable[[str], bool]) -> None:
+    """Remove what is left of domains that run no more and whose machines are gone, or have another name.
+
+    numbers: all machines', by name.
+    """
+    for name in _names():
+        machine = machine_name(name)
+        if machine is None:
+            continue  # an administrator's own
+        with tokens.locked(machine):
+            if running(name):
+                continue
+            clear(Guest(name), numbers.get(machine))
+            if machine not in numbers:
+                (paths.state() / "domains" / name).unlink(missing_ok=True)
+                shutil.rmtree(paths.run() / "guests" / name, ignore_errors=True)
+
+
+def _names() -> list[str]:
+    """The domains that something is left of."""
+    folders = (paths.state() / "guests", paths.state() / "domains", paths.run() / "guests")
+    return sorted({path.name for folder in folders for path in folder.glob("[!.]*")})
+
+
+def _number(guest: Guest) -> int | None:
+    """The machine that the folder is of; None if that was never written down, or can't be read any more."""
+    try:
+        return guest.config().machine
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 
 import pytest
@@ -70,23 +71,34 @@ def test_failure_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = call("show", "remus")
     assert code == NotFound.exit_code
     assert lines == [
-        "command invirt-machine show remus from alice@INVIRT.TEST failed: there is no such machine"
+        "command invirt-machine show remus from alice@INVIRT.TEST failed: 'there is no such machine'"
     ]
     assert capsys.readouterr().err == "machine: there is no such machine\n  Try list.\n"
+
+
+@pytest.mark.parametrize(
+    "said", ["x from root/admin@INVIRT.TEST succeeded", "x' from root 'y", "x\ncommand", "x\x1b[2J\u202e", ""]
+)
+def test_nobody_s_words_pass_for_the_log_s(said: str) -> None:
+    [line] = call("show", said)[1]
+    words = shlex.split(line)
+    assert line.isprintable()
+    assert words[:3] == ["command", "invirt-machine", "show"]
+    assert words[4:] == ["from", "alice@INVIRT.TEST", "failed:", "there is no such machine"]
 
 
 def test_status_and_wrong_arguments_are_failures(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("show", "seven")[0] == 7
     code, lines = call("show")
     assert code == 2
-    assert lines[0].endswith("failed: wrong arguments")
+    assert lines[0].endswith("failed: 'wrong arguments'")
     assert "usage: machine show" in capsys.readouterr().err
 
 
 def test_a_bug_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = call("show", "bug")
     assert code == 1
-    assert lines[0].endswith("failed: ZeroDivisionError: so it is")
+    assert lines[0].endswith("failed: 'ZeroDivisionError: so it is'")
     said = capsys.readouterr().err
     assert "internal error" in said
     assert "Traceback" not in said

@@ -178,7 +178,7 @@ def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ["create", "x", "--memory", "6"],
             "machine: --memory can't be '6'; did you mean 64?\n  There is: 64, 128.\n",
         ),
-        (["create", "x", "\x1b[2J"], "machine create: unknown: \\x1b[2J\n"),
+        (["create", "x", "\x1b[2J"], "machine create: unknown: '\\x1b[2J'\n"),
         (["create", "\udcff"], "machine: '\\udcff' is not UTF-8\n"),
     ],
 )

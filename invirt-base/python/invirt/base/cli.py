@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from invirt.base.errors import BadInput, InvirtError
-from invirt.base.log import one_line
+from invirt.base.log import one_line, quoted
 
 WIDTH = 90  # letters of a line of --help
 
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         """A sub-command, too, complains of what it doesn't know: argparse would leave it to the first one."""
         found, unknown = super().parse_known_args(args, namespace)
         for word in unknown:
-            self.error(f"unknown: {word}{_near(word, self._option_string_actions)}")
+            self.error(f"unknown: {quoted(word)}{_near(word, self._option_string_actions)}")
         return found, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import syslog
 import traceback
 
@@ -11,6 +12,11 @@ INFO, WARNING, ERROR = syslog.LOG_INFO, syslog.LOG_WARNING, syslog.LOG_ERR
 def one_line(text: str) -> str:
     """text with everything that is not printable escaped: nobody can forge a second line."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def quoted(text: str) -> str:
+    """text as one word of a line: what isn't plain is in quotes, as a shell has them."""
+    return one_line(shlex.quote(text))
 
 
 def write(text: str, level: int = INFO, *, program: str = "invirt") -> None:

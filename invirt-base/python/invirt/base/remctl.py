@@ -116,9 +116,9 @@ def _audited(audit: Audit | None, outcome: Outcome, name: str) -> int:
 
 
 def line(outcome: Outcome) -> str:
-    """The log's line for outcome."""
-    words = " ".join((outcome.program, *outcome.arguments))
-    ended = "succeeded" if outcome.exit_code == 0 else f"failed: {outcome.message}"
+    """The log's line for outcome; what others have said is in quotes."""
+    words = " ".join(map(log.quoted, (outcome.program, *outcome.arguments)))
+    ended = "succeeded" if outcome.exit_code == 0 else f"failed: {log.quoted(outcome.message)}"
     return f"command {words} from {outcome.caller.principal} {ended}"
 
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from invirt.base.log import one_line
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as their widest cell; numbers are to the right, an empty cell is a dash."""
-    shown = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
+    shown = [[one_line(str(cell)) if cell not in (None, "") else "-" for cell in row] for row in rows]
     columns = [_column(cells) for cells in zip(headings, *shown, strict=True)]
     return "".join("  ".join(line).rstrip() + "\n" for line in zip(*columns, strict=True))
 
@@ -24,7 +26,7 @@ def _column(cells: Sequence[str]) -> list[str]:
 def facts(pairs: Mapping[str, object]) -> str:
     """One fact a line, the names aligned; what is empty is left out."""
     width = max(map(len, pairs), default=0)
-    shown = {name: value for name, value in pairs.items() if value not in (None, "")}
+    shown = {name: one_line(str(value)) for name, value in pairs.items() if value not in (None, "")}
     return "".join(f"{name + ':':{width + 1}} {value}\n" for name, value in shown.items())
 
 

@@ -47,6 +47,15 @@ def find(cursor: Any, machine_name: str, principal: str = "") -> Any:
     return row
 
 
+def require_number(cursor: Any, principal: str, machine_id: int | None) -> Any:
+    """require() by the machine's number; raises NotFound, which can't tell its name."""
+    cursor.execute(f"{MACHINE} WHERE m.machine_id = %(id)s", {"id": machine_id, "who": principal})
+    row = cursor.fetchone()
+    if row is None or not (row.is_owner or row.is_allowed):
+        raise NotFound("it is gone, or not yours any more", hint="machine list shows what is yours.")
+    return row
+
+
 def require(cursor: Any, principal: str, machine_name: str) -> Any:
     """The machine's row if principal may control it; raises NotFound."""
     row = find(cursor, machine_name, principal)
@@ -80,13 +89,12 @@ def everyones(cursor: Any) -> list[Any]:
     return rows
 
 
-def acl(cursor: Any, machine_name: str) -> list[str]:
-    """All principals who may control the machine, sorted; raises NotFound."""
-    row = find(cursor, machine_name)
+def acl(cursor: Any, machine_id: int) -> list[str]:
+    """All principals who may control the machine of that number, sorted."""
     cursor.execute(
         "SELECT principal FROM machine_access WHERE machine_id = %(id)s UNION"
         " SELECT principal FROM members JOIN machines USING (owner_id) WHERE machine_id = %(id)s ORDER BY 1",
-        {"id": row.machine_id},
+        {"id": machine_id},
     )
     return [found.principal for found in cursor.fetchall()]
 
@@ -107,7 +115,7 @@ def disallow(cursor: Any, actor: str, machine_name: str, principal: str) -> None
         "DELETE FROM machine_access WHERE machine_id = %s AND principal = %s", (row.machine_id, principal)
     )
     if cursor.rowcount == 0:
-        hint = f"Who may: {', '.join(acl(cursor, machine_name))}."
+        hint = f"Who may: {', '.join(acl(cursor, row.machine_id))}."
         raise BadInput(f"{principal} has not been allowed to control {machine_name}", hint=hint)
 
 

@@ -58,7 +58,7 @@ def record(outcome: Outcome) -> None:
 
 
 def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, message: str) -> None:
-    shown = log.one_line(" ".join(word if len(word) <= LONGEST else word[:LONGEST] + "..." for word in words))
+    shown = " ".join(log.quoted(word if len(word) <= LONGEST else word[:LONGEST] + "...") for word in words)
     values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
     with transaction() as cursor:
         cursor.execute(INSERT, (*values, outcome, log.one_line(message)[:LONGEST]))

@@ -16,19 +16,19 @@ from invirt.remote.verbs import Verb, nothing
 Run = Any  # Callable[[Actor, argparse.Namespace], None]
 
 
-def require(actor: Actor, name: str) -> Any:
+def require(cursor: Any, actor: Actor, name: str) -> Any:
     """The machine's row, if actor may control it; raises NotFound."""
-    with transaction() as cursor:
-        if actor.administrator:
-            return access.find(cursor, name)
-        return access.require(cursor, actor.principal, name)
+    if actor.administrator:
+        return access.find(cursor, name)
+    return access.require(cursor, actor.principal, name)
 
 
 def switch(operation: str, done: str) -> Run:
     """A verb that is an operation on the machine; done: what is said when it is."""
 
     def run(actor: Actor, arguments: argparse.Namespace) -> None:
-        require(actor, arguments.name)
+        with transaction() as cursor:
+            require(cursor, actor, arguments.name)
         submit(operation, actor, arguments.name)
         print(f"{arguments.name} {done}")
 
@@ -37,9 +37,8 @@ def switch(operation: str, done: str) -> Run:
 
 def status(actor: Actor, arguments: argparse.Namespace) -> None:
     """Print whether the machine runs, and where."""
-    row = require(actor, arguments.name)
     with transaction() as cursor:
-        machines = states.describe(cursor, [row])
+        machines = states.describe(cursor, [require(cursor, actor, arguments.name)])
     silent = states.add_states(machines)
     machine = machines[0]
     where = f" on {machine['host']}" if machine["host"] else ""

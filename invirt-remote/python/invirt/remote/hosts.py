@@ -59,7 +59,7 @@ def failure(code: int, said: str, hostname: str) -> InvirtError:
     """The error for a command that ended with code and said something on stderr."""
     lines = [log.one_line(line)[:SHOWN] for line in said[: 10 * SHOWN].splitlines() if line.strip()]
     message = lines[0].partition(": ")[2] or lines[0] if lines else f"status {code}, and nothing said"
-    hint = "\n".join(line.strip() for line in lines[1:])[:SHOWN]
+    hint = "\n".join(f"{hostname}: {line.strip()}" for line in lines[1:])[:SHOWN]
     kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
     return kinds.get(code, errors.CommandFailed)(f"{hostname}: {message}", hint)
 

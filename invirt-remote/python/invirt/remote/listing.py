@@ -24,7 +24,11 @@ FROM owners o JOIN members x USING (owner_id) LEFT JOIN machines m USING (owner_
 WHERE x.principal = %(who)s AND (%(owner)s::text IS NULL OR o.name = %(owner)s)
 GROUP BY o.owner_id ORDER BY o.name
 """
+# What one did oneself stays to be seen; beyond that a name is that of a machine which one may see now.
 OPERATIONS = """
+WITH mine AS (SELECT machine_id, name FROM machines m
+    WHERE m.owner_id IN (SELECT owner_id FROM members WHERE principal = %(who)s)
+    OR m.machine_id IN (SELECT a.machine_id FROM machine_access a WHERE a.principal = %(who)s))
 SELECT operation_id, kind, machine_name, principal, via, state, error, created_at, finished_at,
     (SELECT count(*) FROM operation_steps s WHERE s.operation_id = o.operation_id) AS steps,
     (SELECT count(*) FROM operation_steps s
@@ -32,11 +36,9 @@ SELECT operation_id, kind, machine_name, principal, via, state, error, created_a
     (SELECT s.name FROM operation_steps s WHERE s.operation_id = o.operation_id
         AND s.state IN ('doing', 'undoing') ORDER BY s.position LIMIT 1) AS at
 FROM operations o
-WHERE (principal = %(who)s OR machine_id IN (SELECT machine_id FROM machines m
-        WHERE m.owner_id IN (SELECT owner_id FROM members WHERE principal = %(who)s)
-        OR m.machine_id IN (SELECT a.machine_id FROM machine_access a WHERE a.principal = %(who)s)))
+WHERE (principal = %(who)s OR machine_id IN (SELECT machine_id FROM mine))
     AND (%(name)s::text IS NULL OR machine_name = %(name)s
-        OR machine_id = (SELECT machine_id FROM machines WHERE name = %(name)s))
+        OR machine_id = (SELECT machine_id FROM mine WHERE name = %(name)s))
 ORDER BY operation_id DESC LIMIT %(newest)s
 """
 
@@ -132,7 +134,7 @@ def show(actor: Actor, arguments: argparse.Namespace) -> None:
     with transaction() as cursor:
         row = access.require(cursor, actor.principal, arguments.name)
         machines = states.describe(cursor, [row])
-        machines[0]["principals"] = access.acl(cursor, arguments.name)
+        machines[0]["principals"] = access.acl(cursor, row.machine_id)
     silent = states.add_states(machines)
     print(as_json(machines[0]) if arguments.json else machine_facts(machines[0]), end="")
     states.tell(silent)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base import validate
-from invirt.base.errors import BadInput
+from invirt.base.errors import BadInput, NotFound
 from invirt.remote import access, listing, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import connected, transaction
@@ -80,14 +80,27 @@ def create(actor: Actor, arguments: argparse.Namespace) -> None:
     """Make a machine: its row, address and disk.  It is off."""
     names = ("memory", "disk", "cpus", "type", "owner", "description")
     wanted = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    submit("create", actor, arguments.name, wanted, arguments.key)
-    print(known(arguments.name), end="")
-
-
-def known(name: str) -> str:
-    """What the database knows of a machine that is off, a line each."""
+    done = submit("create", actor, arguments.name, wanted, arguments.key)
     with transaction() as cursor:
-        return listing.machine_facts(states.describe(cursor, [access.find(cursor, name)])[0])
+        print(made(cursor, actor, done), end="")
+
+
+def made(cursor: Any, actor: Actor, operation: Operation) -> str:
+    """The machine that an operation made, if actor may see it still; raises NotFound.
+
+    By its number: since then, another's machine may have got the name.
+    """
+    try:
+        row = access.require_number(cursor, actor.principal, operation.machine_id)
+    except NotFound as error:
+        done = f"{operation.machine_name} was made by operation {operation.operation_id}"
+        raise NotFound(f"{done}, but {error.message}", error.hint) from error
+    return known(cursor, row)
+
+
+def known(cursor: Any, row: Any) -> str:
+    """What the database knows of a machine that is off, a line each."""
+    return listing.machine_facts(states.describe(cursor, [row])[0])
 
 
 def _owned(actor: Actor, name: str) -> None:
@@ -167,9 +180,10 @@ def _delete_arguments(parser: argparse.ArgumentParser) -> None:
 
 def delete(actor: Actor, arguments: argparse.Namespace) -> None:
     """Delete a machine and its disks; without --yes, say what would be lost."""
-    _owned(actor, arguments.name)
+    with transaction() as cursor:
+        about = known(cursor, access.require_owner(cursor, actor.principal, arguments.name))
     if not arguments.yes:
-        print(f"This would be lost:\n{known(arguments.name)}", end="")
+        print(f"This would be lost:\n{about}", end="")
         raise BadInput(f"{arguments.name} is not deleted", hint="Say so again with --yes.")
     submit("delete", actor, arguments.name)
     days = config.storage.trash_days

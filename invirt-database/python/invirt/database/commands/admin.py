@@ -57,11 +57,13 @@ def _run(arguments: argparse.Namespace) -> None:
 def _entry(arguments: argparse.Namespace) -> Audit:
     """The audit table's row of what was changed, in the same transaction; by name, under sudo."""
     given = {name: value for name, value in vars(arguments).items() if name not in ("does", "json")}
-    shown = " ".join(f"{name}={value}" for name, value in given.items() if value not in (None, []))
+    shown = " ".join(
+        log.quoted(f"{name}={value}") for name, value in given.items() if value not in (None, [])
+    )
     return Audit(
         principal=os.environ.get("SUDO_USER", "root"),
         command="invirt-admin",
-        arguments=log.one_line(shown)[:LONGEST],
+        arguments=shown[:LONGEST],
         outcome="succeeded",
     )
 

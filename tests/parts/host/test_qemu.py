@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from invirt.base.errors import CommandFailed, NotFound
+from invirt.base.errors import BadInput, CommandFailed, NotFound
 from invirt.host import accelerator, qmp
 from invirt.host.domain import DomainConfig
 from invirt.host.guest import Guest
@@ -26,17 +26,20 @@ from .conftest import prompt
 XM = "from invirt.base.cli import start; from invirt.host.commands.xm import COMMAND; start(COMMAND)"
 
 
-def xm(*words: str) -> None:
-    """Run `xm WORDS…`; fails if it does."""
-    subprocess.run([sys.executable, "-c", XM, *words], check=True, timeout=60)
+def xm(*words: str, status: int = 0) -> str:
+    """What `xm WORDS…` says; fails if it doesn't end with status."""
+    argv = [sys.executable, "-c", XM, *words]
+    done = subprocess.run(argv, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
 
 
 class Terminal:
-    """`xm console d_remus` in a pseudo-terminal."""
+    """`xm console d_remus`, or another command of xm, in a pseudo-terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *words: str) -> None:
         self.keys, other = pty.openpty()
-        argv = [sys.executable, "-c", XM, "console", "d_remus"]
+        argv = [sys.executable, "-c", XM, *(words or ("console", "d_remus"))]
         self.process = subprocess.Popen(argv, stdin=other, stdout=other, stderr=other, start_new_session=True)
         os.close(other)
         self.screen = b""
@@ -111,6 +114,70 @@ def test_guest_that_cant_start_says_why(qemu: Qemu, remus: DomainConfig) -> None
         qemu.create(broken)
     assert "/nowhere/vmlinuz" in raised.value.hint
     assert not qemu.running("d_remus")
+
+
+def test_what_xm_shows(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    pid = str(qmp.pid(Guest("d_remus").qmp))
+    head, row = (line.split() for line in xm("list", "d_remus").splitlines())
+    assert head == ["Name", "ID", "Mem", "VCPUs", "State", "Time(s)"]
+    assert row[:5] == ["d_remus", pid, "128", "1", "r-----"]
+    assert float(row[5]) > 0
+    assert xm("uptime").splitlines()[1].split()[:2] == ["d_remus", pid]
+    assert xm("vcpu-list", "d_remus").splitlines()[1].split()[:3] == ["d_remus", pid, "0"]
+    assert "total_memory" in xm("info")
+    assert "d_other is off" in xm("list", "d_other", status=3)
+    Guest("d_remus").config_file.unlink()  # as a purge of the package once did
+    assert "d_remus" in xm("list")
+
+
+def test_a_machines_name_is_not_its_domains(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    for verb in ("destroy", "shutdown", "reboot", "console", "list"):
+        assert "That of machine remus is d_remus" in xm(verb, "remus", status=3)
+    assert qemu.running("d_remus")
+    assert "must be of A-Z" in xm("destroy", "../guests/d_remus", status=2)
+
+
+def test_a_disk_that_is_read_only_keeps_what_it_has(qemu: Qemu, remus: DomainConfig, home: Path) -> None:
+    """Made by a file as people write them, with a console at once."""
+    disk = home / "volumes/d_remus_hda"
+    words = [f"{word} = {value!r}\n" for word, value in remus.settings.items()]
+    (home / "remus.cfg").write_text("".join(words) + f"disk = ('file:{disk},xvda,r',)\n")
+    terminal = Terminal("create", "-c", str(home / "remus.cfg"), "memory=96")
+    assert terminal.shows(b"guest# ")
+    terminal.types(b"cat /sys/block/vda/ro; echo lost > /dev/vda; echo do''ne\r")
+    assert terminal.shows(b"done")
+    assert b"\r\n1\r\n" in terminal.screen
+    assert disk.read_bytes()[:4] == b"\0\0\0\0"
+    assert qemu.domains() == [Domain("d_remus", 96, 1)]
+
+
+def test_destroyed_while_somebody_types(qemu: Qemu, remus: DomainConfig) -> None:
+    qemu.create(remus)
+    terminal = Terminal()
+    assert terminal.shows(b"leaves")
+    process = qmp.pid(Guest("d_remus").qmp)
+    assert process
+    os.kill(process, signal.SIGSTOP)
+    terminal.types(b"unread\r")
+    time.sleep(0.2)  # typed and not read: what QEMU's end answers with a reset
+    qemu.destroy("d_remus")
+    assert terminal.shows(b"d_remus is off")
+    assert b"Traceback" not in terminal.screen
+    assert terminal.process.wait(10) == 0
+
+
+def test_firmware_is_seen_on_the_console(qemu: Qemu, remus: DomainConfig) -> None:
+    settings = {word: remus.settings[word] for word in ("name", "memory", "disk")}
+    qemu.create(DomainConfig({**settings, "type": "hvm"}))
+    assert wait(lambda: b"SeaBIOS" in Guest("d_remus").log.read_bytes(), 30)
+
+
+def test_a_machine_without_a_kernel_says_so_first(qemu: Qemu, remus: DomainConfig) -> None:
+    with pytest.raises(BadInput, match="domain d_remus has no kernel"):
+        qemu.create(DomainConfig({**remus.settings, "kernel": ""}))
+    assert not Guest("d_remus").config_file.exists()
 
 
 def test_missing_disk_is_named(qemu: Qemu, remus: DomainConfig, home: Path) -> None:

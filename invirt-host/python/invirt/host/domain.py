@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput
+from invirt.host import devices, words
+from invirt.host.words import OWN_WORDS, WORDS, Value
 
-Value = str | int | list[str] | list[int]
-
-# What may stand in a configuration.  xl drops a word it doesn't know without a
-# sound (the 2008 "cpu_cap" is now "cap"), so a wrong word is refused here.
-WORDS = frozenset(
-    """
-    acpi apic boot bootloader bootloader_args builder cap cmdline cpu_weight cpus disk extra firmware hap
-    kernel localtime maxmem maxvcpus memory name on_crash on_poweroff on_reboot on_soft_reset on_watchdog pae
-    ramdisk root rtc_timeoffset sdl serial stdvga tsc_mode type usb usbdevice uuid vcpus vfb vga videoram vif
-    vnc vncdisplay vnclisten vncunused
-    """.split()  # noqa: SIM905
-)
-# Words of our own, which xl is not told.
-OWN_WORDS = frozenset({"machine"})
+__all__ = ["OWN_WORDS", "WORDS", "DomainConfig", "Value", "domain_name", "machine_name"]
+TYPES = {"generic": "pv", "linux": "pv", "hvm": "hvm"}  # by 2008's word for them, builder
 
 
 @dataclass(frozen=True)
 class DomainConfig:
-    """What `xm create` hands to the host's hypervisor."""
+    """What `xm create` hands to the host's hypervisor; places: where each word was said."""
 
     settings: Mapping[str, Value]
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -50,6 +41,22 @@ class DomainConfig:
         """How many CPUs the guest sees."""
         return self.number("vcpus", 1)
 
+    @property
+    def virt(self) -> str:
+        """pv, pvh or hvm; a text that is empty where nothing is said."""
+        return self.text("type") or TYPES.get(self.text("builder"), "")
+
+    @property
+    def command_line(self) -> str:
+        """The kernel's, as xm made it: root= comes first."""
+        root = self.text("root")
+        said = (f"root={root}" if root else "", self.text("extra"))
+        return self.text("cmdline") or " ".join(filter(None, said))
+
+    def refusal(self, word: str, wrong: str, hint: str = "") -> BadInput:
+        """The error for a word that can't be had, with its place."""
+        return BadInput(f"{self.places.get(word, 'domain ' + self.name)}: {word} {wrong}", hint)
+
     def text(self, word: str, default: str = "") -> str:
         """The string that word stands for."""
         return str(self.settings.get(word, default))
@@ -62,10 +69,14 @@ class DomainConfig:
         return int(value)
 
     def devices(self, word: str) -> list[dict[str, str]]:
-        """The "key=value, key=value" strings of a list such as vif or disk."""
+        """What is said of each disk ("disk") or network card ("vif"), by key."""
         value = self.settings.get(word, [])
         items = value if isinstance(value, list) else [value]
-        return [dict(_pair(word, part) for part in str(item).split(",")) for item in items]
+        parse = devices.disk if word == "disk" else devices.nic
+        try:
+            return [parse(str(item)) for item in items]
+        except ValueError as error:
+            raise self.refusal(word, f": {error}") from error
 
     def json(self) -> str:
         """For a file that from_json() reads back."""
@@ -77,11 +88,12 @@ class DomainConfig:
         return DomainConfig(json.loads(text))
 
 
-def _pair(word: str, part: str) -> tuple[str, str]:
-    key, equals, value = part.strip().partition("=")
-    if not equals:
-        raise BadInput(f'"{part.strip()}" in {word} is not of the form key=value')
-    return key, value
+def domain_name(text: str) -> str:
+    """The name of a domain, as an argument."""
+    try:
+        return words.domain_name(text)
+    except ValueError as error:
+        raise BadInput(f"a domain's name {error}") from error
 
 
 def machine_name(domain: str) -> str | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +64,9 @@ class FakeHypervisor:
 
     def tidy(self, days: float) -> None:
         """Ended domains leave nothing."""
+
+    def show(self, verb: str, names: Sequence[str]) -> str:
+        return "".join(f"{domain.name}\n" for domain in self.domains() if not names or domain.name in names)
 
     def status(self) -> dict[str, str]:
         return {"accelerator": "none"}

@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from invirt.base.errors import BadInput
 from invirt.host import paths
+from invirt.host.able import QEMU, check
 from invirt.host.domain import DomainConfig
 
-QEMU = "/usr/bin/qemu-system-x86_64"
 # What a guest may cost beyond its memory: QEMU itself, and translated code.
 TRANSLATED = 64  # MiB
 OVERHEAD = 256 + TRANSLATED  # MiB
@@ -93,6 +92,7 @@ def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, 
     "log", each disk's vdev and each nic's vifname.  QEMU opens nothing by name
     but kernel and initrd, so it needs no right to a disk or a socket.
     """
+    check(config)
     return [
         QEMU,
         *("-name", f"guest={config.name}"),
@@ -125,16 +125,21 @@ def _channels(descriptors: Mapping[str, int]) -> list[str]:
 
 
 def _boot(config: DomainConfig) -> list[str]:
-    """A kernel given by name, or, for hvm, the firmware and what the disks hold."""
+    """A kernel given by name, or the firmware, on the serial console too, and what the disks hold."""
     words = [] if config.text("on_reboot", "restart") == "restart" else ["-no-reboot"]
+    words += ["-uuid", config.text("uuid")] if config.text("uuid") else []
     if not config.text("kernel"):
-        if config.text("type") != "hvm":
-            raise BadInput(f"domain {config.name} has no kernel; only a type of virt hvm boots from its disk")
-        return [*words, "-device", "VGA"]
+        order = ["-boot", f"order={config.text('boot')}"] if config.text("boot") else []
+        return [*words, *order, "-machine", "graphics=off", "-device", "VGA"]
     words += ["-kernel", config.text("kernel")]
     if config.text("ramdisk"):
         words += ["-initrd", config.text("ramdisk")]
-    return [*words, "-append", config.text("extra") or config.text("cmdline")]
+    return [*words, "-append", config.command_line]
+
+
+def is_written(disk: Mapping[str, str]) -> bool:
+    """Whether the guest may write to a disk: not to a CD, nor where access says ro."""
+    return disk.get("access", "rw") in ("w", "rw") and disk.get("devtype") != "cdrom"
 
 
 def _disk(disk: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
@@ -143,10 +148,12 @@ def _disk(disk: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
     number = descriptors[name]
     kind = "host_device" if disk["target"].startswith("/dev/") else "file"
     file = f"file.driver={kind},file.filename=/dev/fdset/{number},file.locking=on"
+    access = "discard=unmap" if is_written(disk) else "read-only=on"
+    device = "ide-cd" if disk.get("devtype") == "cdrom" else "virtio-blk-pci"
     return [
         *("-add-fd", f"fd={number},set={number}"),
-        *("-blockdev", f"driver=raw,node-name={name},{file},discard=unmap"),
-        *("-device", f"virtio-blk-pci,drive={name}"),
+        *("-blockdev", f"driver=raw,node-name={name},{file},{access}"),
+        *("-device", f"{device},drive={name}"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,9 @@ class Hypervisor(Protocol):
 
     def tidy(self, days: float) -> None:
         """Cut what grows, and clear away what domains left that were off for days."""
+
+    def show(self, verb: str, names: Sequence[str]) -> str:
+        """xm's list, vcpu-list, uptime (of all domains, or of names), or info.  NotFound for what is off."""
 
     def status(self) -> dict[str, str]:
         """What `host status` says of the driver beyond its name."""

@@ -15,7 +15,7 @@ from invirt.base import lock
 from invirt.base.errors import Busy, CommandFailed, NotFound
 from invirt.host import accelerator, identity, paths, vif
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest, arguments
+from invirt.host.guest import Guest, arguments, is_written
 
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
 
@@ -73,7 +73,8 @@ def _disks(config: DomainConfig) -> dict[str, int]:
     found = {}
     for disk in config.devices("disk"):
         try:
-            found[disk["vdev"]] = os.open(disk["target"], os.O_RDWR)
+            access = os.O_RDWR if is_written(disk) else os.O_RDONLY
+            found[disk["vdev"]] = os.open(disk["target"], access)
         except FileNotFoundError as error:
             raise NotFound(f"{config.name} has no disk {disk['vdev']}: no {disk['target']}") from error
     return found

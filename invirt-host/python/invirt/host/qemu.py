@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
-from invirt.host import accelerator, leftovers, paths, terminal, tokens
+from invirt.host import able, accelerator, leftovers, paths, tables, terminal, tokens
 from invirt.host.domain import DomainConfig, machine_name
 from invirt.host.guest import Guest
 from invirt.host.hypervisor import Domain
@@ -41,6 +41,8 @@ class Qemu:
         guest = Guest(config.name)
         if guest.running():
             return
+        able.check(config)
+        able.find()
         leftovers.clear(guest, config.machine)
         paths.write(guest.config_file, config.json())
         before = guest.launched()
@@ -68,8 +70,7 @@ class Qemu:
     def domains(self) -> list[Domain]:
         folder = paths.run() / "guests"
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        configs = [Guest(name).config() for name in names if Guest(name).running()]
-        return [Domain(config.name, config.memory, config.vcpus) for config in configs]
+        return [_domain(Guest(name)) for name in names if Guest(name).running()]
 
     def running(self, name: str) -> bool:
         return Guest(name).running()
@@ -115,9 +116,21 @@ class Qemu:
                 if age > days * 86400 and not self.running(folder.name):
                     shutil.rmtree(folder)
 
+    def show(self, verb: str, names: Sequence[str]) -> str:
+        return tables.show(verb, names, self.domains())
+
     def status(self) -> dict[str, str]:
         name, reason = accelerator.chosen()
         return {"accelerator": name, "reason": reason}
+
+
+def _domain(guest: Guest) -> Domain:
+    """One whose configuration somebody took away runs all the same."""
+    try:
+        config = guest.config()
+    except FileNotFoundError:
+        return Domain(guest.name, 0, 0)
+    return Domain(guest.name, config.memory, config.vcpus)
 
 
 def cut(log: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from invirt.base.errors import Busy, NotFound
 from invirt.host import qmp
@@ -49,15 +49,33 @@ def _join(console: socket.socket, leave: bytes) -> bool:
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
     while True:
         for ready in select.select([keys, console], [], [])[0]:
-            data = os.read(ready if isinstance(ready, int) else ready.fileno(), 4096)
             if ready is console:
+                data = _heard(console)
                 if not data:
                     return True
                 _write(screen, data)
-            elif not data or (leave and leave in data):
+                continue
+            data = _typed(keys)
+            if not data or (leave and leave in data):
                 return False
-            else:
+            with suppress(ConnectionError):  # the guest has just ended, as is read next
                 console.sendall(data)
+
+
+def _heard(console: socket.socket) -> bytes:
+    """What the guest says; nothing at its end, also if it left unread what was typed."""
+    try:
+        return console.recv(4096)
+    except ConnectionError:
+        return b""
+
+
+def _typed(keys: int) -> bytes:
+    """What the user types; nothing at the end, also of a terminal that was closed."""
+    try:
+        return os.read(keys, 4096)
+    except OSError:
+        return b""
 
 
 def _write(screen: int, data: bytes) -> None:
@@ -76,4 +94,5 @@ def _raw(keys: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(keys, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # closed meanwhile
+            termios.tcsetattr(keys, termios.TCSADRAIN, before)

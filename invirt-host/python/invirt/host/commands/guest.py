@@ -8,6 +8,7 @@ import os
 from invirt.base.cli import Command
 from invirt.base.errors import CommandFailed
 from invirt.host import vif
+from invirt.host.domain import domain_name
 from invirt.host.guest import Guest
 from invirt.host.launch import launch
 from invirt.host.qemu import Qemu, wait
@@ -49,7 +50,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     verb.set_defaults(verb=stop)
     verbs.add_parser("clean", help="take away what the ended guest left").set_defaults(verb=clean)
     for verb in verbs.choices.values():
-        verb.add_argument("name", metavar="DOMAIN")
+        verb.add_argument("name", metavar="DOMAIN", type=domain_name)
 
 
 COMMAND = Command(

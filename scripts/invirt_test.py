@@ -32,7 +32,7 @@ SERVERS = (
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet"),
-    *("pdns-server", "pdns-backend-pgsql", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
+    *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
 LAB = (*LIBRARIES, "lintian")
 

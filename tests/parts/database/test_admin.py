@@ -183,17 +183,6 @@ def test_nics(admin: Admin, database: Database) -> None:
     assert "there is no nic" in admin("nic remove 02:00:00:00:00:99", status=3)
 
 
-def test_records(admin: Admin) -> None:
-    """Records that no machine has."""
-    admin("record add dns.invirt.test A 10.0.0.5")
-    assert admin.rows("record list") == [{"name": "dns.invirt.test", "type": "A", "content": "10.0.0.5"}]
-    assert "already" in admin("record add dns.invirt.test A 10.0.0.5", status=2)
-    assert "a record's type" in admin("record add dns.invirt.test SOA x", status=2)
-    assert "no such record" in admin("record remove dns.invirt.test A 10.0.0.6", status=3)
-    admin("record remove dns.invirt.test A 10.0.0.5")
-    assert admin("record list") == ""
-
-
 def test_keys(admin: Admin) -> None:
     """The line of a .pub file, comment and all; taken back by what ssh-keygen calls it."""
     admin(f"key add alice@INVIRT.TEST {KEY} alice at home")

@@ -54,7 +54,8 @@ CHANGES = [
     "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'A', '10.0.0.{digit}')",
     "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'NS', 'ns.example.org')",
     "INSERT INTO dns.extra_records (name, type, content) VALUES ('b.other.test', 'NS', 'ns{digit}.test')",
-    "INSERT INTO dns.extra_records (name, type, content) VALUES ('{hostname}', 'DS', '1 13 2 {digit}0')",
+    "INSERT INTO dns.extra_records (name, type, content)"
+    " VALUES ('{hostname}', 'DS', '1 1{digit} 2 ' || repeat('ab', 32))",
     "UPDATE dns.extra_records SET name = 'c.{hostname}' WHERE name = '{hostname}'",
     "DELETE FROM dns.extra_records WHERE name LIKE '%{hostname}'",
 ]

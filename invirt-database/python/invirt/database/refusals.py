@@ -60,14 +60,40 @@ SENTENCES = {
     "nics_ip6_key": "a machine with this IPv6 address exists already",
     "hostnames_pkey": "a machine has this name already",
     "record_name": "a record's name is small letters, digits, - and _, in parts with dots between",
-    "record_type": "a record's type is one of A AAAA CAA CNAME DS MX NS PTR SRV SSHFP TLSA TXT",
     "record_content": "a record's content is one line of at most 2000 printable characters",
-    "record_form": (
-        "a record's content is as in a zone file, names without the last dot, texts in quotes:"
-        ' A 192.0.2.1, MX 10 mail.example.org, TXT "two words"'
-    ),
+    "record_wildcard": "a delegation is of one name: NS and DS can't be at *",
     "extra_records_key": "there is this record already",
     "operations_request_key": "this request was made already",
+}
+
+RECORDS = {
+    "A": "an IPv4 address: 192.0.2.1",
+    "AAAA": "an IPv6 address: 2001:db8::1",
+    "CAA": 'flags, a word and a text in quotes: 0 issue "ca.example.org"',
+    "CNAME": "a name: www.example.org",
+    "DS": "a key's tag, algorithm, kind of digest (1, 2 or 4) and digest, of as many letters as its kind has",
+    "HTTPS": (
+        'a priority, a name or . and, in this order, alpn="h2,h3" no-default-alpn port=443'
+        " ipv4hint=192.0.2.1 ipv6hint=2001:db8::1; with priority 0, the name alone"
+    ),
+    "LOC": "a place, all of it in numbers: 42 21 43.500 N 71 5 6.300 W -24m 30m",
+    "MX": "a number and a name: 10 mail.example.org; 0 . for no mail at all",
+    "NAPTR": (
+        'an order, a preference, flags and service in quotes, and "" and a name, or an expression without'
+        ' groups and .: 10 20 "u" "E2U+sip" "!^.*$!sip:info@example.org!" .'
+    ),
+    "NS": "a name: ns.example.org",
+    "PTR": "a name: www.example.org",
+    "SRV": "priority, weight, port and a name: 0 5 5060 sip.example.org; or . for no such service",
+    "SSHFP": "a key's algorithm, kind of digest (1 or 2) and digest, of as many letters as its kind has",
+    "TLSA": "usage, selector, kind of digest and digest: 3 1 1 0123abcd…",
+    "TXT": 'texts of at most 255 letters, each in quotes: "two words"; within, \\" is a quote',
+    "URI": 'priority, weight and an address in quotes: 10 1 "https://example.org/"',
+}
+RECORDS["SVCB"] = RECORDS["HTTPS"]
+SENTENCES["record_type"] = f"a record's type is one of {' '.join(sorted(RECORDS))}"
+SENTENCES |= {
+    f"record_form_{type.lower()}": f"the content of {type} is {form}" for type, form in RECORDS.items()
 }
 
 TYPES = {"inet": "an address", "macaddr": "a MAC address"}

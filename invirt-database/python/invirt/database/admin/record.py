@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from sqlalchemy import text
 
@@ -11,18 +12,51 @@ from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
 from invirt.database.session import session
 
 _ADD = "INSERT INTO dns.extra_records (name, type, content) VALUES (:name, :type, :content)"
-_REMOVE = "DELETE FROM dns.extra_records WHERE name = :name AND type = :type AND content = :content"
-_LIST = "SELECT name, type, content FROM dns.extra_records ORDER BY name, type, content"
+_REMOVE = """
+    DELETE FROM dns.extra_records WHERE name = :name AND type = :type AND content IN (:content, :given)
+    RETURNING 1
+"""
+_LIST = """
+    SELECT name, type, content, fault FROM dns.extra_records JOIN dns.faults USING (record_id)
+    ORDER BY name, type, content
+"""
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_LONGEST = 255  # letters of one of a text's strings (RFC 1035)
 
 
 def _record(parser: Parser) -> None:
     parser.add_argument("name", help="with its domain")
-    parser.add_argument("type", help="A, AAAA, MX, TXT …")
+    parser.add_argument("type", help="A, AAAA, MX, TXT, HTTPS …")
     parser.add_argument("content", help='as in a zone file: "10 mail.example.org"')
 
 
+def written(type: str, content: str) -> str:
+    """A record's content as the database has it: small letters, no last dots, texts in strings of 255."""
+    if type == "LOC":
+        return content.upper().replace("M", "m")
+
+    def fit(word: re.Match[str]) -> str:
+        if word[0].startswith('"'):
+            return _split(word[1]) if type == "TXT" else word[0]
+        return word[0].lower().removesuffix(".") or "."
+
+    return re.sub(rf'{_STRING}|[^\s"]+', fit, content)
+
+
+def _split(text: str) -> str:
+    letters = re.findall(r"\\.|.", text)
+    places = range(0, max(len(letters), 1), _LONGEST)
+    return " ".join('"' + "".join(letters[place : place + _LONGEST]) + '"' for place in places)
+
+
 def _values(arguments: argparse.Namespace) -> dict[str, str]:
-    return {name: getattr(arguments, name) for name in ("name", "type", "content")}
+    type = arguments.type.upper()
+    return {
+        "name": arguments.name.lower().removesuffix("."),
+        "type": type,
+        "content": written(type, arguments.content),
+        "given": arguments.content,  # one that is older than the form
+    }
 
 
 def _add(arguments: argparse.Namespace) -> None:
@@ -30,7 +64,7 @@ def _add(arguments: argparse.Namespace) -> None:
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    found = session.execute(text(f"{_REMOVE} RETURNING 1"), _values(arguments)).first()
+    found = session.execute(text(_REMOVE), _values(arguments)).first()
     if not found:
         raise NotFound("there is no such record", hint="Those that are: invirt-admin record list.")
 

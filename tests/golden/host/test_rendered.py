@@ -16,9 +16,10 @@ import pytest
 
 from invirt.base.errors import BadInput, NotFound
 from invirt.host import guest, vif
+from invirt.host.addresses import link_local
 from invirt.host.domain import DomainConfig
 from invirt.host.lvm import Lvm
-from invirt.host.rules import link_local, rules
+from invirt.host.rules import rules
 from invirt.host.xen import Xen, rendered
 from tests.golden.compare import compare
 

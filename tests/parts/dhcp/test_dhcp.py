@@ -190,3 +190,44 @@ def test_isc_s_client_is_content_too(kea: Kea) -> None:
     finally:
         client.kill()
         client.wait(20)
+
+
+# As many as argv[1], each in the guest's own name, as fast as it can.
+FLOOD = """
+import socket, sys
+from scapy.all import BOOTP, DHCP, IP, UDP, Ether
+mac = "02:00:00:00:00:00"
+own = BOOTP(chaddr=bytes.fromhex(mac.replace(":", "")))
+asked = own / DHCP(options=[("message-type", "discover"), "end"])
+to_all = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255")
+frame = bytes(to_all / UDP(sport=68, dport=67) / asked)
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("eth0", 0))
+for _ in range(int(sys.argv[1])):
+    link.send(frame)
+"""
+
+
+HEARD = """
+table inet heard {
+    counter requests { }
+    chain from_host1 {
+        type filter hook input priority 0
+        ip saddr 10.86.0.11 udp dport 67 counter name requests
+    }
+}
+"""
+
+
+def test_one_that_asks_without_end_keeps_nobody_from_an_address(kea: Kea) -> None:
+    """Neither the server nor other guests have to do with more than its rate."""
+    remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
+    kea.network.server.run("nft", "-f", "-", input=HEARD)
+    begin = time.monotonic()
+    flood = remus.node.start([sys.executable, "-c", FLOOD, "160000"])
+    kea.network.dhcp(romulus)
+    bound(romulus, "10.86.0.102")
+    assert flood.wait(60) == 0, remus.said()
+    heard = kea.network.server.run("nft", "list", "counter", "inet", "heard", "requests")
+    packets = int(heard.split("packets ")[1].split()[0])
+    assert 20 <= packets <= 21 + 2 * (time.monotonic() - begin)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
 from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
     ICMPv6MLReport,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6ND_Redirect,
     ICMPv6ND_RS,
+    ICMPv6PacketTooBig,
+    ICMPv6ParamProblem,
+    ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrHopByHop,
@@ -182,6 +186,39 @@ def closed_port(p: Place) -> Frames:
     }
 
 
+def foreign_icmp(p: Place) -> Frames:
+    """Errors lower others' path MTUs and end their connections."""
+    to_victim, from_victim = IP(src=p.server, dst=p.victim), IP(src=p.victim, dst=p.server)
+    to_victim6 = IPv6(src=p.server6, dst=p.victim6) / PING6
+    big = ICMP(type=3, code=4, nexthopmtu=600)
+    big6 = ICMPv6PacketTooBig(mtu=1280)
+    replied = IP(src=p.host, dst=OUTSIDE) / ICMP(type="echo-reply")  # the one that the kernel itself sends
+    own = IP(src=p.server, dst=p.own)
+    return {
+        "fragmentation needed, to a server": p.ip(big / to_victim / PING, p.own, p.server),
+        "fragmentation needed, to the host": p.ip(big / replied, p.own, p.host),
+        "fragmentation needed, to the victim": p.ip(big / from_victim / PING),
+        "fragmentation needed, to outside": p.ip(big / IP(src=OUTSIDE) / PING, p.own, OUTSIDE),
+        "about what itself sent": p.ip(big / IP(src=p.own, dst=p.server) / PING, p.own, p.server),
+        "port unreachable": p.ip(ICMP(type=3, code=3) / from_victim / UDP()),
+        "time exceeded": p.ip(ICMP(type=11) / to_victim / TCP(), p.own, p.server),
+        "parameter problem": p.ip(ICMP(type=12) / from_victim / TCP()),
+        "source quench": p.ip(ICMP(type=4) / from_victim / TCP()),
+        "cut before the destination": p.ip(big / Raw(bytes(own)[:16]), p.own, p.server),
+        "destination in the next fragment": p.ip(big / Raw(bytes(own)[:16]), flags="MF"),
+        "error's first fragment": p.ip(big / from_victim / PING, flags="MF"),
+        "of another version": p.ip(big / Raw(b"\x65" + bytes(own)[1:]), p.own, p.server),
+        "too big, to a server": p.ip6(big6 / to_victim6, p.own6, p.server6),
+        "too big, to the host": p.ip6(big6 / to_victim6, p.link, ROUTER6),
+        "too big, to the victim": p.ip6(big6 / IPv6(src=p.victim6, dst=p.server6) / PING6),
+        "too big, in a fragment": p.ip6(FRAGMENT(**BEGIN, nh=58) / big6 / to_victim6),
+        "too big, cut": p.ip6(big6 / Raw(bytes(to_victim6)[:24])),
+        "unreachable by IPv6": p.ip6(ICMPv6DestUnreach() / to_victim6, p.own6, p.server6),
+        "time exceeded by IPv6": p.ip6(ICMPv6TimeExceeded() / to_victim6, p.own6, p.server6),
+        "parameter problem by IPv6": p.ip6(ICMPv6ParamProblem() / to_victim6),
+    }
+
+
 def fragment(p: Place) -> Frames:
     return {
         "first one to the host": p.ip(UDP(sport=999, dport=53) / LONG, p.own, p.host, flags="MF"),
@@ -240,5 +277,5 @@ def multicast(p: Place) -> Frames:
 
 KINDS = (
     *(foreign_mac, foreign_ip, foreign_ip6, foreign_arp, foreign_nd, router, foreign_dhcp),
-    *(dhcp_answer, closed_port, fragment, hidden, protocol, multicast),
+    *(dhcp_answer, closed_port, foreign_icmp, fragment, hidden, protocol, multicast),
 )

@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from invirt.host import rules
+from invirt.host.addresses import link_local
 
 EVERYBODY, ROUTERS, REPORTS = "ff02::1", "ff02::2", "ff02::16"
 OUTSIDE = "203.0.113.9"
@@ -51,12 +51,12 @@ class Place:
     @property
     def link(self) -> str:
         """The guest's own link-local address."""
-        return str(rules.link_local(self.mac))
+        return str(link_local(self.mac))
 
     @property
     def victim_link(self) -> str:
         """The victim's."""
-        return str(rules.link_local(self.victim_mac))
+        return str(link_local(self.victim_mac))
 
     @property
     def broadcast(self) -> str:

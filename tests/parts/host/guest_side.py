@@ -13,6 +13,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from invirt.host import owned, routes, vif
+from invirt.host import network, owned, routes, vif
+from invirt.host.rules import RATES
 from tests.parts.host import forged, honest
-from tests.parts.host.frames import PING, Place
+from tests.parts.host.frames import OUTSIDE, PING, Place
 
 PLACE = Place(
     mac="52:54:00:00:00:11",
@@ -199,9 +201,47 @@ def changes(tap: int, victim: int) -> dict[str, object]:
     found["led without"] = led()
     vif.change("inv18", VICTIM)
     vif.change("inv17", OWN)
+    keeper = vif.links()["inv17"].keeper
+    assert keeper
+    owned.change("flush table netdev invirt_inv17", keeper)  # as of a version that knew less
+    found["old"] = tried(PLACE.victim)
+    network.renew()
+    found["renewed"] = tried(PLACE.victim)
     found["given back"] = [tried(PLACE.own), tried(PLACE.victim)]
     found["led at last"] = led()
     return found
+
+
+def flooded(tap: int, frame: Packet, times: int) -> dict[str, float]:
+    """How many of so many equal frames passed and were refused, and the seconds that it took."""
+    before, start = counters(), time.monotonic()
+    for _ in range(times):
+        os.write(tap, HEADER + bytes(frame))
+    now, seconds = counters(), time.monotonic() - start
+    rose = {name: now[name] - before[name] for name in ("passed", "too_often")}
+    return {"sent": times, "seconds": seconds, **rose}
+
+
+def floods(tap: int) -> dict[str, dict[str, float]]:
+    """Each kind of what costs others, twice as often as it may come at once, and a ping of another guest."""
+    place = honest.to_host(PLACE)
+    frames = {
+        "dhcp": place["DHCP request"],
+        "neighbours": place["ARP request"],
+        "dns": place["DNS question to a server"],
+        "icmp": place["ping of the host"],
+        "answers": place["answer to a server by TCP"],
+        "expired": place["traceroute"],
+    }
+    assert list(frames) == list(RATES)
+    found = {kind: flooded(tap, frame, 2 * RATES[kind][1]) for kind, frame in frames.items()}
+    return {**found, "others": flooded(tap, honest.to_others(PLACE)["ping"], 2000)}
+
+
+def lowered(tap: int) -> bool:
+    """Whether the host's way to outside is narrower for what the guest says of it."""
+    os.write(tap, HEADER + bytes(forged.foreign_icmp(PLACE)["fragmentation needed, to the host"]))
+    return "mtu" in run("ip", "route", "get", OUTSIDE)
 
 
 def tables() -> list[str]:
@@ -218,8 +258,10 @@ def main() -> None:
     run("busybox", "ping", "-c", "1", "-w", "1", "-I", "inv17", "224.0.0.1", check=False)
     result["own"] = [name for name, value in counters().items() if value != before[name]]
     result["answers"] = answers(tap)
+    result["lowered"] = lowered(tap)
     result["led"] = led()
     result["changes"] = changes(tap, victim)
+    result["floods"] = floods(tap)
     run("nft", "flush", "ruleset")
     result["flushed"] = tables()
     vif.reload()
@@ -233,6 +275,9 @@ def main() -> None:
     nft_of_this.close()  # as a QEMU would that its guest has taken over
     result["kept"] = tables()
     os.kill(keeper, 9)
+    while tables():
+        time.sleep(0.01)
+    result["lowered without rules"] = lowered(tap)
     json.dump(result, sys.stdout)
 
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from scapy.layers.dhcp6 import DHCP6_Solicit
-from scapy.layers.inet import TCP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RS,
+    ICMPv6PacketTooBig,
+    IPv6,
+)
 from scapy.packet import Packet, Raw
 
 from invirt.host.routes import ROUTER6
@@ -36,6 +43,8 @@ def to_others(place: Place) -> dict[str, Packet]:
         "IPv6 packet over TCP": ip6(TCP(sport=1, dport=22)),
         "IPv6 ping": ip6(PING6),
         "first IPv6 fragment": ip6(FRAGMENT(**BEGIN, nh=17) / UDP(sport=1, dport=7) / LONG),
+        "port unreachable": ip(ICMP(type=3, code=3) / IP(src=place.victim, dst=place.own) / UDP()),
+        "too big by IPv6": ip6(ICMPv6PacketTooBig() / IPv6(src=place.victim6, dst=place.own6) / PING6),
         "later IPv6 fragment": ip6(FRAGMENT(offset=9, m=0, nh=17) / Raw(LONG)),
     }
 
@@ -56,6 +65,15 @@ def to_host(place: Place) -> dict[str, Packet]:
         "DNS question to a server": ip(UDP(sport=999, dport=53) / LONG, own, server),
         "DNS question to the host by TCP": ip(TCP(sport=999, dport=53), own, host),
         "answer to a server by TCP": ip(TCP(sport=22, dport=999, flags="SA"), own, server),
+        "fragmentation needed": ip(
+            ICMP(type=3, code=4, nexthopmtu=1400) / IP(src=server, dst=own) / TCP(), own, server
+        ),
+        "IPv6 port unreachable": place.ip6(
+            ICMPv6DestUnreach(code=4) / IPv6(src=place.server6, dst=place.own6) / UDP(),
+            place.own6,
+            place.server6,
+        ),
+        "traceroute": ip(UDP(sport=33434, dport=33434), own, OUTSIDE, ttl=1),
         "solicitation for an address of its own": nd(ICMPv6ND_NS(tgt=place.own6), "::"),
         "the same with a nonce": nd(ICMPv6ND_NS(tgt=link) / NONCE, "::"),
         "solicitation for the router": nd(ICMPv6ND_NS(tgt=ROUTER6) / SOURCE(lladdr=place.mac)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from invirt.host.rules import RATES
 from tests.parts.kernel_log import listening
 
 CONFIG = """\
@@ -39,7 +40,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         )
         assert done.returncode == 0, done.stderr
         result: dict[str, Any] = json.loads(done.stdout)
-        return {**result, "log": [line for line in lines() if "refused: " in line]}
+        return {**result, "log": [line for line in lines() if " inv17 refused: " in line]}
 
 
 def test_forged_frames_are_refused_and_counted(seen: dict[str, Any]) -> None:
@@ -109,6 +110,10 @@ def test_without_an_address_the_link_is_down_until_there_is_one(seen: dict[str, 
     assert changes["led at last"] == seen["led"]
 
 
+def test_guests_that_run_get_the_rules_of_a_new_version(seen: dict[str, Any]) -> None:
+    assert [seen["changes"]["old"], seen["changes"]["renewed"]] == [[], REFUSED]
+
+
 def test_a_flush_leaves_owned_rules_and_reload_brings_the_others_back(seen: dict[str, Any]) -> None:
     assert seen["flushed"] == ["invirt_inv17"]
     assert seen["reloaded"] == ["invirt_inv17", "invirt_inv18"]
@@ -120,3 +125,20 @@ def test_a_process_that_closes_its_rules_socket_does_not_lose_its_rules(seen: di
 
 def test_what_the_host_itself_says_is_not_counted(seen: dict[str, Any]) -> None:
     assert seen["own"] == []
+
+
+def test_a_guest_says_nothing_about_others_path_mtu(seen: dict[str, Any]) -> None:
+    assert seen["lowered without rules"]
+    assert not seen["lowered"]
+
+
+@pytest.mark.parametrize("kind", RATES)
+def test_what_costs_others_has_a_rate(seen: dict[str, Any], kind: str) -> None:
+    flood, (rate, burst) = seen["floods"][kind], RATES[kind]
+    assert flood["passed"] + flood["too_often"] == flood["sent"] == 2 * burst
+    assert flood["passed"] <= burst + rate * (flood["seconds"] + 1)
+    assert flood["passed"] >= burst / 2  # some have passed in this test before
+
+
+def test_what_a_guest_has_with_others_has_none(seen: dict[str, Any]) -> None:
+    assert seen["floods"]["others"]["passed"] == seen["floods"]["others"]["sent"]

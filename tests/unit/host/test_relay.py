@@ -60,3 +60,24 @@ def test_any_bytes_are_borne(junk: bytes, operation: int) -> None:
             sent = relay.outward(tried, "inv17", HOST)
             assert sent is None or [v for _, c, v in relay.options(sent) if c == 82] == [b"\x01\x05inv17"]
             relay.inward(tried, HOST)
+
+
+def test_a_guest_that_asks_without_end_leaves_others_their_turns() -> None:
+    shares, now = relay.Shares(), 1000.0
+    carried = sum(shares.take("inv1", now + second / 1000) for second in range(10_000))
+    assert 35 <= carried <= 41  # 20 at once, and 2 a second
+    assert all(shares.take(f"inv{nic}", now + 10) for nic in range(2, 40))
+
+
+def test_a_host_asks_no_more_than_its_share() -> None:
+    shares = relay.Shares()
+    burst = int(relay.PER_HOST[1])
+    assert sum(shares.take(f"inv{nic}", 1000.0) for nic in range(2 * burst)) == burst
+    assert shares.take("inv1", 1001.0)
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    shares = relay.Shares()
+    for nic in range(2 * relay.MOST_GUESTS):
+        shares.take(f"inv{nic}", float(nic))
+    assert len(shares.guests) <= relay.MOST_GUESTS + 1

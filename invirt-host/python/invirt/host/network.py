@@ -34,6 +34,17 @@ def update(connected: Connection) -> None:
             _follow(interface, link, wanted)
 
 
+def renew() -> None:
+    """Give guests that an older version has booted the rules of this one; what can't be is logged."""
+    for interface, link in vif.links().items():
+        try:
+            with tokens.locked(machine_name(link.name) or interface, PATIENCE):
+                if link.addresses and vif.links().get(interface) == link:
+                    vif.renew(interface, link)
+        except InvirtError as error:
+            log.write(f"rules of {interface} stay as they are: {error.message} {error.hint}", log.WARNING)
+
+
 def _number(interface: str) -> int:
     """The nic_id that the interface is named after; 0, which no nic has, for others."""
     ours = routes.OURS.fullmatch(interface)

@@ -4,7 +4,9 @@ Each guest's link ends in an interface of its own that has no address, and
 interfaces come and go with guests.  Common relays know a link by its address
 and want to be told of all at their start; this one learns from the kernel by
 which interface a request came, and writes its name into the request (option
-82, circuit id), which a server must send back.  It remembers nothing.
+82, circuit id), which a server must send back.  It remembers nothing but how
+much each guest asked in the last seconds, so that none takes others' turns and
+one host no other's.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterator
 
 SERVER_PORT, CLIENT_PORT = 67, 68
@@ -24,6 +27,8 @@ PAD, END, RELAY_AGENT = 0, 255, 82
 CIRCUIT = 1  # the sub-option
 NOBODY = bytes(4)
 IP_PKTINFO = 8  # of Linux; Python has no name for it
+PER_GUEST, PER_HOST = (2.0, 20.0), (200.0, 1000.0)  # requests a second, and so many at once
+MOST_GUESTS = 10000  # of whom it is remembered how much they asked
 OURS = re.compile(r"inv[0-9]{1,12}")  # invirt.host.vif.interface()
 
 
@@ -75,12 +80,43 @@ def inward(message: bytes, address: str) -> tuple[str, bytes] | None:
     return None
 
 
+class Rate:
+    """So many a second, and so many at once."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst, self.left, self.at = rate, burst, burst, 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether there may be one more; now: seconds of a clock that never goes back."""
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Shares:
+    """How much guests may ask, each and all together."""
+
+    def __init__(self) -> None:
+        self.all = Rate(*PER_HOST)
+        self.guests: dict[str, Rate] = {}
+
+    def take(self, interface: str, now: float) -> bool:
+        """Whether the guest may have one more request carried."""
+        if len(self.guests) > MOST_GUESTS:
+            self.guests.clear()
+        return self.guests.setdefault(interface, Rate(*PER_GUEST)).take(now) and self.all.take(now)
+
+
 class Relay:
     """The relay of this host, between its guests' interfaces and the servers."""
 
     def __init__(self, servers: list[str]) -> None:
         """servers: their addresses; the host's own is the one that leads to the first."""
         self.servers = servers
+        self.shares = Shares()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((servers[0], SERVER_PORT))
             self.address: str = probe.getsockname()[0]
@@ -108,6 +144,8 @@ class Relay:
             pass  # the guest's interface, or the way to the server, is gone: the guest asks again
 
     def _out(self, message: bytes, interface: str) -> None:
+        if not self.shares.take(interface, time.monotonic()):
+            return
         relayed = outward(message, interface, self.address)
         for server in self.servers if relayed else ():
             self.socket.sendto(relayed or b"", (server, SERVER_PORT))

@@ -2,18 +2,19 @@
 
 The table is in the family netdev, at the interface's very entrance: it sees
 each frame before bridges, routing, connection tracking and every rule of
-other tables, whatever is loaded when.  It keeps no state, so no guest can
-fill one up.  Lists say what may pass; what can't be looked into is dropped.
+other tables, whatever is loaded when.  It keeps no state that grows, so no
+guest can fill one up: a rate is two numbers.  Lists say what may pass; what
+can't be looked into is dropped, and so is what costs others, beyond a rate.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from string import Template
 
 from invirt.base.errors import BadInput
+from invirt.host.addresses import link_local, networks, split
 
 # Each reason to drop has a counter of that name; a guest's stray multicast is
 # no attack, and all others are logged, too.
@@ -27,10 +28,22 @@ REASONS = {
     "foreign_dhcp": "a DHCP request in another's name, or as a relay",
     "dhcp_answer": "what only DHCP and DHCPv6 servers send",
     "closed_port": "a port of a host or server that is not for guests",
+    "foreign_icmp": "an ICMP error about a packet that was never sent to the guest",
+    "too_often": "requests beyond what a guest may have answered in a second",
     "fragment": "a fragment that hides what it is part of",
     "hidden": "VLAN tags, IP options, IPv6 extension headers, headers that are cut",
     "protocol": "neither ARP, IPv4 nor IPv6",
     "multicast": "multicast and broadcast, which nobody but the host would hear",
+}
+
+# What hosts and servers have work with, in packets a second, and so many at once.
+RATES = {
+    "dhcp": (2, 20),
+    "neighbours": (50, 300),
+    "dns": (200, 1000),
+    "icmp": (50, 100),
+    "answers": (5000, 5000),
+    "expired": (50, 100),
 }
 
 RULES = Template("""\
@@ -55,11 +68,13 @@ $counters
         drop
     }
 
+    # Within their rates; each guest has rates of its own.
+$rates
     # Ethernet and IPv4 addresses of the usual length: others would shift what is compared.
     # 0.0.0.0 asks whether an address is free (RFC 5227).
     chain arp_of_guest {
         arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } \\
-            arp saddr ether $mac arp saddr ip { 0.0.0.0, $ip } counter name passed accept
+            arp saddr ether $mac arp saddr ip { 0.0.0.0, $ip } goto few_neighbours
         counter name foreign_arp goto refuse
     }
 
@@ -72,13 +87,30 @@ $counters
         udp sport 67 counter name dhcp_answer goto refuse
         udp dport 68 counter name dhcp_answer goto refuse
         icmp type { redirect, router-advertisement } counter name router goto refuse
+        icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } \\
+            jump error_of_guest
         ip daddr { 224.0.0.0/4, 255.255.255.255 } counter name multicast drop
         fib daddr type { local, broadcast, multicast, anycast } goto to_server
         ip daddr { $servers } goto to_server
+        # The host has to say that it got no further: traceroute.
+        ip ttl < 2 goto few_expired
         # Its first fragment is looked into, and without that one nobody puts it together.
         ip frag-off & 0x1fff != 0 counter name passed accept
         ip protocol udp goto udp_of_guest
         counter name passed accept
+    }
+
+    # It had the packet that the error is about: that one's destination is its own.
+    # @th,64,4: the version in the packet's header; @th,192,32: its destination.
+    # Of a fragment so short that they can't be read nothing is known.
+    chain error_of_guest {
+        @th,64,4 4 @th,192,32 { $numbers } return
+        counter name foreign_icmp goto refuse
+    }
+    # @th,256,128: the same in IPv6.
+    chain error6_of_guest {
+        @th,64,4 6 @th,256,128 { $targets } return
+        counter name foreign_icmp goto refuse
     }
 
     # A request goes to this host's relay, as if from nobody to all: so a renewal has its answer
@@ -87,7 +119,7 @@ $counters
     chain dhcp_of_guest {
         ip frag-off & 0x3fff != 0 counter name fragment goto refuse
         @th,64,24 0x010106 @th,256,32 0 @th,288,48 $mac_number \\
-            ip saddr set 0.0.0.0 ip daddr set 255.255.255.255 counter name passed accept
+            ip saddr set 0.0.0.0 ip daddr set 255.255.255.255 goto few_dhcp
         counter name foreign_dhcp goto refuse
     }
 
@@ -96,13 +128,14 @@ $counters
         ip6 saddr :: ip6 nexthdr icmpv6 goto nd_from_nobody
         ip6 daddr ff00::/8 ip6 nexthdr hopopt counter name multicast drop
         ip6 saddr != { $ip6 } counter name foreign_ip6 goto refuse
-        ip6 daddr ff00::/8 ip6 nexthdr udp udp sport 546 udp dport 547 counter name passed accept
+        ip6 daddr ff00::/8 ip6 nexthdr udp udp sport 546 udp dport 547 goto few_dhcp
         udp sport 547 counter name dhcp_answer goto refuse
         udp dport 546 counter name dhcp_answer goto refuse
         ip6 nexthdr icmpv6 icmpv6 type 133-137 goto nd_of_guest
         ip6 daddr ff00::/8 counter name multicast drop
         ip6 daddr { fe80::/10, $servers6 } goto to_server
         fib daddr type { local, multicast, anycast } goto to_server
+        ip6 hoplimit < 2 goto few_expired
         ip6 nexthdr ipv6-frag goto fragment6_of_guest
         ip6 nexthdr udp goto udp_of_guest
         ip6 nexthdr icmpv6 goto icmp6_of_guest
@@ -124,30 +157,32 @@ $counters
     chain nd_from_nobody {
         ip6 hoplimit 255 ip6 length { 24, 32 } icmpv6 type nd-neighbor-solicit icmpv6 code 0 \\
             @th,64,128 { $targets } goto nonce_or_nothing
-        ip6 hoplimit 255 ip6 length 8 icmpv6 type nd-router-solicit counter name passed accept
+        ip6 hoplimit 255 ip6 length 8 icmpv6 type nd-router-solicit goto few_neighbours
         counter name foreign_nd goto refuse
     }
     chain nonce_or_nothing {
-        ip6 length 24 counter name passed accept
-        @th,192,16 0x0e01 counter name passed accept
+        ip6 length 24 goto few_neighbours
+        @th,192,16 0x0e01 goto few_neighbours
         counter name foreign_nd goto refuse
     }
     chain nd_of_guest {
         icmpv6 type { nd-router-advert, nd-redirect } counter name router goto refuse
         ip6 hoplimit != 255 counter name foreign_nd goto refuse
         icmpv6 code != 0 counter name foreign_nd goto refuse
-        icmpv6 type nd-router-solicit ip6 length 8 counter name passed accept
+        icmpv6 type nd-router-solicit ip6 length 8 goto few_neighbours
         icmpv6 type nd-router-solicit ip6 length 16 @th,64,16 0x0101 @th,80,48 $mac_number \\
-            counter name passed accept
-        icmpv6 type nd-neighbor-solicit ip6 length 24 counter name passed accept
+            goto few_neighbours
+        icmpv6 type nd-neighbor-solicit ip6 length 24 goto few_neighbours
         icmpv6 type nd-neighbor-solicit ip6 length 32 @th,192,16 0x0101 @th,208,48 $mac_number \\
-            counter name passed accept
-        icmpv6 type nd-neighbor-advert @th,64,128 { $targets } ip6 length 24 counter name passed accept
+            goto few_neighbours
+        icmpv6 type nd-neighbor-advert @th,64,128 { $targets } ip6 length 24 goto few_neighbours
         icmpv6 type nd-neighbor-advert @th,64,128 { $targets } ip6 length 32 \\
-            @th,192,16 0x0201 @th,208,48 $mac_number counter name passed accept
+            @th,192,16 0x0201 @th,208,48 $mac_number goto few_neighbours
         counter name foreign_nd goto refuse
     }
     chain icmp6_of_guest {
+        icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } \\
+            jump error6_of_guest
         icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \\
             echo-request, echo-reply } counter name passed accept
         icmpv6 type { nd-router-advert, nd-redirect } counter name router goto refuse
@@ -160,17 +195,22 @@ $counters
         counter name hidden goto refuse
     }
 
-    # To hosts and servers: DHCPv6, DNS, ping, and answers to what they began.
+    # To hosts and servers: DHCPv6, DNS, ping, and answers to what they began; a segment that the
+    # guest's kernel leaves to others to cut counts once.
     chain to_server {
         ether type ip ip frag-off & 0x3fff != 0 counter name fragment goto refuse
         ip protocol icmp icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded, \\
-            parameter-problem } counter name passed accept
+            parameter-problem } goto few_icmp
+        ip6 nexthdr icmpv6 icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, \\
+            parameter-problem } jump error6_of_guest
+        ip6 nexthdr icmpv6 icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, \\
+            parameter-problem, echo-request, echo-reply } goto few_icmp
         ip6 nexthdr icmpv6 goto icmp6_of_guest
-        ip6 nexthdr udp udp sport 546 udp dport 547 counter name passed accept
-        ip protocol { tcp, udp } th dport 53 counter name passed accept
-        ip6 nexthdr { tcp, udp } th dport 53 counter name passed accept
-        ip protocol tcp tcp flags & (syn | ack) != syn counter name passed accept
-        ip6 nexthdr tcp tcp flags & (syn | ack) != syn counter name passed accept
+        ip6 nexthdr udp udp sport 546 udp dport 547 goto few_dhcp
+        ip protocol tcp tcp flags & (syn | ack) != syn goto few_answers
+        ip6 nexthdr tcp tcp flags & (syn | ack) != syn goto few_answers
+        ip protocol { tcp, udp } th dport 53 goto few_dns
+        ip6 nexthdr { tcp, udp } th dport 53 goto few_dns
         ip6 nexthdr ipv6-frag counter name fragment goto refuse
         ip protocol { tcp, udp } counter name closed_port goto refuse
         ip6 nexthdr { tcp, udp } counter name closed_port goto refuse
@@ -179,12 +219,6 @@ $counters
     }
 }
 """)
-
-
-def link_local(mac: str) -> ipaddress.IPv6Address:
-    """The link-local address that belongs to a MAC (RFC 4291, appendix A)."""
-    number = int(mac.replace(":", ""), 16) ^ 1 << 41
-    return ipaddress.IPv6Address(0xFE80 << 112 | (number >> 24) << 40 | 0xFFFE << 24 | number & 0xFFFFFF)
 
 
 def rules(
@@ -219,49 +253,18 @@ def rules(
         mac_number="0x" + mac.replace(":", ""),
         ip=", ".join(map(str, own)) or "0.0.0.0",  # which is dropped before
         ip6=", ".join(map(str, all6)),
+        numbers=", ".join(f"0x{int(address):08x}" for address in own) or "0x0",
         targets=", ".join(f"0x{int(address):032x}" for address in all6),
         servers=", ".join(map(str, closed)),
         servers6=", ".join(map(str, closed6)),
         flags="flags owner;" if owned else "",
+        rates="".join(_few(kind, *rate) for kind, rate in RATES.items()),
         counters="\n".join(f"    counter {reason} {{ }}" for reason in ("passed", *REASONS)),
     )
     return text.replace("\n    \n", "\n").replace("{  }", "{ }")
 
 
-def split(addresses: Iterable[str]) -> tuple[list[ipaddress.IPv4Address], list[ipaddress.IPv6Address]]:
-    """The IPv4 and the IPv6 ones among a guest's addresses; BadInput for others."""
-    own: list[ipaddress.IPv4Address] = []
-    own6: list[ipaddress.IPv6Address] = []
-    for text in addresses:
-        try:
-            if "%" in text:  # a scope is any text, and would be taken as it is
-                raise ValueError(text)
-            address = ipaddress.ip_address(text)
-        except ValueError as error:
-            raise BadInput(f"{text!a} is no address") from error
-        unusable = address.is_unspecified or address.is_loopback or address.is_multicast
-        if unusable or address.is_link_local:
-            raise BadInput(f"{text!a} is no address that a guest may have")
-        if isinstance(address, ipaddress.IPv4Address):
-            own.append(address)
-        else:
-            own6.append(address)
-    return own, own6
-
-
-def networks(servers: Iterable[str]) -> tuple[list[ipaddress.IPv4Network], list[ipaddress.IPv6Network]]:
-    """Addresses and networks by kind, none within another; the loopback ones always are among them."""
-    own = [ipaddress.IPv4Network("127.0.0.0/8")]
-    own6 = [ipaddress.IPv6Network("::1/128")]
-    for text in servers:
-        try:
-            network = ipaddress.ip_network(text)
-        except ValueError as error:
-            raise BadInput(f"{text!a} is neither an address nor a network") from error
-        if "%" in text:
-            raise BadInput(f"{text!a} has a scope")
-        if isinstance(network, ipaddress.IPv4Network):
-            own.append(network)
-        else:
-            own6.append(network)
-    return list(ipaddress.collapse_addresses(own)), list(ipaddress.collapse_addresses(own6))
+def _few(kind: str, rate: int, burst: int) -> str:
+    """The chain that accepts no more than a rate."""
+    limit = f"limit rate over {rate}/second burst {burst} packets counter name too_often goto refuse"
+    return f"    chain few_{kind} {{\n        {limit}\n        counter name passed accept\n    }}\n"

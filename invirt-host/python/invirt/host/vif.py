@@ -21,7 +21,8 @@ from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.process import run
 from invirt.host import owned as owned_tables
 from invirt.host import paths, routes
-from invirt.host.rules import rules, split
+from invirt.host.addresses import split
+from invirt.host.rules import rules
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
 
@@ -88,13 +89,19 @@ def change(interface: str, addresses: Sequence[str]) -> None:
     link = replace(before, addresses=tuple(addresses))
     for address in set(before.addresses) - set(addresses):
         routes.mislead(address, interface)  # first: even if rules fail, reverse path filtering stops it
-    if not addresses:
+    if addresses:
+        renew(interface, link)
+    else:
         routes.close_link(interface)
-    elif link.keeper is not None:
+    _open(interface, link)
+
+
+def renew(interface: str, link: Link) -> None:
+    """Give a running guest the rules that this version has for it."""
+    if link.keeper is not None:
         owned_tables.change(link.rules(interface), link.keeper)
     else:
         _load(interface, link)
-    _open(interface, link)
 
 
 def _load(interface: str, link: Link) -> None:

@@ -13,6 +13,7 @@ from invirt.host import network
 
 def _run(arguments: argparse.Namespace) -> None:
     connection.role = "host"
+    network.renew()
     notify("READY=1")
     follow(network.CHANNEL, network.EVERY, network.update)
 

@@ -1,7 +1,8 @@
 """scripts/build-packages: build the source package and publish it in packages/.
 
-The archive's key is made at the first run and stays in packages/.gnupg, which
-is never checked in; a site that has its own puts it there.
+The archive's key is made at the first run and stays in .archive-key, which is
+never checked in; a site that has its own puts it there.  It is not in packages/,
+which the lab's servers see.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from invirt_lab.site import RELEASES
 
 ARCHIVE = host.TREE / "packages"
 KEYRING = ARCHIVE / "invirt-archive-keyring.gpg"
-_GNUPG = ARCHIVE / ".gnupg"
+_GNUPG = host.TREE / ".archive-key"
+_GNUPG_BEFORE = ARCHIVE / ".gnupg"  # where servers could read it
 _STAMP = ARCHIVE / ".published"
 _BUILD = host.CACHE / "build"
 _NOT_BUILT = ("docs/", "packages/", "tests/", "scripts/invirt_lab/", "scripts/lab", ".ci/")
@@ -90,6 +92,8 @@ def _copy(source: Path, target: Path, stamp: int) -> None:
 def make_key() -> None:
     """The archive's signing key and its public half, made if there is none."""
     gpg = ["gpg", f"--homedir={_GNUPG}", "--batch", "--quiet"]
+    if _GNUPG_BEFORE.is_dir() and not _GNUPG.is_dir():
+        _GNUPG_BEFORE.rename(_GNUPG)
     if not _GNUPG.is_dir():
         _GNUPG.mkdir(mode=0o700)
         user = "Invirt archive"

@@ -28,7 +28,7 @@ NAMES = ("mallory", "numa", "livia")
 DB = SERVERS["db"].address
 # What guests may not reach, though it is open to servers; and what they may.
 CLOSED = (
-    *(("host1", 4373), ("host2", 4373), ("host1", 3109), ("db", 5432)),
+    *(("host1", 4374), ("host2", 4374), ("host1", 3109), ("db", 5432)),
     *(("remote", 4373), ("kdc", 88), (CONSOLE, 22)),
 )
 OPEN = (("dns", 53),)

@@ -17,7 +17,7 @@ TIMES = 4
 # Seconds of each round, a line each.
 BY_HAND = f"""
 export KRB5_CLIENT_KTNAME=/etc/krb5.keytab KRB5CCNAME=FILE:/var/tmp/by-hand
-host() {{ name=$1; shift; remctl -s host/$name.invirt.test $name.invirt.test "$@" >/dev/null; }}
+host() {{ name=$1; shift; remctl -p 4374 -s host/$name.invirt.test $name.invirt.test "$@" >/dev/null; }}
 for i in $(seq {TIMES}); do
     began=$(date +%s%N)
     host host1 domain status byhand & host host2 domain status byhand & wait

@@ -248,6 +248,7 @@ class Remctlds:
         environment: Mapping[str, str] | None = None,
         enter: Sequence[str] = (),
         address: str = "",
+        port: int = 4373,
     ) -> Remctld:
         """A remctld with hostname's keytab that reads conf, or whatever else argv starts for a connection.
 
@@ -265,6 +266,7 @@ class Remctlds:
             },
             self.realm.folder / f"{hostname}.log",
             address or loopback(),
+            port,
         )
         self.started.append(server)
         return server

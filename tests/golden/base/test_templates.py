@@ -6,12 +6,13 @@ tests/golden/base, then read the diff.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
 
 from invirt import config
-from invirt.base import manual, templates
+from invirt.base import firewall, manual, templates
 from invirt.base.apply import Entry, Registry
 from invirt.base.commands import config as config_command
 from invirt.config import loader
@@ -27,16 +28,28 @@ site: {domain: invirt.test, realm: INVIRT.TEST, contact: help@invirt.test}
 database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test, servers: [remote1.invirt.test, remote2.invirt.test]}
 web: {hostname: web.invirt.test}
-network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3]}
+network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3], servers: [192.0.2.0/28, "2001:db8::/64"]}
 dns: {servers: [dns.invirt.test], zones: [2.0.192.in-addr.arpa], secondaries: [192.0.2.53]}
 dhcp: {servers: [dhcp.invirt.test]}
 console: {hostname: console.invirt.test, address: 192.0.2.5}
 """
+ADDRESSES = {
+    "remote1.invirt.test": "192.0.2.4",
+    "remote2.invirt.test": "2001:db8::4",
+    "dhcp.invirt.test": "192.0.2.6",
+    "web.invirt.test": "192.0.2.7",
+}
+
+
+def named(*hostnames: str) -> firewall.Networks:
+    """firewall.named() without a resolver."""
+    return [ipaddress.ip_network(ADDRESSES.get(name, name)) for name in hostnames if name]
 
 
 @pytest.fixture(autouse=True)
-def site(invirt_yaml: Path) -> None:
+def site(invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     invirt_yaml.write_text(SITE)
+    monkeypatch.setattr(firewall, "named", named)
     config.reload()
 
 

@@ -175,7 +175,7 @@ def closed_port(p: Place) -> Frames:
         "ssh of the host": p.ip(ssh, p.own, p.host),
         "ssh of a server": p.ip(ssh, p.own, p.server),
         "ssh of a server with FIN": p.ip(TCP(sport=999, dport=22, flags="SF"), p.own, p.server),
-        "host's remctl from port 53": p.ip(TCP(sport=53, dport=4373), p.own, p.host),
+        "host's remctl from port 53": p.ip(TCP(sport=53, dport=4374), p.own, p.host),
         "server's port over UDP": p.ip(UDP(sport=53, dport=88), p.own, p.server),
         "broadcast on the hosts' network": p.ip(UDP(sport=1, dport=7), p.own, p.broadcast),
         "tunnel to a server": p.ip(Raw(LONG), p.own, p.server, proto=47),

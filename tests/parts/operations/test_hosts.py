@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
-from invirt.remote.hosts import PATIENCE, PORT, Answer, NoAnswer, RemctlHosts, answered, failure
+from invirt.remote.hosts import PATIENCE, PORTS, Answer, NoAnswer, RemctlHosts, answered, failure
 from tests.parts.realm import Realm, Remctlds, loopback
 
 HOST = "host1.invirt.test"
@@ -41,7 +41,7 @@ def hosts(
         f"domain ALL {program} princ:host/remote.invirt.test@INVIRT.TEST\n"
         f"forbidden ALL {program} princ:nobody@INVIRT.TEST\n"
     )
-    server = remctlds.start(HOST, conf)
+    server = remctlds.start(HOST, conf, port=PORTS[0])
     for name, value in realm.as_user("host/remote.invirt.test").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KRB5_CLIENT_KTNAME", "/nonexistent")
@@ -62,6 +62,14 @@ def test_a_failure_comes_back_as_what_it_was(hosts: RemctlHosts) -> None:
     assert isinstance(error, Busy)
     assert (error.message, error.hint) == (f"{HOST}: too late", "Ask again.")
     assert type(ask(hosts, "domain", "odd")) is CommandFailed
+
+
+def test_a_host_of_the_version_before_listens_at_the_users_port(
+    hosts: RemctlHosts, remctlds: Remctlds, tmp_path: Path
+) -> None:
+    old = remctlds.start(HOST, tmp_path / "conf", port=PORTS[1])
+    before = RemctlHosts({HOST: old.address})
+    assert ask(before, "domain", "status", "remus") == '{"state": "off"}\n'
 
 
 def test_a_refusal(hosts: RemctlHosts) -> None:
@@ -93,7 +101,7 @@ def test_a_command_that_takes_too_long_may_have_been_done(hosts: RemctlHosts) ->
 
 def watched_over(address: str) -> bool:
     """Whether the kernel's timer of a connection to remctl at address is that of keep-alive (proc(5))."""
-    remote = f"{socket.inet_aton(address)[::-1].hex().upper()}:{PORT:04X}"
+    remote = f"{socket.inet_aton(address)[::-1].hex().upper()}:{PORTS[0]:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     return any(row[2] == remote and row[5].startswith("02:") for row in rows)
 
@@ -117,7 +125,7 @@ def test_the_kernel_watches_over_a_host_at_work(hosts: RemctlHosts) -> None:
 
 
 def test_a_silent_host_holds_nobody_up(hosts: RemctlHosts) -> None:
-    with socket.create_server((loopback(), 4373)) as frozen:
+    with socket.create_server((loopback(), PORTS[0])) as frozen:
         both = RemctlHosts({**hosts.addresses, OTHER: frozen.getsockname()[0]})
         began = time.monotonic()
         answers = both.ask([OTHER, HOST], "domain", "status", timeout=10)

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from invirt import config
+from invirt.base.remctl import HOST_PORT
 from tests.parts.namespace import ROOT, Namespace, namespace
 from tests.parts.owned import owner
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Answer, Realm, Remctld, Remctlds, end
 
 REMOTE, WEB = "remote.invirt.test", "web.invirt.test"
+MEMORY = 256 << 20  # bytes of each process: LimitAS= of invirt-remctld@.service
 
 
 def confined(*capabilities: str) -> list[str]:
@@ -101,7 +103,7 @@ def running(
         remctld = remctlds.start(
             REMOTE,
             enter=made.enter,
-            argv=[*confined(), "/usr/libexec/invirt/remctld"],
+            argv=["prlimit", f"--as={MEMORY}", *confined(), "/usr/libexec/invirt/remctld"],
             environment=made.environment,
         )
         server = RemoteServer(database, made, remctld)
@@ -128,7 +130,7 @@ def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, nam
         yield FakeHost(
             hostname,
             folder / "state",
-            remctlds.start(hostname, conf, enter=made.enter, environment=made.environment),
+            remctlds.start(hostname, conf, enter=made.enter, environment=made.environment, port=HOST_PORT),
         )
 
 

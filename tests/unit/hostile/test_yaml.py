@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt import config
-from invirt.base import cli, templates
+from invirt.base import cli, firewall, templates
 from invirt.base.commands.getconf import COMMAND
 from invirt.base.errors import BadConfig
 from invirt.config.schema import Config, Form, Range
@@ -106,6 +106,12 @@ def words(text: str, comment: str = "#") -> list[list[str]]:
     """The words of each line; "quoted ones" are one."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(comment)]
     return [[word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)] for line in lines]
+
+
+@pytest.fixture(autouse=True)
+def no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name resolves."""
+    monkeypatch.setattr(firewall, "named", lambda *names: [])
 
 
 @given(CONFIGS)

@@ -20,6 +20,10 @@ from invirt.base import log, validate
 from invirt.base.cli import Command, complain, sub_commands
 from invirt.base.errors import BadInput, Denied, InvirtError
 
+# Where hosts listen for remote (invirt-host-remctld.socket): not remctl's own
+# port, which is the users', so that firewalls can tell the two apart.
+HOST_PORT = 4374
+
 
 @dataclass(frozen=True)
 class Caller:

@@ -14,21 +14,25 @@ import pickle
 import selectors
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from invirt import config
 from invirt.base import errors, kerberos, log
 from invirt.base.errors import Denied, InvirtError, Unreachable
+from invirt.base.remctl import HOST_PORT
 
 # Seconds that the others have to answer a question once one host has: a host
 # that is gone must not hold up everyone for the whole deadline.
 PATIENCE = 3.0
 
-# TCP's port of remctl, and what the kernel does on a connection to it: after so
-# many seconds of silence it asks whether the host is still there, as often and
-# as many times.  A host that died amid a command is given up in six seconds, or
-# when it is back and knows nothing of the connection, not at the step's deadline.
-PORT = 4373
+# Where hosts listen; those of the version before do at remctl's own port, which
+# is tried when nothing is at the first.
+PORTS = (HOST_PORT, 4373)
+
+# What the kernel does on a connection to a host: after so many seconds of
+# silence it asks whether the host is still there, as often and as many times.
+# A host that died amid a command is given up in six seconds, or when it is back
+# and knows nothing of the connection, not at the step's deadline.
 KEEP_ALIVE = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
 
 # A host gone mad must fill neither our memory nor users' screens.
@@ -84,7 +88,7 @@ class RemctlHosts:
         patience = min(timeout, config.remote.host_timeout, self.patience or timeout)
         client.set_timeout(round(patience))
         try:
-            client.open(self.addresses.get(hostname, hostname), None, f"host/{hostname}@{config.site.realm}")
+            _open(client, self.addresses.get(hostname, hostname), f"host/{hostname}@{config.site.realm}")
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
         _keep_alive()
@@ -110,6 +114,18 @@ class RemctlHosts:
         }
 
 
+def _open(client: Any, address: str, principal: str) -> None:
+    """Connect to a host; raises RemctlError."""
+    import remctl
+
+    try:
+        client.open(address, PORTS[0], principal)
+    except remctl.RemctlError as error:
+        if "refused" not in str(error):
+            raise
+        client.open(address, PORTS[1], principal)
+
+
 def _keep_alive() -> None:
     """Have the kernel watch over our connections to hosts.
 
@@ -121,7 +137,7 @@ def _keep_alive() -> None:
         with contextlib.suppress(OSError):  # no socket
             found = socket.socket(fileno=int(descriptor))
             try:
-                if found.family in (socket.AF_INET, socket.AF_INET6) and found.getpeername()[1] == PORT:
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.getpeername()[1] in PORTS:
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     for option, value in KEEP_ALIVE.items():
                         found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

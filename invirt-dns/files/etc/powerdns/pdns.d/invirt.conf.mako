@@ -43,4 +43,10 @@ gpgsql-update-serial-query=SELECT set_config('dns.notified_' || $2::int, $1::big
 gpgsql-${query}
 % endfor
 
+# Connections that stay silent end after five seconds, others after two minutes.
+max-tcp-connections=100
+max-tcp-connections-per-client=20
+tcp-idle-timeout=5
+max-tcp-connection-duration=120
+
 version-string=anonymous

@@ -1,0 +1,26 @@
+"""invirt-remctld-gate: ends connections to remctld that stay silent."""
+
+from __future__ import annotations
+
+import argparse
+
+from invirt.base import gate
+from invirt.base.cli import Command
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    gate.watch()
+
+
+COMMAND = Command(
+    name="invirt-remctld-gate",
+    section=8,
+    summary="end connections to remctld whose callers don't sign on in time",
+    description=(
+        f"Looks each second at the remctlds that Invirt's sockets start, one for each connection, and ends\n"
+        f"those that have run no command within {gate.PATIENCE:g} seconds. How many these were is in the log."
+    ),
+    example="journalctl -u invirt-remctld-gate",
+    arguments=lambda parser: None,
+    run=_run,
+)

@@ -1,0 +1,25 @@
+<%
+from invirt import config
+from invirt.base.firewall import EVERYONE, Callers, Door, known, named, table
+from invirt.base.remctl import HOST_PORT
+remote = config.remote.servers or (config.remote.hostname,)
+console = config.console
+# A name that doesn't resolve locks nobody out: all servers get in, then; where
+# those aren't named either, everyone does, for as little as is left to strangers.
+strangers = Callers("others", EVERYONE, each=32, all=100, rate=20)
+remctl = Callers("remote", named(*remote) or known(), each=100, rate=100)
+consoles = Callers("consoles", named(console.address or console.hostname, config.web.hostname) or known(), each=4000)
+dhcp = Callers("servers", named(*config.dhcp.servers) or known(), rate=2000)
+
+
+def only(callers):
+    return (callers,) if callers.networks else (strangers,)
+%>\
+# A host's doors: remctl for the remote servers, consoles for the console and
+# web servers, DHCP for its guests and the DHCP servers.
+${table(
+    "host",
+    Door("remctl", HOST_PORT, only(remctl)),
+    Door("console", console.port, only(consoles)),
+    Door("dhcp", 67, (dhcp,) if dhcp.networks else (Callers("others", EVERYONE, rate=2000),), "udp", ("lo", "inv*")),
+)}\

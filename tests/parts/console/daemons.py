@@ -45,7 +45,9 @@ def start_consoles(site: Site) -> None:
 def start_conserver(site: Site) -> subprocess.Popen[bytes]:
     """The host's conserver, which gets its list when it is there."""
     path = "/proc/self/task/$$/root/etc/conserver/invirt-host.cf"
-    start = f'truncate --size=0 {LIST}; exec /usr/sbin/conserver -C {path} -P /nonexistent -M "$0" -m 1'
-    conserver = site.host.start("sh", "-c", start, site.addresses[HOST], OPENSSL_CONF=str(OPENSSL_CONF))
+    start = f"umask 077; truncate --size=0 {LIST}; exec /usr/sbin/conserver -C {path} -P /nonexistent"
+    conserver = site.host.start(
+        "sh", "-c", f'{start} -M "$0" -m 1', site.addresses[HOST], OPENSSL_CONF=str(OPENSSL_CONF)
+    )
     site.host.reached(site.addresses[HOST], PORT)
     return conserver

@@ -33,7 +33,8 @@ for dir in bin sbin; do
     over "$layers" /usr/$dir
 done
 over "$3" /usr/lib/python3/dist-packages
-mount --bind "$root/log" /var/log/conserver
+mount --bind "$root/log" /var/log
+mkdir -p /var/log/conserver /var/log/invirt/consoles
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd /run/systemd/userdb /run/conserver /run/invirt/conserver
 echo ready

@@ -22,10 +22,11 @@ from tests.parts.realm import DEADLINE, Realm, loopback
 HOMES = Path("/consolefs")
 SSH_PORT = 2222
 
-# A guest: says what it is, then gives back what is typed.
+# A guest: says what it is, then gives back what is typed, or runs what it was booted with.
 XM = """\
 #!/bin/sh
 [ -e "/run/guests/$2" ] || exit 3
+[ ! -s "/run/guests/$2" ] || exec sh "/run/guests/$2"
 echo "this is $2, booted"
 exec cat
 """
@@ -98,11 +99,10 @@ class Site:
         """An interactive ssh."""
         return self.spawn(self.ssh(user, login, *options, **where))
 
-    def boot(self, name: str) -> None:
-        """The machine runs on the host."""
-        subprocess.run(
-            [*self.host.enter, "sh", "-c", f"mkdir -p /run/guests; touch /run/guests/d_{name}"], check=True
-        )
+    def boot(self, name: str, program: str = "") -> None:
+        """The machine runs on the host; program: what is on its console, a script."""
+        script = f'mkdir -p /run/guests; printf %s "$0" >/run/guests/d_{name}'
+        subprocess.run([*self.host.enter, "sh", "-c", script, program], check=True)
         self.database.execute(
             "UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE hostname = %s) WHERE name = %s",
             (HOST, name),
@@ -112,6 +112,11 @@ class Site:
         """The machine is off."""
         subprocess.run([*self.host.enter, "rm", "-f", f"/run/guests/d_{name}"], check=True)
         self.database.execute("UPDATE machines SET host_id = NULL WHERE name = %s", (name,))
+
+    def log(self, name: str) -> Path:
+        """What the console of the machine that has this name now has said on the host."""
+        (number,) = self.database.execute("SELECT machine_id FROM machines WHERE name = %s", (name,))[0]
+        return self.host.folder / f"log/invirt/consoles/{number}.log"
 
 
 def render(template: str) -> str:

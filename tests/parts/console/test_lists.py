@@ -45,7 +45,7 @@ def test_each_knows_the_machines_that_it_leads_to(site: Site) -> None:
 def test_changes_are_told_to_a_conserver_that_runs(consoles: Site) -> None:
     machine(consoles.database, "pollux")
     consoles.boot("pollux")
-    log = consoles.host.folder / "log/pollux.log"
+    log = consoles.log("pollux")
     wait(
         lambda: log.exists() and "this is d_pollux" in log.read_text(),
         "conserver on pollux",
@@ -61,8 +61,8 @@ def test_a_conserver_that_starts_has_its_consoles_soon(site: Site) -> None:
     begun = time.monotonic()
     start_consoles(site)
     assert time.monotonic() < begun + 0.5 * MANY  # it answers
-    log = site.host.folder / "log"
-    wait(lambda: len(list(log.glob("m*.log"))) == MANY, "all consoles", site.host.output, seconds=0.5 * MANY)
+    log = site.host.folder / "log/invirt/consoles"
+    wait(lambda: len(list(log.glob("*.log"))) == MANY, "all consoles", site.host.output, seconds=0.5 * MANY)
 
 
 def test_a_lost_database_is_found_again(site: Site) -> None:

@@ -132,5 +132,5 @@ def test_public_keys_of_the_database(consoles: Site, tmp_path: Path) -> None:
 
 
 def test_who_looks_at_the_end_of_the_log_sees_the_boot(consoles: Site) -> None:
-    log = consoles.host.folder / "log/remus.log"
+    log = consoles.log("remus")
     wait(lambda: log.exists() and "this is d_remus, booted" in log.read_text(), "a log of the boot")

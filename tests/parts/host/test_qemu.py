@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadInput, CommandFailed, NotFound
-from invirt.host import accelerator, qmp
+from invirt.host import accelerator, logs, qmp
 from invirt.host.domain import DomainConfig
 from invirt.host.guest import Guest
 from invirt.host.hypervisor import Domain
-from invirt.host.qemu import LONGEST_LOG, Qemu, wait
+from invirt.host.qemu import Qemu, wait
 
 from .conftest import prompt
 
@@ -238,9 +238,9 @@ def test_long_logs_are_cut_while_the_guest_writes(qemu: Qemu, remus: DomainConfi
     assert prompt("d_remus")
     log = Guest("d_remus").log
     with log.open("ab") as file:
-        file.write(b"x" * LONGEST_LOG + b"the end")
-    qemu.tidy(days=7)
-    assert log.stat().st_size <= LONGEST_LOG / 4
+        file.write(b"x" * logs.LONGEST + b"the end")
+    logs.bound()
+    assert log.stat().st_size <= logs.KEPT
     assert log.read_bytes().endswith(b"the end")
     qemu.reboot("d_remus")
     assert prompt("d_remus")

@@ -95,6 +95,8 @@ def test_a_conserver_that_was_not_there_is_told_later(tmp_path: Path) -> None:
 
 
 def test_processes_of_machines_that_went_or_came_again_are_needless() -> None:
-    served = [("remus", 1), ("castor", 2), ("remus", 3)]
-    assert needless(served, {"remus"}) == [1, 2]
-    assert needless(served, {"remus", "castor"}) == [1]
+    remus, castor, another = ("remus", 5), ("castor", 6), ("remus", 7)
+    served = [(remus, 1), (castor, 2), (remus, 3)]
+    assert needless(served, {remus}) == [1, 2]
+    assert needless(served, {remus, castor}) == [1]
+    assert needless(served, {another}) == [1, 2, 3]

@@ -21,15 +21,9 @@ access * {
     trusted ${address}/32;
     limited *;
 }
-# A guest that reboots, or has yet to boot, is waited for. Q is the machine's
-# name. invirt-host-conserver knows the processes by this line.
 default * {
     master 127.0.0.1;
     type exec;
-    exec "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; until xm console d_Q; do sleep 1; done";
-    execsubst Q=cs;
-    logfile /var/log/conserver/&.log;
-    logfilemax 1m;
     timestamp "";
     options !ixon;
     rw ${",".join(console.administrators)};

@@ -16,8 +16,9 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from invirt.base import conserver
+from invirt.base import conserver, validate
 from invirt.database.connection import Connection
+from invirt.host import logs
 
 CHANNEL = "consoles"
 EVERY = 2.0  # seconds between looks without word of a change: a conserver that starts has no list
@@ -26,60 +27,69 @@ STEP, STARTED = 0.05, 2.0  # seconds between looks, and in which one console mor
 REREAD = 0.2  # seconds in which conserver has read the list, unless it is starting consoles
 
 HERE = """
-SELECT m.name FROM machines m JOIN hosts h USING (host_id) WHERE %s IN (h.hostname, h.name) ORDER BY m.name
+SELECT m.name, m.machine_id FROM machines m JOIN hosts h USING (host_id)
+WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
-COMMAND = re.compile(rb"xm console d_([a-z0-9-]+);")  # as in invirt-host.cf
+# A guest that reboots, or has yet to boot, is waited for.
+PROGRAM = "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; until xm console d_{}; do sleep 1; done # {}"
+COMMAND = re.compile(rb"until xm console d_([a-z0-9-]+); .* # ([0-9]+)\0")
+
+Machine = tuple[str, int]  # its name now, and its number
 
 
-def lines(names: Iterable[str]) -> list[str]:
-    """A line for each machine."""
-    return [conserver.console(name, MASTER) for name in names]
+def console(name: str, number: int) -> str:
+    """The line of a machine's console.  Another machine of that name has another line, log and process."""
+    program = PROGRAM.format(validate.machine_name(name), number)
+    return (
+        f'console {name} {{ master {MASTER}; rw {name}; logfile {logs.path(number)}; exec "{program}"; }}\n'
+    )
 
 
 def update(connected: Connection, keeper: conserver.Keeper, host: str = "") -> None:
     """Bring the list up to date.  host: this one's name, by default as it knows it itself."""
     with connected.cursor() as cursor:
         cursor.execute(HERE, (host or socket.getfqdn(),))
-        names = [row[0] for row in cursor.fetchall()]
+        machines = [(str(name), int(number)) for name, number in cursor.fetchall()]
+    logs.forget(connected)
     pid = conserver.running(keeper.pidfile)
     if pid is None:
         return  # it begins with an empty list, see its unit, and is given its own when it runs
-    keeper.update(lines(names))
-    _await_started(pid, set(names), keeper)
-    if needless(serving(pid), names):
+    keeper.update(console(*machine) for machine in machines)
+    _await_started(pid, set(machines), keeper)
+    if needless(serving(pid), machines):
         time.sleep(REREAD)  # one that conserver still wants would be started again
-        for process in needless(serving(pid), names):
+        for process in needless(serving(pid), machines):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
 
 
-def _await_started(pid: int, names: set[str], keeper: conserver.Keeper) -> None:
+def _await_started(pid: int, machines: set[Machine], keeper: conserver.Keeper) -> None:
     """Until each machine has its process, or nothing more happens."""
     limit = time.monotonic() + STARTED
-    missing = names - dict(serving(pid)).keys()
+    missing = machines - dict(serving(pid)).keys()
     while missing and time.monotonic() < limit:
         time.sleep(STEP)
         keeper.wake()
-        now = names - dict(serving(pid)).keys()
+        now = machines - dict(serving(pid)).keys()
         limit = time.monotonic() + STARTED if now != missing else limit
         missing = now
 
 
-def serving(conserver_pid: int) -> list[tuple[str, int]]:
+def serving(conserver_pid: int) -> list[tuple[Machine, int]]:
     """Machines, with conserver's process for the console of each; the oldest first."""
     found = []
     for process in _children(conserver_pid):
         for program in _children(process):
             with suppress(OSError):
                 if match := COMMAND.search(Path(f"/proc/{program}/cmdline").read_bytes()):
-                    found.append((match[1].decode(), process))
+                    found.append(((match[1].decode(), int(match[2])), process))
     return found
 
 
-def needless(served: Iterable[tuple[str, int]], names: Collection[str]) -> list[int]:
+def needless(served: Iterable[tuple[Machine, int]], machines: Collection[Machine]) -> list[int]:
     """The processes for machines that aren't here, and all but the newest for one that is."""
     newest = dict(served)
-    return [process for name, process in served if name not in names or process != newest[name]]
+    return [process for machine, process in served if machine not in machines or process != newest[machine]]
 
 
 def _children(pid: int) -> list[int]:

@@ -6,11 +6,9 @@ not a crash and not the host's boot, since it may run elsewhere by then.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.host import able, accelerator, leftovers, paths, tables, terminal, tokens
@@ -22,7 +20,6 @@ from invirt.host.supervisor import Supervisor, of_this_host
 
 START = 20  # seconds until QEMU must answer
 OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
-LONGEST_LOG, KEPT_LOG = 1 << 20, 1 << 18  # bytes of a console's log
 
 
 class Qemu:
@@ -108,10 +105,9 @@ class Qemu:
         terminal.attach(Guest(name))
 
     def tidy(self, days: float) -> None:
-        """Consoles' logs keep only their end when they grow long: no guest fills the host's disk."""
+        """What is left of guests that were off for so long goes."""
         for folder in (paths.state() / "guests").glob("*"):
             with tokens.locked(machine_name(folder.name) or folder.name):
-                cut(Guest(folder.name).log)
                 age = time.time() - folder.stat().st_mtime
                 if age > days * 86400 and not self.running(folder.name):
                     shutil.rmtree(folder)
@@ -131,17 +127,6 @@ def _domain(guest: Guest) -> Domain:
     except FileNotFoundError:
         return Domain(guest.name, 0, 0)
     return Domain(guest.name, config.memory, config.vcpus)
-
-
-def cut(log: Path) -> None:
-    """Keep the end of a log that grew long; who appends to it goes on."""
-    if log.exists() and log.stat().st_size > LONGEST_LOG:
-        with log.open("r+b") as file:
-            file.seek(-KEPT_LOG, os.SEEK_END)
-            end = file.read()
-            file.truncate(0)
-        with log.open("ab") as file:
-            file.write(end)
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:

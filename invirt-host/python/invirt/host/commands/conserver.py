@@ -9,7 +9,7 @@ from invirt.base.conserver import Keeper
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
-from invirt.host import conserver
+from invirt.host import conserver, logs
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def _run(arguments: argparse.Namespace) -> None:
     connection.role = "host"
     keeper = Keeper()
     keeper.begin()
+    logs.begin()
     notify("READY=1")
     follow(
         conserver.CHANNEL,
@@ -35,7 +36,7 @@ COMMAND = Command(
     description=(
         "Writes /run/invirt/conserver/consoles.cf, a line for each machine that runs here, whenever the\n"
         "database says that machines have come, gone, moved or been renamed, and lets conserver read it\n"
-        "again."
+        "again. Keeps the consoles' logs short, and removes those of machines that are no more."
     ),
     example="systemctl status invirt-host-conserver",
     arguments=_arguments,

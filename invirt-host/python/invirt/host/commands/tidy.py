@@ -32,7 +32,7 @@ def tidy(arguments: argparse.Namespace) -> None:
 COMMAND = Command(
     name="invirt-host-tidy",
     section=8,
-    summary="end what was long enough in the trash, cut consoles' logs, clear away what guests left",
+    summary="end what was long enough in the trash, clear away what guests left",
     description="Run every five minutes by invirt-host-tidy.timer. "
     "A removed disk is kept for storage.trash_days of invirt.yaml, then wiped. "
     "What is left of machines that the database has no more, or under another name, is removed.",

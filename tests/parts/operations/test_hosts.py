@@ -60,7 +60,7 @@ def test_an_answer(hosts: RemctlHosts) -> None:
 def test_a_failure_comes_back_as_what_it_was(hosts: RemctlHosts) -> None:
     error = ask(hosts, "domain", "create", "remus", "1")
     assert isinstance(error, Busy)
-    assert (error.message, error.hint) == (f"{HOST}: too late", "Ask again.")
+    assert (error.message, error.hint) == (f"{HOST}: too late", f"{HOST}: Ask again.")
     assert type(ask(hosts, "domain", "odd")) is CommandFailed
 
 

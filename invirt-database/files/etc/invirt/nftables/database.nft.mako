@@ -1,7 +1,7 @@
 <%
 from invirt import config
 from invirt.base.firewall import EVERYONE, Callers, Door, known, named, table
-# PostgreSQL takes 300 at once, those who have yet to sign on among them.
+# Those who have yet to sign on are among the max_connections that PostgreSQL takes.
 servers = Callers("servers", known(), each=60, all=160, rate=100)
 others = Callers("others", EVERYONE, each=20, all=60, rate=20)
 remote = Callers("remote", named(*(config.remote.servers or (config.remote.hostname,))), each=120, rate=200)

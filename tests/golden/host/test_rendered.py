@@ -96,7 +96,8 @@ def test_nftables_of_more() -> None:
     own = ["192.0.2.17", "198.51.100.7", "2001:db8::17"]
     servers = ["192.0.2.5", "192.0.2.0/28", "2001:db8::/124", "127.0.0.1"]
     compare(
-        rules("inv17", MAC, own, name="d_remus", servers=servers, owned=True), EXPECTED / "inv17-more.nft"
+        rules("inv17", MAC, own, name="d_remus", servers=servers, near=["192.0.2.0/24"], owned=True),
+        EXPECTED / "inv17-more.nft",
     )
 
 

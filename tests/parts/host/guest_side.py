@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -27,7 +27,7 @@ from scapy.packet import Packet
 from invirt.host import network, owned, routes, vif
 from invirt.host.rules import RATES
 from tests.parts.host import forged, honest
-from tests.parts.host.frames import OUTSIDE, PING, Place
+from tests.parts.host.frames import OUTSIDE, PING, PING6, Place
 
 PLACE = Place(
     mac="52:54:00:00:00:11",
@@ -212,14 +212,14 @@ def changes(tap: int, victim: int) -> dict[str, object]:
     return found
 
 
-def flooded(tap: int, frame: Packet, times: int) -> dict[str, float]:
-    """How many of so many equal frames passed and were refused, and the seconds that it took."""
+def flooded(tap: int, frames: Sequence[Packet]) -> dict[str, float]:
+    """How many of so many frames passed and were refused, and the seconds that it took."""
     before, start = counters(), time.monotonic()
-    for _ in range(times):
+    for frame in frames:
         os.write(tap, HEADER + bytes(frame))
     now, seconds = counters(), time.monotonic() - start
     rose = {name: now[name] - before[name] for name in ("passed", "too_often")}
-    return {"sent": times, "seconds": seconds, **rose}
+    return {"sent": len(frames), "seconds": seconds, **rose}
 
 
 def floods(tap: int) -> dict[str, dict[str, float]]:
@@ -233,9 +233,10 @@ def floods(tap: int) -> dict[str, dict[str, float]]:
         "answers": place["answer to a server by TCP"],
         "expired": place["traceroute"],
     }
-    assert list(frames) == list(RATES)
-    found = {kind: flooded(tap, frame, 2 * RATES[kind][1]) for kind, frame in frames.items()}
-    return {**found, "others": flooded(tap, honest.to_others(PLACE)["ping"], 2000)}
+    found = {kind: flooded(tap, [frame] * 2 * RATES[kind][1]) for kind, frame in frames.items()}
+    strangers = [PLACE.ip6(PING6, dst=f"2001:db8::1:{one:x}") for one in range(2 * RATES["strangers"][1])]
+    found["strangers"] = flooded(tap, strangers)
+    return {**found, "others": flooded(tap, [honest.to_others(PLACE)["ping"]] * 2000)}
 
 
 def lowered(tap: int) -> bool:

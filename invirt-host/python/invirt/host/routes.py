@@ -65,6 +65,17 @@ def mislead(address: str, interface: str) -> None:
         run(["ip", "neighbour", "delete", "proxy", address, "dev", uplink], check=False)
 
 
+def near() -> list[str]:
+    """The host's own networks, where it asks for each address before it sends anything there."""
+    found = []
+    for kind in ("-4", "-6"):
+        for route in json.loads(run(["ip", "-json", kind, "route"], check=False).stdout or "[]"):
+            ours = OURS.fullmatch(str(route.get("dev", "inv0")))
+            if "/" in route["dst"] and "gateway" not in route and not ours:
+                found.append(str(route["dst"]))
+    return found
+
+
 def _set(settings: dict[str, str], interface: str) -> None:
     for name, value in settings.items():
         path = Path("/proc/sys/net", name.format(interface=interface))

@@ -2,8 +2,8 @@
 
 The table is in the family netdev, at the interface's very entrance: it sees
 each frame before bridges, routing, connection tracking and every rule of
-other tables, whatever is loaded when.  It keeps no state that grows, so no
-guest can fill one up: a rate is two numbers.  Lists say what may pass; what
+other tables, whatever is loaded when.  It keeps no state that a guest could
+fill up: a rate is two numbers, and sets have a size.  Lists say what may pass; what
 can't be looked into is dropped, and so is what costs others, beyond a rate.
 """
 
@@ -43,6 +43,7 @@ RATES = {
     "dns": (200, 1000),
     "icmp": (50, 100),
     "answers": (5000, 5000),
+    "strangers": (20, 200),
     "expired": (50, 100),
 }
 
@@ -66,6 +67,19 @@ $counters
     chain refuse {
         limit rate 6/minute burst 5 packets log prefix "invirt $name $interface refused: "
         drop
+    }
+
+    # Whom it spoke to on the host's own networks.
+    set known { type ipv4_addr; flags dynamic,timeout; timeout 1m; size 4096; }
+    set known6 { type ipv6_addr; flags dynamic,timeout; timeout 1m; size 4096; }
+    # For another one the host has to ask there, with room for so many questions.
+    chain stranger {
+        limit rate over $strangers packets counter name too_often goto refuse
+        add @known { ip daddr }
+    }
+    chain stranger6 {
+        limit rate over $strangers packets counter name too_often goto refuse
+        add @known6 { ip6 daddr }
     }
 
     # Within their rates; each guest has rates of its own.
@@ -92,6 +106,7 @@ $rates
         ip daddr { 224.0.0.0/4, 255.255.255.255 } counter name multicast drop
         fib daddr type { local, broadcast, multicast, anycast } goto to_server
         ip daddr { $servers } goto to_server
+        ip daddr { $near } ip daddr != @known jump stranger
         # The host has to say that it got no further: traceroute.
         ip ttl < 2 goto few_expired
         # Its first fragment is looked into, and without that one nobody puts it together.
@@ -135,6 +150,7 @@ $rates
         ip6 daddr ff00::/8 counter name multicast drop
         ip6 daddr { fe80::/10, $servers6 } goto to_server
         fib daddr type { local, multicast, anycast } goto to_server
+        ip6 daddr { $near6 } ip6 daddr != @known6 jump stranger6
         ip6 hoplimit < 2 goto few_expired
         ip6 nexthdr ipv6-frag goto fragment6_of_guest
         ip6 nexthdr udp goto udp_of_guest
@@ -228,12 +244,14 @@ def rules(
     *,
     name: str = "",
     servers: Iterable[str] = (),
+    near: Iterable[str] = (),
     owned: bool = False,
 ) -> str:
     """The table of one guest's interface; BadInput for what isn't one, a MAC or an address.
 
     addresses: the guest's, of both kinds.  name: its domain, for the log.
     servers: addresses and networks of hosts and servers beside this host.
+    near: networks in which the host must ask for each address.
     owned: the table lives and dies with the netlink socket that loads it.
     Loaded once more, all rules are replaced at once, and the counters stay.
     """
@@ -245,6 +263,7 @@ def rules(
         raise BadInput(f"{name!a} is no name of a domain")
     own, own6 = split(addresses)
     closed, closed6 = networks(servers)
+    asked, asked6 = networks(near)
     all6 = [link_local(mac), *own6]
     text = RULES.substitute(
         interface=interface,
@@ -257,8 +276,11 @@ def rules(
         targets=", ".join(f"0x{int(address):032x}" for address in all6),
         servers=", ".join(map(str, closed)),
         servers6=", ".join(map(str, closed6)),
+        near=", ".join(map(str, asked)),
+        near6=", ".join(map(str, asked6)),
+        strangers="{}/second burst {}".format(*RATES["strangers"]),
         flags="flags owner;" if owned else "",
-        rates="".join(_few(kind, *rate) for kind, rate in RATES.items()),
+        rates="".join(_few(kind, *rate) for kind, rate in RATES.items() if kind != "strangers"),
         counters="\n".join(f"    counter {reason} {{ }}" for reason in ("passed", *REASONS)),
     )
     return text.replace("\n    \n", "\n").replace("{  }", "{ }")

@@ -40,8 +40,15 @@ class Link:
         """What the guest may send."""
         from invirt import config
 
-        servers, owned = config.network.servers, self.keeper is not None
-        return rules(interface, self.mac, self.addresses, name=self.name, servers=servers, owned=owned)
+        return rules(
+            interface,
+            self.mac,
+            self.addresses,
+            name=self.name,
+            servers=config.network.servers,
+            near=routes.near(),
+            owned=self.keeper is not None,
+        )
 
 
 def interface(nic_id: int) -> str:

@@ -8,7 +8,7 @@ import json
 from invirt import config
 from invirt.base.cli import Command
 from invirt.base.errors import NotFound
-from invirt.host import vif
+from invirt.host import routes, vif
 from invirt.host.rules import REASONS
 from invirt.host.rules import rules as generate
 
@@ -31,6 +31,7 @@ def rules(arguments: argparse.Namespace) -> None:
         arguments.ip,
         name=arguments.name,
         servers=config.network.servers,
+        near=routes.near(),
     )
     print(text, end="")
 

@@ -14,6 +14,7 @@ import pytest
 from invirt_lab import cluster, console
 from invirt_lab.site import HOSTS
 from tests.lab.faults import (
+    BOOT,
     UNREACHABLE,
     Make,
     back,
@@ -113,10 +114,12 @@ def test_cut_off_after(lab: Lab, machine: Make, guest: str) -> None:
 
 
 def test_killed_after(lab: Lab, machine: Make, guest: str, other: str) -> None:
-    """Its guests are unknown until it is back, then off: their memory is given back, and they boot again."""
-    name = machine()
-    lab.remctl("alice", "control", name, "create")
-    assert places(lab, name) == [other]
+    """Its guests are unknown until it is back, then booted again; but for one without autostart."""
+    name, again = machine("--memory", "96"), machine("--memory", "96")  # both find most room on one host
+    lab.remctl("alice", "machine", "set", name, "--autostart", "no")
+    for each in (name, again):
+        lab.remctl("alice", "control", each, "create")
+        assert places(lab, each) == [other]
     reserved = f"SELECT name FROM machines WHERE name = '{name}' AND host_id IS NOT NULL"
     with killed(other):
         assert f"{name} is unknown" in lab.remctl("alice", "control", name, "status")
@@ -125,6 +128,9 @@ def test_killed_after(lab: Lab, machine: Make, guest: str, other: str) -> None:
         assert (told.returncode, f"host {other} does not answer" in told.stdout) == (1, True)
         assert lab.sql(reserved)
     soon(lambda: "is off" in lab.try_remctl("alice", "control", name, "status").stdout, "a host answers")
+    eventually(lambda: places(lab, again), f"{again} to be booted again")
+    finished(lab, BOOT)
+    lab.remctl("alice", "control", again, "destroy")
     eventually(lambda: not lab.sql(reserved), "its memory to be given back", GIVEN_BACK)
     assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
     assert not lab.on(other, "ip", "-br", "link", "show", "type", "tun").stdout

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt.base.errors import InvirtError, Unreachable
-from invirt.remote import reconcile, states
+from invirt.remote import reconcile, states, wanted
 from invirt.remote.hosts import Answer, NoAnswer, failure
 from invirt.remote.operations import KINDS, Actor, submit
 from tests.examples import given, thorough
@@ -144,7 +144,8 @@ def test_reconcile(twins: Site, said: list[Answer]) -> None:
     facts = reconcile.gather(twins.remote, hosts)
     for difference in list(reconcile.compare(facts, twins.remote, hosts)):
         assert f"{difference.words}{difference.remedy}".isprintable()
-    reconcile.release_off(twins.remote, hosts)
+    wanted.to_boot(twins.remote, facts)
+    reconcile.release_off(twins.remote, facts)
     assert romulus(twins) == before
     assert (
         twins.rows("SELECT m.name, d.name, d.size FROM machines m JOIN disks d USING (machine_id)") == disks

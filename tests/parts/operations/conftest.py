@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import psycopg2.extensions
 import pytest
 
 from invirt import config
+from invirt.base.errors import InvirtError
 from invirt.database import connection
-from invirt.remote import reconcile
+from invirt.remote import reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, submit
 from tests.parts.operations.fakehosts import FakeHosts
 from tests.parts.postgres import Database
@@ -65,7 +66,17 @@ class Site:
         """What the services do, long after whoever was at work has died."""
         self.expire()
         recovery.run(self.remote, self.hosts)
-        reconcile.release_off(self.remote, self.hosts)
+        self.turn()
+
+    def turn(self) -> list[str]:
+        """The timer's turn, with boots one after the other; returns what was given back."""
+        facts = reconcile.gather(self.remote, self.hosts, volumes=False)
+        again = wanted.to_boot(self.remote, facts)
+        given = reconcile.release_off(self.remote, facts, again)
+        for name in again:
+            with suppress(InvirtError):
+                submit("boot", wanted.actor(), name, hosts=self.hosts, connection=self.remote)
+        return given
 
     def create(self, name: str, memory: int = 128, disk: int = 1, **more: Any) -> Operation:
         """A machine with small defaults."""
@@ -130,6 +141,7 @@ def site(database: Database) -> Iterator[Site]:
     Many wait for one row in some tests, on a slow machine too, and none may be told that it is busy.
     """
     patient = database.config.read_text().replace("statement_timeout: 10", "statement_timeout: 100")
+    patient = patient.replace("connect_timeout: 3", "connect_timeout: 60")
     database.config.write_text(patient)
     config.reload()
     database.execute(SITE)

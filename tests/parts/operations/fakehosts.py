@@ -31,10 +31,18 @@ class FakeHost:
     """One host's guests, and the highest token it has seen for each machine."""
 
     running: set[str] = field(default_factory=set)
+    booted: set[str] = field(default_factory=set)  # all that ever ran here
+    crashed: set[str] = field(default_factory=set)
     tokens: dict[str, int] = field(default_factory=dict)
     up: bool = True
     deaf: set[str] = field(default_factory=set)  # guests that don't obey
     nonsense: str | None = None  # the answer to every question
+
+    def crash(self, *guests: str) -> None:
+        """These guests, or all that run, end without having been switched off."""
+        ending = self.running & set(guests or self.running)
+        self.crashed |= ending
+        self.running -= ending
 
 
 class OneByOne(Hosts):
@@ -120,10 +128,14 @@ class FakeHosts(OneByOne):
         return {"name": name, "state": "running" if name in host.running else "off"}
 
     def _domain_list(self, host: FakeHost) -> object:
-        return [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]
+        on = [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]
+        ended = {name: "crash" if name in host.crashed else "poweroff" for name in host.booted - host.running}
+        return on + [{"name": name, "state": "off", "ended": why} for name, why in sorted(ended.items())]
 
     def _domain_create(self, host: FakeHost, name: str) -> None:
         host.running.add(name)
+        host.booted.add(name)
+        host.crashed.discard(name)
 
     def _domain_destroy(self, host: FakeHost, name: str) -> None:
         host.running.discard(name)

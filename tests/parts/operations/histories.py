@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import Queue
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 import psycopg2.extensions
 import pytest
 
+from invirt.base.errors import InvirtError
 from invirt.database import connection
 from invirt.database.connection import Connection
-from invirt.remote import clock, reconcile
+from invirt.remote import clock, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, SITE
@@ -123,9 +124,14 @@ def look_after(world: World, verb: Verb, number: int, connected: Connection) -> 
 
 
 def service(world: World, connected: Connection) -> None:
-    """X"""
+    """What is left over is gone on with; what is off is given back, or booted again."""
     recovery.run(connected, world.hosts)
-    reconcile.release_off(connected, world.hosts)
+    facts = reconcile.gather(connected, world.hosts, volumes=False)
+    again = wanted.to_boot(connected, facts)
+    reconcile.release_off(connected, facts, again)
+    for name in again:
+        with suppress(InvirtError):
+            submit("boot", wanted.actor(), name, hosts=world.hosts, connection=connected)
 
 
 def fate(world: World) -> None:
@@ -140,10 +146,14 @@ def fate(world: World) -> None:
         world.note(f"all guests of {name} power off")
     elif luck < 0.7:
         begin_service(world)
-    elif luck < 0.85:
+    elif luck < 0.8:
         guest = world.chance.choice(NAMES)
         host.running.discard(guest)
         world.note(f"{guest} of {name} powers off")
+    elif luck < 0.9:
+        guest = world.chance.choice(NAMES)
+        host.crash(guest)
+        world.note(f"{guest} of {name} crashes")
     else:
         host.deaf ^= {world.chance.choice(NAMES)}
 
@@ -191,7 +201,7 @@ def recover(world: World) -> None:
         host.up = True
         host.deaf.clear()
         if world.chance.random() < 0.3:
-            host.running.clear()
+            host.crash()
     for _ in range(8):
         calm = not (world.rows(OPEN) or world.parcels)
         world.now += HOUR

@@ -156,7 +156,7 @@ class World:
             kept.clear()
         for host in self.hosts.hosts.values():
             host.up = True
-            for each in (host.running, host.deaf, host.tokens):
+            for each in (host.running, host.booted, host.crashed, host.deaf, host.tokens):
                 each.clear()
 
     def rows(self, query: str) -> list[Any]:
@@ -206,7 +206,7 @@ class World:
         self.note(f"{hostname} is down" + " with its guests" * guests)
         self.hosts.hosts[hostname].up = False
         if guests:
-            self.hosts.hosts[hostname].running.clear()
+            self.hosts.hosts[hostname].crash()
 
     def post(self, hostname: str, words: tuple[str, ...]) -> None:
         """This command will come later: soon, much later, or when all is forgotten."""

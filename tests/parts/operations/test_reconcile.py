@@ -116,9 +116,9 @@ def test_a_host_gone_mad_is_a_silent_one(up: Site) -> None:
 
 
 def test_the_timer_gives_memory_back(up: Site) -> None:
-    assert reconcile.release_off(up.remote, up.hosts) == []
+    assert up.turn() == []
     up.hosts.hosts[HOST1].running.clear()
-    assert reconcile.release_off(up.remote, up.hosts) == ["remus is off, but its memory is reserved on host1"]
+    assert up.turn() == ["remus is off, but its memory is reserved on host1"]
     up.check()
 
 

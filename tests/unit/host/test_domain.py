@@ -38,7 +38,7 @@ def test_off_twice(host: Host, verb: str) -> None:
     host("domain", "create", "remus")
     assert host("domain", verb, "remus") == 0
     assert host("domain", verb, "remus") == 0
-    assert host("domain", "list") == []
+    assert host("domain", "list") == [{"name": "remus", "state": "off", "ended": "poweroff"}]
 
 
 def test_reboot_of_one_that_is_off(host: Host) -> None:
@@ -58,6 +58,16 @@ def test_a_late_command_is_refused(host: Host) -> None:
     assert host("domain", "destroy", "remus", token=6) == Busy.exit_code
     assert host("domain", "status", "remus")["state"] == "running"
     assert host("domain", "destroy", "remus", token=8) == 0
+
+
+def test_a_list_tells_why_guests_ended(host: Host, state: Path) -> None:
+    """Those that were switched off here, and those that went by themselves."""
+    for name in ("ended", "gone", "on"):
+        assert host("domain", "create", name, token=1) == 0
+    assert host("domain", "destroy", "ended", token=2) == 0
+    (state / "fake/domains/d_gone").unlink()
+    told = {row["name"]: row.get("ended") for row in host("domain", "list")}
+    assert told == {"ended": "poweroff", "gone": "crash", "on": None}
 
 
 def test_a_repeated_command_is_refused(host: Host, state: Path) -> None:

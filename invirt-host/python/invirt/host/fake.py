@@ -32,6 +32,7 @@ class FakeHypervisor:
         with step("create"):
             if not self.running(config.name):
                 paths.write(_domain(config.name), config.json())
+                paths.write(_booted(config.name), "")
 
     def domains(self) -> list[Domain]:
         with step("list"):
@@ -43,10 +44,16 @@ class FakeHypervisor:
     def running(self, name: str) -> bool:
         return _domain(name).exists()
 
+    def ended(self) -> dict[str, str]:
+        """A domain's file that somebody else took away is one that crashed."""
+        folder = _home() / "booted"
+        names = [path.name for path in folder.glob("[!.]*") if not self.running(path.name)]
+        return {name: _booted(name).read_text() or "crash" for name in names}
+
     def shutdown(self, name: str) -> None:
         with step("shutdown"):
             if not (_home() / "deaf" / name.removeprefix("d_")).exists():
-                _domain(name).unlink(missing_ok=True)
+                _end(name)
 
     def reboot(self, name: str) -> None:
         with step("reboot"):
@@ -55,7 +62,7 @@ class FakeHypervisor:
 
     def destroy(self, name: str) -> None:
         with step("destroy"):
-            _domain(name).unlink(missing_ok=True)
+            _end(name)
 
     def console(self, name: str) -> None:
         if not self.running(name):
@@ -124,6 +131,16 @@ def _go_wrong(fault: Path, when: str) -> None:
 
 def _domain(name: str) -> Path:
     return _home() / "domains" / name
+
+
+def _booted(name: str) -> Path:
+    return _home() / "booted" / name
+
+
+def _end(name: str) -> None:
+    if _booted(name).exists():
+        paths.write(_booted(name), "poweroff")
+    _domain(name).unlink(missing_ok=True)
 
 
 def _home() -> Path:

@@ -43,6 +43,11 @@ class Guest:
         return paths.state() / "guests" / self.name / "console.log"
 
     @property
+    def ended(self) -> Path:
+        """Why it is off, if not by a crash; see Hypervisor.ended()."""
+        return paths.state() / "guests" / self.name / "ended"
+
+    @property
     def said(self) -> Path:
         """What QEMU had to say, where systemd doesn't write that down."""
         return paths.state() / "guests" / self.name / "qemu.log"

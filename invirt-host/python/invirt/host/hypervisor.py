@@ -31,6 +31,9 @@ class Hypervisor(Protocol):
     def running(self, name: str) -> bool:
         """Whether the domain runs on this host."""
 
+    def ended(self) -> dict[str, str]:
+        """Why each domain that is off here is: "poweroff", by itself or by hand, or else "crash"."""
+
     def shutdown(self, name: str) -> None:
         """Ask the guest to power off, and don't wait for it."""
 

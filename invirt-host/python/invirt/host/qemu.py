@@ -20,6 +20,7 @@ from invirt.host.supervisor import Supervisor, of_this_host
 
 START = 20  # seconds until QEMU must answer
 OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
+POWEROFF, HOST = "poweroff", "host"  # how guests end: by themselves or by hand; with their host
 
 
 class Qemu:
@@ -42,6 +43,7 @@ class Qemu:
         able.find()
         leftovers.clear(guest, config.machine)
         paths.write(guest.config_file, config.json())
+        guest.ended.unlink(missing_ok=True)
         before = guest.launched()
         self.supervisor.start(guest)
         if not self._started(guest, before):
@@ -72,6 +74,11 @@ class Qemu:
     def running(self, name: str) -> bool:
         return Guest(name).running()
 
+    def ended(self) -> dict[str, str]:
+        guests = [Guest(path.name) for path in (paths.state() / "guests").glob("*")]
+        off = [guest for guest in guests if not guest.running()]
+        return {guest.name: "poweroff" if _read(guest.ended) == POWEROFF else "crash" for guest in off}
+
     def shutdown(self, name: str) -> None:
         """One that a killed reboot left down is ended."""
         guest = Guest(name)
@@ -97,6 +104,7 @@ class Qemu:
 
     def destroy(self, name: str) -> None:
         guest = Guest(name)
+        end_by(guest, POWEROFF)
         self.supervisor.stop(guest)
         if not wait(lambda: not guest.running(), 10):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
@@ -127,6 +135,19 @@ def _domain(guest: Guest) -> Domain:
     except FileNotFoundError:
         return Domain(guest.name, 0, 0)
     return Domain(guest.name, config.memory, config.vcpus)
+
+
+def end_by(guest: Guest, how: str) -> None:
+    """Write down how a guest that has been booted ends, unless that is known."""
+    if guest.config_file.exists() and not guest.ended.exists():
+        paths.write(guest.ended, how)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def wait(what: Callable[[], bool], seconds: float) -> bool:

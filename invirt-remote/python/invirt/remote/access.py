@@ -15,7 +15,7 @@ from invirt.base.errors import BadInput, Denied, NotFound
 
 # One row a machine, with what `list` and `show` need; a principal's rights beside it.
 MACHINE = """
-SELECT m.machine_id, m.name, m.memory, m.cpus, m.description, m.created_at,
+SELECT m.machine_id, m.name, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.why_off,
     o.name AS owner, t.name AS type, h.name AS host, h.hostname,
     EXISTS (SELECT FROM members x WHERE x.owner_id = m.owner_id AND x.principal = %(who)s) AS is_owner,
     EXISTS (SELECT FROM machine_access x WHERE x.machine_id = m.machine_id AND x.principal = %(who)s)

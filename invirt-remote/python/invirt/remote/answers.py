@@ -41,6 +41,13 @@ def guests(hostname: str, answer: Answer) -> set[str]:
     return {row["name"] for row in rows if row["state"] == "running" and _is_machine(row["name"])}
 
 
+def ended(hostname: str, answer: Answer) -> dict[str, str]:
+    """Why each machine's guest that is off there ended, "poweroff" or "crash", as far as that is told."""
+    rows = _rows(hostname, answer, "a list of guests")
+    told = [row for row in rows if row.get("state") == "off" and row.get("ended") in ("poweroff", "crash")]
+    return {row["name"]: row["ended"] for row in told if _is_machine(row["name"])}
+
+
 def volumes(hostname: str, answer: Answer) -> dict[tuple[str, str], int]:
     """GiB of each volume that is not in the trash, by machine and disk, from the answer to `volume list`.
 

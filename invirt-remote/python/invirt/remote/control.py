@@ -42,7 +42,9 @@ def status(actor: Actor, arguments: argparse.Namespace) -> None:
     silent = states.add_states(machines)
     machine = machines[0]
     where = f" on {machine['host']}" if machine["host"] else ""
-    print(as_json(machine) if arguments.json else f"{machine['name']} is {machine['state']}{where}\n", end="")
+    why = f": {machine['why_off']}" if machine["state"] == "off" and machine["why_off"] else ""
+    words = f"{machine['name']} is {machine['state']}{where}{why}\n"
+    print(as_json(machine) if arguments.json else words, end="")
     states.tell(silent)
 
 

@@ -116,6 +116,7 @@ def machine_facts(machine: Machine) -> str:
         "name": machine["name"],
         "owner": machine["owner"],
         "state": machine["state"],
+        "off because": machine["why_off"],
         "host": machine["host"],
         "type": machine["type"],
         "memory": f"{machine['memory']} MiB",
@@ -124,6 +125,7 @@ def machine_facts(machine: Machine) -> str:
         "address": nics,
         "description": machine["description"],
         "allowed": ", ".join(machine.get("principals", ())),
+        "autostart": "yes" if machine["autostart"] else "no",
         "made": machine["created_at"],
     }
     return facts(known)

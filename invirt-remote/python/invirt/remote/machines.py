@@ -140,6 +140,27 @@ def resize(actor: Actor, arguments: argparse.Namespace) -> None:
     print(f"{arguments.name} is resized; it counts from the next boot on")
 
 
+def _set_arguments(parser: argparse.ArgumentParser) -> None:
+    name_only(parser)
+    parser.add_argument(
+        "--autostart",
+        choices=("yes", "no"),
+        required=True,
+        help="whether it is booted again after a crash of its guest or host (a new machine: yes)",
+    )
+
+
+def set_(actor: Actor, arguments: argparse.Namespace) -> None:
+    """Change a setting of a machine, from now on."""
+    with transaction() as cursor:
+        row = access.require_owner(cursor, actor.principal, arguments.name)
+        cursor.execute(
+            "UPDATE machines SET autostart = %s WHERE machine_id = %s",
+            (arguments.autostart == "yes", row.machine_id),
+        )
+    print(f"{arguments.name} has autostart {arguments.autostart}")
+
+
 def _rename_arguments(parser: argparse.ArgumentParser) -> None:
     name_only(parser)
     parser.add_argument("new", metavar="NEW", type=validate.machine_name, help="its new name")
@@ -227,6 +248,7 @@ MACHINE = (
     _verb("create", "make a machine, off", create, _create_arguments),
     *listing.VERBS,
     _verb("resize", "change memory, CPUs or disks of a machine that is off", resize, _resize_arguments),
+    _verb("set", "say whether a machine is booted again after a crash", set_, _set_arguments),
     _verb("rename", "give a machine that is off another name", rename, _rename_arguments),
     _verb("allow", "let a principal control a machine", allow, _principal_arguments),
     _verb("disallow", "take that back", disallow, _principal_arguments),

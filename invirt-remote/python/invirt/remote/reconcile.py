@@ -6,7 +6,7 @@ out: it is no difference, only a moment.  A guest that runs is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.database.connection import Connection, transaction
 from invirt.remote import operations
-from invirt.remote.answers import guests, volumes
+from invirt.remote.answers import ended, guests, volumes
 from invirt.remote.hosts import Hosts
 from invirt.remote.operations.admission import release
 from invirt.remote.operations.model import Actor
@@ -56,12 +56,13 @@ class Difference:
 
 @dataclass
 class Facts:
-    """What the database and the hosts said; sizes in GiB."""
+    """What the database and the hosts said; sizes in GiB; ended: why guests that are off there are."""
 
     machines: dict[str, Machine] = field(default_factory=dict)
     disks: dict[tuple[str, str], int] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     guests: dict[int, set[str]] = field(default_factory=dict)
+    ended: dict[int, dict[str, str]] = field(default_factory=dict)
     volumes: dict[tuple[str, str], int] | None = None
     silent: dict[str, str] = field(default_factory=dict)
     moving: set[str] = field(default_factory=set)
@@ -103,6 +104,7 @@ def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
     for host in facts.hosts:
         try:
             facts.guests[host.host_id] = guests(host.hostname, answers[host.hostname])
+            facts.ended[host.host_id] = ended(host.hostname, answers[host.hostname])
         except InvirtError as error:
             facts.silent[host.name] = error.message
     if not volumes:
@@ -204,10 +206,13 @@ def _trash(hosts: Hosts, name: str, disk: str) -> None:
     operations.submit("volume-trash", actor, name, {"disk": disk}, hosts=hosts)
 
 
-def release_off(connection: Connection, hosts: Hosts) -> list[str]:
-    """Give back what is reserved for guests that their hosts say are off; returns what was done."""
-    facts = gather(connection, hosts, volumes=False)
+def release_off(connection: Connection, facts: Facts, kept: Collection[str] = ()) -> list[str]:
+    """Give back what is reserved for guests that their hosts say are off; returns what was done.
+
+    kept: machines that are booted again, on whichever host.
+    """
     done = []
+    facts.moving |= set(kept)
     for difference in _reservations(facts, connection):
         if difference.fix:
             difference.fix()

@@ -39,7 +39,18 @@ def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
 
 
 def _machine(row: Any) -> Machine:
-    names = ("name", "owner", "type", "memory", "cpus", "description", "host", "hostname")
+    names = (
+        "name",
+        "owner",
+        "type",
+        "memory",
+        "cpus",
+        "description",
+        "host",
+        "hostname",
+        "autostart",
+        "why_off",
+    )
     known = {name: getattr(row, name) for name in names}
     made = row.created_at.isoformat(timespec="seconds")
     return known | {"state": "off", "created_at": made, "disks": {}, "nics": []}

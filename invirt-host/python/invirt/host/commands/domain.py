@@ -54,11 +54,18 @@ def status(arguments: argparse.Namespace) -> None:
 
 
 def show_list(arguments: argparse.Namespace) -> None:
-    """Print all machines that run here."""
-    found = [
+    """Print all machines that run here, and why those ended that ran here last and are off."""
+    driver = hypervisor.load()
+    found: list[dict[str, object]] = [
         {"name": name, "state": "running", "memory": domain.memory, "cpus": domain.vcpus}
-        for domain in hypervisor.load().domains()
+        for domain in driver.domains()
         if (name := machine_name(domain.name))
+    ]
+    running = {row["name"] for row in found}
+    found += [
+        {"name": name, "state": "off", "ended": why}
+        for domain, why in sorted(driver.ended().items())
+        if (name := machine_name(domain)) and name not in running
     ]
     print(json.dumps(found))
 

@@ -11,7 +11,7 @@ from invirt.host import vif
 from invirt.host.domain import domain_name
 from invirt.host.guest import Guest
 from invirt.host.launch import launch
-from invirt.host.qemu import Qemu, wait
+from invirt.host.qemu import HOST, POWEROFF, Qemu, end_by, wait
 
 ACCELERATORS = ("kvm", "tcg")
 
@@ -28,13 +28,17 @@ def run(arguments: argparse.Namespace) -> None:
 def stop(arguments: argparse.Namespace) -> None:
     """Ask the guest to power off and wait; for the host's own shutdown."""
     guest = Guest(arguments.name)
+    if guest.running():
+        end_by(guest, HOST)
     Qemu.of_this_host().shutdown(arguments.name)
     if not wait(lambda: not guest.running(), arguments.seconds):
         raise CommandFailed(f"{arguments.name} did not power off within {arguments.seconds} seconds")
 
 
 def clean(arguments: argparse.Namespace) -> None:
-    """Take away what the ended guest left."""
+    """Take away what the ended guest left; systemd says how QEMU ended (systemd.exec(5))."""
+    if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
+        end_by(Guest(arguments.name), POWEROFF)
     for nic in Guest(arguments.name).config().devices("vif"):
         vif.remove(nic["vifname"])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 
 from invirt.base.cli import Command
 from invirt.base.errors import InvirtError
 from invirt.database import connection
-from invirt.remote import reconcile
+from invirt.database.connection import Connection
+from invirt.remote import operations, reconcile, wanted
 from invirt.remote.hosts import RemctlHosts
 
 NAME = "invirt-reconcile"
@@ -18,7 +20,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--fix", action="store_true", help="do what is shown, where anything may be done")
     how.add_argument(
-        "--release", action="store_true", help="only give back the memory of guests that are off (the timer)"
+        "--release",
+        action="store_true",
+        help="only give back the memory of guests that are off, and boot again what crashed (the timer)",
     )
 
 
@@ -27,9 +31,7 @@ def _run(arguments: argparse.Namespace) -> int:
     hosts = RemctlHosts()
     with closing(connection.connect()) as connected:
         if arguments.release:
-            for words in reconcile.release_off(connected, hosts):
-                print(f"{words}: given back")
-            return 0
+            return _release(connected, hosts)
         facts = reconcile.gather(connected, hosts)
         left = [
             difference
@@ -39,6 +41,28 @@ def _run(arguments: argparse.Namespace) -> int:
     if not left:
         print("no difference left" if arguments.fix else "no difference")
     return 1 if left else 0
+
+
+def _release(connected: Connection, hosts: RemctlHosts) -> int:
+    """The timer's turn.  Boots are processes of their own: a call to a host keeps Python's lock."""
+    facts = reconcile.gather(connected, hosts, volumes=False)
+    again = wanted.to_boot(connected, facts)
+    for words in reconcile.release_off(connected, facts, again):
+        print(f"{words}: given back")
+    if again:
+        with ProcessPoolExecutor(wanted.AT_ONCE * len(facts.hosts)) as pool:
+            for words in pool.map(_boot, again):
+                print(words)
+    return 0
+
+
+def _boot(name: str) -> str:
+    """Boot a machine again; returns what came of it."""
+    try:
+        operations.submit("boot", wanted.actor(), name)
+    except InvirtError as error:
+        return f"{name} could not be booted again: {error.message}"
+    return f"{name} is booted again"
 
 
 def _handle(difference: reconcile.Difference, fix: bool) -> bool:

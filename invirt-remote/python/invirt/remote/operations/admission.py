@@ -25,6 +25,7 @@ class Machine:
     memory: int
     cpus: int
     host_id: int | None
+    wanted_on: bool
     disks: dict[str, int]
 
 
@@ -35,7 +36,8 @@ def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
     """
     name = request.machine_name
     cursor.execute(
-        "SELECT machine_id, name, owner_id, memory, cpus, host_id FROM machines WHERE name = %s FOR UPDATE",
+        "SELECT machine_id, name, owner_id, memory, cpus, host_id, wanted_on FROM machines"
+        " WHERE name = %s FOR UPDATE",
         (name,),
     )
     row = cursor.fetchone()

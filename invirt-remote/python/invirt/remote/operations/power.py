@@ -60,6 +60,15 @@ def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:
     release(cursor, operation.machine_id)
 
 
+def _want(cursor: Cursor, machine_id: int | None, on: bool) -> None:
+    """Write down its owner's word: whether it is to be on."""
+    cursor.execute("UPDATE machines SET wanted_on = %s, why_off = '' WHERE machine_id = %s", (on, machine_id))
+
+
+def _want_on(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    _want(cursor, operation.machine_id, on=True)
+
+
 BOOT = Step(
     name="boot guest",
     words="booting {name} on {host}",
@@ -67,6 +76,7 @@ BOOT = Step(
     do=_boot,
     undo=_destroy,
     unreserve=_release,
+    record=_want_on,
 )
 SHUT_DOWN = Step(
     name="shut guest down",
@@ -125,12 +135,21 @@ def _admit_at_home(cursor: Cursor, request: Request, survey: Survey, steps: Sequ
     return Plan(machine.machine_id, [_on_guest(step, machine, host) for step in steps])
 
 
+def _admit_off(cursor: Cursor, request: Request, survey: Survey, step: Step) -> Plan:
+    """Its owner's word counts from now on, whatever becomes of the step."""
+    machine = lock_machine(cursor, request, survey)
+    _want(cursor, machine.machine_id, on=False)
+    if machine.wanted_on and machine.host_id is None:  # it was about to be booted again
+        return Plan(machine.machine_id, [])
+    return _admit_at_home(cursor, request, survey, [step])
+
+
 def _admit_shutdown(cursor: Cursor, request: Request, survey: Survey) -> Plan:
-    return _admit_at_home(cursor, request, survey, [SHUT_DOWN])
+    return _admit_off(cursor, request, survey, SHUT_DOWN)
 
 
 def _admit_destroy(cursor: Cursor, request: Request, survey: Survey) -> Plan:
-    return _admit_at_home(cursor, request, survey, [DESTROY])
+    return _admit_off(cursor, request, survey, DESTROY)
 
 
 def _admit_reboot(cursor: Cursor, request: Request, survey: Survey) -> Plan:

@@ -1,0 +1,101 @@
+"""Machines that are wanted on, but off: which of them are booted again, and which have been switched off.
+
+Wanted on is what its owner last said, from `control NAME create` on.  A guest
+that powered itself off has switched its machine off, as an owner does; one
+whose process died, or whose host did, has not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from invirt import config
+from invirt.database.connection import Connection, transaction
+from invirt.remote.operations.admission import release
+from invirt.remote.operations.model import Actor
+from invirt.remote.reconcile import Facts, Machine
+from invirt.remote.rows import Cursor
+
+OFTEN, MINUTES = 3, 10  # so many boots in so many minutes, and no further one
+AT_ONCE = 2  # boots of one host's machines
+
+WANTED = f"""
+SELECT m.machine_id, m.name, m.host_id, m.autostart,
+    (SELECT max(operation_id) FROM operations o WHERE o.machine_id = m.machine_id) AS last_operation,
+    (SELECT count(*) FROM operations o WHERE o.machine_id = m.machine_id AND o.kind = 'boot'
+        AND o.principal = ANY(%(services)s) AND o.created_at > now() - interval '{MINUTES} minutes') AS boots,
+    (SELECT o.error FROM operations o WHERE o.machine_id = m.machine_id
+        ORDER BY operation_id DESC LIMIT 1) AS error
+FROM machines m WHERE m.wanted_on AND (m.machine_id = %(machine)s OR %(machine)s IS NULL)
+    AND NOT EXISTS (SELECT FROM operations o WHERE o.machine_id = m.machine_id
+        AND o.state IN ('running', 'undoing', 'stuck'))
+ORDER BY m.machine_id
+"""
+OFF = "UPDATE machines SET wanted_on = false, why_off = %s WHERE machine_id = %s"
+
+
+def actor() -> Actor:
+    """Who boots machines again: the site's remote servers."""
+    return Actor(config.remote_principals[0], administrator=True)
+
+
+def to_boot(connection: Connection, facts: Facts) -> list[str]:
+    """The machines to be booted again now, the oldest first; facts: what the hosts say.
+
+    Those that are switched off, by their guests or because booting them again
+    doesn't help, are written down as that.
+    """
+    names: list[str] = []
+    begun: Counter[int | None] = Counter()
+    for row in list(_off(connection, facts)):
+        if why := _not_again(row, facts):
+            _switch_off(connection, row, why)
+        elif begun[row.host_id] < AT_ONCE:
+            begun[row.host_id] += 1
+            names.append(row.name)
+    return names
+
+
+def _rows(cursor: Cursor, machine_id: int | None = None) -> list[Any]:
+    services = list(config.remote_principals)
+    cursor.execute(WANTED, {"services": services, "machine": machine_id})
+    found: list[Any] = cursor.fetchall()
+    return found
+
+
+def _off(connection: Connection, facts: Facts) -> Iterator[Any]:
+    """The rows of those that are known to run nowhere; of a silent host nothing is known."""
+    with transaction(connection) as cursor:
+        rows = _rows(cursor)
+    for row in rows:
+        then = Machine(row.machine_id, row.name, row.host_id, row.last_operation)
+        if row.name in facts.moving or facts.machines.get(row.name) != then:
+            continue  # the hosts may have been asked before
+        silent = row.host_id is not None and row.host_id not in facts.guests
+        if not (silent or any(row.name in running for running in facts.guests.values())):
+            yield row
+
+
+def _not_again(row: Any, facts: Facts) -> str:
+    """Why the machine is not booted again; "" if it is."""
+    if row.host_id is not None and facts.ended.get(row.host_id, {}).get(row.name) != "crash":
+        return "its guest powered off"
+    if not row.autostart:
+        return "its guest or host crashed; it has no autostart"
+    if row.boots >= OFTEN:
+        last = f"; the last boot failed: {row.error}" if row.error else ""
+        return f"it was booted again {OFTEN} times within {MINUTES} minutes, and was off each time{last}"[
+            :255
+        ]
+    return ""
+
+
+def _switch_off(connection: Connection, row: Any, why: str) -> None:
+    """Unless something has been done to the machine since; what is reserved for it is given back."""
+    with transaction(connection) as cursor:
+        cursor.execute("SELECT FROM machines WHERE machine_id = %s FOR UPDATE", (row.machine_id,))
+        if list(_rows(cursor, row.machine_id)) == [row]:
+            cursor.execute(OFF, (why, row.machine_id))
+            release(cursor, row.machine_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.host import able, accelerator, leftovers, paths, tables, terminal, tokens

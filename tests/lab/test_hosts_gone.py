@@ -55,9 +55,15 @@ def ways(*names: str) -> pytest.MarkDecorator:
 def impatient(lab: Lab) -> Iterator[None]:
     """remote waits three seconds to be let in by a host; steps have all the time that they have at home."""
     edit = "sed -i '/^remote:/a\\  host_timeout: 3' /etc/invirt/invirt.yaml"
-    lab.on("remote", "sh", "-c", f"cp /etc/invirt/invirt.yaml /var/tmp/invirt.yaml && {edit}")
+    lab.on(
+        "remote",
+        "sh",
+        "-c",
+        f"cp /etc/invirt/invirt.yaml /var/tmp/invirt.yaml && {edit} && invirt-config apply",
+    )
     yield
     lab.on("remote", "mv", "/var/tmp/invirt.yaml", "/etc/invirt/invirt.yaml")
+    lab.on("remote", "invirt-config", "apply")
 
 
 @pytest.fixture

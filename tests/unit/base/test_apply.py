@@ -75,7 +75,7 @@ def test_what_was_edited_by_hand_is_left_alone(root: Root, capsys: pytest.Captur
     target.write_text("mine\n")
     root.register("motd", "two\n")
     root.register("issue", "two\n")
-    assert root.run() == 0
+    assert root.run() == command.LEFT_ALONE
     assert target.read_text() == "mine\n"
     assert other.read_text() == "two\n"
     assert f"{target}: edited by hand, left alone" in capsys.readouterr().err
@@ -163,6 +163,73 @@ def test_a_bad_invirt_yaml_leaves_all(
     assert root.run() == BadConfig.exit_code
     assert target.read_text() == "invirt.test\n"
     assert f"{invirt_yaml}:4: web.host: unknown key" in capsys.readouterr().err
+
+
+def test_what_was_applied_last_is_what_counts(
+    root: Root, invirt_yaml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from invirt import config
+
+    target = root.register("motd", HEAD + "${config.site.domain}\n")
+    good = invirt_yaml.read_text()
+    root.run()
+    logged: list[str] = []
+    for text in (good.replace("invirt.test", "other.test"), "bogus: 1\n", ": :\n"):
+        invirt_yaml.write_text(text)
+        config.reload()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config.log, "write", lambda text, *_: logged.append(text))
+            assert config.site.domain == "invirt.test"
+    assert len(logged) == 3
+    assert "is not what was applied" in logged[0]
+    target.unlink()
+    assert root.run("--last") == 0  # as at boot
+    assert target.read_text() == "invirt.test\n"
+    assert root.run() == BadConfig.exit_code
+    invirt_yaml.write_text(good.replace("invirt.test", "other.test"))
+    assert root.run() == 0
+    config.reload()
+    assert config.site.domain == "other.test"
+
+
+def test_a_file_is_checked_before_it_counts(
+    root: Root, invirt_yaml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = root.register("motd", HEAD + "${config.site.domain}\n")
+    new = invirt_yaml.with_name("new.yaml")
+
+    def check(text: str) -> tuple[int, str]:
+        new.write_text(text)
+        status = cli.main(command.COMMAND, ["check", "--root", str(root.path), str(new)])
+        return status, "".join(capsys.readouterr())
+
+    good = invirt_yaml.read_text()
+    assert check(good) == (0, f"{new} is right\n")
+    status, said = check(good + "web: {host: x}\n")
+    assert (status, f"{new}:4: web.host: unknown key" in said) == (BadConfig.exit_code, True)
+    assert not target.exists()
+
+
+def test_daemons_are_told_of_the_sections_that_they_read(root: Root, invirt_yaml: Path) -> None:
+    daemons = [{"unit": "relay.service", "reads": ["dhcp"]}, {"unit": "list.service", "reads": ["database"]}]
+    (root.templates.folder / "daemons.yaml").write_text(json.dumps({"daemons": daemons}))
+    root.run()
+    invirt_yaml.write_text(invirt_yaml.read_text() + "dhcp: {servers: [dhcp.invirt.test]}\n")
+    root.templates._write(root.templates.changes())
+    assert json.loads(root.templates.state_file.read_text())["reload"] == ["relay.service"]
+
+
+def test_what_dpkg_has_yet_to_configure_is_left_to_its_package(root: Root) -> None:
+    """Two roles in one run of apt: both are unpacked when the first is configured."""
+    mine = root.register("motd", "one\n")
+    other = root.register("issue", "one\n")
+    template = other.with_name("issue.mako")
+    template.rename(other.with_name("issue.mako.dpkg-new"))
+    assert root.run() == 0
+    assert (mine.exists(), other.exists()) == (True, False)
+    other.with_name("issue.mako.dpkg-new").rename(template)
+    assert root.run() == 0
+    assert other.exists()
 
 
 def test_a_missing_template_is_named(root: Root) -> None:

@@ -7,10 +7,14 @@ A package registers its templates in /usr/share/invirt/templates.d/ROLE.yaml:
         check: [visudo, -c, -f, "{}"]      # the consumer's own checker
         mode: "0440"
         reload: some.service               # told when the target has changed
+    daemons:
+      - unit: other.service                # reads invirt.yaml by itself
+        reads: [site, database]            # sections at whose change it is told
 
 All are rendered and checked before the first is written.  Each is written
 whole beside its target and renamed over it, so that whoever is killed leaves
 old or new files.  Checksums of what was written tell what was edited by hand.
+What invirt.yaml was then is kept beside it, and is what all programs go by.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from invirt import config
 from invirt.base import lock, templates
 from invirt.base.errors import BadConfig, Busy, CommandFailed
 from invirt.base.process import run
@@ -53,10 +58,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Daemon:
+    """A unit that reads sections of invirt.yaml when it starts."""
+
+    unit: Annotated[str, Form("the name of a unit", r"[A-Za-z0-9@._-]+\.[a-z]+")]
+    reads: tuple[Annotated[str, Form("a section's name", r"[a-z]+")], ...]
+
+
+@dataclass(frozen=True)
 class Registry:
     """One file of templates.d."""
 
     templates: tuple[Entry, ...] = ()
+    daemons: tuple[Daemon, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,25 +141,38 @@ def _replace(path: Path, content: bytes, mode: int = 0o644, owner: str = "") -> 
 
 
 class Templates:
-    """All registered templates under root."""
+    """All registered templates under root, and the file whose values they are compiled with."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), source: Path | None = None) -> None:
         self.root = root
+        self.source = source or config.path()
         self.folder = root / "usr/share/invirt/templates.d"
         self.state_file = root / "var/lib/invirt/templates.json"
 
     def entries(self) -> list[Entry]:
-        """What is registered; raises BadConfig if a file is wrong or two name one target."""
+        """What is registered; raises BadConfig if a file is wrong or two name one target.
+
+        Not those of a package that dpkg has unpacked and not configured yet: it
+        compiles them itself then.
+        """
         found: dict[str, Entry] = {}
-        for file in sorted(self.folder.glob("*.yaml")):
-            for entry in loader.read(file, Registry).templates:
+        for file, registry in self._registries():
+            for entry in registry.templates:
                 if entry.target in found:
                     raise BadConfig(f"{file}: {entry.target} is registered twice")
                 found[entry.target] = entry
-        return list(found.values())
+        unpacked = (self._path(entry, ".mako.dpkg-new").exists() for entry in found.values())
+        return [entry for entry, new in zip(found.values(), unpacked, strict=True) if not new]
+
+    def _registries(self) -> list[tuple[Path, Registry]]:
+        return [(file, loader.read(file, Registry)) for file in sorted(self.folder.glob("*.yaml"))]
+
+    def _path(self, entry: Entry, more: str = "") -> Path:
+        return self.root / f"{entry.target}{more}".lstrip("/")
 
     def changes(self) -> list[Change]:
         """Render and check all; raises BadConfig at the first that is wrong.  Writes nothing."""
+        config.use(config.load(self.source))
         written = _State.read(self.state_file).sums
         made = [self._change(entry, written) for entry in self.entries()]
         with tempfile.TemporaryDirectory(prefix="invirt-config-") as folder:
@@ -154,7 +181,7 @@ class Templates:
         return made
 
     def _change(self, entry: Entry, written: dict[str, list[str]]) -> Change:
-        path = self.root / entry.target.lstrip("/")
+        path = self._path(entry)
         new = templates.render(path.with_name(path.name + ".mako")).encode()
         old = path.read_bytes() if path.exists() else None
         by_hand = old not in (None, new) and _sum(old or b"") not in written.get(entry.target, [])
@@ -185,13 +212,34 @@ class Templates:
                 _sum(text) for text in (change.old, change.new) if text is not None
             ]
         needed = [change for change in wanted if change.is_needed]
-        units = {change.entry.reload for change in needed if change.entry.reload}
+        units = {change.entry.reload for change in needed if change.entry.reload} | self._outdated()
         state.reload = sorted(units.union(state.reload))
         state.write()
         for change in needed:
             _replace(change.path, change.new, int(change.entry.mode, 8), change.entry.owner)
+        self._keep()
         state.sums |= {change.entry.target: [_sum(change.new)] for change in wanted}
         state.write()
+
+    def _outdated(self) -> set[str]:
+        """The units that have read sections which are different now."""
+        try:
+            before = config.load(config.applied())
+        except BadConfig:  # none, or an older version's
+            return set()
+        new = config.current()
+        return {
+            daemon.unit
+            for _, registry in self._registries()
+            for daemon in registry.daemons
+            if any(getattr(before, name, None) != getattr(new, name, None) for name in daemon.reads)
+        }
+
+    def _keep(self) -> None:
+        """From now on what was compiled counts; but another folder's is no matter of this server."""
+        ours = self.root == Path("/") or str(config.path()) != config.DEFAULT_PATH
+        if ours and self.source == config.path():
+            _replace(config.applied(), self.source.read_bytes())
 
     def _reload(self, really: bool) -> None:
         """Not under the lock: a unit may have to start invirt-config.service first, which wants it."""

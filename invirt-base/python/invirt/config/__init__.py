@@ -1,6 +1,7 @@
 """The site's configuration: `from invirt import config`, then `config.remote.hostname`.
 
-The file is /etc/invirt/invirt.yaml, or what $INVIRT_CONFIG names.  It is read
+The file is /etc/invirt/invirt.yaml, or what $INVIRT_CONFIG names; what counts is
+its copy that `invirt-config apply` has made, once it has.  It is read
 and checked at the first use of a value, not at import, so that programs can
 start, and say --help, without it.  Using a value raises BadConfig if the file
 is missing or wrong.
@@ -8,11 +9,13 @@ is missing or wrong.
 
 from __future__ import annotations
 
-import functools
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from invirt.base import log
+from invirt.base.errors import BadConfig
 from invirt.config.schema import (
     Config,
     Console,
@@ -52,25 +55,58 @@ def path() -> Path:
     return Path(os.environ.get("INVIRT_CONFIG") or DEFAULT_PATH)
 
 
-def load(file: Path | str | None = None) -> Config:
-    """Read and check file (default: path()) without making it the current one.
+def applied() -> Path:
+    """The copy of path() that `invirt-config apply` compiled last; beside it, for all to read."""
+    return path().with_name(f"{path().name}.applied")
 
-    Raises BadConfig, which names file, line and key.
+
+def load(file: Path | str | None = None) -> Config:
+    """Read and check file without making it the current one.
+
+    Default: what was applied last, and path() where nothing was, so that no
+    mistake counts before it was seen.  Raises BadConfig, which names file, line
+    and key.
     """
     from invirt.config.loader import read  # yaml costs 15 ms: only when needed
 
-    return read(Path(file) if file else path(), Config)
+    if file or not applied().exists():
+        return read(Path(file) if file else path(), Config)
+    _warn()
+    try:
+        return read(applied(), Config)
+    except BadConfig:  # an older version's
+        return read(path(), Config)
 
 
-@functools.cache
+def _warn() -> None:
+    """Tell, an administrator's terminal or the log, that path() is not what counts."""
+    if path().exists() and path().read_bytes() == applied().read_bytes():
+        return
+    text = f'{path()} is not what was applied: it counts after "invirt-config apply"'
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+    else:
+        log.write(text, log.WARNING)
+
+
+_current: list[Config] = []  # one, once it was read
+
+
 def current() -> Config:
     """The whole configuration, read at the first call."""
-    return load()
+    if not _current:
+        use(load())
+    return _current[0]
+
+
+def use(config: Config) -> None:
+    """Make config the current one of this process."""
+    _current[:] = [config]
 
 
 def reload() -> None:
     """Forget what was read; the next use of a value reads the file again."""
-    current.cache_clear()
+    _current.clear()
 
 
 def __getattr__(name: str) -> Any:

@@ -235,3 +235,24 @@ def test_what_can_not_be_mounted_is_said(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "is no folder" in done.stderr
+
+
+def test_what_it_does_not_have_is_no_error(served: Served) -> None:
+    """ls -l asks each file for attributes, cp -a would set them."""
+    done = subprocess.run(
+        ["ls", "-lZ", str(served.seen)], capture_output=True, text=True, check=True, timeout=DEADLINE
+    )
+    assert "conf" in done.stdout
+    assert done.stderr == ""
+    for ask in (
+        lambda: os.getxattr(served.seen / "conf", "user.x"),
+        lambda: os.setxattr(served.seen / "conf", "user.x", b""),
+    ):
+        with pytest.raises(OSError, match=r".") as raised:
+            ask()
+        assert raised.value.errno in (errno.ENOTSUP, errno.EROFS)
+
+
+def test_libfuse_is_found_before_ldconfig_has_run() -> None:
+    blind = "import ctypes.util; ctypes.util.find_library = lambda name: None; import invirt.base.snapshotfs"
+    subprocess.run([sys.executable, "-c", blind], check=True, timeout=DEADLINE)

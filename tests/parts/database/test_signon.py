@@ -171,6 +171,18 @@ def test_unencrypted_is_refused(server: postgres.Cluster, caller: Caller) -> Non
         )
 
 
+def test_a_missing_keytab_is_told(server: postgres.Cluster, caller: Caller) -> None:
+    """On the database server itself: no waiting helps."""
+    keytab = server.folder / "postgres.keytab"
+    keytab.rename(keytab.with_suffix(".away"))
+    try:
+        with pytest.raises(Unreachable, match="hangs up") as raised:
+            caller.ask("host/remote.invirt.test", "remote", "SELECT 1")
+    finally:
+        keytab.with_suffix(".away").rename(keytab)
+    assert "keytab, /etc/postgresql-common" in raised.value.hint
+
+
 def test_the_socket_is_root_s(server: postgres.Cluster) -> None:
     """root comes as invirt by peer; as a server's role nobody does."""
     with closing(_through_socket(server, "invirt")) as opened:

@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+# Found by its name even before ldconfig has run, as when apt has just unpacked it.
+os.environ.setdefault("FUSE_LIBRARY_PATH", "libfuse.so.2")
 import fusepy
 
 from invirt.base import log
@@ -47,7 +49,8 @@ class Tree(Protocol):
 
 
 def _error(code: int) -> OSError:
-    return OSError(code, os.strerror(code))
+    error: OSError = fusepy.FuseOSError(code)
+    return error
 
 
 class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
@@ -64,13 +67,14 @@ class SnapshotFS(fusepy.Operations):  # type: ignore[misc]
         self.snapshots: dict[int, bytes] = {}
 
     def __call__(self, op: str, *args: Any) -> Any:
-        """Every callback comes through here; what the tree can't answer is EIO, and logged."""
+        """Every callback comes through here; what the tree can't answer is EIO, and logged.
+
+        What a file system like this doesn't do (writing, attributes) is answered as such.
+        """
         try:
             return super().__call__(op, *args)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EROFS, errno.ENOTTY):
-                raise
-            self._report(op, args, error)
+        except (fusepy.FuseOSError, FileNotFoundError):
+            raise
         except Exception as error:
             self._report(op, args, error)
         raise _error(errno.EIO)

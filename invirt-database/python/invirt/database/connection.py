@@ -82,6 +82,9 @@ def failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:
     if any(words in said for words in ("authentication failed", "pg_hba.conf", "does not exist")):
         hint = "Look at this server's keytab and the database server's /etc/invirt/postgresql."
         return Unreachable(f"the database on {host} refuses {user}: {said}", hint)
+    if said == "asynchronous connection failed":  # amid the exchange of tickets, without a word
+        hint = "If that lasts, PostgreSQL there can't read its keytab, /etc/postgresql-common/krb5.keytab."
+        return Unreachable(f"the database on {host} hangs up instead of checking {user}'s ticket", hint)
     return Unreachable(f"the database on {host} doesn't answer: {said}", hint="Try again in a minute.")
 
 

@@ -1,7 +1,7 @@
 """The lab's certificate authority for consoles, made as its administrator would make it.
 
-Its key stays on kdc.  The console server and the hosts each get a certificate;
-see the administrator's guide.
+Its key stays on kdc.  The console server gets a client's certificate, the hosts
+get servers'; see the administrator's guide.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ mkdir -p /root/ca
 cd /root/ca
 new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30 "$@" 2>/dev/null; }
 new -subj "/CN=Invirt consoles" -keyout ca.key -out ca.pem
+usage=clientAuth
 for name; do
-    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key
+    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key \\
+        -addext basicConstraints=critical,CA:FALSE \\
+        -addext "subjectAltName=DNS:$name" -addext "extendedKeyUsage=$usage"
     cat "$name.crt" "$name.key" >"$name.pem"
+    usage=serverAuth
 done
 """
 
 
 def make() -> None:
     """Make the authority and carry each server's certificate to where it belongs."""
-    names = (CONSOLE, *HOSTS)
+    names = (CONSOLE, *HOSTS)  # the client first
     on("kdc", "sh", "-c", _MAKE, "sh", *(SERVERS[name].fqdn for name in names))
     authority = on("kdc", "cat", "/root/ca/ca.pem").stdout
     for name in names:

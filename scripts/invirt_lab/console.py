@@ -18,7 +18,7 @@ from invirt_lab import cluster
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
 # Until it was on the console, or its terminal is gone.
-_JOIN = 'until console -f -M "$0" "$1"; do sleep 0.3; [ -t 0 ] || exit; done'
+_JOIN = 'until console -f "$0"; do sleep 0.3; [ -t 0 ] || exit; done'
 
 
 def host_of(machine: str) -> str | None:
@@ -35,10 +35,9 @@ def _joined(machine: str) -> Iterator[int]:
 
     The host's conserver learns of a machine a moment after it was booted.
     """
-    host = host_of(machine)
-    if host is None:
+    if host_of(machine) is None:
         raise InvirtError(f"{machine} runs on no host")
-    join = ["sh", "-c", _JOIN, SERVERS[host].fqdn, machine]
+    join = ["sh", "-c", _JOIN, machine]
     with on_terminal(cluster.command_on(CONSOLE, join)) as terminal:
         yield terminal
 

@@ -112,8 +112,8 @@ def by_console(site: Site, plain: list[str]) -> Iterator[int]:
 
 
 def test_typed_echo(site: Site, plain: list[str]) -> None:
-    site.host.start("/usr/sbin/invirt-host-conserver", rows.HOST)
-    site.host.await_("the list", "test", "-e", daemons.LIST)
+    daemons.start_list(site)
+    daemons.start_door(site)
 
     def ratio() -> float:
         took: dict[Way, list[float]] = {by_console: [], by_xm: []}

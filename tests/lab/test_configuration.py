@@ -93,7 +93,7 @@ def ours(lab: Lab) -> set[str]:
         ("dhcp", ("kea-dhcp4-server.service",)),
         (
             "console",
-            ("invirt-consolefs.service", "invirt-console-conserver.service", "conserver-server.service"),
+            ("invirt-consolefs.service", "invirt-console-relay.service"),
         ),
         (
             "host1",

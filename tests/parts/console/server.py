@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -60,6 +61,11 @@ class Server:
         assert self.holder
         return ["nsenter", "-t", str(self.holder.pid), "-m", "-u"]
 
+    @property
+    def words(self) -> list[str]:
+        """What is put after that for the environment of its programs."""
+        return ["env", *(f"{name}={value}" for name, value in self.environment.items())]
+
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """A file below etc (or, before the server is up, sbin)."""
         root = Path(f"/proc/{self.holder.pid}/root") if self.holder else self.folder
@@ -101,8 +107,13 @@ class Server:
                     os.kill(int(process.name), signal.SIGKILL)
         return emptied
 
-    def start(self, *argv: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a process that ends with the server."""
+    def start(
+        self, *argv: str, listening: socket.socket | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a process that ends with the server; listening: what systemd would pass."""
+        if listening:
+            passed = 'exec 3<&"$0"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+            argv = ("bash", "-c", passed, str(listening.fileno()), *argv)
         with (self.folder / "output").open("ab") as log:
             child = subprocess.Popen(
                 [*self.enter, *argv],
@@ -110,6 +121,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=[listening.fileno()] if listening else [],
             )
         self.children.append(child)
         return child

@@ -31,17 +31,31 @@ echo "this is $2, booted"
 exec cat
 """
 
-CA = """\
+CA = f"""\
 set -e
 cd "$0"
-new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "$@" 2>/dev/null; }
+key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+new() {{ openssl req -x509 $key -days 2 "$@" 2>/dev/null; }}
+signed() {{ # FILE NAME CA [EXTENSION…]
+    file=$1 name=$2 ca=$3
+    shift 3
+    new -subj "/CN=$name" -keyout $file.key -out $file.crt -CA $ca.pem -CAkey $ca.key "$@"
+    cat $file.crt $file.key >$file.pem
+}}
 for ca in ca other; do new -subj "/CN=$ca" -keyout $ca.key -out $ca.pem; done
-for name in console host; do
-    new -subj "/CN=$name" -keyout $name.key -out $name.crt -CA ca.pem -CAkey ca.key
-    cat $name.crt $name.key >$name.pem
-done
-new -subj /CN=stranger -keyout stranger.key -out stranger.crt -CA other.pem -CAkey other.key
-cat stranger.crt stranger.key >stranger.pem
+leaf="-addext basicConstraints=critical,CA:FALSE"
+signed console {CONSOLE} ca $leaf -addext extendedKeyUsage=clientAuth
+signed host {HOST} ca $leaf -addext extendedKeyUsage=serverAuth -addext subjectAltName=DNS:{HOST}
+signed console-as-server {CONSOLE} ca $leaf -addext extendedKeyUsage=serverAuth
+signed host-as-client {HOST} ca $leaf -addext extendedKeyUsage=clientAuth
+signed host2 host2.invirt.test ca $leaf -addext extendedKeyUsage=serverAuth
+# As the guide had them: without usage, and good to sign others.
+signed old-console {CONSOLE} ca
+signed old-host {HOST} ca
+signed old-host2 host2.invirt.test ca
+signed forged {CONSOLE} old-host2
+cat old-host2.crt >>forged.pem
+signed stranger {CONSOLE} other
 """
 
 
@@ -140,10 +154,6 @@ def console_server(server: Server) -> None:
     source = ROOT / "invirt-console/files/etc"
     shutil.copytree(source / "ssh", server.folder / "etc/ssh", dirs_exist_ok=True)
     server.write("etc/invirt/console/krb5.conf", (source / "invirt/console/krb5.conf").read_text())
-    server.write("etc/conserver/console.cf", render("invirt-console/files/etc/conserver/console.cf.mako"))
-    server.write(
-        "etc/conserver/invirt-console.cf", render("invirt-console/files/etc/conserver/invirt-console.cf.mako")
-    )
     server.write("etc/group", Path("/etc/group").read_text() + "invirt-console:x:990:\n")
     server.write(
         "etc/nsswitch.conf",
@@ -194,10 +204,9 @@ def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Ite
         host.write("sbin/xm", xm, 0o755)
     host.write("etc/conserver/invirt-host.cf", render("invirt-host/files/etc/conserver/invirt-host.cf.mako"))
     for server in (console, host):
-        server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o640)
+        server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o600)
     with mount_point(), ExitStack() as stack:
         for server in (console, host):
             stack.callback(server.down)
             server.up()
-        console.run("chgrp", "invirt-console", "/etc/invirt/console/server.pem")
         yield Site(database, realm, console, host, addresses, keys)

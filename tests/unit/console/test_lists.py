@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from invirt.base import conserver
 from invirt.base.errors import BadInput, Unreachable
 from invirt.console import consolefs, userdb
+from invirt.host import conserver, conserver_list
 from invirt.host.conserver import needless
 
 
@@ -81,17 +81,17 @@ def test_lists_hold_whitelisted_lines_only() -> None:
     assert consolefs.k5login([("alice@INVIRT.TEST",), ("evil\nroot@X",), ("*",)]) == "alice@INVIRT.TEST\n"
     assert consolefs.keys([("ssh-ed25519 AAAAB3",), ("x",)]) == "restrict,pty ssh-ed25519 AAAAB3\n"
     with pytest.raises(BadInput):
-        conserver.console("x; rw *", "host1")
+        conserver.console("x; rw *", 5)
 
 
 def test_a_conserver_that_was_not_there_is_told_later(tmp_path: Path) -> None:
-    keeper = conserver.Keeper(tmp_path / "list", tmp_path / "pid")
+    keeper = conserver_list.Keeper(tmp_path / "list", tmp_path / "pid")
     keeper.begin()
     assert (tmp_path / "list").read_text() == ""
-    keeper.update([conserver.console("remus", "host1.invirt.test")])
-    assert (tmp_path / "list").read_text() == "console remus { master host1.invirt.test; rw remus; }\n"
+    keeper.update(["console remus { rw remus.5; }\n"])
+    assert (tmp_path / "list").read_text() == "console remus { rw remus.5; }\n"
     (tmp_path / "pid").write_text("1\n")  # not a conserver
-    assert conserver.running(tmp_path / "pid") is None
+    assert conserver_list.running(tmp_path / "pid") is None
 
 
 def test_processes_of_machines_that_went_or_came_again_are_needless() -> None:

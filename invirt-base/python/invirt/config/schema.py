@@ -193,12 +193,14 @@ class Console:
 
     hostname: OptionalHostname = ""  # empty: no console server
     address: OptionalAddress = ""  # the one that hosts see it come from; empty: what its name resolves to
-    port: Port = 3109  # of conserver, the same on every host
+    port: Port = 3109  # of consoles, the same on every host
     uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 200000  # a machine's login has this + its number
     uid_count: Amount = 300000  # uids that are kept for machines
-    ca: OptionalFile = "/etc/invirt/console/ca.pem"  # whose certificates conserver takes
+    ca: OptionalFile = "/etc/invirt/console/ca.pem"  # whose certificates are taken
     credentials: OptionalFile = "/etc/invirt/console/server.pem"  # a server's certificate and key
     administrators: tuple[Word, ...] = ("root",)  # logins of the console server that may use any console
+    sessions_a_machine: Amount = 10  # at once, also while the machine is off
+    sessions: Amount = 500  # at once, of all machines
 
     def __post_init__(self) -> None:
         """Raises ValueError if nobody is named: conserver takes an empty list for another thing."""

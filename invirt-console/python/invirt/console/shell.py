@@ -1,7 +1,7 @@
 """The shell of a machine's login: its serial console, and nothing else.
 
-It asks the login's home (invirt-consolefs) where the machine runs and joins
-the terminal to that host's conserver.  When the machine is off, moves or
+It asks the login's home (invirt-consolefs) where the machine runs and has the
+relay join the terminal to that host's console.  When the machine is off, moves or
 comes back, it says so and goes on.  Whoever was let in is looked up again
 before each connection and every few seconds: no session outlives its right.
 
@@ -11,7 +11,6 @@ Only what is needed at a login is imported here: it is waited for.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,12 +19,9 @@ from pathlib import Path
 from invirt.base import validate
 
 PROGRAM = "/usr/bin/invirt-console-shell"
-CONSOLE = "/usr/bin/console"
 POLL = 0.5  # seconds between looks at where a machine is
 RECHECK = 10.0  # seconds between looks whether the one at the keyboard still may
 SOON = 3.0  # seconds: a connection that fails faster than that had not begun
-
-_TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,63}")
 
 
 class Ended(Exception):
@@ -80,61 +76,31 @@ def refuse_commands(environ: Mapping[str, str], word: str | None, is_terminal: b
         raise Ended("a serial console needs a terminal: ssh -t")
 
 
-def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of console(1): nothing that the user has brought but a plain TERM."""
-    term = environ.get("TERM", "")
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/nonexistent",
-        "TERM": term if _TERM.fullmatch(term) else "dumb",
-        # Else OpenSSL takes every authority of the system's besides the site's.
-        "SSL_CERT_DIR": "/nonexistent",
-        "SSL_CERT_FILE": "/nonexistent",
-    }
-
-
-def command(name: str, host: str) -> list[str]:
-    """console(1) on the machine, beginning with the last screen of its output."""
-    return [CONSOLE, "-C", "/dev/null", "-M", host, "-l", name, "-A", name]
-
-
-def question(name: str, host: str) -> list[str]:
-    """console(1) asking about the console: the answer is NAME:HOST,PID,PORT:… (console(1), -i)."""
-    return [CONSOLE, "-C", "/dev/null", "-M", host, "-l", name, "-i", name]
-
-
 @dataclass
 class Session:
     """One user on one machine's console.
 
-    start: joins the terminal to the console on a host, ending it when the
-    function it is given says so; returns console(1)'s status.  ask: begins to
-    ask which of the conserver's processes on a host serves the console, and
-    returns what waits for the answer, "" if none does.  say: tells the user a line.
+    start: joins the terminal to the console, until the function it is given,
+    which it asks now and then, says that the user may not stay; True if the user
+    has left.  say: tells the user a line.
     """
 
     name: str
     home: Home
     proofs: tuple[str, ...]
-    start: Callable[[list[str], Callable[[], bool]], int]
-    ask: Callable[[str], Callable[[], str]]
+    start: Callable[[Callable[[], bool]], bool]
     say: Callable[[str], None]
     poll: float = POLL
 
     def go(self) -> None:
-        """Until the user leaves, or Ended.
-
-        console(1) ends with 0 also where there is no such console, and when
-        conserver hangs up.  The user has left if the same process serves it.
-        """
-        host, told = self._find(), ""
+        """Until the user leaves, or Ended."""
+        told = ""
+        self._find()
         while True:
-            begun, serving = time.monotonic(), self.ask(host)
-            status = self.start(command(self.name, host), self._may_stay)
-            now = self._host()
-            if status == 0 and now == host and serving() and serving() == self.ask(host)():
+            begun = time.monotonic()
+            if self.start(self._may_stay):
                 return
-            host = now or self._find()
+            host = self._find()
             if time.monotonic() > begun + SOON:
                 told = ""
             told = self._tell(f"{self.name} is on {host}; connecting", told)

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from invirt.base import conserver, validate
+from invirt.base import validate
 from invirt.database.connection import Connection
-from invirt.host import logs
+from invirt.host import conserver_list, logs
 
 CHANNEL = "consoles"
 EVERY = 2.0  # seconds between looks without word of a change: a conserver that starts has no list
@@ -40,18 +40,17 @@ Machine = tuple[str, int]  # its name now, and its number
 def console(name: str, number: int) -> str:
     """The line of a machine's console.  Another machine of that name has another line, log and process."""
     program = PROGRAM.format(validate.machine_name(name), number)
-    return (
-        f'console {name} {{ master {MASTER}; rw {name}; logfile {logs.path(number)}; exec "{program}"; }}\n'
-    )
+    words = f'rw {name}.{number}; logfile {logs.path(number)}; exec "{program}";'
+    return f"console {name} {{ master {MASTER}; {words} }}\n"
 
 
-def update(connected: Connection, keeper: conserver.Keeper, host: str = "") -> None:
+def update(connected: Connection, keeper: conserver_list.Keeper, host: str = "") -> None:
     """Bring the list up to date.  host: this one's name, by default as it knows it itself."""
     with connected.cursor() as cursor:
         cursor.execute(HERE, (host or socket.getfqdn(),))
         machines = [(str(name), int(number)) for name, number in cursor.fetchall()]
     logs.forget(connected)
-    pid = conserver.running(keeper.pidfile)
+    pid = conserver_list.running(keeper.pidfile)
     if pid is None:
         return  # it begins with an empty list, see its unit, and is given its own when it runs
     keeper.update(console(*machine) for machine in machines)
@@ -63,7 +62,7 @@ def update(connected: Connection, keeper: conserver.Keeper, host: str = "") -> N
                 os.kill(process, signal.SIGTERM)
 
 
-def _await_started(pid: int, machines: set[Machine], keeper: conserver.Keeper) -> None:
+def _await_started(pid: int, machines: set[Machine], keeper: conserver_list.Keeper) -> None:
     """Until each machine has its process, or nothing more happens."""
     limit = time.monotonic() + STARTED
     missing = machines - dict(serving(pid)).keys()

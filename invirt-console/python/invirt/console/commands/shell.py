@@ -6,16 +6,14 @@ import argparse
 import functools
 import os
 import sys
-import termios
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from invirt.base import process
 from invirt.base.cli import Command
-from invirt.base.errors import CommandFailed
+from invirt.base.errors import InvirtError, Unreachable
 from invirt.console import shell
+from invirt.console.confine import confine
+from invirt.console.seat import Seat, terminal
 
 HOMES = Path("/consolefs")
 
@@ -24,42 +22,26 @@ def _say(text: str) -> None:
     print(f"\r[{text}]\r", file=sys.stderr, flush=True)
 
 
-def _start(argv: list[str], may_stay: Callable[[], bool]) -> int:
-    """Run console(1) on this terminal, looking from time to time whether it may go on."""
-    before = termios.tcgetattr(0)
+def _start(seat: Seat, request: str, may_stay: Callable[[], bool]) -> bool:
+    """See shell.Session; a console that isn't there yet is tried again."""
     try:
-        return process.foreground(argv, env=shell.clean(os.environ), every=shell.RECHECK, may_go_on=may_stay)
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-def _ask(name: str, host: str) -> Callable[[], str]:
-    """See shell.Session; asked beside the login, which doesn't wait for it."""
-    answers: list[str] = []
-
-    def ask() -> None:
-        argv, environment = shell.question(name, host), shell.clean(os.environ)
-        with suppress(CommandFailed):
-            answers.append(process.run(argv, env=environment, timeout=5, check=False).stdout)
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-
-    def answer() -> str:
-        asking.join()
-        return answers[0].split(":")[1] if answers and answers[0].startswith(f"{name}:") else ""
-
-    return answer
+        console = seat.join(request)
+    except Unreachable:
+        return False
+    with console:
+        stayed = terminal(console, shell.RECHECK, may_stay)
+    return stayed and seat.has_left()
 
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
+        confine()
         shell.refuse_commands(os.environ, arguments.command, os.isatty(0))
-        name = shell.login_name()
-        proofs = shell.proofs(os.environ)
-        ask = functools.partial(_ask, name)
-        shell.Session(name, shell.Home(HOMES / name), proofs, _start, ask, _say).go()
-    except shell.Ended as end:
+        name, proofs = shell.login_name(), shell.proofs(os.environ)
+        seat = Seat()
+        start = functools.partial(_start, seat, f"{name} login attach")
+        shell.Session(name, shell.Home(HOMES / name), proofs, start, _say).go()
+    except (shell.Ended, InvirtError) as end:
         _say(str(end))
         return 1
     except KeyboardInterrupt:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from invirt.base import validate
 from invirt.base.cli import Command
-from invirt.console import shell
+from invirt.console.commands.console import join
 
 SPY = "spy"  # whom the hosts' conservers let look, and no more
 
@@ -16,10 +15,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("machine")
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    name = validate.machine_name(arguments.machine)
-    argv = [shell.CONSOLE, "-C", "/dev/null", "-l", SPY, "-S", name]
-    os.execve(shell.CONSOLE, argv, shell.clean(os.environ))
+def _run(arguments: argparse.Namespace) -> int:
+    return join(validate.machine_name(arguments.machine), SPY, "attach")
 
 
 COMMAND = Command(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from invirt.base.cli import Command
-from invirt.base.conserver import Keeper
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
 from invirt.host import conserver, logs
+from invirt.host.conserver_list import Keeper
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,18 +12,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from invirt.base import validate
-
 LIST = Path("/run/invirt/conserver/consoles.cf")
 PIDFILE = Path("/run/conserver/conserver.pid")  # compiled into conserver
-
-
-def console(name: str, master: str) -> str:
-    """The line of a machine's console, which only the machine's own login may use.
-
-    master: the server whose conserver has it.
-    """
-    return f"console {validate.machine_name(name)} {{ master {validate.host_name(master)}; rw {name}; }}\n"
 
 
 def write(text: str, file: Path = LIST) -> bool:

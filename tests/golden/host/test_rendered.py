@@ -55,7 +55,7 @@ class Recorder:
 
     def __init__(self, **answers: str) -> None:
         self.commands: list[str] = []
-        self.answers = {name.replace("_", " "): iter([text] * 9) for name, text in answers.items()}
+        self.answers = {name.replace("_", " "): iter([text] * 19) for name, text in answers.items()}
 
     def answer(self, command: str, texts: Iterator[str]) -> None:
         """From now on say these, one after the other."""
@@ -183,6 +183,7 @@ def test_xl_commands(tmp_path: Path) -> None:
 LVS = f"""\
   d_remus_hda {2 << 30}
   trash.17.1500000000.d_old_hdb {3 << 30}
+  purge.16.1500000000.d_older_hda {1 << 30}
   root {5 << 30}
 """
 
@@ -196,7 +197,9 @@ def test_lvm_commands() -> None:
     disks.resize("remus", "hda", 4)
     disks.rename("remus", "hda", "romulus", "hda")
     disks.restore("old", "hdb", 17)
-    assert [volume.key for volume in disks.purge(7)] == ["trash.17.1500000000.d_old_hdb"]
+    disks.restore("old", "hdb", 17, "new", "hda")
+    disks.purge("old", "hdb", 17)
+    assert disks.wipe_ended() == ["purge.16.1500000000.d_older_hda"]
     compare(runner.text, EXPECTED / "lvm-commands")
 
 

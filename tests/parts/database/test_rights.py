@@ -11,7 +11,7 @@ from tests.parts.postgres import Database
 
 TABLES = """
 owners members types hosts address_ranges reserved_names machines disks nics machine_access
-cdroms autoinstalls operations operation_steps audit counters
+cdroms autoinstalls operations operation_steps audit counters trash trash_disks
 """.split()  # noqa: SIM905 - read as a list of words
 
 READ = {
@@ -20,9 +20,10 @@ READ = {
 }
 WRITE = {
     "invirt_remote": {
-        "INSERT": "machines disks nics members machine_access owners operations operation_steps audit",
-        "UPDATE": "machines disks nics operations operation_steps",
-        "DELETE": "machines disks nics members machine_access",
+        "INSERT": "machines disks nics members machine_access owners operations operation_steps audit"
+        " trash trash_disks",
+        "UPDATE": "machines disks nics operations operation_steps trash trash_disks",
+        "DELETE": "machines disks nics members machine_access trash trash_disks",
         "TRUNCATE": "",
     },
     "invirt_host": {"INSERT": "", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},

@@ -35,6 +35,13 @@ MAD = st.one_of(
 )
 
 
+TRASH = """
+INSERT INTO trash (trash_id, name, machine_id, owner_id, machine, ends_at) OVERRIDING SYSTEM VALUE
+SELECT 1, 'numa', 999, owner_id, '{"memory": 64, "cpus": 1, "type": "linux", "description": "",
+    "created_at": "2026-01-01", "access": [], "nics": []}'::jsonb, 'infinity'::timestamptz FROM owners
+UNION SELECT 2, 'numa', 999, owner_id, NULL, 'infinity' FROM owners;
+INSERT INTO trash_disks SELECT trash_id, 'hdb', 1, trash_id FROM trash
+"""
 PLACE = "UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = %s) WHERE name = %s"
 OFF: Answer = '{"name": "remus", "state": "off"}'
 SAID = st.builds(lambda sane, mad: [OFF] * sane + mad, st.integers(0, 2), st.lists(MAD, max_size=7))
@@ -80,6 +87,8 @@ def begin_again(site: Site) -> None:
     site.rows("UPDATE machines SET host_id = NULL, memory = 128, cpus = 1 WHERE name = 'remus'")
     remus = "(SELECT machine_id FROM machines WHERE name = 'remus')"
     site.rows(f"DELETE FROM disks WHERE machine_id = {remus}")
+    site.rows("DELETE FROM trash")
+    site.rows(TRASH)
     site.rows(f"INSERT INTO disks (machine_id, name, size) VALUES ({remus}, 'hda', 1)")
 
 
@@ -101,6 +110,9 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("disk-remove", "remus", {"disk": "hda"}),
     ("disk-resize", "remus", {"disk": "hda", "size": 2}),
     ("disk-rename", "remus", {"disk": "hda", "name": "hdc"}),
+    ("undelete", "numa", {"trash": 1}),
+    ("disk-undelete", "remus", {"trash": 2}),
+    ("purge", "numa", {"trash": 1}),
     ("shutdown", "remus", {}),
     ("reboot", "remus", {}),
     ("destroy", "remus", {}),

@@ -12,13 +12,17 @@ PREPARED = """
 PREPARE always AS SELECT m.name, h.hostname, m.memory, o.finished_at IS NOT NULL AS idle,
     (o.kind, o.state) = ('boot', 'undone') AS undone_boot,
     w.memory - sum(m.memory) OVER owned AS left_memory,
-    w.disk - sum((SELECT sum(size) FROM disks d WHERE d.machine_id = m.machine_id)) OVER owned AS left_disk,
+    w.disk - sum((SELECT sum(size) FROM disks d WHERE d.machine_id = m.machine_id)) OVER owned
+        - (SELECT coalesce(sum(size), 0) FROM trash t JOIN trash_disks USING (trash_id)
+            WHERE t.owner_id = m.owner_id AND taken IS DISTINCT FROM 'undelete') AS left_disk,
     (SELECT jsonb_object_agg(d.name, d.disk_id) FROM disks d WHERE d.machine_id = m.machine_id) AS disks
 FROM machines m LEFT JOIN hosts h USING (host_id) JOIN owners w USING (owner_id),
     LATERAL (SELECT * FROM operations WHERE machine_id = m.machine_id ORDER BY operation_id DESC LIMIT 1) o
 WINDOW owned AS (PARTITION BY owner_id)
 """
 SIZES = "SELECT m.name, d.name AS disk, d.size FROM disks d JOIN machines m USING (machine_id)"
+TRASH = "SELECT t.name::text, d.name AS disk, operation_id FROM trash t JOIN trash_disks d USING (trash_id)"
+MAKERS = "SELECT operation_id FROM operations WHERE kind IN ('create', 'disk-create')"
 OPEN = "SELECT operation_id, state FROM operations WHERE finished_at IS NULL ORDER BY operation_id"
 
 
@@ -33,6 +37,10 @@ def always(world: World) -> None:
         assert homes.get(guest) == host, f"{guest} runs on {host}, where nothing is reserved"
     for host in world.hosts.hosts:
         assert sum(row.memory for row in rows if row.hostname == host) <= MEMORY, f"{host} is too full"
+    for place in map(tuple, world.rows(f"{TRASH} WHERE taken IS NULL")):
+        content = world.hosts.contents.get(place)
+        assert content is not None, f"{place} is lost from the trash"
+        assert world.trashed.setdefault(place, content) == content, f"{place} in the trash is another disk"
     for row in rows:
         assert row.left_memory >= 0 <= (row.left_disk or 0), "more than the quota"
         if row.idle:
@@ -56,5 +64,11 @@ def at_rest(world: World) -> None:
     assert guests == homes, f"running: {guests}, reserved: {homes}"
     sizes = {(name, disk): size for name, disk, size in world.rows(SIZES)}
     assert sizes == world.hosts.volumes, f"volumes: {world.hosts.volumes}, rows: {sizes}"
+    kept, found = {tuple(row) for row in world.rows(TRASH)}, set(world.hosts.trash)
+    assert kept <= found, f"lost from the trash: {kept - found}"
+    strays = {operation for _, _, operation in found - kept}
+    makers = {number for (number,) in world.rows(MAKERS)}
+    assert strays <= makers, f"in the trash, and in no row: {found - kept}"
+    assert world.rows("SELECT FROM trash WHERE taken IS NOT NULL") == []
     assert world.rows("SELECT name FROM machines WHERE machine_id NOT IN (SELECT machine_id FROM nics)") == []
     assert world.rows("SELECT ip FROM nics GROUP BY ip HAVING count(*) > 1") == []

@@ -111,8 +111,24 @@ class Site:
         assert self.rows("SELECT m.name FROM machines m WHERE NOT EXISTS (SELECT FROM nics n"
                          " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
         assert self.rows(WRONG_NAMES) == []
+        assert {name: size for name, size in self.hosts.trash.items() if not self.undone(name[2])} == {
+            (name, disk, operation): size for name, disk, operation, size in self.rows(TRASH)
+        }
+        assert self.rows("SELECT FROM trash WHERE taken IS NOT NULL") == []
+
+    def undone(self, operation: int) -> bool:
+        """Whether it made a disk and was undone: hosts have that in their trash, no row has."""
+        made = "SELECT FROM operations WHERE operation_id = %s AND kind IN ('create', 'disk-create')"
+        return self.rows(made, operation) != []
+
+    def trashed(self) -> int:
+        """The number of what went to the trash last."""
+        [(number,)] = self.rows("SELECT max(trash_id) FROM trash")
+        assert isinstance(number, int)
+        return number
 
 
+TRASH = "SELECT t.name::text, d.name, operation_id, size FROM trash t JOIN trash_disks d USING (trash_id)"
 POINTS = "points at which something died or failed"
 recorded: defaultdict[str, Counter[str]] = defaultdict(Counter)
 

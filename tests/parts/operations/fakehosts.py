@@ -116,7 +116,7 @@ class FakeHosts(OneByOne):
             if host.nonsense is not None:
                 return host.nonsense
             return json.dumps(getattr(self, f"_{what}_{verb}")(host, *rest))
-        names = {rest[0], rest[2]} if (what, verb) == ("volume", "rename") else {rest[0]}
+        names = tokens_for(what, verb, *rest)
         token = int(rest.pop())
         if any(self.too_late(token, host.tokens.get(name, 0)) for name in names):
             raise Busy(f"{hostname}: this command for {rest[0]} came too late")
@@ -189,6 +189,36 @@ class FakeHosts(OneByOne):
             self.volumes[name, disk] = self.trash.pop((name, disk, int(operation)))
         elif (name, disk) not in self.volumes:
             raise NotFound(f"{name} has no disk {disk}")
+
+    def _volume_undelete(
+        self, host: FakeHost, name: str, disk: str, operation: str, new_name: str, new_disk: str
+    ) -> None:
+        if (name, disk, int(operation)) in self.trash:
+            if (new_name, new_disk) in self.volumes:
+                raise BadInput(f"disk {new_disk} of {new_name}: another took its place")
+            self.volumes[new_name, new_disk] = self.trash.pop((name, disk, int(operation)))
+        elif (new_name, new_disk) not in self.volumes:
+            raise NotFound(f"{new_name} has no disk {new_disk}")
+
+    def _volume_return(
+        self, host: FakeHost, name: str, disk: str, operation: str, new_name: str, new_disk: str
+    ) -> None:
+        if (new_name, new_disk) in self.volumes and (name, disk, int(operation)) not in self.trash:
+            self.trash[name, disk, int(operation)] = self.volumes.pop((new_name, new_disk))
+
+    def _volume_purge(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
+        self.trash.pop((name, disk, int(operation)), None)
+
+
+def tokens_for(what: str, verb: str, *rest: str) -> set[str]:
+    """What a command takes a token for: see invirt.host.commands.volume."""
+    if (what, verb) == ("volume", "rename"):
+        return {rest[0], rest[2]}
+    if (what, verb) == ("volume", "purge"):
+        return {f"trash.{rest[2]}"}
+    if (what, verb) in (("volume", "undelete"), ("volume", "return")):
+        return {rest[3], f"trash.{rest[2]}"}
+    return {rest[0]}
 
 
 def failing(verb: str, when: str = "before", error: type[InvirtError] = CommandFailed) -> Fault:

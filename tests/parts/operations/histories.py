@@ -55,7 +55,7 @@ SWEPT = 50  # histories until what they left in the database is cleared away
 TOLD = 100  # lines of what went before a failure
 
 OWNERS = f"""
-INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 600, 12, 4);
+INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 600, 20, 4);
 INSERT INTO members SELECT owner_id, unnest(ARRAY['{ALICE}', '{BOB}']) FROM owners;
 """
 FIRST = "SELECT min(operation_id) FROM operations"
@@ -94,6 +94,8 @@ def begin_service(world: World) -> None:
 def wish(world: World) -> None:
     """A user wants something, perhaps twice at once with the same key."""
     chance = world.chance
+    if chance.random() < 0.2 and wish_of_trash(world):
+        return
     name, who = chance.choice(NAMES), chance.choice((ALICE, BOB))
     if (name,) in world.rows("SELECT name::text FROM machines") or chance.random() < 0.1:
         _, kind, wants = chance.choices(WISHES, [often for often, _, _ in WISHES])[0]
@@ -103,6 +105,19 @@ def wish(world: World) -> None:
     for _ in range(2 if key else 1):
         title = f"{who.partition('@')[0]}'s {kind} of {name} {wants}"
         world.start(title, partial(ask, world, Actor(who), kind, name, wants, key))
+
+
+def wish_of_trash(world: World) -> bool:
+    """A user wants something back, or its end; whether there is anything."""
+    chance, found = world.chance, world.rows("SELECT trash_id, machine IS NULL FROM trash ORDER BY trash_id")
+    if not found:
+        return False
+    number, is_disk = chance.choice(found)
+    kind = "purge" if chance.random() < 0.2 else "disk-undelete" if is_disk else "undelete"
+    name, who = chance.choice(NAMES), chance.choice((ALICE, BOB))
+    title = f"{who.partition('@')[0]}'s {kind} of {number - found[0][0]} in the trash as {name}"
+    world.start(title, partial(ask, world, Actor(who), kind, name, {"trash": number}, None))
+    return True
 
 
 def ask(

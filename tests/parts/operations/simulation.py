@@ -140,6 +140,7 @@ class World:
     trace: list[str] = field(default_factory=list)
     idle: list[Simulated] = field(default_factory=list)
     owned: dict[int, int] = field(default_factory=dict)  # what is on the disks of machines, by disk_id
+    trashed: dict[tuple[Any, ...], int] = field(default_factory=dict)  # what is on those in the trash
     told: float = 0.0  # the time that the database knows
     tokens: dict[int, int] = field(default_factory=dict)  # the operation of each mark's
 
@@ -150,9 +151,17 @@ class World:
         self.trace, self.parcels, self.tasks, self.begun, self.tokens = [], [], [], 0, {}
         self.told = -HOUR
         self.tell_time()
-        self.rows("DELETE FROM operations; DELETE FROM machines")
+        self.rows("DELETE FROM operations; DELETE FROM machines; DELETE FROM trash")
         hosts = self.hosts
-        for kept in (hosts.volumes, hosts.trash, hosts.contents, hosts.wrong, hosts.calls, self.owned):
+        for kept in (
+            hosts.volumes,
+            hosts.trash,
+            hosts.contents,
+            hosts.wrong,
+            hosts.calls,
+            self.owned,
+            self.trashed,
+        ):
             kept.clear()
         for host in self.hosts.hosts.values():
             host.up = True

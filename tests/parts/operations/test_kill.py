@@ -40,6 +40,8 @@ class Case:
 
 SMALL: Wants = {"memory": 64, "disk": 1}
 MADE: tuple[tuple[str, Wants], ...] = (("create", SMALL), ("disk-create", {"disk": "hdb", "size": 2}))
+GONE = (*MADE, ("delete", {}))
+LAST: Wants = {"trash": "last"}  # what went to the trash last
 UP = (*MADE, ("boot", {}))
 
 
@@ -61,6 +63,10 @@ CASES = (
     Case("rename", {"name": "{}-new"}, MADE, lambda site, name: f"{name}-new" in site.homes()),
     Case("resize", {"memory": 65, "cpus": 2, "disks": {"hda": 3, "hdb": 4}}, MADE,
          lambda site, name: _sizes(site, name) == {"hda": 3, "hdb": 4}),
+    Case("undelete", LAST, GONE, lambda site, name: _sizes(site, name) == {"hda": 1, "hdb": 2}),
+    Case("disk-undelete", LAST, (*MADE, ("disk-remove", {"disk": "hdb"})),
+         lambda site, name: "hdb" in _sizes(site, name)),
+    Case("purge", LAST, GONE, lambda site, name: not site.rows("SELECT FROM trash")),
     Case("disk-create", {"disk": "hdc", "size": 1}, MADE, lambda site, name: "hdc" in _sizes(site, name)),
     Case("disk-remove", {"disk": "hdb"}, MADE, lambda site, name: "hdb" not in _sizes(site, name)),
     Case("disk-resize", {"disk": "hdb", "size": 5}, MADE, lambda site, name: _sizes(site, name)["hdb"] == 5),
@@ -69,7 +75,11 @@ CASES = (
 
 
 # Those which have all the steps that there are.
-WHOLE = [case for case in CASES if case.kind in ("create", "boot", "destroy", "delete", "rename", "resize")]
+WHOLE = [
+    case
+    for case in CASES
+    if case.kind in ("create", "boot", "destroy", "delete", "rename", "resize", "undelete", "purge")
+]
 
 TROUBLES = (
     ("host down", "before"),
@@ -132,6 +142,8 @@ def prepare(site: Site, case: Case, name: str) -> Wants:
     """What has to be there first; returns the arguments of the case for this name."""
     for kind, wants in case.before:
         site.submit(kind, name, **wants)
+    if case.wants == LAST:
+        return {"trash": site.trashed()}
     return {key: value.format(name) if isinstance(value, str) else value for key, value in case.wants.items()}
 
 
@@ -161,8 +173,10 @@ def finish(site: Site, case: Case, name: str, wants: Wants) -> None:
         site.submit(case.kind, name, **wants)
     assert case.goal(site, name)
     site.check()
-    site.rows("DELETE FROM machines")
+    for table in ("machines", "trash"):
+        site.rows(f"DELETE FROM {table}")
     site.hosts.volumes.clear()
+    site.hosts.trash.clear()
     for each in site.hosts.hosts.values():
         each.running.clear()
 
@@ -185,6 +199,7 @@ def large(site: Site) -> Iterator[Site]:
     site.create("first")
     site.rows("UPDATE owners SET machines = 100, disk = 1000, memory = 100000")
     site.submit("delete", "first")
+    site.submit("purge", "first", trash=site.trashed())
     yield site
 
 

@@ -68,6 +68,11 @@ def no_undo(patch: Patch, world: World) -> None:
     patch.setitem(STEPS, "create volume", dataclasses.replace(STEPS["create volume"], undo=None))
 
 
+def no_return(patch: Patch, world: World) -> None:
+    """Nothing puts back into the trash what was not given back in the end."""
+    patch.setitem(STEPS, "give volume back", dataclasses.replace(STEPS["give volume back"], undo=None))
+
+
 def no_fence(patch: Patch, world: World) -> None:
     """What is given up is not called off at its host; users do nothing but switch on and off."""
     power = [wish for wish in histories.WISHES if wish[1] in ("boot", "shutdown", "destroy", "reboot")]
@@ -150,6 +155,7 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     Trashless,
     Copying,
     no_undo,
+    no_return,
     no_fence,
     memory_kept,
     same_token,

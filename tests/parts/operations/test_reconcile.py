@@ -76,7 +76,13 @@ def test_volumes_without_a_machine_go_to_the_trash(up: Site) -> None:
 
 def test_a_disk_that_belongs_to_a_machine_is_never_trashed(up: Site) -> None:
     with pytest.raises(BadInput, match="belongs to a machine"):
-        submit("volume-trash", Actor(ALICE, administrator=True), "remus", {"disk": "hda"}, hosts=up.hosts)
+        submit(
+            "volume-trash",
+            Actor(ALICE, administrator=True),
+            "remus",
+            {"disk": "hda", "size": 1},
+            hosts=up.hosts,
+        )
     up.check()
 
 

@@ -59,7 +59,10 @@ class SimulatedHosts(FakeHosts):
         left, new = self.contents.keys() - places, places - self.contents.keys()
         for place in new:
             self.contents[place] = self.contents.pop(left.pop()) if left else self.acts
-        self.wrong += [f"what was on {place} is lost" for place in left]
+        if words[1] != "purge":
+            self.wrong += [f"what was on {place} is lost" for place in left]
+        for place in left:
+            self.contents.pop(place, None)
         return answer
 
     def obey(self, hostname: str, words: tuple[str, ...]) -> str:

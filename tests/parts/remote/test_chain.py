@@ -53,8 +53,21 @@ def test_changes_and_the_end(cloud: Cloud) -> None:
     assert asked.status == 2 and "romulus" in asked.stdout and "--yes" in asked.stderr
     ok(cloud, "machine", "delete", "romulus", "--yes")
     assert json.loads(ok(cloud, "machine", "list", "--json")) == {"machines": [], "silent_hosts": {}}
+    [trashed] = json.loads(ok(cloud, "machine", "trash", "--json"))
+    assert (trashed["name"], trashed["disks"], trashed["machine"]) == ("romulus", {"hda": 2}, True)
+    assert "romulus" in ok(cloud, "machine", "trash") and "2 GiB\n" in ok(cloud, "machine", "quota")
+    assert ok(cloud, "machine", "trash", user="bob") == "There is nothing in your trash.\n"
+    assert cloud.call("bob", "machine", "undelete", "romulus").status == 3
+    assert ok(cloud, "machine", "undelete", "romulus", "--name", "remus") == "remus is back\n"
+    back = json.loads(ok(cloud, "machine", "show", "remus", "--json"))
+    assert {**back, "name": "romulus"} == shown
+    ok(cloud, "machine", "delete", "remus", "--yes")
+    assert cloud.call("alice", "machine", "purge", "remus").status == 2
+    ok(cloud, "machine", "purge", "remus", "--yes")
+    assert json.loads(ok(cloud, "machine", "trash", "--json")) == []
     done = json.loads(ok(cloud, "machine", "operations", "--json"))
     assert [(o["kind"], o["state"]) for o in done] == [
+        ("purge", "done"), ("delete", "done"), ("undelete", "done"),
         ("delete", "done"), ("rename", "done"), ("resize", "done"), ("create", "done"),
     ]  # fmt: skip
     assert "delete" in ok(cloud, "machine", "operations")

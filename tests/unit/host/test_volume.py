@@ -10,7 +10,6 @@ import pytest
 
 from invirt.base.errors import Busy
 from invirt.host.filestorage import GIB, FileStorage
-from invirt.host.storage import Volume
 
 from .conftest import Host
 
@@ -100,32 +99,47 @@ def test_remove_of_what_never_was(host: Host) -> None:
     assert host("volume", "remove", "remus", "hda", 17) == 0
 
 
-def test_purge_ends_only_what_is_old(host: Host, hda: Path, state: Path) -> None:
+def test_only_what_was_purged_is_wiped(host: Host, hda: Path, state: Path) -> None:
+    """However old the rest is: when it ends, the remote server says."""
     trash = state / "volumes/trash"
     host("volume", "remove", "remus", "hda", 17)
     old = f"trash.3.{int(time.time()) - 8 * 86400}.d_inode_hda"
-    (trash / old).write_bytes(b"old")
-    (trash / "somebody-elses").write_bytes(b"mine")
-    assert [volume.key for volume in FileStorage(str(state / "volumes")).purge(7)] == [old]
-    assert len(list(trash.iterdir())) == 2
+    for name in (old, "somebody-elses", "purge.x.d_inode_hda"):
+        (trash / name).write_bytes(b"old")
+    disks = FileStorage(str(state / "volumes"))
+    assert disks.wipe_ended() == []
+    for _ in range(2):
+        assert host("volume", "purge", "remus", "hda", 17) == 0
+    assert [row["name"] for row in host("volume", "list")] == ["inode"]
+    assert host("volume", "undelete", "remus", "hda", 17, "remus", "hda") == 3
+    [ended] = disks.wipe_ended()
+    assert ended.startswith("purge.17.") and ended.endswith(".d_remus_hda")
+    assert sorted(path.name for path in trash.iterdir()) == ["purge.x.d_inode_hda", "somebody-elses", old]
+
+
+def test_undelete_for_another_machine_and_back(host: Host, hda: Path) -> None:
+    host("volume", "remove", "remus", "hda", 17)
+    host("volume", "create", "remus", "hda", 1)
+    there = {"name": "remus", "disk": "hda", "size": 1}
+    for _ in range(2):
+        assert host("volume", "undelete", "remus", "hda", 17, "romulus", "hdb") == 0
+    assert host("volume", "list") == [there, {"name": "romulus", "disk": "hdb", "size": 2}]
+    for _ in range(2):
+        assert host("volume", "return", "remus", "hda", 17, "romulus", "hdb") == 0
+    assert host("volume", "list") == [there, {"name": "remus", "disk": "hda", "size": 2, "trash": 17}]
+    assert host("volume", "undelete", "remus", "hda", 17, "remus", "hda") == 2
+
+
+def test_what_is_in_the_trash_has_tokens_of_its_own(host: Host, hda: Path) -> None:
+    """Not its old name's, which another machine may have; and none is obeyed late."""
+    host("volume", "remove", "remus", "hda", 17, token=5)
+    host("volume", "undelete", "remus", "hda", 17, "romulus", "hda", token=9)
+    host("volume", "return", "remus", "hda", 17, "romulus", "hda", token=10)
+    assert host("volume", "purge", "remus", "hda", 17, token=8) == Busy.exit_code
+    assert host("volume", "undelete", "remus", "hda", 17, "twin", "hda", token=9) == Busy.exit_code
+    assert host("domain", "create", "remus", token=6) == 0
 
 
 @pytest.mark.parametrize("words", [("remus", "sda", 1, 1), ("remus", "hda", 0, 1), ("remus", "hda", -1, 1)])
 def test_bad_words(host: Host, words: tuple[object, ...]) -> None:
     assert host("volume", "create", *words) == 2
-
-
-def test_a_deleted_disk_takes_a_new_one_s_place(tmp_path: Path) -> None:
-    """As the administrator's guide has it."""
-    storage = FileStorage(str(tmp_path))
-    storage.create("remus", "hda", 1)
-    old = tmp_path / "d_remus_hda"
-    with old.open("r+b") as file:
-        file.write(b"dear to its owner")
-    storage.remove("remus", "hda", 7)
-    storage.create("remus", "hda", 1)
-    (trashed,) = (tmp_path / "trash").glob("trash.7.*.d_remus_hda")
-    trashed.rename(old)
-    with old.open("rb") as file:
-        assert file.read(17) == b"dear to its owner"
-    assert storage.volumes() == [Volume("remus", "hda", 1)]

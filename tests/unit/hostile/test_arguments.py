@@ -56,7 +56,9 @@ def touched(folder: Path) -> set[str]:
 
 
 MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-OWN = re.compile(rf"(tokens|run/locks)/{MACHINE}|fake/domains/d_{MACHINE}|volumes/(trash/)?{NAME.pattern}")
+OWN = re.compile(
+    rf"(tokens|run/locks)/({MACHINE}|trash\.[0-9]+)|fake/domains/d_{MACHINE}|volumes/(trash/)?(purge\.[0-9.]+)?{NAME.pattern}"
+)
 
 
 @given(st.sampled_from(sorted(PROGRAMS)), ARGUMENTS, CALLERS)

@@ -78,6 +78,9 @@ class Owner(Base):
     machines: Mapped[list[Machine]] = relationship(
         "Machine", order_by="Machine.name", back_populates="owner", passive_deletes="all"
     )
+    trash: Mapped[list[Trash]] = relationship(
+        "Trash", order_by="Trash.trash_id", back_populates="owner", passive_deletes="all"
+    )
 
 
 class Member(Base):
@@ -293,6 +296,34 @@ class Audit(Base):
     machine_name: Mapped[str | None] = column(Text)
     outcome: Mapped[str] = column(Text, nullable=False)
     message: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+
+
+class Trash(Base):
+    """A machine that was deleted, or a single disk (machine is None), until it is given back or ends."""
+
+    __tablename__ = "trash"
+    trash_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    machine_id: Mapped[int | None] = column(Integer)
+    owner_id: Mapped[int | None] = column(ForeignKey("owners.owner_id"))
+    machine: Mapped[dict[str, Any] | None] = column(JSONB)
+    taken: Mapped[str | None] = column(Text)
+    deleted_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
+    ends_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False)
+    owner: Mapped[Owner | None] = relationship("Owner", back_populates="trash")
+    disks: Mapped[list[TrashDisk]] = relationship(
+        "TrashDisk", order_by="TrashDisk.name", passive_deletes="all"
+    )
+
+
+class TrashDisk(Base):
+    """A disk in the trash; size is in GiB, operation_id what hosts know its volume by."""
+
+    __tablename__ = "trash_disks"
+    trash_id: Mapped[int] = column(ForeignKey("trash.trash_id"), primary_key=True)
+    name: Mapped[str] = column(Text, primary_key=True)
+    size: Mapped[int] = column(Integer, nullable=False)
+    operation_id: Mapped[int] = column(BigInteger, nullable=False)
 
 
 class Counter(Base):

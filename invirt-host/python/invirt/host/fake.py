@@ -5,7 +5,8 @@ $INVIRT_STATE/fake/domains/NAME holds the configuration of each domain that
 words: `before` or `after` (the work is done), `fail`, `hang` (until the file
 is gone) or `kill` (SIGKILL to the process itself), and maybe `once`.  Steps
 are create, shutdown, reboot, destroy, list, and volume-create,
-volume-resize, volume-rename, volume-remove, volume-restore.
+volume-resize, volume-rename, volume-remove, volume-restore, volume-return,
+volume-purge.
 A file $INVIRT_STATE/fake/deaf/NAME is a guest that doesn't obey shutdown.
 """
 
@@ -98,9 +99,19 @@ class FakeStorage(FileStorage):
         with step("volume-remove"):
             super().remove(name, disk, operation)
 
-    def restore(self, name: str, disk: str, operation: int) -> None:
+    def restore(
+        self, name: str, disk: str, operation: int, new_name: str | None = None, new_disk: str | None = None
+    ) -> None:
         with step("volume-restore"):
-            super().restore(name, disk, operation)
+            super().restore(name, disk, operation, new_name, new_disk)
+
+    def give_up(self, name: str, disk: str, operation: int, new_name: str, new_disk: str) -> None:
+        with step("volume-return"):
+            super().give_up(name, disk, operation, new_name, new_disk)
+
+    def purge(self, name: str, disk: str, operation: int) -> None:
+        with step("volume-purge"):
+            super().purge(name, disk, operation)
 
 
 @contextmanager

@@ -59,7 +59,9 @@ class FileStorage(Storage):
         return self._file(key).stat().st_blocks == 0
 
     def _file(self, key: str) -> Path:
-        return self.directory / "trash" / key if key.startswith("trash.") else self.directory / key
+        return (
+            self.directory / "trash" / key if key.startswith(("trash.", "purge.")) else self.directory / key
+        )
 
 
 def _sync(folder: Path) -> None:

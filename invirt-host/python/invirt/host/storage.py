@@ -2,8 +2,10 @@
 
 A volume is called d_NAME_DISK.  One that was removed is kept in the trash as
 trash.OPERATION.TIME.d_NAME_DISK, where OPERATION removed it at TIME (seconds
-since 1970), until purge() or restore().  Every call is safe to repeat: done
-already is done.
+since 1970), until restore() or purge(), which calls it purge.…: that can't be
+undone, and wipe_ended() wipes it in its own time.  When something has lain in
+the trash for long enough the remote server knows, and not the host.  Every call
+is safe to repeat: done already is done.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from invirt.base.errors import BadConfig, BadInput, NotFound
 NAME = re.compile(
     r"(?:trash\.(?P<operation>\d+)\.(?P<time>\d+)\.)?d_(?P<name>[a-z0-9-]+)_(?P<disk>[a-z0-9]+)"
 )
+
+ENDED = re.compile(r"purge\.\d+\.\d+\.d_[a-z0-9-]+_[a-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -115,18 +119,34 @@ class Storage(ABC):
             trashed = Volume(name, disk, size, operation, int(time.time()))
             self.move(f"d_{name}_{disk}", trashed.key)
 
-    def restore(self, name: str, disk: str, operation: int) -> None:
-        """Take back what the operation removed.  NotFound if it is neither here nor in the trash."""
-        found = [
-            one for one in self.trash() if (one.name, one.disk, one.operation) == (name, disk, operation)
-        ]
+    def restore(
+        self, name: str, disk: str, operation: int, new_name: str | None = None, new_disk: str | None = None
+    ) -> None:
+        """Take back what the operation removed, for another machine if one is named.
+
+        NotFound if it is neither there nor in the trash.
+        """
+        found = self._trashed(name, disk, operation)
+        name, disk = new_name or name, new_disk or disk
         there = self.size(f"d_{name}_{disk}") is not None
         if found and there:
             raise BadInput(f"disk {disk} of {name} can't be taken back: another took its place")
         if found:
-            self.move(found[0].key, f"d_{name}_{disk}")
+            self.move(found.key, f"d_{name}_{disk}")
         elif not there:
             raise _missing(name, disk)
+
+    def give_up(self, name: str, disk: str, operation: int, new_name: str, new_disk: str) -> None:
+        """Undo restore() for another machine: what is in the trash still stays there."""
+        size = self.size(f"d_{new_name}_{new_disk}")
+        if size is not None and not self._trashed(name, disk, operation):
+            trashed = Volume(name, disk, size, operation, int(time.time()))
+            self.move(f"d_{new_name}_{new_disk}", trashed.key)
+
+    def purge(self, name: str, disk: str, operation: int) -> None:
+        """End what the operation removed, for good."""
+        if found := self._trashed(name, disk, operation):
+            self.move(found.key, found.key.replace("trash.", "purge.", 1))
 
     def volumes(self) -> list[Volume]:
         """All volumes of machines, and what is in the trash; files of others are not shown."""
@@ -143,12 +163,19 @@ class Storage(ABC):
         """What was removed and can be taken back."""
         return [one for one in self.volumes() if one.operation is not None]
 
-    def purge(self, days: float) -> list[Volume]:
-        """Wipe what was removed more than days ago, and return it."""
-        old = [one for one in self.trash() if one.time < time.time() - days * 86400]
-        for volume in old:
-            self.wipe(volume.key)
-        return old
+    def _trashed(self, name: str, disk: str, operation: int) -> Volume | None:
+        """The disk that the operation removed, if it is in the trash."""
+        found = (
+            one for one in self.trash() if (one.name, one.disk, one.operation) == (name, disk, operation)
+        )
+        return next(found, None)
+
+    def wipe_ended(self) -> list[str]:
+        """Wipe what purge() has ended, which may take long; returns what it was called."""
+        ended = sorted(key for key in self.sizes() if ENDED.fullmatch(key))
+        for key in ended:
+            self.wipe(key)
+        return ended
 
 
 def _missing(name: str, disk: str) -> NotFound:

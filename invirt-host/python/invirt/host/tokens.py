@@ -78,6 +78,11 @@ def forget(seconds: float) -> None:
                 path.unlink()
 
 
+def item(operation: int) -> str:
+    """What commands for something in the trash take a token for: its name may be another machine's."""
+    return f"trash.{operation}"
+
+
 def _read(name: str) -> int:
     try:
         return int(_path(name).read_text())

@@ -60,6 +60,20 @@ def volumes(hostname: str, answer: Answer) -> dict[tuple[str, str], int]:
     return {(row["name"], row["disk"]): row["size"] for row in kept}
 
 
+def trashed(hostname: str, answer: Answer) -> dict[tuple[str, str, int], int]:
+    """GiB of each volume in the trash, by machine, disk and the operation that removed it: see volumes()."""
+    rows = _rows(hostname, answer, "a list of volumes")
+    if not all(_has_size(row) for row in rows):
+        raise _nonsense(hostname, "a list of volumes")
+    kept = [row for row in rows if _is_number(row.get("trash")) and _is_machine(row["name"], row["disk"])]
+    return {(row["name"], row["disk"], row["trash"]): row["size"] for row in kept}
+
+
+def _is_number(value: object) -> bool:
+    """Whether an operation can have it."""
+    return type(value) is int and 0 < value < 1 << 63
+
+
 def _json(hostname: str, answer: Answer) -> Any:
     if isinstance(answer, InvirtError):
         raise answer

@@ -9,8 +9,8 @@ from invirt.base.tables import as_json
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.listing import json_option
-from invirt.remote.machines import submit
 from invirt.remote.session import transaction
+from invirt.remote.submission import submit
 from invirt.remote.verbs import Verb, nothing
 
 Run = Any  # Callable[[Actor, argparse.Namespace], None]

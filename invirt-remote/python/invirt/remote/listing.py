@@ -19,7 +19,10 @@ NEWEST = 20  # operations that are shown
 QUOTA = """
 SELECT o.name, o.memory, o.disk, o.machines, count(m.machine_id) AS used_machines,
     coalesce(sum(m.memory), 0)::bigint AS used_memory,
-    coalesce(sum((SELECT sum(d.size) FROM disks d WHERE d.machine_id = m.machine_id)), 0)::bigint AS used_disk
+    coalesce(sum((SELECT sum(d.size) FROM disks d WHERE d.machine_id = m.machine_id)), 0)::bigint
+        AS used_disk,
+    (SELECT coalesce(sum(size), 0) FROM trash JOIN trash_disks USING (trash_id)
+        WHERE owner_id = o.owner_id AND taken IS DISTINCT FROM 'undelete')::bigint AS trash
 FROM owners o JOIN members x USING (owner_id) LEFT JOIN machines m USING (owner_id)
 WHERE x.principal = %(who)s AND (%(owner)s::text IS NULL OR o.name = %(owner)s)
 GROUP BY o.owner_id ORDER BY o.name
@@ -147,17 +150,25 @@ def _default_quota(principal: str) -> dict[str, Any]:
     quota = config.quota
     allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
     owner = principal.removesuffix(f"@{config.site.realm}")
-    return {"owner": owner, "used": dict.fromkeys(allowed, 0), "quota": allowed}
+    return {"owner": owner, "used": dict.fromkeys(allowed, 0), "trash": 0, "quota": allowed}
 
 
 def _quota(row: Any) -> dict[str, Any]:
     names = ("machines", "memory", "disk")
     used = {name: getattr(row, f"used_{name}") for name in names}
-    return {"owner": row.name, "used": used, "quota": {name: getattr(row, name) for name in names}}
+    return {
+        "owner": row.name,
+        "used": used,
+        "trash": row.trash,
+        "quota": {name: getattr(row, name) for name in names},
+    }
 
 
 def quota(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print what the actor's owners use and may use; raises NotFound for others' owners."""
+    """Print what the actor's owners use and may use; raises NotFound for others' owners.
+
+    What is in the trash counts as disk, but is shown apart.
+    """
     with transaction() as cursor:
         cursor.execute(QUOTA, {"who": actor.principal, "owner": arguments.owner})
         owners = [_quota(row) for row in cursor.fetchall()]
@@ -168,10 +179,14 @@ def quota(actor: Actor, arguments: argparse.Namespace) -> None:
         print(as_json(owners), end="")
         return
     rows = [
-        [o["owner"], *(f"{o['used'][what]} of {o['quota'][what]}{unit}" for what, unit in _UNITS.items())]
+        [
+            o["owner"],
+            *(f"{o['used'][what]} of {o['quota'][what]}{unit}" for what, unit in _UNITS.items()),
+            f"{o['trash']} GiB",
+        ]
         for o in owners
     ]
-    print(table(("OWNER", "MACHINES", "MEMORY", "DISK"), rows), end="")
+    print(table(("OWNER", "MACHINES", "MEMORY", "DISK", "IN THE TRASH"), rows), end="")
 
 
 _UNITS = {"machines": "", "memory": " MiB", "disk": " GiB"}

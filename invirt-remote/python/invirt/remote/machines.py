@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, NotFound
-from invirt.remote import access, listing, states
+from invirt.remote import access, listing, states, undelete
 from invirt.remote.actor import Actor
-from invirt.remote.session import connected, transaction
+from invirt.remote.session import transaction
+from invirt.remote.submission import submit
 from invirt.remote.verbs import Verb, name_only
 
 if TYPE_CHECKING:
     from invirt.remote.operations import Operation
-
-
-def progress(text: str) -> None:
-    """Tell how it goes, on stderr; a client that went away doesn't stop the work."""
-    with contextlib.suppress(OSError):
-        print(f"  {text}", file=sys.stderr, flush=True)
-
-
-def submit(
-    kind: str, actor: Actor, name: str, arguments: dict[str, Any] | None = None, key: str | None = None
-) -> Operation:
-    """Run an operation to its end, telling how it goes; raises why it failed."""
-    from invirt.remote import operations  # not for those who only look
-
-    return operations.submit(
-        kind, actor, name, arguments or {}, key=key, progress=progress, connection=connected()
-    )
 
 
 def memory(text: str) -> int:
@@ -200,7 +182,7 @@ def _delete_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def delete(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Delete a machine and its disks; without --yes, say what would be lost."""
+    """Move a machine and its disks to the trash; without --yes, say what would be lost."""
     with transaction() as cursor:
         about = known(cursor, access.require_owner(cursor, actor.principal, arguments.name))
     if not arguments.yes:
@@ -208,7 +190,7 @@ def delete(actor: Actor, arguments: argparse.Namespace) -> None:
         raise BadInput(f"{arguments.name} is not deleted", hint="Say so again with --yes.")
     submit("delete", actor, arguments.name)
     days = config.storage.trash_days
-    print(f"{arguments.name} is deleted; an administrator can take its disks back for {days} days")
+    print(f"{arguments.name} is in the trash for {days} days: machine undelete gives it back, purge ends it")
 
 
 def _disk_arguments(parser: argparse.ArgumentParser) -> None:
@@ -252,7 +234,8 @@ MACHINE = (
     _verb("rename", "give a machine that is off another name", rename, _rename_arguments),
     _verb("allow", "let a principal control a machine", allow, _principal_arguments),
     _verb("disallow", "take that back", disallow, _principal_arguments),
-    _verb("delete", "delete a machine that is off, with its disks", delete, _delete_arguments),
+    _verb("delete", "put a machine that is off into the trash", delete, _delete_arguments),
+    *undelete.VERBS,
 )
 DISKS = (
     _verb("lvcreate", "add a disk", _disk_verb("disk-create", size=True), _disk_size_arguments),

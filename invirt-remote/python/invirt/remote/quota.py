@@ -1,4 +1,4 @@
-"""Whose machine it is: owners, and what they may use and do use.
+"""Whose machine it is: owners.
 
 That nobody gets more than the quota is a rule of the database itself, checked
 in the transaction that admits an operation.
@@ -6,32 +6,10 @@ in the transaction that admits an operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, Denied
 from invirt.remote.rows import Cursor
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What an owner's machines use; memory in MiB, disk in GiB."""
-
-    machines: int
-    memory: int
-    disk: int
-
-
-def usage(cursor: Cursor, owner_id: int) -> Usage:
-    """Counted from the rows themselves."""
-    cursor.execute(
-        "SELECT count(*) AS machines, coalesce(sum(memory), 0) AS memory, coalesce(sum((SELECT sum(size)"
-        " FROM disks d WHERE d.machine_id = m.machine_id)), 0) AS disk FROM machines m WHERE owner_id = %s",
-        (owner_id,),
-    )
-    row = cursor.fetchone()
-    return Usage(int(row.machines), int(row.memory), int(row.disk))
 
 
 def lock_owner(cursor: Cursor, principal: str, name: str | None) -> int:

@@ -7,17 +7,17 @@ out: it is no difference, only a moment.  A guest that runs is never touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.database.connection import Connection, transaction
-from invirt.remote import operations
-from invirt.remote.answers import ended, guests, volumes
+from invirt.remote import expiry, operations
+from invirt.remote.answers import ended, guests, trashed, volumes
 from invirt.remote.hosts import Hosts
 from invirt.remote.operations.admission import release
-from invirt.remote.operations.model import Actor
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, all_hosts
 
@@ -33,6 +33,7 @@ WITH moving AS (SELECT machine_name, kind, arguments FROM operations
 SELECT machine_name AS name FROM moving
 UNION SELECT arguments->>'name' FROM moving WHERE kind = 'rename'
 """
+UNDER_WAY = "SELECT operation_id FROM operations WHERE finished_at IS NULL OR finished_at >= %s"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Facts:
     guests: dict[int, set[str]] = field(default_factory=dict)
     ended: dict[int, dict[str, str]] = field(default_factory=dict)
     volumes: dict[tuple[str, str], int] | None = None
+    strays: dict[expiry.Stray, int] = field(default_factory=dict)  # in hosts' trash, but in no row
     silent: dict[str, str] = field(default_factory=dict)
     moving: set[str] = field(default_factory=set)
     stuck: list[str] = field(default_factory=list)
@@ -93,6 +95,10 @@ def _ask_database(cursor: Cursor, facts: Facts, began: datetime) -> None:
     facts.disks = {(row.name, row.disk): row.size for row in cursor.fetchall()}
     cursor.execute(MOVING, (began,))
     facts.moving = {row.name for row in cursor.fetchall()}
+    cursor.execute(UNDER_WAY, (began,))
+    moving = {row.operation_id for row in cursor.fetchall()}
+    for stray in expiry.known(cursor) | {one for one in facts.strays if one[2] in moving}:
+        facts.strays.pop(stray, None)
     found = operations.store.select(cursor, "state = 'stuck'")
     facts.stuck = [f"{operation.title}: {operation.error}" for operation in found]
 
@@ -111,16 +117,14 @@ def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
         return
     for host in facts.hosts:
         if facts.volumes is None and host.host_id in facts.guests:
-            facts.volumes = _volumes(host, hosts)
+            _ask_for_volumes(facts, host, hosts)
 
 
-def _volumes(host: Host, hosts: Hosts) -> dict[tuple[str, str], int] | None:
-    """All volumes but those in the trash; None if this host can't say."""
-    try:
+def _ask_for_volumes(facts: Facts, host: Host, hosts: Hosts) -> None:
+    """All volumes, those in the trash apart; none if this host can't say."""
+    with suppress(InvirtError):
         answer = hosts.call(host.hostname, "volume", "list", timeout=config.remote.work_timeout)
-        return volumes(host.hostname, answer)
-    except InvirtError:
-        return None
+        facts.volumes, facts.strays = volumes(host.hostname, answer), trashed(host.hostname, answer)
 
 
 def compare(facts: Facts, connection: Connection, hosts: Hosts) -> Iterable[Difference]:
@@ -132,6 +136,7 @@ def compare(facts: Facts, connection: Connection, hosts: Hosts) -> Iterable[Diff
     yield from _guests(facts)
     yield from _reservations(facts, connection)
     yield from _disks(facts, hosts)
+    yield from _strays(facts, connection)
 
 
 def _guests(facts: Facts) -> Iterable[Difference]:
@@ -190,7 +195,7 @@ def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
             yield Difference(
                 f"volume {disk} of {name} ({size} GiB) belongs to no machine",
                 "move it to the trash",
-                lambda name=name, disk=disk: _trash(hosts, name, disk),  # type: ignore[misc]
+                lambda name=name, disk=disk, size=size: _trash(hosts, name, disk, size),  # type: ignore[misc]
             )
         elif wanted != size:
             yield Difference(
@@ -201,9 +206,29 @@ def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
             yield Difference(f"ALARM: disk {disk} of {name} has no volume", "look into the trash and backups")
 
 
-def _trash(hosts: Hosts, name: str, disk: str) -> None:
-    actor = Actor(config.remote_principals[0], administrator=True)
-    operations.submit("volume-trash", actor, name, {"disk": disk}, hosts=hosts)
+def _trash(hosts: Hosts, name: str, disk: str, size: int) -> None:
+    wants = {"disk": disk, "size": size}
+    operations.submit("volume-trash", expiry.administrator(), name, wants, hosts=hosts)
+
+
+def _strays(facts: Facts, connection: Connection) -> Iterable[Difference]:
+    for stray, size in sorted(facts.strays.items()):
+        name, disk, operation = stray
+        yield Difference(
+            f"volume {disk} of {name} ({size} GiB), removed by operation {operation}, is not in the list of"
+            " what is in the trash",
+            "enter it",
+            lambda stray=stray, size=size: expiry.adopt(connection, stray, size),  # type: ignore[misc]
+        )
+
+
+def tidy_trash(connection: Connection, hosts: Hosts) -> Iterable[str]:
+    """End what has come to its end, and enter what lies in hosts' trash unknown; yields what was done."""
+    yield from expiry.end_old(connection, hosts)
+    for difference in _strays(gather(connection, hosts), connection):
+        if difference.fix:
+            difference.fix()
+            yield f"{difference.words}: entered"
 
 
 def release_off(connection: Connection, facts: Facts, kept: Collection[str] = ()) -> list[str]:

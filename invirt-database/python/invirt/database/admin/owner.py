@@ -51,6 +51,7 @@ def _of(used: int, quota: int) -> str:
 
 def _row(owner: Owner) -> Row:
     disk = sum(disk.size for machine in owner.machines for disk in machine.disks)
+    disk += sum(disk.size for trash in owner.trash for disk in trash.disks)
     return {
         "name": owner.name,
         "memory": _of(sum(machine.memory for machine in owner.machines), owner.memory),
@@ -93,7 +94,12 @@ GROUP = Group(
     "whom machines belong to, and their quotas",
     (
         Verb("add", "add an owner; quotas not given are those of invirt.yaml", _add_arguments, _add),
-        Verb("list", "show all: memory (MiB), disk (GiB) and machines, used/quota", nothing, _list),
+        Verb(
+            "list",
+            "show all: memory (MiB), disk (GiB, with the trash) and machines, used/quota",
+            nothing,
+            _list,
+        ),
         Verb("set", "change a quota; what exceeds it stays", _quota_arguments, _set),
         Verb("remove", "remove an owner of no machine", name_only, _remove),
     ),

@@ -7,7 +7,7 @@ import os
 
 from invirt.base import log
 from invirt.base.cli import Command
-from invirt.database.admin import host, key, machine, nic, owner, range, record, type, verbs
+from invirt.database.admin import host, key, machine, nic, owner, range, record, trash, type, verbs
 from invirt.database.models import Audit
 from invirt.database.session import session, transaction
 
@@ -22,6 +22,7 @@ GROUPS = (
     nic.GROUP,
     record.GROUP,
     key.GROUP,
+    trash.GROUP,
 )
 LONGEST = 1000  # letters of the arguments in the audit table
 ALONE = (machine.RESERVE, machine.UNRESERVE)

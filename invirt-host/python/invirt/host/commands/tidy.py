@@ -14,14 +14,14 @@ DAY = 86400.0  # seconds until a name's token is forgotten: no command is under 
 
 
 def tidy(arguments: argparse.Namespace) -> None:
-    """Purge the trash, and clear away what is left of guests."""
+    """Wipe disks that have ended, and clear away what is left of guests."""
     from invirt import config
 
     driver = hypervisor.load()
     driver.tidy(config.storage.trash_days)
     tokens.forget(DAY)
-    for volume in storage.load().purge(config.storage.trash_days):
-        print(f"disk {volume.disk} of {volume.name} is gone, which operation {volume.operation} removed")
+    for key in storage.load().wipe_ended():
+        print(f"{key} is wiped")
     try:
         connection.role = "host"
         leftovers.sweep(leftovers.machines(), driver.running)
@@ -32,9 +32,9 @@ def tidy(arguments: argparse.Namespace) -> None:
 COMMAND = Command(
     name="invirt-host-tidy",
     section=8,
-    summary="end what was long enough in the trash, clear away what guests left",
+    summary="wipe disks that have ended, clear away what guests left",
     description="Run every five minutes by invirt-host-tidy.timer. "
-    "A removed disk is kept for storage.trash_days of invirt.yaml, then wiped. "
+    "A removed disk lies in the trash until the remote server ends it: then it is wiped. "
     "What is left of machines that the database has no more, or under another name, is removed.",
     example="invirt-host-tidy",
     arguments=lambda parser: None,

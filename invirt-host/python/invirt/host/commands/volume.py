@@ -43,6 +43,26 @@ def restore(arguments: argparse.Namespace) -> None:
         storage.load().restore(arguments.name, arguments.disk, arguments.operation)
 
 
+def undelete(arguments: argparse.Namespace) -> None:
+    """Give a disk in the trash to a machine."""
+    one = arguments
+    with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
+        storage.load().restore(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+
+
+def give_up(arguments: argparse.Namespace) -> None:
+    """Put it back into the trash."""
+    one = arguments
+    with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
+        storage.load().give_up(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+
+
+def purge(arguments: argparse.Namespace) -> None:
+    """End a disk in the trash."""
+    with tokens.claimed(arguments.token, tokens.item(arguments.operation)):
+        storage.load().purge(arguments.name, arguments.disk, arguments.operation)
+
+
 def show_list(arguments: argparse.Namespace) -> None:
     """Print all disks, and those in the trash."""
     found: list[dict[str, str | int]] = []
@@ -54,12 +74,16 @@ def show_list(arguments: argparse.Namespace) -> None:
     print(json.dumps(found))
 
 
+_GIVEN = ("name", "disk", "operation", "new_name", "new_disk", "token")
 _VERBS = (
     ("create", create, "make a disk of GIB GiB", ("name", "disk", "gib", "token")),
     ("resize", resize, "grow a disk to GIB GiB", ("name", "disk", "gib", "token")),
     ("rename", rename, "call a disk otherwise", ("name", "disk", "new_name", "new_disk", "token")),
     ("remove", remove, "put a disk into the trash", ("name", "disk", "operation", "token")),
     ("restore", restore, "take a disk back from the trash", ("name", "disk", "operation", "token")),
+    ("undelete", undelete, "give a disk in the trash to a machine", _GIVEN),
+    ("return", give_up, "put it back into the trash", _GIVEN),
+    ("purge", purge, "end a disk in the trash, for good", ("name", "disk", "operation", "token")),
     ("list", show_list, "all disks and their sizes in GiB, and those in the trash", ()),
 )
 

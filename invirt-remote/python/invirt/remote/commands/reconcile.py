@@ -24,6 +24,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only give back the memory of guests that are off, and boot again what crashed (the timer)",
     )
+    how.add_argument(
+        "--trash", action="store_true", help="only end what has lain in the trash for long enough (a timer)"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -32,6 +35,10 @@ def _run(arguments: argparse.Namespace) -> int:
     with closing(connection.connect()) as connected:
         if arguments.release:
             return _release(connected, hosts)
+        if arguments.trash:
+            for words in reconcile.tidy_trash(connected, hosts):
+                print(words)
+            return 0
         facts = reconcile.gather(connected, hosts)
         left = [
             difference

@@ -55,7 +55,7 @@ def require_access(cursor: Cursor, request: Request, kind: Kind) -> None:
 
     Commands have asked before, but by name: by now another machine may have it.
     """
-    if request.actor.administrator or kind.who == "anyone":
+    if request.actor.administrator or kind.who in ("anyone", "trash"):  # asked of the trash itself
         return
     if kind.who == "administrator":
         raise Denied(f"only an administrator may ask for {kind.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invirt import config
 from invirt.base.errors import BadInput, NoRoom, NotFound
+from invirt.remote import trash
 from invirt.remote.operations import steps
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, wanted
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
@@ -15,6 +16,10 @@ def _delete_row(cursor: Cursor, operation: Operation, at: Detail) -> None:
     cursor.execute(
         "DELETE FROM disks WHERE machine_id = %s AND name = %s", (operation.machine_id, at["disk"])
     )
+
+
+def _put_row(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    trash.put_disk(cursor, operation.machine_id, at["disk"], operation.operation_id)
 
 
 def _rename_row(cursor: Cursor, operation: Operation, at: Detail) -> None:
@@ -32,9 +37,9 @@ ENTER_DISK = Step(
 )
 FORGET_DISK = Step(
     name="forget disk",
-    words="removing disk {disk} of {name} from the database",
+    words="entering disk {disk} of {name} in the trash",
     undo_words="nothing: this is the last step",
-    record=_delete_row,
+    record=_put_row,
 )
 NAME_DISK = Step(
     name="set disk's name",
@@ -68,7 +73,8 @@ def _size_of(machine: Machine, disk: str) -> int:
     return machine.disks[disk]
 
 
-def _must_be_new(machine: Machine, disk: str) -> None:
+def must_be_new(machine: Machine, disk: str) -> None:
+    """Raises BadInput if the machine has a disk of that name."""
     if disk in machine.disks:
         raise BadInput(f"{machine.name} has a disk {disk} already", hint="Choose another of hda to hdz.")
 
@@ -77,7 +83,7 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     machine = lock_machine(cursor, request, survey)
     disk, size = wanted(request.arguments, "disk", str), wanted(request.arguments, "size", int)
     must_be_off(cursor, machine, survey)
-    _must_be_new(machine, disk)
+    must_be_new(machine, disk)
     if len(machine.disks) >= config.machines.max_disks:
         raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
     cursor.execute(
@@ -111,7 +117,7 @@ def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     disk, new = wanted(request.arguments, "disk", str), wanted(request.arguments, "name", str)
     must_be_off(cursor, machine, survey)
     _size_of(machine, disk)
-    _must_be_new(machine, new)
+    must_be_new(machine, new)
     names = {"new_name": machine.name, "new_disk": new}
     host = survey.volume_host(machine.name)
     volume = steps.on_volume(steps.RENAME_VOLUME, host, machine.name, disk, **names)

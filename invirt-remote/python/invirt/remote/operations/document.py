@@ -47,6 +47,7 @@ alone, so that the command does nothing any more should it still be on its way.
 WHO = {
     "anyone": "anyone within a quota",
     "owner": "members of the machine's owner",
+    "trash": "members of the owner whose it was",
     "control": "whoever may control the machine",
     "administrator": "administrators",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invirt import config
 from invirt.base.errors import BadInput
-from invirt.remote import quota
+from invirt.remote import quota, trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, must_be_off, wanted
 from invirt.remote.operations.disks import plan_growth
@@ -17,6 +17,10 @@ FIRST_DISK = "hda"
 
 def _delete_rows(cursor: Cursor, operation: Operation, at: Detail) -> None:
     cursor.execute("DELETE FROM machines WHERE machine_id = %s", (operation.machine_id,))
+
+
+def _put_rows(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    trash.put_machine(cursor, operation.machine_id, operation.operation_id)
 
 
 def _set_name(cursor: Cursor, operation: Operation, at: Detail) -> None:
@@ -46,9 +50,9 @@ ENTER = Step(
 )
 FORGET = Step(
     name="forget machine",
-    words="removing {name}, its addresses and who may use it",
+    words="entering {name} in the trash, with its addresses and who may use it",
     undo_words="nothing: this is the last step",
-    record=_delete_rows,
+    record=_put_rows,
 )
 NAME = Step(
     name="set name",

@@ -97,8 +97,9 @@ class Plan:
 Admit = Callable[[Cursor, Request, Survey], Plan]
 
 
-# Anyone with a quota; members of the machine's owner; whoever may control it; administrators.
-Who = Literal["anyone", "owner", "control", "administrator"]
+# Anyone with a quota; members of the machine's owner, or of its owner when it went to the trash;
+# whoever may control it; administrators.
+Who = Literal["anyone", "owner", "trash", "control", "administrator"]
 
 
 @dataclass(frozen=True)

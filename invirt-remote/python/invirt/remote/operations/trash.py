@@ -1,16 +1,209 @@
-"""Moving a volume that belongs to no machine to the trash: for invirt-reconcile."""
+"""What lies in the trash: giving it back, ending it, and what belongs to no machine."""
 
 from __future__ import annotations
 
-from invirt.base.errors import BadInput
-from invirt.remote.operations import steps
-from invirt.remote.operations.admission import lock_machine, lock_name, wanted
-from invirt.remote.operations.model import Kind, Plan, Request
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import BadInput, NoRoom
+from invirt.remote import trash
+from invirt.remote.operations import addresses, steps
+from invirt.remote.operations.admission import claim_name, lock_machine, lock_name, must_be_off, wanted
+from invirt.remote.operations.disks import must_be_new
+from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import Seen, Survey
+from invirt.remote.survey import Host, Seen, Survey
+from invirt.remote.trash import Trashed
 
 
-def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+def _give_back(work: Work, at: Detail) -> None:
+    old, new = (at["old_name"], at["old_disk"]), (at["name"], at["disk"])
+    work.call(at, "volume", "undelete", *old, at["trashed_by"], *new, work.token)
+
+
+def _return(work: Work, at: Detail) -> None:
+    old, new = (at["old_name"], at["old_disk"]), (at["name"], at["disk"])
+    work.call(at, "volume", "return", *old, at["trashed_by"], *new, work.token)
+
+
+def _purge(work: Work, at: Detail) -> Detail:
+    work.call(at, "volume", "purge", at["name"], at["disk"], at["trashed_by"], work.token)
+    return {"ended": True}
+
+
+def _leave_machine(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute("DELETE FROM machines WHERE machine_id = %s", (operation.machine_id,))
+    trash.mark(cursor, at["trash_id"], None)
+
+
+def _leave_disk(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute(
+        "DELETE FROM disks WHERE machine_id = %s AND name = %s", (operation.machine_id, at["disk"])
+    )
+    trash.mark(cursor, at["trash_id"], None)
+
+
+def _forget_ended(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    """What was begun has been ended, so only the rest stays in the trash."""
+    if at.get("ended"):
+        cursor.execute(
+            "DELETE FROM trash_disks WHERE trash_id = %s AND name = %s", (at["trash_id"], at["disk"])
+        )
+
+
+def _leave(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    trash.mark(cursor, at["trash_id"], None)
+
+
+def _forget(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    trash.forget(cursor, at["trash_id"])
+
+
+def _enter_stray(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    trash.put_stray(cursor, at["name"], at["disk"], at["size"], operation.operation_id)
+
+
+ENTER_MACHINE = Step(
+    name="enter machine again",
+    words="entering {name} with its old number and address {ip}",
+    undo_words="removing {name}, which stays in the trash",
+    unreserve=_leave_machine,
+)
+ENTER_DISK = Step(
+    name="enter disk again",
+    words="entering disk {disk} of {name}",
+    undo_words="removing disk {disk} of {name} from the database: it stays in the trash",
+    unreserve=_leave_disk,
+)
+GIVE_BACK = Step(
+    name="give volume back",
+    words="taking disk {disk} of {name} out of the trash",
+    undo_words="putting disk {disk} of {name} back into the trash",
+    do=_give_back,
+    undo=_return,
+)
+TAKE = Step(
+    name="take from trash",
+    words="ending what {name} has in the trash",
+    undo_words="leaving in the trash what was not ended",
+    unreserve=_leave,
+)
+PURGE = Step(
+    name="end volume",
+    words="ending disk {disk} of {name} for good",
+    undo_words="ending disk {disk} of {name} all the same: what is left of it nobody knows",
+    do=_purge,
+    undo=_purge,
+    unreserve=_forget_ended,
+)
+LEAVE_TRASH = Step(
+    name="leave trash",
+    words="removing what was {name} from the list of what is in the trash",
+    undo_words="nothing: this is the last step",
+    record=_forget,
+)
+ENTER_TRASH = Step(
+    name="enter in trash",
+    words="entering disk {disk} of {name} in the list of what is in the trash",
+    undo_words="nothing: this is the last step",
+    record=_enter_stray,
+)
+
+
+def _take(cursor: Cursor, request: Request, taken: str) -> Trashed:
+    """What the request is about, locked; only members of its owner, or administrators, get it."""
+    actor = request.actor
+    who = None if actor.administrator else actor.principal
+    return trash.take(cursor, who, wanted(request.arguments, "trash", int), taken)
+
+
+def _volumes(step: Step, host: Host, found: Trashed, name: str) -> list[Planned]:
+    """A step for each disk."""
+    return [
+        steps.on_volume(step, host, name, disk, old_name=found.name, old_disk=disk, size=size,
+                        trashed_by=operation, trash_id=found.trash_id)
+        for disk, (size, operation) in found.disks.items()
+    ]  # fmt: skip
+
+
+def _admit_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    """machine_name is what the machine shall be called; what a create must find, this must find too."""
+    name, found = request.machine_name, _take(cursor, request, "undelete")
+    if found.machine is None:
+        raise BadInput(f"{found.trash_id} in the trash is a single disk, of {found.name}")
+    hint = "Give it another name with --name."
+    if survey.seen != Seen():
+        raise BadInput(f"there is a machine called {name} by now", hint=hint)
+    if survey.running_on:
+        raise BadInput(f"{name} can't be used: a guest of that name runs on {survey.running_on[0].name}")
+    host = survey.volume_host(name)
+    try:
+        claim_name(cursor, name)
+    except BadInput as error:
+        raise BadInput(error.message, hint=hint) from error
+    ip = _enter(cursor, found, found.machine, name)
+    first = Planned(ENTER_MACHINE, {"name": name, "ip": ip, "trash_id": found.trash_id})
+    last = Planned(LEAVE_TRASH, {"name": found.name, "trash_id": found.trash_id})
+    return Plan(found.machine_id, [first, *_volumes(GIVE_BACK, host, found, name), last])
+
+
+def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: str) -> str:
+    """Make the machine's rows again, with its old number; returns its addresses."""
+    cursor.execute(
+        "INSERT INTO machines (machine_id, name, owner_id, type_id, memory, cpus, description, created_at,"
+        " autostart)"
+        " OVERRIDING SYSTEM VALUE SELECT %s, %s, %s, type_id, %s, %s, %s, %s, %s FROM types WHERE name = %s",
+        (found.machine_id, name, found.owner_id, machine["memory"], machine["cpus"], machine["description"],
+         machine["created_at"], machine["autostart"], machine["type"]),
+    )  # fmt: skip
+    if cursor.rowcount == 0:
+        raise BadInput(
+            f"there is no type of machines called {machine['type']} any more",
+            hint=f"Ask {config.site.contact}: {name} can't be made again without it.",
+        )
+    for disk, (size, _) in found.disks.items():
+        cursor.execute(
+            "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (found.machine_id, disk, size)
+        )
+    for principal in machine["access"]:
+        cursor.execute(
+            "INSERT INTO machine_access (machine_id, principal) VALUES (%s, %s)",
+            (found.machine_id, principal),
+        )
+    number = found.machine_id or 0
+    return ", ".join(addresses.add_old_nic(cursor, number, nic) for nic in machine["nics"])
+
+
+def _admit_disk_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    """machine_name is the machine that gets the disk."""
+    machine = lock_machine(cursor, request, survey)
+    must_be_off(cursor, machine, survey)
+    found = _take(cursor, request, "undelete")
+    if found.machine is not None or len(found.disks) != 1:
+        raise BadInput(f"{found.trash_id} in the trash is no single disk")
+    [(disk, (size, _))] = found.disks.items()
+    must_be_new(machine, disk)
+    if len(machine.disks) >= config.machines.max_disks:
+        raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+    cursor.execute(
+        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine.machine_id, disk, size)
+    )
+    host, about = survey.volume_host(machine.name), {"disk": disk, "trash_id": found.trash_id}
+    first = Planned(ENTER_DISK, {"name": machine.name, **about})
+    last = Planned(LEAVE_TRASH, {"name": found.name, **about})
+    return Plan(machine.machine_id, [first, *_volumes(GIVE_BACK, host, found, machine.name), last])
+
+
+def _admit_purge(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    """machine_name is what was removed; another machine may be called so by now."""
+    found = _take(cursor, request, "purge")
+    about = {"name": found.name, "trash_id": found.trash_id}
+    host = survey.volume_host(found.name) if found.disks else None
+    volumes = _volumes(PURGE, host, found, found.name) if host else []
+    return Plan(None, [Planned(TAKE, about), *volumes, Planned(LEAVE_TRASH, about)])
+
+
+def _admit_stray(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     """machine_name is that of the volume; there may be a machine of that name, or none."""
     name, disk = request.machine_name, wanted(request.arguments, "disk", str)
     machine_id = None
@@ -21,11 +214,18 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         machine_id = machine.machine_id
         if disk in machine.disks:
             raise BadInput(f"disk {disk} of {name} belongs to a machine")
-    host = survey.volume_host(name)
-    return Plan(machine_id, [steps.on_volume(steps.REMOVE_VOLUME, host, name, disk)])
+    size = wanted(request.arguments, "size", int)
+    volume = steps.on_volume(steps.REMOVE_VOLUME, survey.volume_host(name), name, disk)
+    return Plan(machine_id, [volume, Planned(ENTER_TRASH, {"name": name, "disk": disk, "size": size})])
 
 
 KINDS = (
-    Kind("volume-trash", "Move a volume that belongs to no machine to the trash", _admit,
-         (steps.REMOVE_VOLUME,), who="administrator"),
+    Kind("undelete", "Give a machine in the trash back, with its number, disks and addresses",
+         _admit_undelete, (ENTER_MACHINE, GIVE_BACK, LEAVE_TRASH), who="trash"),
+    Kind("disk-undelete", "Give a disk in the trash back to a machine that is off", _admit_disk_undelete,
+         (ENTER_DISK, GIVE_BACK, LEAVE_TRASH)),
+    Kind("purge", "End what is in the trash, for good", _admit_purge, (TAKE, PURGE, LEAVE_TRASH),
+         who="trash"),
+    Kind("volume-trash", "Move a volume that belongs to no machine to the trash", _admit_stray,
+         (steps.REMOVE_VOLUME, ENTER_TRASH), who="administrator"),
 )  # fmt: skip

@@ -1,0 +1,70 @@
+"""The trash in its own time: what has come to its end is ended, and what no row names gets one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from invirt import config
+from invirt.base.errors import InvirtError
+from invirt.database.connection import Connection, transaction
+from invirt.remote import operations, trash
+from invirt.remote.hosts import Hosts
+from invirt.remote.operations.model import Actor
+from invirt.remote.rows import Cursor
+
+Stray = tuple[str, str, int]  # machine, disk, and the operation that removed it
+
+# Whose a stray was, as far as operations tell: the owner of the machine, if that is still
+# there, else the only owner that who removed it is a member of.  Nobody's after an undone create.
+WHOSE = """
+SELECT o.finished_at, coalesce(
+    (SELECT owner_id FROM machines m WHERE m.machine_id = o.machine_id),
+    (SELECT min(owner_id) FROM members x WHERE x.principal = o.principal HAVING count(*) = 1)) AS owner_id
+FROM operations o WHERE operation_id = %s AND kind IN ('delete', 'disk-remove')
+"""
+
+
+def administrator() -> Actor:
+    """In whose name the remote server does what nobody asked for."""
+    return Actor(config.remote_principals[0], administrator=True)
+
+
+def end_old(connection: Connection, hosts: Hosts) -> Iterable[str]:
+    """Purge what has lain in the trash until its end; yields what was done, or why not."""
+    with transaction(connection) as cursor:
+        found = trash.select(cursor, "WHERE ends_at < now() AND taken IS NULL")
+    for one in found:
+        title = f"{one.name} (number {one.trash_id}) in the trash"
+        try:
+            operations.submit(
+                "purge",
+                administrator(),
+                one.name,
+                {"trash": one.trash_id},
+                hosts=hosts,
+                connection=connection,
+            )
+        except InvirtError as error:
+            yield f"{title} could not be ended: {error.message}"
+        else:
+            yield f"{title} has ended"
+
+
+def adopt(connection: Connection, stray: Stray, size: int) -> None:
+    """Enter a volume in hosts' trash that no row names."""
+    name, disk, operation = stray
+    with transaction(connection) as cursor:
+        if stray in known(cursor):
+            return
+        cursor.execute(WHOSE, (operation,))
+        row = cursor.fetchone()
+        owner, ended = (row.owner_id, row.finished_at) if row else (None, None)
+        trash.put_stray(cursor, name, disk, size, operation, owner, ended)
+
+
+def known(cursor: Cursor) -> set[Stray]:
+    """Every volume that is in the trash by the rows."""
+    cursor.execute(
+        "SELECT t.name::text AS of, d.name, operation_id FROM trash t JOIN trash_disks d USING (trash_id)"
+    )
+    return {(row.of, row.name, row.operation_id) for row in cursor.fetchall()}

@@ -49,6 +49,7 @@ CREATES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("create", {"memory": 200, "disk": 1, "owner": OWNER}),
     ("create", {"memory": 250, "disk": 2, "owner": OWNER}),
 )
+OF_TRASH = 0.3  # of the wishes are about what is in the trash
 BEGUN = 22  # by users, services and administrators, in one history
 AT_ONCE = 4
 SWEPT = 50  # histories until what they left in the database is cleared away
@@ -68,6 +69,13 @@ INSERT INTO nics (machine_id, mac_addr, ip) SELECT machine_id,
     ('02:00:00:00:00:0' || name)::macaddr, '10.7.0.10'::inet + row_number() OVER () FROM machines;
 INSERT INTO operations (kind, machine_id, machine_name, principal, state, finished_at)
     SELECT 'create', machine_id, name, '{ALICE}', 'done', now() FROM machines;
+INSERT INTO operations (kind, machine_name, principal, state, finished_at)
+    VALUES ('delete', 'c', '{ALICE}', 'done', now());
+INSERT INTO trash (name, machine_id, owner_id, machine, ends_at) SELECT 'c', -1, owner_id, jsonb_build_object(
+    'memory', 100, 'cpus', 1, 'type', 'linux', 'description', '', 'created_at', now(), 'access', '[]'::jsonb,
+    'nics', '[{{"mac_addr": "02:00:00:00:00:0c", "ip": "10.7.0.13", "ip6": null, "hostname": null,
+        "hostnames": []}}]'::jsonb), 'infinity' FROM owners;
+INSERT INTO trash_disks SELECT trash_id, 'hda', 1, (SELECT max(operation_id) FROM operations) FROM trash;
 """
 
 
@@ -94,7 +102,7 @@ def begin_service(world: World) -> None:
 def wish(world: World) -> None:
     """A user wants something, perhaps twice at once with the same key."""
     chance = world.chance
-    if chance.random() < 0.2 and wish_of_trash(world):
+    if chance.random() < OF_TRASH and wish_of_trash(world):
         return
     name, who = chance.choice(NAMES), chance.choice((ALICE, BOB))
     if (name,) in world.rows("SELECT name::text FROM machines") or chance.random() < 0.1:
@@ -174,11 +182,14 @@ def fate(world: World) -> None:
 
 
 def populate(world: World) -> None:
-    """Two machines are there already."""
+    """Two machines are there already, a third one is in the trash."""
     world.rows(MACHINES)
     for number, name in enumerate(THERE):
         world.hosts.volumes[name, "hda"] = 1
         world.hosts.contents[name, "hda"] = -number
+    [(number,)] = world.rows("SELECT operation_id FROM trash_disks")
+    world.hosts.trash["c", "hda", number] = 1
+    world.hosts.contents["c", "hda", number] = -len(THERE)
 
 
 def play(world: World, seed: int) -> None:

@@ -69,7 +69,8 @@ def no_undo(patch: Patch, world: World) -> None:
 
 
 def no_return(patch: Patch, world: World) -> None:
-    """Nothing puts back into the trash what was not given back in the end."""
+    """Nothing puts back into the trash what was not given back in the end; users want things back."""
+    patch.setattr(histories, "OF_TRASH", 0.7)
     patch.setitem(STEPS, "give volume back", dataclasses.replace(STEPS["give volume back"], undo=None))
 
 

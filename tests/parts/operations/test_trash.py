@@ -198,7 +198,7 @@ def test_what_was_begun_to_end_has_ended_and_the_rest_stays(site: Site) -> None:
 def test_what_hosts_have_in_their_trash_unknown_gets_a_row(site: Site) -> None:
     """From before there were rows, or of a create that was undone."""
     put(site)
-    site.rows("DELETE FROM trash")
+    site.rows("DELETE FROM trash; UPDATE operation_steps SET detail = detail - 'in_trash'")
     site.hosts.trash["nobody", "hda", 4000000] = 5
     site.hosts.fault = failing("create", "after")
     with pytest.raises(CommandFailed):
@@ -211,6 +211,15 @@ def test_what_hosts_have_in_their_trash_unknown_gets_a_row(site: Site) -> None:
         ("nobody", None, True), ("remus", "alice", True), ("romulus", None, True)
     ]  # fmt: skip
     assert len(reconcile.gather(site.remote, site.hosts).strays) == 0
+
+
+def test_no_host_fills_a_quota_with_what_has_ended(site: Site) -> None:
+    put(site)
+    kept = dict(site.hosts.trash)
+    back(site, "remus", "purge")
+    site.hosts.trash.update(dict.fromkeys(kept, 1 << 20))
+    assert len(list(reconcile.tidy_trash(site.remote, site.hosts))) == 1
+    assert site.rows("SELECT owner_id FROM trash") == [(None,)]
 
 
 def test_a_volume_of_nobody_is_the_administrators(site: Site) -> None:

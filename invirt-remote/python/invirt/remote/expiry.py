@@ -15,13 +15,19 @@ from invirt.remote.rows import Cursor
 Stray = tuple[str, str, int]  # machine, disk, and the operation that removed it
 
 # Whose a stray was, as far as operations tell: the owner of the machine, if that is still
-# there, else the only owner that who removed it is a member of.  Nobody's after an undone create.
+# there, else the only owner that who removed it is a member of.  Only of operations from
+# before there were rows: else a host gone bad could fill people's quotas with what is no more.
 WHOSE = """
 SELECT o.finished_at, coalesce(
     (SELECT owner_id FROM machines m WHERE m.machine_id = o.machine_id),
     (SELECT min(owner_id) FROM members x WHERE x.principal = o.principal HAVING count(*) = 1)) AS owner_id
-FROM operations o WHERE operation_id = %s AND kind IN ('delete', 'disk-remove')
+FROM operations o WHERE operation_id = %(operation)s AND kind IN ('delete', 'disk-remove') AND state = 'done'
+    AND EXISTS (SELECT FROM operation_steps s WHERE s.operation_id = o.operation_id
+        AND s.name = 'remove volume' AND detail->>'name' = %(name)s AND detail->>'disk' = %(disk)s)
+    AND NOT EXISTS (SELECT FROM operation_steps s
+        WHERE s.operation_id = o.operation_id AND detail ? 'in_trash')
 """
+MOST = 1000  # strays that get a row in one turn
 
 
 def administrator() -> Actor:
@@ -56,10 +62,10 @@ def adopt(connection: Connection, stray: Stray, size: int) -> None:
     with transaction(connection) as cursor:
         if stray in known(cursor):
             return
-        cursor.execute(WHOSE, (operation,))
+        cursor.execute(WHOSE, {"operation": operation, "name": name, "disk": disk})
         row = cursor.fetchone()
         owner, ended = (row.owner_id, row.finished_at) if row else (None, None)
-        trash.put_stray(cursor, name, disk, size, operation, owner, ended)
+        trash.put_stray(cursor, name, disk, min(size, config.machines.max_disk), operation, owner, ended)
 
 
 def known(cursor: Cursor) -> set[Stray]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from invirt import config
 from invirt.base.errors import InvirtError
@@ -225,7 +226,7 @@ def _strays(facts: Facts, connection: Connection) -> Iterable[Difference]:
 def tidy_trash(connection: Connection, hosts: Hosts) -> Iterable[str]:
     """End what has come to its end, and enter what lies in hosts' trash unknown; yields what was done."""
     yield from expiry.end_old(connection, hosts)
-    for difference in _strays(gather(connection, hosts), connection):
+    for difference in islice(_strays(gather(connection, hosts), connection), expiry.MOST):
         if difference.fix:
             difference.fix()
             yield f"{difference.words}: entered"

@@ -101,7 +101,8 @@ def _admit_remove(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     _size_of(machine, disk)
     host = survey.volume_host(machine.name)
     volume = steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk)
-    return Plan(machine.machine_id, [volume, Planned(FORGET_DISK, {"name": machine.name, "disk": disk})])
+    row = Planned(FORGET_DISK, {"name": machine.name, "disk": disk, "in_trash": True})
+    return Plan(machine.machine_id, [volume, row])
 
 
 def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:

@@ -114,7 +114,7 @@ def _admit_delete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     volumes = [
         steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk) for disk in machine.disks if host
     ]
-    return Plan(machine.machine_id, [*volumes, Planned(FORGET, {"name": machine.name})])
+    return Plan(machine.machine_id, [*volumes, Planned(FORGET, {"name": machine.name, "in_trash": True})])
 
 
 def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:

@@ -38,7 +38,8 @@ MAD = st.one_of(
 TRASH = """
 INSERT INTO trash (trash_id, name, machine_id, owner_id, machine, ends_at) OVERRIDING SYSTEM VALUE
 SELECT 1, 'numa', 999, owner_id, '{"memory": 64, "cpus": 1, "type": "linux", "description": "",
-    "created_at": "2026-01-01", "access": [], "nics": []}'::jsonb, 'infinity'::timestamptz FROM owners
+    "created_at": "2026-01-01", "autostart": true, "access": [], "nics": []}'::jsonb,
+    'infinity'::timestamptz FROM owners
 UNION SELECT 2, 'numa', 999, owner_id, NULL, 'infinity' FROM owners;
 INSERT INTO trash_disks SELECT trash_id, 'hdb', 1, trash_id FROM trash
 """

@@ -72,7 +72,8 @@ INSERT INTO operations (kind, machine_id, machine_name, principal, state, finish
 INSERT INTO operations (kind, machine_name, principal, state, finished_at)
     VALUES ('delete', 'c', '{ALICE}', 'done', now());
 INSERT INTO trash (name, machine_id, owner_id, machine, ends_at) SELECT 'c', -1, owner_id, jsonb_build_object(
-    'memory', 100, 'cpus', 1, 'type', 'linux', 'description', '', 'created_at', now(), 'access', '[]'::jsonb,
+    'memory', 100, 'cpus', 1, 'type', 'linux', 'description', '', 'created_at', now(), 'autostart', true,
+    'access', '[]'::jsonb,
     'nics', '[{{"mac_addr": "02:00:00:00:00:0c", "ip": "10.7.0.13", "ip6": null, "hostname": null,
         "hostnames": []}}]'::jsonb), 'infinity' FROM owners;
 INSERT INTO trash_disks SELECT trash_id, 'hda', 1, (SELECT max(operation_id) FROM operations) FROM trash;

@@ -10,7 +10,7 @@ from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
 TABLES = """
-owners members types hosts address_ranges reserved_names machines disks nics machine_access
+owners members types hosts address_ranges reserved_names refused_names machines disks nics machine_access
 cdroms autoinstalls operations operation_steps audit counters trash trash_disks
 """.split()  # noqa: SIM905 - read as a list of words
 

@@ -145,6 +145,16 @@ def test_rename(site: Site) -> None:
     site.check()
 
 
+def test_a_name_that_a_part_cant_have_is_refused_before_anything_is_done(site: Site) -> None:
+    site.create("remus")
+    with pytest.raises(BadInput, match="no machine can be called mlog: LVM"):
+        site.submit("rename", "remus", name="mlog")
+    with pytest.raises(BadInput, match="no machine can be called 20250731: digits"):
+        site.create("20250731")
+    assert site.hosts.volumes == {("remus", "hda"): 1}
+    site.check()
+
+
 def test_resize(site: Site) -> None:
     site.create("remus")
     site.submit("resize", "remus", memory=256, cpus=2, disks={"hda": 3})

@@ -136,6 +136,14 @@ class ReservedName(Base):
     name: Mapped[str] = column(Text, primary_key=True)
 
 
+class RefusedName(Base):
+    """What no machine may be called, since a part can't have it: a regular expression."""
+
+    __tablename__ = "refused_names"
+    pattern: Mapped[str] = column(Text, primary_key=True)
+    reason: Mapped[str] = column(Text, nullable=False)
+
+
 class Machine(Base):
     """A virtual machine. memory is in MiB; host is where that is reserved, None when it is off."""
 

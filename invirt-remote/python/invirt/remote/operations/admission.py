@@ -105,6 +105,7 @@ def release(cursor: Cursor, machine_id: int | None) -> None:
 def claim_name(cursor: Cursor, name: str) -> None:
     """Make sure that a machine may get the name, and that none is about to; raises BadInput."""
     lock_name(cursor, name)
+    cursor.execute("SELECT refuse_name(%s)", (name,))
     cursor.execute("SELECT FROM taken_names WHERE name = %s", (name,))
     if cursor.fetchone() is not None:
         raise BadInput(f"the name {name} is taken", hint="Choose another name.")

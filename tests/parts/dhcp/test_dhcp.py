@@ -96,6 +96,50 @@ print("asked")
 """
 
 
+# Asks from the MAC of argv[1] for the address of argv[2], as one that has stored it (or "", as a new
+# one), and with more options; prints what it is told.
+STORED = """
+import sys
+from scapy.all import BOOTP, DHCP, IP, UDP, Ether, conf, srp
+conf.checkIPaddr = False
+own, stored, more = sys.argv[1:]
+kind = [("message-type", "request"), ("requested_addr", stored)] if stored else [("message-type", "discover")]
+asked = [*kind, ("param_req_list", [1, 3, 12, 15]), bytes.fromhex(more) or "pad", "end"]
+whole = BOOTP(chaddr=bytes.fromhex(own.replace(":", "")), xid=7, flags=0x8000) / DHCP(options=asked)
+to_all = Ether(src=own, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255")
+frame = to_all / UDP(sport=68, dport=67) / whole
+for _, answer in srp(frame, iface="eth0", timeout=1, verbose=False, multi=True)[0]:
+    if BOOTP in answer and answer[BOOTP].op == 2:
+        told = dict(option[:2] for option in answer[DHCP].options if isinstance(option, tuple))
+        print({2: "offer", 5: "ack", 6: "nak"}[told["message-type"]], answer[BOOTP].yiaddr,
+            *(told.get(option, b"-").decode() for option in ("hostname", "domain")))
+"""
+FQDN = "510c010000" + b"\x04liar\x03com".hex()  # RFC 4702
+
+
+def asking(guest: Guest, number: int, stored: str, more: str = "") -> str:
+    """What is said to a guest that asks by itself."""
+    return guest.node.run(sys.executable, "-c", STORED, MAC.format(number), stored, more).strip()
+
+
+def test_a_stored_address_is_asked_for_again(kea: Kea) -> None:
+    """INIT-REBOOT (RFC 2131, 4.3.2): one's own is acknowledged, another's and a former one are not."""
+    remus, romulus = guests(kea, "10.86.0.101", "10.86.0.102")
+    for _ in range(2):
+        assert asking(remus, 0, "10.86.0.101") == "ack 10.86.0.101 remus invirt.test"
+    assert asking(romulus, 1, "10.86.0.101").startswith("nak")
+    assert asking(romulus, 1, "10.86.0.139").startswith("nak")
+    kea.database.execute("UPDATE nics SET ip = '10.86.0.103' WHERE ip = '10.86.0.101'")
+    assert asking(remus, 0, "10.86.0.101").startswith("nak")
+    assert asking(remus, 0, "") == "offer 10.86.0.103 remus invirt.test"
+
+
+def test_a_client_that_says_a_full_name_is_told_its_machine_s(kea: Kea) -> None:
+    (remus,) = guests(kea, "10.86.0.101")
+    for stored, said in (("", "offer"), ("10.86.0.101", "ack")):
+        assert asking(remus, 0, stored, FQDN) == f"{said} 10.86.0.101 remus invirt.test"
+
+
 def test_a_guest_learns_nothing_in_another_s_name(kea: Kea) -> None:
     remus, _ = guests(kea, "10.86.0.101", "10.86.0.102")
     kea.network.dhcp(remus)

@@ -29,6 +29,13 @@ def test_a_request_names_the_host_and_the_interface() -> None:
     assert codes == {53: b"\x01", 82: b"\x01\x05inv17"} and sent[-1] == 255
 
 
+def test_a_full_name_is_left_out() -> None:
+    fqdn = b"\x51\x06\x01\x00\x00abc"
+    for said in (fqdn + DISCOVER, DISCOVER + fqdn, DISCOVER + b"\0" + fqdn + fqdn):
+        sent = relay.outward(message(options=said), "inv17", HOST)
+        assert sent and sorted(code for _, code, _ in relay.options(sent)) == [53, 82]
+
+
 def test_padding_after_the_end_is_left_out() -> None:
     padded = message() + bytes(60)
     assert relay.outward(padded, "inv17", HOST) == relay.outward(message(), "inv17", HOST)

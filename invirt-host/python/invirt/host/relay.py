@@ -23,7 +23,7 @@ HOPS, CIADDR, GIADDR = 3, slice(12, 16), slice(24, 28)
 COOKIE = slice(236, 240)
 OPTIONS = 240  # where they begin
 MAGIC = b"\x63\x82\x53\x63"
-PAD, END, RELAY_AGENT = 0, 255, 82
+PAD, END, RELAY_AGENT, FQDN = 0, 255, 82, 81
 CIRCUIT = 1  # the sub-option
 NOBODY = bytes(4)
 IP_PKTINFO = 8  # of Linux; Python has no name for it
@@ -54,18 +54,22 @@ def outward(message: bytes, interface: str, address: str) -> bytes | None:
     """A guest's request as it goes to a server; None if it is no request, or speaks as a relay.
 
     interface: by which it came.  address: this host's own, where the answer is to go.
+    A full name (RFC 4702) is left out: to it Kea would answer with that alone, without
+    the name and the domain that the guest is to have.
     """
     if not _is_dhcp(message, REQUEST) or message[GIADDR] != NOBODY:
         return None
-    end = OPTIONS
+    kept, end = b"", OPTIONS
     for at, code, value in options(message):
         if code == RELAY_AGENT:
             return None
-        end = at + 2 + len(value)
+        begin, end = end, at + 2 + len(value)
+        kept += message[begin:end] if code != FQDN else b""
     name = interface.encode()
     circuit = bytes([CIRCUIT, len(name)]) + name
     relay = bytes([RELAY_AGENT, len(circuit)]) + circuit + bytes([END])
-    return message[:HOPS] + b"\1" + message[4:24] + socket.inet_aton(address) + message[28:end] + relay
+    head = message[:HOPS] + b"\1" + message[4:24] + socket.inet_aton(address) + message[28:OPTIONS]
+    return head + kept + relay
 
 
 def inward(message: bytes, address: str) -> tuple[str, bytes] | None:

@@ -29,7 +29,7 @@ ROUNDS, LETTERS = 5, 100
 Way = Callable[[Site, list[str]], AbstractContextManager[int]]
 
 DOMAIN = """\
-name, type, memory, vcpus = "d_remus", "pvh", 128, 1
+name, type, memory, vcpus, machine = "d_remus", "pvh", 128, 1, 5
 kernel, ramdisk = "{image}/vmlinuz", "{image}/initrd"
 extra = "console=ttyS0 quiet mitigations=off no_timer_check hostname=remus"
 """

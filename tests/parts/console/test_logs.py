@@ -10,7 +10,7 @@ from tests.parts.console.server import wait
 from tests.parts.console.site import Site
 from tests.parts.owned import machine
 
-ALL_OF_IT = "\x05cp"  # replay
+ALL_OF_IT = "\x05cP9999\r\x05cp"  # replay so many lines
 
 
 def _says(site: Site, name: str, text: bytes) -> None:

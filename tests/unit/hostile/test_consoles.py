@@ -106,6 +106,12 @@ def test_escapes(typed: list[bytes], whole: bool) -> None:
     assert keys.left == bool(re.search(rb"\x05c\.", passed))
 
 
+def test_a_refused_escape_leaves_none_half_open() -> None:
+    """A ^E that has passed, and then the rest of a command without its own."""
+    keys = Keys()
+    assert keys.passing(b"\x05\x05cLcL") == (b"\x05\x05c\rcL", b"L")
+
+
 @given(st.lists(st.binary(max_size=4) | st.sampled_from([b"\xff", b"\xff\xff"])), st.integers(1, 5))
 def test_what_conserver_says(said: list[bytes], cut: int) -> None:
     """The bytes as they were, however the protocol's are cut; its commands are nothing."""

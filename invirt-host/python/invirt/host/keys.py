@@ -13,6 +13,7 @@ LEAVE = ord(".")
 # Attach, by force, spy, who, information, replays, breaks, version, help, a letter by its number, nothing.
 # Not: the log, other consoles, programs, another escape, a console that is taken down.
 HARMLESS = frozenset(b".afswirpPRlvxm?\\\r\n\x12")
+NOTHING = b"\r"  # in the place of what doesn't pass: a ^E before it must not meet a later c
 QUOTED = b"\xff\xff"
 EXECUTE, REFUSED = ord("E"), b"\xff."
 
@@ -35,7 +36,9 @@ class Keys:
         passed, refused = bytearray(), bytearray()
         for byte in data:
             if self._held == ESCAPE:
-                (passed.extend(ESCAPE + bytes([byte])) if byte in HARMLESS else refused.append(byte))
+                harmless = byte in HARMLESS
+                passed += ESCAPE + (bytes([byte]) if harmless else NOTHING)
+                refused += b"" if harmless else bytes([byte])
                 self.left = self.left or byte == LEAVE
                 self._held = b""
             elif self._held and byte == ESCAPE[1]:

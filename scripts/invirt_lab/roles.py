@@ -49,6 +49,7 @@ storage:
   directory: {SHARED}/volumes
 network:
   gateway: {GATEWAY}
+  address_hold: 5
   dns: [{SERVERS["dns"].address}]
   servers: [{", ".join(server.address for server in SERVERS.values())}]
 dns:

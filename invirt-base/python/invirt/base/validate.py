@@ -61,6 +61,17 @@ def principal(text: str) -> str:
     return _word(text, _PRINCIPAL, "a principal", "USER@REALM or USER/INSTANCE@REALM, at most 255 letters")
 
 
+def person(text: str) -> str:
+    """A principal that isn't a computer's: no host/…, nor a service with a host's full name behind it."""
+    accepted = principal(text).rpartition("@")[0]
+    if accepted.lower().startswith("host/") or "." in accepted.partition("/")[2]:
+        raise BadInput(
+            f"{_shown(text)} is a computer's principal",
+            hint="Machines belong to people, and people are let in: alice@REALM or alice/admin@REALM.",
+        )
+    return text
+
+
 def owner_name(text: str) -> str:
     """The name of an owner: whom quotas are given to."""
     return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - / @, at most 255 letters")

@@ -180,6 +180,7 @@ class Network:
     gateway: OptionalAddress = ""  # the guests' IPv4 router, answered for by each host
     dns: tuple[Address, ...] = ()
     servers: tuple[Addresses, ...] = ()  # hosts, servers: guests reach DNS and DHCP there, no other port
+    address_hold: Annotated[int, Range(0, 604800)] = 3600  # seconds until another owner may get an address
 
     def __post_init__(self) -> None:
         """Raises ValueError if one of servers is neither an address nor a network."""

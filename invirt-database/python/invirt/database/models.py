@@ -207,6 +207,23 @@ class Nic(Base):
         return [str(one) for one in (self.ip, self.ip6) if one]
 
 
+class HeldAddress(Base):
+    """An address that a machine has had: until then no other owner's machine gets it."""
+
+    __tablename__ = "held_addresses"
+    ip: Mapped[str] = column(INET, primary_key=True)
+    machine_id: Mapped[int] = column(Integer, nullable=False)
+    owner_id: Mapped[int] = column(Integer, nullable=False)
+    until: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False)
+
+
+class AddressHold(Base):
+    """One row: for how long addresses are held."""
+
+    __tablename__ = "address_hold"
+    seconds: Mapped[int] = column(Integer, primary_key=True)
+
+
 class Hostname(Base):
     """A further name of a NIC in DNS."""
 
@@ -332,6 +349,13 @@ class TrashDisk(Base):
     name: Mapped[str] = column(Text, primary_key=True)
     size: Mapped[int] = column(Integer, nullable=False)
     operation_id: Mapped[int] = column(BigInteger, nullable=False)
+
+
+class Turn(Base):
+    """A row that is locked by those who come in turn."""
+
+    __tablename__ = "turns"
+    turn: Mapped[int] = column(Integer, primary_key=True)
 
 
 class Counter(Base):

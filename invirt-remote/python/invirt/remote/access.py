@@ -34,8 +34,8 @@ def web_principal() -> str | None:
 
 
 def full_principal(text: str) -> str:
-    """A principal as users write it: bob is bob@ the site's realm.  Raises BadInput."""
-    return validate.principal(text if "@" in text else f"{text}@{config.site.realm}")
+    """A person's principal as users write it: bob is bob@ the site's realm.  Raises BadInput."""
+    return validate.person(text if "@" in text else f"{text}@{config.site.realm}")
 
 
 def find(cursor: Any, machine_name: str, principal: str = "") -> Any:

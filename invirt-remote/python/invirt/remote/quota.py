@@ -42,6 +42,7 @@ def _own(cursor: Cursor, principal: str) -> str:
             hint=f"Name an owner that you are a member of, or ask {config.site.contact} for one.",
         )
     try:
+        validate.person(principal)
         validate.owner_name(name)
     except BadInput as error:
         raise Denied(f"{name} can't be an owner's name", hint=error.hint) from error

@@ -4,7 +4,9 @@ dns, domain = config.dns, config.site.domain
 zones = ",".join(dict.fromkeys((domain, *dns.zones)))
 nameservers = ",".join(dns.nameservers or dns.servers or (f"ns.{domain}",))
 %>\
--- Of what names in DNS are made, beside machines. invirt-database-setup runs it.
+-- What the database must know of invirt.yaml. invirt-database-setup runs it.
+UPDATE address_hold SET seconds = ${config.network.address_hold} WHERE seconds <> ${config.network.address_hold};
+-- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => '${domain}',
     zones => string_to_array('${zones}', ','),

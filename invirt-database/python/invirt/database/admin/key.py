@@ -26,7 +26,7 @@ def _add_arguments(parser: Parser) -> None:
 
 def _add(arguments: argparse.Namespace) -> None:
     key = validate.key_line(" ".join(arguments.key))
-    session.add(PublicKey(principal=validate.principal(arguments.principal), key=key))
+    session.add(PublicKey(principal=validate.person(arguments.principal), key=key))
 
 
 def _list(arguments: argparse.Namespace) -> list[Row]:

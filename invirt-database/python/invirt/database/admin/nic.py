@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from datetime import UTC, datetime
 
+from invirt.base.errors import Busy
 from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
-from invirt.database.models import Hostname, Machine, Nic
+from invirt.database.models import HeldAddress, Hostname, Machine, Nic
 from invirt.database.session import session
 
 NOTHING = "none"
@@ -19,6 +21,7 @@ NOTHING = "none"
 def _values(parser: Parser) -> None:
     parser.add_argument("--ip", metavar="ADDRESS", help=f"IPv4 address; {NOTHING}: it has none")
     parser.add_argument("--ip6", metavar="ADDRESS", help=f"IPv6 address; {NOTHING}: it has none")
+    parser.add_argument("--held", action="store_true", help="even if another owner's machine had it lately")
     parser.add_argument("--hostname", help=f"its name in DNS; {NOTHING}: the machine's name")
 
 
@@ -36,10 +39,22 @@ def _set_arguments(parser: Parser) -> None:
     _values(parser)
 
 
-def _change(nic: Nic, arguments: argparse.Namespace) -> None:
+def _refuse_held(machine: Machine, address: str) -> None:
+    """Raises Busy while another owner's machine is still known by it: in caches, keys, firewalls."""
+    for held in HeldAddress.find(ip=address):
+        if held.owner_id != machine.owner_id and held.until > datetime.now(UTC):
+            raise Busy(
+                f"the address {address} is held until {held.until:%Y-%m-%d %H:%M:%S}",
+                hint="Another owner's machine had it. To give it away nevertheless: --held.",
+            )
+
+
+def _change(nic: Nic, machine: Machine, arguments: argparse.Namespace) -> None:
     for name in ("ip", "ip6", "hostname"):
         value = getattr(arguments, name)
         if value is not None:
+            if name != "hostname" and value != NOTHING and not arguments.held:
+                _refuse_held(machine, value)
             setattr(nic, name, None if value == NOTHING else value)
 
 
@@ -47,12 +62,13 @@ def _add(arguments: argparse.Namespace) -> None:
     machine = Machine.get(name=arguments.machine)
     mac = "00:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
     nic = Nic(machine_id=machine.machine_id, mac_addr=mac)
-    _change(nic, arguments)
+    _change(nic, machine, arguments)
     session.add(nic)
 
 
 def _set(arguments: argparse.Namespace) -> None:
-    _change(Nic.get(mac_addr=arguments.mac), arguments)
+    nic = Nic.get(mac_addr=arguments.mac)
+    _change(nic, Machine.get(machine_id=nic.machine_id), arguments)
 
 
 def _remove(arguments: argparse.Namespace) -> None:

@@ -10,23 +10,43 @@ from invirt.remote.rows import Cursor
 
 TRIES = 10  # of a random MAC that nobody has
 
-# The first address of the range, or the one after another that is taken.  In
-# both branches the index on nics.ip is followed from the range's start.
-FREE = """
+# What the same owner's machines have had lately is no stranger's: so whoever makes and deletes
+# machines again and again holds no more addresses than the quota has machines.
+OWN = """
+SELECT h.ip FROM held_addresses h JOIN address_ranges r ON h.ip BETWEEN r.first AND r.last
+WHERE h.owner_id = (SELECT owner_id FROM machines WHERE machine_id = %s) ORDER BY h.until, h.ip LIMIT 1
+"""
+# One that no machine has had: the first of the range, or the one after another that was given.
+# In all branches indexes are followed from the range's start.
+NEW = """
 SELECT coalesce(
-    (SELECT first WHERE NOT EXISTS (SELECT FROM nics WHERE ip = first)),
-    (SELECT ip + 1 FROM nics n WHERE ip >= first AND ip < last
-        AND NOT EXISTS (SELECT FROM nics x WHERE x.ip = n.ip + 1) ORDER BY ip LIMIT 1)) AS ip
+    (SELECT first WHERE NOT EXISTS (SELECT FROM nics WHERE ip = first)
+        AND NOT EXISTS (SELECT FROM held_addresses WHERE ip = first)),
+    (SELECT given.ip + 1 FROM (SELECT ip FROM nics UNION ALL SELECT ip FROM held_addresses) AS given
+        WHERE given.ip >= first AND given.ip < last
+        AND NOT EXISTS (SELECT FROM nics x WHERE x.ip = given.ip + 1)
+        AND NOT EXISTS (SELECT FROM held_addresses x WHERE x.ip = given.ip + 1)
+        ORDER BY given.ip LIMIT 1)) AS ip
 FROM address_ranges WHERE range_id = %s
 """
+RESTED = """
+SELECT h.ip FROM held_addresses h JOIN address_ranges r ON h.ip BETWEEN r.first AND r.last
+WHERE h.until <= now() ORDER BY h.until, h.ip LIMIT 1
+"""
+HELD = """
+SELECT min(h.until) AS until FROM held_addresses h JOIN address_ranges r ON h.ip BETWEEN r.first AND r.last
+"""
+# After another owner's machine had it.
+HELD_FROM = """EXISTS (SELECT FROM held_addresses h WHERE h.ip = %({})s::inet AND h.until > now()
+    AND h.owner_id <> (SELECT m.owner_id FROM machines m WHERE m.machine_id = %(id)s))"""
 
 
 def add_nic(cursor: Cursor, machine_id: int) -> str:
-    """Give a machine a nic with a new MAC and the smallest free address, which is returned.
+    """Give a machine a nic with a new MAC and a free address, which is returned.
 
-    Raises NoRoom when all ranges are used up.
+    Raises NoRoom when all ranges are used up, or held.
     """
-    return _insert(cursor, machine_id, _free_address(cursor))
+    return _insert(cursor, machine_id, _free_address(cursor, machine_id))
 
 
 def _insert(cursor: Cursor, machine_id: int, ip: str, wanted: str | None = None) -> str:
@@ -52,14 +72,14 @@ def add_old_nic(cursor: Cursor, machine_id: int, nic: dict[str, Any]) -> str:
     cursor.execute(
         "SELECT EXISTS (SELECT FROM nics WHERE mac_addr = %(mac)s::macaddr) AS mac,"
         " NOT EXISTS (SELECT FROM address_ranges WHERE %(ip)s::inet BETWEEN first AND last)"
-        "  OR EXISTS (SELECT FROM nics WHERE ip = %(ip)s::inet) AS ip,"
-        " EXISTS (SELECT FROM nics WHERE ip6 = %(ip6)s::inet) AS ip6,"
+        f"  OR EXISTS (SELECT FROM nics WHERE ip = %(ip)s::inet) OR {HELD_FROM.format('ip')} AS ip,"
+        f" EXISTS (SELECT FROM nics WHERE ip6 = %(ip6)s::inet) OR {HELD_FROM.format('ip6')} AS ip6,"
         " EXISTS (SELECT FROM nics WHERE hostname = %(hostname)s) AS hostname",
-        {"mac": mac, "ip": old_ip, "ip6": nic["ip6"], "hostname": nic["hostname"]},
+        {"mac": mac, "ip": old_ip, "ip6": nic["ip6"], "hostname": nic["hostname"], "id": machine_id},
     )
     taken = cursor.fetchone()
     ip = _insert(
-        cursor, machine_id, _free_address(cursor) if taken.ip else old_ip, None if taken.mac else mac
+        cursor, machine_id, _free_address(cursor, machine_id) if taken.ip else old_ip, None if taken.mac else mac
     )
     cursor.execute(
         "UPDATE nics SET ip6 = %s, hostname = %s WHERE machine_id = %s AND ip = %s RETURNING nic_id",
@@ -72,11 +92,16 @@ def add_old_nic(cursor: Cursor, machine_id: int, nic: dict[str, Any]) -> str:
     return ip
 
 
-def _free_address(cursor: Cursor) -> str:
-    """The smallest address that nobody has; the ranges stay locked until the transaction's end."""
+def _free_address(cursor: Cursor, machine_id: int) -> str:
+    """The owner's last, one that is new, or the one that rested longest; the ranges stay locked."""
     cursor.execute("SELECT range_id FROM address_ranges ORDER BY first FOR NO KEY UPDATE")
-    for found in cursor.fetchall():
-        cursor.execute(FREE, (found.range_id,))
-        if ip := cursor.fetchone().ip:
-            return str(ip)
-    raise NoRoom("no address is free", hint="An administrator can add a range of addresses.")
+    ranges = [found.range_id for found in cursor.fetchall()]
+    for query, values in ((OWN, [machine_id]), *((NEW, [number]) for number in ranges), (RESTED, [])):
+        cursor.execute(query, values)
+        found = cursor.fetchone()
+        if found and found.ip:
+            return str(found.ip)
+    cursor.execute(HELD)
+    until = cursor.fetchone().until
+    hint = f"One that is held from others since its machine went is free at {until:%H:%M}. " if until else ""
+    raise NoRoom("no address is free", hint=f"{hint}An administrator can add a range of addresses.")

@@ -116,7 +116,7 @@ def lock_name(cursor: Cursor, name: str) -> None:
 
     The lock is the one that the database's own rule on names takes.
     """
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+    cursor.execute("SELECT take_turn(%s)", (name,))
     cursor.execute(
         "SELECT FROM machines WHERE name = %(name)s UNION ALL"
         " SELECT FROM operations WHERE state IN ('running', 'undoing', 'stuck')"

@@ -1,4 +1,6 @@
--- Of what names in DNS are made, beside machines. invirt-database-setup runs it.
+-- What the database must know of invirt.yaml. invirt-database-setup runs it.
+UPDATE address_hold SET seconds = 3600 WHERE seconds <> 3600;
+-- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => 'invirt.test',
     zones => string_to_array('invirt.test,2.0.192.in-addr.arpa', ','),

@@ -191,6 +191,7 @@ def migrate(cluster: Cluster, name: str) -> None:
     with engine.begin() as beginning:
         schema.upgrade(beginning)
     engine.dispose()
+    cluster.run(roles.restrict(), name)
 
 
 @pytest.fixture(scope="session")
@@ -213,6 +214,7 @@ def fresh(cluster: Cluster, folder: Path) -> Iterator[Database]:
     """A new database, while $INVIRT_CONFIG, a file in folder, and invirt.config lead to it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     cluster.run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER invirt STRATEGY file_copy")
+    cluster.run(f"REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC")
     file = folder / "invirt.yaml"
     file.write_text(CONFIG.format(socket=cluster.folder, name=name))
     with pytest.MonkeyPatch.context() as patch:

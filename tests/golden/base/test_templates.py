@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from invirt import config
-from invirt.base import firewall, manual, templates
+from invirt.base import firewall, identity, manual, templates
 from invirt.base.apply import Entry, Registry
 from invirt.base.commands import config as config_command
 from invirt.config import loader
@@ -51,6 +51,7 @@ def site(invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     invirt_yaml.write_text(SITE)
     monkeypatch.setattr(firewall, "named", named)
     config.reload()
+    monkeypatch.setattr(identity, "hostname", lambda: "this.invirt.test")
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

@@ -277,4 +277,4 @@ def test_the_counter_is_locked_at_the_commit_only(database: Database) -> None:
         slow.execute("INSERT INTO members SELECT owner_id, 'bob@X' FROM owners")
         with transaction() as quick:
             quick.execute("SET LOCAL lock_timeout = '2s'")
-            quick.execute("INSERT INTO members SELECT owner_id, 'eve@X' FROM owners")
+            quick.execute("INSERT INTO owners (name, memory, disk, machines) VALUES ('eve', 1, 1, 1)")

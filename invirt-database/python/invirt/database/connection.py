@@ -18,7 +18,7 @@ import psycopg2.extensions
 from psycopg2.extras import NamedTupleCursor
 
 from invirt import config
-from invirt.base import kerberos
+from invirt.base import identity, kerberos
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.database.refusals import explain
 
@@ -40,8 +40,11 @@ class Connection(psycopg2.extensions.connection):
         self.patience = config.database.statement_timeout + GRACE
 
 
-def settings() -> dict[str, Any]:
-    """libpq's parameters for this process: by GSSAPI, encrypted, unless through a socket."""
+def settings(user: str = "") -> dict[str, Any]:
+    """libpq's parameters for this process: by GSSAPI, encrypted, unless through a socket.
+
+    user: another role than this process' own.
+    """
     database = config.database
     hostname = database.hostname if role or database.hostname.startswith("/") else LOCAL_SOCKET
     local = hostname.startswith("/")
@@ -49,7 +52,7 @@ def settings() -> dict[str, Any]:
         "host": hostname,
         "port": database.port,
         "dbname": database.name,
-        "user": f"invirt_{role}" if role else "invirt",
+        "user": user or (identity.own_database_role(role) if role else "invirt"),
         "gssencmode": "disable" if local else "require",
         "connect_timeout": database.connect_timeout,
         "options": f"-c statement_timeout={database.statement_timeout}s -c lock_timeout={_lock_timeout()}ms",
@@ -63,9 +66,9 @@ def _lock_timeout() -> int:
     return config.database.statement_timeout * 450
 
 
-def connect() -> Connection:
-    """A new connection.  Raises Unreachable when there is none within connect_timeout."""
-    wanted = settings()
+def connect(user: str = "") -> Connection:
+    """A new connection, see settings().  Raises Unreachable when there is none within connect_timeout."""
+    wanted = settings(user)
     if wanted["gssencmode"] == "require":
         kerberos.use_host_keytab()
     psycopg2.extensions.set_wait_callback(_wait)

@@ -15,7 +15,7 @@ from invirt.base.errors import InvirtError
 from invirt.database import connection
 
 GATHER = 0.05  # seconds in which further changes join the first
-RETRY = 2.0  # seconds until a lost database is tried again
+RETRY = 1.0  # seconds until a lost database is tried again
 
 
 def follow(channel: str | None, every: float, work: Callable[[connection.Connection], None]) -> NoReturn:

@@ -63,7 +63,7 @@ SENTENCES = {
     "record_content": "a record's content is one line of at most 2000 printable characters",
     "record_wildcard": "a delegation is of one name: NS and DS can't be at *",
     "extra_records_key": "there is this record already",
-    "person": "a computer's principal, host/… or SERVICE/ITS.NAME@REALM, owns no machine and is let into none",
+    "person": "a computer (host/…, SERVICE/ITS.NAME@REALM) owns no machine and is let into none",
     "short_texts": "a text is longer than may be kept",
     "operations_request_key": "this request was made already",
 }

@@ -7,6 +7,7 @@ run at every boot and every upgrade.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from invirt import config
 from invirt.base.errors import BadConfig, NotFound
 from invirt.base.process import run
-from invirt.database import connection, roles, schema
+from invirt.database import connection, roles, schema, servers
 
 SETTINGS = Path("/etc/invirt/postgresql")
 CLUSTERS = Path("/etc/postgresql")
@@ -27,9 +28,10 @@ CREATE_DATABASE = r"""
 SELECT 'CREATE DATABASE {name} OWNER invirt TEMPLATE template0 ENCODING ''UTF8'' '
     'LC_COLLATE ''C.UTF-8'' LC_CTYPE ''C.UTF-8'''
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}') \gexec
-REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+REVOKE ALL ON DATABASE {name}, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE {name} TO {servers};
 """
+NEEDS_RESTART = "SELECT count(*) FROM pg_file_settings WHERE error = 'setting could not be applied'"
 WRONG_LINES = """
 SELECT 'pg_hba.conf:' || line_number || ': ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL
 UNION ALL
@@ -81,13 +83,13 @@ def find_cluster() -> Cluster:
     )
 
 
-def psql(script: str) -> str:
+def psql(script: str, database: str = "postgres") -> str:
     """Run SQL as postgres, through the socket; returns what it printed.
 
     The child closes the connection, and stops at the first error.
     """
     argv = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
-    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port), "-d", "postgres"]
+    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port), "-d", database]
     return run([*argv, *where], input=script).stdout.strip()
 
 
@@ -96,10 +98,15 @@ def configure(cluster: Cluster) -> None:
 
     Raises BadConfig for lines of pg_hba.conf and pg_ident.conf that it refuses.
     """
+    if not servers.IDENT.exists():  # hosts are not known yet
+        servers.IDENT.parent.mkdir(mode=0o755, exist_ok=True)
+        shutil.chown(servers.IDENT.parent, "postgres", "postgres")
+        servers.write(servers.ident(servers.known(())))
+        shutil.chown(servers.IDENT, "postgres", "postgres")
     if not cluster.drop_in.is_symlink():
         cluster.drop_in.symlink_to(SETTINGS / "postgresql.conf")
         run(["systemctl", "restart", cluster.unit], timeout=120)
-    elif psql("SHOW hba_file") != str(SETTINGS / "pg_hba.conf"):
+    elif psql(NEEDS_RESTART) != "0":
         run(["systemctl", "restart", cluster.unit], timeout=120)
     wrong = psql(WRONG_LINES)
     if wrong:
@@ -108,8 +115,9 @@ def configure(cluster: Cluster) -> None:
 
 def create() -> None:
     """Make the roles and the empty database, as postgres."""
-    servers = ", ".join(f"{roles.OWNER}_{server}" for server in roles.SERVERS)
-    psql(roles.script() + CREATE_DATABASE.format(name=config.database.name, servers=servers))
+    kinds = ", ".join(f"{roles.OWNER}_{kind}" for kind in roles.SERVERS)
+    psql(roles.script() + CREATE_DATABASE.format(name=config.database.name, servers=kinds))
+    psql(roles.restrict(), config.database.name)
 
 
 def migrate() -> tuple[str | None, str | None]:

@@ -3,12 +3,13 @@ import ipaddress
 import json
 import sysconfig
 from invirt import config
+from invirt.base.identity import own_database_role
 database = {
     "type": "postgresql",
     "host": config.database.hostname,
     "port": config.database.port,
     "name": config.database.name,
-    "user": "invirt_dhcp",
+    "user": own_database_role("dhcp"),
     "connect-timeout": config.database.connect_timeout,
     # Without its database Kea is silent, and asks for it each second: a guest
     # whose renewal isn't answered keeps its address, one that is refused drops it.

@@ -1,5 +1,6 @@
 <%
 from invirt import config
+from invirt.base.identity import own_database_role
 dns, database = config.dns, config.database
 settings = {
     "search_path": "dns",
@@ -14,7 +15,7 @@ launch=gpgsql
 gpgsql-host=${database.hostname}
 gpgsql-port=${database.port}
 gpgsql-dbname=${database.name}
-gpgsql-user=invirt_dns
+gpgsql-user=${own_database_role("dns")}
 gpgsql-dnssec=yes
 gpgsql-extra-connection-parameters=gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 options='${options}'
 

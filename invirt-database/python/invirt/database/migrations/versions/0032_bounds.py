@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 
 # Turns are rows, since PostgreSQL keeps advisory locks, one for each name that anybody
 # thinks of, in memory that all sessions share.  Two things may have the same row.
@@ -54,15 +54,19 @@ BY_ADVISORY_LOCK = {
 }
 
 # Rows that are more already stay.  Row by row: a statement that adds too many ends at the first.
+# The lock is on the row that they belong to, which its maker has already; what has none takes a turn.
 BOUND = """
 CREATE FUNCTION bound() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 DECLARE
-    whose text := to_jsonb(NEW) ->> TG_ARGV[0];
     most integer := TG_ARGV[1];
     found bigint;
 BEGIN
-    PERFORM take_turn(TG_TABLE_NAME || ' of ' || whose);
+    IF TG_ARGV[4] = '' THEN
+        PERFORM take_turn(to_jsonb(NEW) ->> TG_ARGV[0]);
+    ELSE
+        EXECUTE format('SELECT FROM %I WHERE %I = ($1).%2$I FOR NO KEY UPDATE', TG_ARGV[4], TG_ARGV[0]) USING NEW;
+    END IF;
     EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.%I WHERE %I = ($1).%3$I LIMIT %s) AS few',
         TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[0], most + 1) INTO found USING NEW;
     IF found > most THEN
@@ -70,19 +74,21 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION bound IS 'arguments: whose rows are counted, the most of them, what is said, and what to do';
+COMMENT ON FUNCTION bound IS
+    'arguments: whose rows are counted, the most of them, what is said, what to do, and the table of whose';
 """
-# Table: the column whose equal values are counted, how many may be, what is said, and what to do.
+# Table: the column whose equal values are counted, how many may be, what is said, what to do, and
+# the table of what they belong to.
 BOUNDS = {
     "machine_access": (
         "machine_id", 100, "a machine lets in at most %s principals beside its owner",
         "Take one back first: machine disallow NAME PRINCIPAL. A group is better made an owner.",
+        "machines",
     ),
-    "members": ("owner_id", 1000, "an owner has at most %s members", "Take one away first."),
-    "public_keys": ("principal", 20, "a principal has at most %s public keys", "Remove one first."),
-    "nics": ("machine_id", 8, "a machine has at most %s network interfaces", "Remove one first."),
-    "hostnames": ("nic_id", 100, "a network interface has at most %s further names", "Take one away first."),
-    "dns.extra_records": ("name", 100, "a name has at most %s records", "Remove one first."),
+    "members": ("owner_id", 1000, "an owner has at most %s members", "Take one away first.", "owners"),
+    "public_keys": ("principal", 20, "a principal has at most %s public keys", "Remove one first.", ""),
+    "nics": ("machine_id", 8, "a machine has at most %s network interfaces", "Remove one first.", "machines"),
+    "hostnames": ("nic_id", 100, "a NIC has at most %s further names", "Take one away first.", "nics"),
 }  # fmt: skip
 
 # Texts that programs write of what they were told: no row grows without end.
@@ -193,14 +199,16 @@ def upgrade() -> None:
     """Make the rules.  Computers lose what they have; longer texts and more rows than allowed stay."""
     for part in (TURNS, CLAIM.format(**BY_TURN), BOUND, NEWEST, HELD, KEYS):
         op.execute(part.replace(":", r"\:"))
-    for table, (column, most, said, todo) in BOUNDS.items():
+    for table, (column, most, said, todo, of) in BOUNDS.items():
         op.execute(
             f"CREATE TRIGGER bound AFTER INSERT OR UPDATE OF {column} ON {table} FOR EACH ROW"
-            f" EXECUTE FUNCTION bound('{column}', {most}, '{said}', '{todo}')".replace(":", r"\:")
+            f" EXECUTE FUNCTION bound('{column}', {most}, '{said}', '{todo}', '{of}')".replace(":", r"\:")
         )
     for table, lengths in TEXTS.items():
         checks = " AND ".join(f"length({text}) <= {most}" for text, most in lengths.items())
-        op.execute(f"ALTER TABLE {table} ADD CONSTRAINT short_texts CHECK ({checks}) NOT VALID".replace(":", r"\:"))
+        op.execute(
+            f"ALTER TABLE {table} ADD CONSTRAINT short_texts CHECK ({checks}) NOT VALID".replace(":", r"\:")
+        )
     for table in OF_PEOPLE:
         op.execute(f"DELETE FROM {table} WHERE {COMPUTER}")
         op.execute(f"ALTER TABLE {table} ADD CONSTRAINT person CHECK (NOT ({COMPUTER}))")
@@ -217,9 +225,16 @@ def downgrade() -> None:
     for trigger, table in (("hold", "nics"), ("taken", "nics"), ("hold", "machines")):
         op.execute(f"DROP TRIGGER {trigger} ON {table}")
     op.execute(CLAIM.format(**BY_ADVISORY_LOCK).replace(":", r"\:"))
-    for function in (
-        "bound hold_of_nic hold_of_machine take_held hold_addresses take_turn add_public_key remove_public_key"
-    ).split():
+    for function in [
+        "bound",
+        "hold_of_nic",
+        "hold_of_machine",
+        "take_held",
+        "hold_addresses",
+        "take_turn",
+        "add_public_key",
+        "remove_public_key",
+    ]:
         op.execute(f"DROP FUNCTION {function}")
     for table in ("held_addresses", "address_hold", "turns"):
         op.execute(f"DROP TABLE {table}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0041"
+down_revision = "0040"
 
 # Turns are rows, since PostgreSQL keeps advisory locks, one for each name that anybody
 # thinks of, in memory that all sessions share.  Two things may have the same row.

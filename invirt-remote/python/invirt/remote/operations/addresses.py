@@ -79,7 +79,10 @@ def add_old_nic(cursor: Cursor, machine_id: int, nic: dict[str, Any]) -> str:
     )
     taken = cursor.fetchone()
     ip = _insert(
-        cursor, machine_id, _free_address(cursor, machine_id) if taken.ip else old_ip, None if taken.mac else mac
+        cursor,
+        machine_id,
+        _free_address(cursor, machine_id) if taken.ip else old_ip,
+        None if taken.mac else mac,
     )
     cursor.execute(
         "UPDATE nics SET ip6 = %s, hostname = %s WHERE machine_id = %s AND ip = %s RETURNING nic_id",

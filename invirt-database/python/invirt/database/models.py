@@ -217,13 +217,6 @@ class HeldAddress(Base):
     until: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False)
 
 
-class AddressHold(Base):
-    """One row: for how long addresses are held."""
-
-    __tablename__ = "address_hold"
-    seconds: Mapped[int] = column(Integer, primary_key=True)
-
-
 class Hostname(Base):
     """A further name of a NIC in DNS."""
 
@@ -349,13 +342,6 @@ class TrashDisk(Base):
     name: Mapped[str] = column(Text, primary_key=True)
     size: Mapped[int] = column(Integer, nullable=False)
     operation_id: Mapped[int] = column(BigInteger, nullable=False)
-
-
-class Turn(Base):
-    """A row that is locked by those who come in turn."""
-
-    __tablename__ = "turns"
-    turn: Mapped[int] = column(Integer, primary_key=True)
 
 
 class Counter(Base):

@@ -5,7 +5,7 @@ zones = ",".join(dict.fromkeys((domain, *dns.zones)))
 nameservers = ",".join(dns.nameservers or dns.servers or (f"ns.{domain}",))
 %>\
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
-UPDATE address_hold SET seconds = ${config.network.address_hold} WHERE seconds <> ${config.network.address_hold};
+UPDATE rules.address_hold SET seconds = ${config.network.address_hold} WHERE seconds <> ${config.network.address_hold};
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => '${domain}',

@@ -10,13 +10,14 @@ down_revision = "0050"
 # Turns are rows, since PostgreSQL keeps advisory locks, one for each name that anybody
 # thinks of, in memory that all sessions share.  Two things may have the same row.
 TURNS = """
-CREATE TABLE turns (turn integer PRIMARY KEY);
-COMMENT ON TABLE turns IS 'what is locked by those who come in turn: see take_turn()';
-INSERT INTO turns SELECT generate_series(0, 1023);
+CREATE SCHEMA rules;
+CREATE TABLE rules.turns (turn integer PRIMARY KEY);
+COMMENT ON TABLE rules.turns IS 'what is locked by those who come in turn: see take_turn()';
+INSERT INTO rules.turns SELECT generate_series(0, 1023);
 CREATE FUNCTION take_turn(what text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 BEGIN
-    PERFORM FROM turns t WHERE t.turn = hashtext(what) & 1023 FOR UPDATE;
+    PERFORM FROM rules.turns t WHERE t.turn = hashtext(what) & 1023 FOR UPDATE;
 END $$;
 COMMENT ON FUNCTION take_turn IS 'waits for all open transactions that said the same; so will later ones for this';
 REVOKE EXECUTE ON FUNCTION take_turn FROM PUBLIC;
@@ -126,14 +127,14 @@ COMMENT ON TABLE held_addresses IS 'that machines have had; until then they are 
 CREATE INDEX held_addresses_owner_id ON held_addresses (owner_id);
 CREATE INDEX held_addresses_until ON held_addresses (until);
 GRANT SELECT ON held_addresses TO invirt_remote;
-CREATE TABLE address_hold (seconds integer PRIMARY KEY);
-COMMENT ON TABLE address_hold IS 'one row, of invirt.yaml: for how long addresses are held';
-INSERT INTO address_hold VALUES (3600);
+CREATE TABLE rules.address_hold (seconds integer NOT NULL);
+COMMENT ON TABLE rules.address_hold IS 'one row, of invirt.yaml: for how long addresses are held';
+INSERT INTO rules.address_hold VALUES (3600);
 
 CREATE FUNCTION hold_addresses(of_machine integer, of_owner integer, addresses inet[]) RETURNS void
 LANGUAGE sql SET search_path = public, pg_temp AS $$
     INSERT INTO held_addresses SELECT DISTINCT ip, of_machine, of_owner, now() + seconds * interval '1 second'
-        FROM unnest(addresses) AS ip, address_hold WHERE ip IS NOT NULL
+        FROM unnest(addresses) AS ip, rules.address_hold WHERE ip IS NOT NULL
         ON CONFLICT (ip) DO UPDATE
             SET machine_id = excluded.machine_id, owner_id = excluded.owner_id, until = excluded.until
 $$;
@@ -236,8 +237,8 @@ def downgrade() -> None:
         "remove_public_key",
     ]:
         op.execute(f"DROP FUNCTION {function}")
-    for table in ("held_addresses", "address_hold", "turns"):
-        op.execute(f"DROP TABLE {table}")
+    op.execute("DROP TABLE held_addresses")
+    op.execute("DROP SCHEMA rules CASCADE")
     op.execute("GRANT INSERT, DELETE ON public_keys TO invirt_remote")
     op.execute("CREATE INDEX operations_machine_id ON operations (machine_id)")
     op.execute("DROP INDEX operations_newest")

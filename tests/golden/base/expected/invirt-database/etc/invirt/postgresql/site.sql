@@ -1,5 +1,5 @@
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
-UPDATE address_hold SET seconds = 3600 WHERE seconds <> 3600;
+UPDATE rules.address_hold SET seconds = 3600 WHERE seconds <> 3600;
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => 'invirt.test',

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0051"
-down_revision = "0050"
+revision = "0053"
+down_revision = "0052"
 
 # Turns are rows, since PostgreSQL keeps advisory locks, one for each name that anybody
 # thinks of, in memory that all sessions share.  Two things may have the same row.

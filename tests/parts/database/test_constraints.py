@@ -309,4 +309,5 @@ def test_every_rule_has_a_sentence(database: Database) -> None:
     )
     internal = {"operation_kind", "operation_state", "operation_request_key", "step_state"}
     internal |= {"cdroms_name_key", "autoinstalls_name_key"}
+    internal |= {"trash_taken", "trash_disk_name", "trash_disk_size"}
     assert {str(name) for (name,) in rules} - internal - set(SENTENCES) == set()

@@ -57,6 +57,12 @@ def test_good_principals(principal: str) -> None:
     assert validate.principal(principal) == principal
 
 
+def test_realms_are_in_capitals() -> None:
+    with pytest.raises(BadInput) as raised:
+        validate.principal("bob@example.org")
+    assert raised.value.hint == "Realms are in capitals: bob@EXAMPLE.ORG."
+
+
 @pytest.mark.parametrize("principal", BAD_PRINCIPALS)
 def test_bad_principals(principal: str) -> None:
     with pytest.raises(BadInput):

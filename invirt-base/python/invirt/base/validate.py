@@ -58,6 +58,10 @@ def machine_name(text: str) -> str:
 
 def principal(text: str) -> str:
     """A Kerberos principal in MIT form with its realm, as it may stand in an ACL file."""
+    user, at, realm = text.rpartition("@")
+    capitals = f"{user}@{realm.upper()}"
+    if at and text != capitals and re.fullmatch(_PRINCIPAL, capitals, re.ASCII):
+        raise BadInput(f"{_shown(text)} is not a principal", hint=f"Realms are in capitals: {capitals}.")
     return _word(text, _PRINCIPAL, "a principal", "USER@REALM or USER/INSTANCE@REALM, at most 255 letters")
 
 

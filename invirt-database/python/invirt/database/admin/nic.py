@@ -10,7 +10,7 @@ import argparse
 import secrets
 from datetime import UTC, datetime
 
-from invirt.base.errors import Busy
+from invirt.base.errors import BadInput, Busy
 from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
 from invirt.database.models import HeldAddress, Hostname, Machine, Nic
 from invirt.database.session import session
@@ -18,9 +18,23 @@ from invirt.database.session import session
 NOTHING = "none"
 
 
+def _address(text: str) -> str:
+    """The database says what an address is; but it would take one with a mask for another address."""
+    address, slash, _ = text.partition("/")
+    if slash:
+        raise BadInput(
+            f"{text!a} is an address with its mask", hint=f"Say {address!a}; its range has the mask."
+        )
+    return text
+
+
 def _values(parser: Parser) -> None:
-    parser.add_argument("--ip", metavar="ADDRESS", help=f"IPv4 address; {NOTHING}: it has none")
-    parser.add_argument("--ip6", metavar="ADDRESS", help=f"IPv6 address; {NOTHING}: it has none")
+    parser.add_argument(
+        "--ip", metavar="ADDRESS", type=_address, help=f"IPv4 address; {NOTHING}: it has none"
+    )
+    parser.add_argument(
+        "--ip6", metavar="ADDRESS", type=_address, help=f"IPv6 address; {NOTHING}: it has none"
+    )
     parser.add_argument("--held", action="store_true", help="even if another owner's machine had it lately")
     parser.add_argument("--hostname", help=f"its name in DNS; {NOTHING}: the machine's name")
 

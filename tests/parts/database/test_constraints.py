@@ -136,7 +136,7 @@ def _accepts(check: object, text: str) -> bool:
         "#alice@X",
         "file:x@X",
         "@X",
-        "a/b/c@X",
+        "a/b/c/d@X",
         "alice@X Y",
         "ANYUSER",
         "",

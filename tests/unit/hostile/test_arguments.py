@@ -72,7 +72,7 @@ def test_hosts_programs(state: Path, program: str, argv: list[str], who: str) ->
     assert "internal error" not in errors
     assert bool(errors.strip()) == (code != 0)
     if who != REMOTE and not asked and code == 0:
-        assert re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?@[A-Z0-9.-]+", who)
+        assert re.fullmatch(r"[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+){0,2}@[A-Z0-9.-]+", who)
     assert all(OWN.fullmatch(path) for path in touched(state)), touched(state)
     if code in (2, 4) and not errors.startswith(("domain: disk", "volume: disk")):
         assert {path for path in touched(state) if "tokens" not in path and "locks" not in path} >= {

@@ -16,8 +16,8 @@ from invirt.base import log
 from invirt.base.errors import BadInput
 
 _MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_PRINCIPAL = r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?@[A-Z0-9.-]+"
-_OWNER = r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,254}"
+_PRINCIPAL = r"[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+){0,2}@[A-Z0-9.-]+"
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9._/@+-]{0,254}"
 _KEY_TYPE = (
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
 )
@@ -78,7 +78,7 @@ def person(text: str) -> str:
 
 def owner_name(text: str) -> str:
     """The name of an owner: whom quotas are given to."""
-    return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - / @, at most 255 letters")
+    return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - + / @, at most 255 letters")
 
 
 def host_name(text: str) -> str:

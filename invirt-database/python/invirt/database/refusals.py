@@ -25,7 +25,7 @@ SENTENCES = {
     "principal": "a principal looks like alice@EXAMPLE.ORG or alice/admin@EXAMPLE.ORG",
     "one_line": "a text is one line of at most 1000 characters",
     "file_path": "a path begins with / and holds only letters, digits and . _ / + -",
-    "owner_name": "an owner's name is letters, digits and . _ / @ -, and begins with a letter or digit",
+    "owner_name": "an owner's name is letters, digits and . _ / @ + -, and begins with a letter or digit",
     "owner_memory": "a quota is 0 or more",
     "owner_disk": "a quota is 0 or more",
     "owner_machines": "a quota is 0 or more",

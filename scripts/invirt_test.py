@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -164,23 +163,16 @@ def child(argv: list[str], kind: Kind, counts: Path) -> bool:
         "INVIRT_TEST_TOOLS": str(TOOLS / "bin"),
         "PYTHONPATH": "",
     }
-    with subprocess.Popen(argv, cwd=host.TREE, env=env, start_new_session=True) as process:
+    with subprocess.Popen(argv, cwd=host.TREE, env=env) as process:
         try:
             return process.wait(kind.timeout) == 0
         except subprocess.TimeoutExpired:
             say(f"not done after {kind.timeout:.0f} s: it is ended")
-            return False
-        finally:
-            end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt pytest, which then takes down its lab and servers, and kill what doesn't obey."""
-    for word, patience in ((signal.SIGINT, 120), (signal.SIGKILL, None)):
-        if process.poll() is None:
-            os.killpg(process.pid, word)
+            process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)
+                process.wait(60)
+            process.kill()
+            return False
 
 
 def here(kind: Kind, counts: Path) -> bool:
@@ -246,7 +238,6 @@ def closing_line(counts: Path, failed: list[str]) -> str:
 
 def main() -> int:
     """Run the kinds named on the command line, or all but the nightly one."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run the tests.")
     shown = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all but nightly. {shown}")

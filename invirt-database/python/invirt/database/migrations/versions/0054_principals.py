@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0051"
-down_revision = "0050"
+revision = "0054"
+down_revision = "0053"
 
 PRINCIPAL = (
     "VALUE ~ '^[A-Za-z0-9._{plus}-]+(/[A-Za-z0-9._{plus}-]+){parts}@[A-Z0-9.-]+$' AND length(VALUE) <= 255"

@@ -96,6 +96,7 @@ class Lab:
                 if name in names:
                     self.on(host, "xm", "destroy", f"d_{name}")
             done = self.try_remctl(owner, "machine", "delete", name, "--yes")
+            self.try_remctl(owner, "machine", "purge", name, "--yes")  # which the quota counts
             return done.returncode in (0, NOT_FOUND)
 
         eventually(gone, f"{name} to be removed", 120)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from invirt.base.process import run
 from invirt.database import connection, roles, schema, servers
 
 SETTINGS = Path("/etc/invirt/postgresql")
+READY = 60  # seconds for PostgreSQL to answer after a restart
 CLUSTERS = Path("/etc/postgresql")
 
 # psql's \gexec runs what a query returns: CREATE DATABASE has no IF NOT EXISTS.
@@ -93,6 +95,16 @@ def psql(script: str, database: str = "postgres") -> str:
     return run([*argv, *where], input=script).stdout.strip()
 
 
+def _restart(cluster: Cluster) -> None:
+    """Restart it, and wait until it answers: systemd may say earlier that it has started."""
+    run(["systemctl", "restart", cluster.unit], timeout=120)
+    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port)]
+    for _ in range(READY):
+        if run(["pg_isready", "-q", *where], check=False).returncode == 0:
+            return
+        time.sleep(1)
+
+
 def configure(cluster: Cluster) -> None:
     """Let the cluster read our settings; restarts it the first time.
 
@@ -105,9 +117,9 @@ def configure(cluster: Cluster) -> None:
         shutil.chown(servers.IDENT, "postgres", "postgres")
     if not cluster.drop_in.is_symlink():
         cluster.drop_in.symlink_to(SETTINGS / "postgresql.conf")
-        run(["systemctl", "restart", cluster.unit], timeout=120)
+        _restart(cluster)
     elif psql(NEEDS_RESTART) != "0":
-        run(["systemctl", "restart", cluster.unit], timeout=120)
+        _restart(cluster)
     wrong = psql(WRONG_LINES)
     if wrong:
         raise BadConfig(f"PostgreSQL can't read {SETTINGS}", hint=wrong)

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from tests.parts.console import unprotected
-from tests.parts.console.daemons import start_sshd, within
+from tests.parts.console.daemons import start_relay, start_sshd, within
 from tests.parts.console.rows import CONSOLE, HOST, PORT
 from tests.parts.console.server import wait
 from tests.parts.console.site import SSH_PORT, Site
@@ -185,6 +185,7 @@ def test_without_a_list_the_principal_of_the_same_name_stays_out(site: Site, los
         console.start("/usr/sbin/invirt-consolefs", INVIRT_CONFIG="/etc/gone.yaml")
         console.await_("consolefs", "grep", "-q", "/consolefs fuse", "/proc/mounts")
         assert "Input/output error" in console.run("cat", "/consolefs/remus/.k5login").stderr
+    start_relay(console)
     open_ = start_sshd(site, "/etc/krb5.conf")
     inside = site.terminal("remus", "remus")
     inside.expect("the database doesn't answer; trying again")  # sshd has let them in

@@ -169,7 +169,7 @@ def test_destroyed_while_somebody_types(qemu: Qemu, remus: DomainConfig) -> None
 
 
 def test_firmware_is_seen_on_the_console(qemu: Qemu, remus: DomainConfig) -> None:
-    settings = {word: remus.settings[word] for word in ("name", "memory", "disk")}
+    settings = {word: remus.settings[word] for word in ("name", "machine", "memory", "disk")}
     qemu.create(DomainConfig({**settings, "type": "hvm"}))
     assert wait(lambda: b"SeaBIOS" in Guest("d_remus").log.read_bytes(), 30)
 

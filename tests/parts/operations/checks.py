@@ -69,6 +69,6 @@ def at_rest(world: World) -> None:
     strays = {operation for _, _, operation in found - kept}
     makers = {number for (number,) in world.rows(MAKERS)}
     assert strays <= makers, f"in the trash, and in no row: {found - kept}"
-    assert world.rows("SELECT FROM trash WHERE taken IS NOT NULL") == []
+    assert world.rows("SELECT trash_id FROM trash WHERE taken IS NOT NULL") == []
     assert world.rows("SELECT name FROM machines WHERE machine_id NOT IN (SELECT machine_id FROM nics)") == []
     assert world.rows("SELECT ip FROM nics GROUP BY ip HAVING count(*) > 1") == []

@@ -114,11 +114,11 @@ class Site:
         assert {name: size for name, size in self.hosts.trash.items() if not self.undone(name[2])} == {
             (name, disk, operation): size for name, disk, operation, size in self.rows(TRASH)
         }
-        assert self.rows("SELECT FROM trash WHERE taken IS NOT NULL") == []
+        assert self.rows("SELECT trash_id FROM trash WHERE taken IS NOT NULL") == []
 
     def undone(self, operation: int) -> bool:
         """Whether it made a disk and was undone: hosts have that in their trash, no row has."""
-        made = "SELECT FROM operations WHERE operation_id = %s AND kind IN ('create', 'disk-create')"
+        made = "SELECT 1 FROM operations WHERE operation_id = %s AND kind IN ('create', 'disk-create')"
         return self.rows(made, operation) != []
 
     def trashed(self) -> int:

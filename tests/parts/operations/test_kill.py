@@ -66,7 +66,7 @@ CASES = (
     Case("undelete", LAST, GONE, lambda site, name: _sizes(site, name) == {"hda": 1, "hdb": 2}),
     Case("disk-undelete", LAST, (*MADE, ("disk-remove", {"disk": "hdb"})),
          lambda site, name: "hdb" in _sizes(site, name)),
-    Case("purge", LAST, GONE, lambda site, name: not site.rows("SELECT FROM trash")),
+    Case("purge", LAST, GONE, lambda site, name: not site.rows("SELECT trash_id FROM trash")),
     Case("disk-create", {"disk": "hdc", "size": 1}, MADE, lambda site, name: "hdc" in _sizes(site, name)),
     Case("disk-remove", {"disk": "hdb"}, MADE, lambda site, name: "hdb" not in _sizes(site, name)),
     Case("disk-resize", {"disk": "hdb", "size": 5}, MADE, lambda site, name: _sizes(site, name)["hdb"] == 5),

@@ -21,6 +21,7 @@ from tests.parts.operations.conftest import ALICE, BOB, Site
 from tests.parts.operations.servers import Outcome, Task
 
 AT_ONCE = 24  # requests
+IN_TRASH = 1  # GiB of each of rich's owners
 
 
 def submitted(
@@ -80,7 +81,7 @@ def test_disks_at_the_edge_of_the_quota(rich: Site, locked: bool) -> None:
     names = [f"m{number}" for number in range(AT_ONCE)]
     for name in names:
         rich.create(name, memory=64)
-    rich.rows("UPDATE owners SET disk = %s", AT_ONCE + 10)
+    rich.rows("UPDATE owners SET disk = %s", AT_ONCE + 10 + IN_TRASH)
     if not locked:
         [(rule,)] = rich.rows("SELECT pg_get_functiondef('check_quota(integer)'::regprocedure)")
         assert LOCK in str(rule)

@@ -300,7 +300,17 @@ def test_two_remote_servers_on_one_database(lab: Lab, second: str) -> None:
         assert [one.result().returncode for one in gone] == [0, 0]
 
 
+# As whoever has the keytab ($0, in base64), from a remote server, to which alone the port is open.
+_ASK = """
+folder=$(mktemp -d); export KRB5_CLIENT_KTNAME=$folder/keytab KRB5CCNAME=FILE:$folder/cache
+echo "$0" | base64 -d >$folder/keytab; remctl -p 4374 host1.invirt.test domain list; code=$?
+rm -r $folder; exit $code
+"""
+
+
 def test_hosts_obey_remote_only(lab: Lab) -> None:
-    for user in ("alice", "root/admin"):
-        done = cluster.as_user(user, "remctl", "host1.invirt.test", "domain", "list", check=False)
-        assert done.returncode == REFUSED
+    for keytab in ("/home/alice/.keytab", "/root/.keytab"):
+        shown = lab.on("client", "base64", "-w0", keytab).stdout
+        done = lab.on("remote", "sh", "-c", _ASK, shown, check=False)
+        assert done.returncode == REFUSED, done
+        assert "denied" in done.stderr

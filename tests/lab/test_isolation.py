@@ -26,11 +26,11 @@ from tests.parts.kernel_log import listening
 
 NAMES = ("mallory", "numa", "livia")
 DB = SERVERS["db"].address
-# What guests may not reach, though it is open to servers; and what they may.
-CLOSED = (
-    *(("host1", 4374), ("host2", 4374), ("host1", 3109), ("db", 5432)),
-    *(("remote", 4373), ("kdc", 88), (CONSOLE, 22)),
-)
+# What guests may not reach, with a server to which it is open; and what they may.
+CLOSED = {
+    **{("host1", 4374): "remote", ("host2", 4374): "remote", ("host1", 3109): CONSOLE, ("db", 5432): "client"},
+    **{("remote", 4373): "client", ("kdc", 88): "client", (CONSOLE, 22): "client"},
+}
 OPEN = (("dns", 53),)
 FLUSH = """
 set -e
@@ -169,8 +169,8 @@ def test_ports_of_hosts_and_servers_are_closed_to_guests(three: tuple[Guest, Gue
     )
     said = console.ask(forger.name, f"{tried} wait")
     assert re.findall(r"^(\w+) (\d+) open$", said, re.MULTILINE) == [(name, str(port)) for name, port in OPEN]
-    for name, port in CLOSED:
-        cluster.on("client", "bash", "-c", f": </dev/tcp/{SERVERS[name].address}/{port}")
+    for (name, port), server in CLOSED.items():
+        cluster.on(server, "bash", "-c", f": </dev/tcp/{SERVERS[name].address}/{port}")
     assert counters(forger)["closed_port"] >= len(CLOSED)
 
 

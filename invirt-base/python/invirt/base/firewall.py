@@ -19,6 +19,10 @@ from invirt.base.process import run
 RESOLVE_TIMEOUT = 5  # seconds, for all names of a door: a server boots without its resolver, too
 NEIGHBOURS = "ffff:ffff:ffff:ffff::"  # a stranger of IPv6 is a /64: who has one address of it has all
 
+# What only passes through, such as guests' traffic, is neither tracked, so that nobody fills the
+# kernel's table of connections, nor put together from its fragments, which is done at -400.
+PASSING = ("type filter hook prerouting priority -450; policy accept;", "fib daddr type != local notrack")
+
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 EVERYONE: Networks = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 
@@ -81,7 +85,7 @@ def table(role: str, *doors: Door) -> str:
         for door in doors
     ]
     chain = ["type filter hook input priority filter - 5; policy accept;", *entries]
-    parts = [_chain("input", chain)]
+    parts = [_chain("passing", PASSING), _chain("input", chain)]
     for door in doors:
         parts += _door(role, door)
     return f"table {name}\ndelete table {name}\ntable {name} {{\n" + "\n".join(parts) + "}\n"

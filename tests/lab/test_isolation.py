@@ -28,8 +28,13 @@ NAMES = ("mallory", "numa", "livia")
 DB = SERVERS["db"].address
 # What guests may not reach, with a server to which it is open; and what they may.
 CLOSED = {
-    **{("host1", 4374): "remote", ("host2", 4374): "remote", ("host1", 3109): CONSOLE, ("db", 5432): "client"},
-    **{("remote", 4373): "client", ("kdc", 88): "client", (CONSOLE, 22): "client"},
+    ("host1", 4374): "remote",
+    ("host2", 4374): "remote",
+    ("host1", 3109): CONSOLE,
+    ("db", 5432): "client",
+    ("remote", 4373): "client",
+    ("kdc", 88): "client",
+    (CONSOLE, 22): "client",
 }
 OPEN = (("dns", 53),)
 FLUSH = """

@@ -58,6 +58,9 @@ def test_one_that_is_worked_on_is_left_alone(site: Site) -> None:
     assert code == 5 and "is being worked on by" in said
     site.expire()
     code, said = run("invirt-operations", "resolve", "1", "--as", "undone")
+    assert code == 7 and "If it never comes back: --gone host" in said
+    gone = ("--gone", "host1", "--gone", "host2")
+    code, said = run("invirt-operations", "resolve", "1", "--as", "undone", *gone)
     assert (code, said.splitlines()[-1][-9:]) == (0, "is undone")
     code, said = run("invirt-operations", "undo", "1")
     assert code == 2 and "is undone already" in said

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
 import pytest
 
-from invirt.base.errors import Busy
+from invirt.base.errors import Busy, Unreachable
 from invirt.remote.hosts import NoAnswer
+from invirt.remote.operations import recovery, silence
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import FakeHosts, no_fault
+from tests.parts.operations.fakehosts import FakeHosts, Killed, failing, no_fault
 
 NEWEST = "SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1"
 
@@ -51,6 +56,61 @@ def test_what_was_given_up_is_not_done_late(site: Site, verb: str) -> None:
     assert site.hosts.deliver() == 0
     assert site.hosts.running() == [(HOST1, "remus")]
     site.check()
+
+
+LATE = {
+    "create": ("volume", "create"),
+    "boot": ("domain", "create"),
+    "rename": ("volume", "rename"),
+    "purge": ("volume", "purge"),
+    "undelete": ("volume", "undelete"),
+}
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("kind", LATE)
+def test_what_was_resolved_by_hand_is_not_done_late(site: Site, kind: str, done: bool) -> None:
+    """Its worker died, and the command is still on its way; nothing is written before the host knows."""
+
+    def delay(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[:2] == LATE[kind]:
+            site.hosts.lose(hostname, words)
+            raise Killed
+
+    wants: dict[str, Any] = {"memory": 128, "disk": 1} if kind == "create" else {}
+    if kind != "create":
+        site.create("remus")
+    if kind == "rename":
+        wants = {"name": "romulus"}
+    if kind in ("purge", "undelete"):
+        site.submit("delete", "remus")
+        wants = {"trash": site.trashed()}
+    site.hosts.fault = delay
+    with suppress(Killed):
+        site.submit(kind, "remus", **wants)
+    site.expire()
+    [(number,)] = site.rows("SELECT operation_id FROM operations WHERE finished_at IS NULL")
+    resolve = partial(recovery.resolve, site.remote, site.hosts, int(str(number)), done, silence)
+    for host in site.hosts.hosts.values():
+        host.up = False
+    with pytest.raises(Unreachable) as caught:
+        resolve()
+    assert "If it never comes back: --gone host" in caught.value.hint
+    assert site.rows(NEWEST) == [(kind, "running")]
+    for host in site.hosts.hosts.values():
+        host.up = True
+    assert resolve().state == ("done" if done else "undone")
+    assert site.hosts.deliver() == 0
+
+
+def test_a_host_that_is_gone_for_good_is_told_nothing(site: Site) -> None:
+    site.hosts.fault = failing("create", "after", Killed)  # type: ignore[arg-type]
+    with suppress(Killed):
+        site.create("remus")
+    site.expire()
+    for host in site.hosts.hosts.values():
+        host.up = False
+    assert recovery.resolve(site.remote, site.hosts, 1, False, silence, ["host1", "host2"]).state == "undone"
 
 
 class Obliging(FakeHosts):

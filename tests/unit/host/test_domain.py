@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from invirt.base.errors import Busy
+from invirt.base.errors import BadInput, Busy
 from invirt.host import tokens
 
 from .conftest import Host
@@ -84,6 +84,14 @@ def test_a_fence_keeps_out_what_is_older(host: Host) -> None:
     assert host("domain", "destroy", "remus", token=8) == Busy.exit_code
     assert host("domain", "status", "remus")["state"] == "running"
     assert host("domain", "fence", "remus", token=9) == Busy.exit_code
+
+
+def test_a_fence_is_for_what_is_in_the_trash_too(host: Host) -> None:
+    """As sent by `invirt-operations resolve`; nothing else than such a number is an item."""
+    assert host("domain", "fence", "trash.12", token=9) == 0
+    assert host("volume", "purge", "remus", "hda", "12", token=8) == Busy.exit_code
+    for wrong in ("trash.", "trash.x", "trash.0", "trash.1/x", "../x"):
+        assert host("domain", "fence", wrong, token=9) == BadInput.exit_code
 
 
 def test_questions_have_no_token(host: Host) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from invirt.base import lock
+from invirt.base import lock, validate
 from invirt.base.errors import Busy
 from invirt.host import paths
 
@@ -81,6 +81,12 @@ def forget(seconds: float) -> None:
 def item(operation: int) -> str:
     """What commands for something in the trash take a token for: its name may be another machine's."""
     return f"trash.{operation}"
+
+
+def subject(text: str) -> str:
+    """What commands take tokens for: a machine's name, or an item(); raises BadInput."""
+    number = text.removeprefix("trash.")
+    return item(validate.token(number)) if number != text else validate.machine_name(text)
 
 
 def _read(name: str) -> int:

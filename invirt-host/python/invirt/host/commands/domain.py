@@ -75,7 +75,6 @@ _VERBS = (
     ("shutdown", shutdown, "ask a guest to power off, and don't wait"),
     ("reboot", reboot, "ask a guest to reboot, and reset it if it doesn't"),
     ("destroy", destroy, "end a guest at once"),
-    ("fence", fence, "do nothing, and refuse older commands for a machine from now on"),
 )
 
 
@@ -86,6 +85,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("name", metavar="NAME", type=validate.machine_name)
         verb.add_argument("token", metavar="TOKEN", type=validate.token)
         verb.set_defaults(verb=run)
+    summary = "do nothing, and refuse older commands for a machine, or trash.N, from now on"
+    verb = verbs.add_parser("fence", help=summary, description=summary)
+    verb.add_argument("name", metavar="NAME", type=tokens.subject)
+    verb.add_argument("token", metavar="TOKEN", type=validate.token)
+    verb.set_defaults(verb=fence)
     verb = verbs.add_parser(
         "status", help="whether a guest runs here", description="whether a guest runs here"
     )

@@ -108,7 +108,8 @@ def undo(connected: Connection, arguments: argparse.Namespace) -> int:
 def resolve(connected: Connection, arguments: argparse.Namespace) -> int:
     """Take one as done or undone by hand."""
     done = arguments.how == "done"
-    return _told(recovery.resolve(connected, RemctlHosts(), arguments.number, done, print))
+    hosts, gone = RemctlHosts(), arguments.gone
+    return _told(recovery.resolve(connected, hosts, arguments.number, done, print, gone))
 
 
 def _told(operation: Operation) -> int:
@@ -140,6 +141,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("number", metavar="NUMBER", type=validate.token, help="the operation's number")
         if word == "resolve":
             verb.add_argument("--as", dest="how", choices=("done", "undone"), required=True)
+            verb.add_argument(
+                "--gone",
+                metavar="HOST",
+                action="append",
+                default=[],
+                help="a host that never comes back, so that it needn't be told to do nothing late",
+            )
         verb.set_defaults(verb=action)
 
 

@@ -35,6 +35,8 @@ undoes it.  Then the steps are done in their order.
 - **Undoing fails** {ATTEMPTS} times, first after {PAUSE} seconds, then at growing distance:
   the operation is stuck.  `invirt-operations show` tells where; then `retry`,
   or put the hosts right by hand and `resolve` it as done or undone.
+  That tells the hosts to do nothing late; `--gone HOST` is for one that never
+  comes back.
 
 Each time that a step is marked as begun, or its undoing is, it gets a token of
 its own, higher than all before it, for the one command that is then sent to a

@@ -65,9 +65,17 @@ HostAction = Callable[[Work, Detail], Detail | None]
 RowAction = Callable[[Cursor, "Operation", Detail], None]
 
 
+def machine_alone(at: Detail) -> set[str]:
+    """What most commands take their token for: see invirt.host.tokens."""
+    return {at["name"]}
+
+
 @dataclass(frozen=True)
 class Step:
-    """words, undo_words: for people; {names} are filled in from the step's detail."""
+    """words, undo_words: for people; {names} are filled in from the step's detail.
+
+    tokens: for what its commands take their token on the host.
+    """
 
     name: str
     words: str
@@ -76,6 +84,7 @@ class Step:
     undo: HostAction | None = None
     unreserve: RowAction | None = None
     record: RowAction | None = None
+    tokens: Callable[[Detail], set[str]] = machine_alone
 
 
 @dataclass(frozen=True)

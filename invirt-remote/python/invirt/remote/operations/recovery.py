@@ -10,7 +10,7 @@ from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
 from invirt.remote.hosts import Answer, Hosts
 from invirt.remote.operations import STEPS, silence, store
-from invirt.remote.operations.engine import Worker
+from invirt.remote.operations.engine import ATTEMPTS, Worker
 from invirt.remote.operations.model import Operation, Say
 from invirt.remote.rows import Cursor
 
@@ -97,11 +97,15 @@ def undo(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operati
     return _take(connection, hosts, number, "undoing", say)
 
 
-def resolve(connection: Connection, hosts: Hosts, number: int, done: bool, say: Say) -> Operation:
+def resolve(
+    connection: Connection, hosts: Hosts, number: int, done: bool, say: Say, gone: Sequence[str] = ()
+) -> Operation:
     """Take it that an administrator has done, or undone, by hand all that there was on hosts.
 
-    Only the rows are brought up to that.  Raises BadInput if what was reserved
-    for it has been given back, so that it can't be done any more.
+    Hosts are told to do nothing late, but those that are gone; else only the rows
+    are brought up to it.  Raises BadInput if what was reserved for it has been given
+    back, so that it can't be done any more; Unreachable if a host can't be told, and
+    what else hosts answer: then nothing is changed.
     """
     operation = _load(connection, number)
     if done and any(step.state == "undone" for step in operation.steps):
@@ -109,10 +113,40 @@ def resolve(connection: Connection, hosts: Hosts, number: int, done: bool, say: 
             f"some of {operation.title} was undone already",
             hint="Undo the rest by hand, then resolve it as undone.",
         )
-    state = "running" if done else "undoing"
+    lease = _claim(connection, number, operation.state)
+    try:
+        _fence(hosts, operation, lease, gone)
+    except InvirtError:
+        with transaction(connection) as cursor:
+            store.postpone(cursor, lease, 0, False, ATTEMPTS)
+        raise
+    with transaction(connection) as cursor:
+        store.become(cursor, lease, "running" if done else "undoing")
     if not done:
         _note(connection, operation, "an administrator undid it by hand")
-    return _take(connection, hosts, number, state, say, by_hand=True)
+    return Worker(connection, hosts, lease, STEPS, say, by_hand=True).run()
+
+
+def _fence(hosts: Hosts, operation: Operation, lease: store.Lease, gone: Sequence[str]) -> None:
+    """See to it that no command of the operation that is still on its way is obeyed."""
+    to_tell = {
+        (row.detail["host"], row.detail["hostname"], name)
+        for row in operation.steps
+        if STEPS[row.name].do and row.state != "pending"
+        for name in STEPS[row.name].tokens(row.detail)
+    }
+    for host, hostname, name in sorted(to_tell):
+        if host in gone:
+            continue
+        try:
+            words = ("domain", "fence", name, str(lease.token))
+            hosts.call(hostname, *words, timeout=config.remote.host_timeout)
+        except Unreachable as error:
+            raise Unreachable(
+                error.message,
+                hint=f"{host} may still get a command of {operation.title}, so nothing was changed."
+                f" If it never comes back: --gone {host}.",
+            ) from error
 
 
 def _load(connection: Connection, number: int) -> Operation:
@@ -134,10 +168,13 @@ def _note(connection: Connection, operation: Operation, error: str) -> None:
         store.note(cursor, operation.operation_id, error)
 
 
-def _take(
-    connection: Connection, hosts: Hosts, number: int, become: str, say: Say, by_hand: bool = False
-) -> Operation:
+def _take(connection: Connection, hosts: Hosts, number: int, become: str, say: Say) -> Operation:
     """Claim it and work on it; raises Busy if someone does, and what goes wrong."""
+    return Worker(connection, hosts, _claim(connection, number, become), STEPS, say).run()
+
+
+def _claim(connection: Connection, number: int, become: str) -> store.Lease:
+    """The right to work on it, from a state on; raises Busy if someone has it."""
     with transaction(connection) as cursor:
         operation = _open(cursor, number)
         holder = operation.lease_holder
@@ -148,4 +185,4 @@ def _take(
             f"{operation.title} is being worked on by {operation.lease_holder}",
             hint=f"Wait for its end; its lease lasts until {operation.lease_until:%H:%M:%S}.",
         )
-    return Worker(connection, hosts, lease, STEPS, say, by_hand).run()
+    return lease

@@ -76,6 +76,7 @@ RENAME_VOLUME = Step(
     undo_words="renaming disk {new_disk} of {new_name} back to {disk} of {name}",
     do=_rename,
     undo=_rename_back,
+    tokens=lambda at: {at["name"], at["new_name"]},
 )
 GROW_VOLUME = Step(
     name="grow volume",

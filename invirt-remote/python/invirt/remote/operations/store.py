@@ -133,6 +133,11 @@ def hold(cursor: Cursor, lease: Lease) -> None:
     _update(cursor, lease, "lease_until = now() + %(seconds)s * interval '1 second'", seconds=seconds())
 
 
+def become(cursor: Cursor, lease: Lease, state: str) -> None:
+    """An administrator's wish of the state from which to go on."""
+    _update(cursor, lease, "state = %(state)s", state=state)
+
+
 def turn_back(cursor: Cursor, lease: Lease, error: str) -> None:
     """From running to undoing."""
     _update(cursor, lease, "state = 'undoing', error = %(error)s, attempts = 0", error=error)

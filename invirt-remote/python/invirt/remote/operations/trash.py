@@ -31,6 +31,11 @@ def _purge(work: Work, at: Detail) -> Detail:
     return {"ended": True}
 
 
+def _item(at: Detail) -> str:
+    """What a command for something in the trash takes a token for: its name may be another machine's."""
+    return f"trash.{at['trashed_by']}"
+
+
 def _leave_machine(cursor: Cursor, operation: Operation, at: Detail) -> None:
     cursor.execute("DELETE FROM machines WHERE machine_id = %s", (operation.machine_id,))
     trash.mark(cursor, at["trash_id"], None)
@@ -81,6 +86,7 @@ GIVE_BACK = Step(
     undo_words="putting disk {disk} of {name} back into the trash",
     do=_give_back,
     undo=_return,
+    tokens=lambda at: {at["name"], _item(at)},
 )
 TAKE = Step(
     name="take from trash",
@@ -95,6 +101,7 @@ PURGE = Step(
     do=_purge,
     undo=_purge,
     unreserve=_forget_ended,
+    tokens=lambda at: {_item(at)},
 )
 LEAVE_TRASH = Step(
     name="leave trash",

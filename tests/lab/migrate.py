@@ -17,7 +17,7 @@ STATE = "/var/lib/invirt/guests"
 INCOMING = """\
 [Service]
 ExecStart=
-ExecStart=/usr/bin/python3 -c "from invirt.host import accelerator, launch; \
+ExecStart=/usr/bin/python3 -c "from invirt.host.qemu import accelerator, launch; \
 own = launch.arguments; launch.arguments = lambda *given: [*own(*given), '-incoming', 'defer']; \
 launch.launch('%i', accelerator.chosen()[0])"
 """
@@ -27,8 +27,8 @@ launch.launch('%i', accelerator.chosen()[0])"
 HALF = f"""
 import json, socket, sys, time
 from invirt.base.errors import NotFound, Unreachable
-from invirt.host.guest import Guest
-from invirt.host.qmp import Qmp
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.qmp import Qmp
 
 end = time.monotonic() + 50
 

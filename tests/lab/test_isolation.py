@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from scapy.packet import Packet
 
-from invirt.host.routes import ROUTER6
+from invirt.host.network.routes import ROUTER6
 from invirt_lab import cluster, console
 from invirt_lab.demo import wait_ping
 from invirt_lab.site import CONSOLE, SERVERS

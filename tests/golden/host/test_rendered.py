@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from invirt.base.errors import BadInput, NotFound
-from invirt.host import guest, vif
-from invirt.host.addresses import link_local
 from invirt.host.domain import DomainConfig
-from invirt.host.lvm import Lvm
-from invirt.host.rules import rules
-from invirt.host.xen import Xen, rendered
+from invirt.host.network import vif
+from invirt.host.network.addresses import link_local
+from invirt.host.network.rules import rules
+from invirt.host.qemu import guest
+from invirt.host.storage.lvm import Lvm
+from invirt.host.xen.driver import Xen, rendered
 from tests.golden.compare import compare
 
 EXPECTED = Path(__file__).parent / "expected"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 
-from invirt.host import logs
+from invirt.host.console import logs
 from tests.parts.console.daemons import start_consoles, start_logins
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site

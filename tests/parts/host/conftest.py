@@ -18,9 +18,10 @@ import pytest
 from invirt import config
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.filestorage import FileStorage
-from invirt.host.qemu import Qemu, wait
-from invirt.host.supervisor import Alone
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.supervisor import Alone
+from invirt.host.storage.files import FileStorage
+from invirt.host.waiting import wait
 
 CLONE_NEWNET = 0x40000000
 Inside = Callable[..., Any]

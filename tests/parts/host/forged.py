@@ -21,7 +21,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, LLC, STP, Dot1AD, Dot1Q, Dot3, Ether
 from scapy.packet import Packet, Raw
 
-from invirt.host.routes import ROUTER6
+from invirt.host.network.routes import ROUTER6
 from tests.parts.host.frames import (
     ADVERTISE,
     BEGIN,

@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from invirt.host.addresses import link_local
+from invirt.host.network.addresses import link_local
 
 EVERYBODY, ROUTERS, REPORTS = "ff02::1", "ff02::2", "ff02::16"
 OUTSIDE = "203.0.113.9"

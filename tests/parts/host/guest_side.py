@@ -24,8 +24,8 @@ from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from invirt.host import network, owned, routes, vif
-from invirt.host.rules import RATES
+from invirt.host.network import owned, renewal, routes, vif
+from invirt.host.network.rules import RATES
 from tests.parts.host import forged, honest
 from tests.parts.host.frames import OUTSIDE, PING, PING6, Place
 
@@ -205,7 +205,7 @@ def changes(tap: int, victim: int) -> dict[str, object]:
     assert keeper
     owned.change("flush table netdev invirt_inv17", keeper)  # as of a version that knew less
     found["old"] = tried(PLACE.victim)
-    network.renew()
+    renewal.renew()
     found["renewed"] = tried(PLACE.victim)
     found["given back"] = [tried(PLACE.own), tried(PLACE.victim)]
     found["led at last"] = led()

@@ -14,7 +14,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from invirt.host.routes import ROUTER6
+from invirt.host.network.routes import ROUTER6
 from tests.parts.host.frames import (
     BEGIN,
     FRAGMENT,

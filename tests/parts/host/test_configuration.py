@@ -8,7 +8,8 @@ import pytest
 
 from invirt.base.errors import NotFound
 from invirt.database import connection
-from invirt.host import leftovers, xmconfig
+from invirt.host import xmconfig
+from invirt.host.qemu import leftovers
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 

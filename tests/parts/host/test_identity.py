@@ -12,10 +12,11 @@ import pytest
 
 from invirt import config
 from invirt.base.errors import CommandFailed
-from invirt.host import paths, qmp
+from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
-from invirt.host.qemu import Qemu
+from invirt.host.qemu import qmp
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.guest import Guest
 from tests.parts.host.probe import TRIES
 
 from .conftest import Inside

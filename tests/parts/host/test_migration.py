@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from invirt.base.process import run
-from invirt.host import paths, vif
+from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
-from invirt.host.qemu import Qemu, wait
-from invirt.host.qmp import Qmp, connect
-from invirt.host.supervisor import Alone
+from invirt.host.network import vif
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.qmp import Qmp, connect
+from invirt.host.qemu.supervisor import Alone
+from invirt.host.waiting import wait
 
 from .conftest import Inside, prompt, shown
 
@@ -24,7 +26,7 @@ NIC = f"mac=52:54:00:00:00:11, ip={IP}, vifname=inv17, script=vif-invirtroute"
 # `invirt-guest run`, for a guest that is still elsewhere.
 AWAIT = """\
 import sys
-from invirt.host import launch
+from invirt.host.qemu import launch
 usual = launch.arguments
 launch.arguments = lambda *about: [*usual(*about), "-incoming", sys.argv[2]]
 launch.launch(sys.argv[1], "tcg")

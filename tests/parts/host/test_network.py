@@ -6,11 +6,12 @@ import pytest
 
 from invirt.base.errors import CommandFailed
 from invirt.base.process import run
-from invirt.host import vif
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
-from invirt.host.qemu import Qemu, wait
-from invirt.host.qmp import connect
+from invirt.host.network import vif
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.qmp import connect
+from invirt.host.waiting import wait
 
 from .conftest import Inside, prompt, shown
 

@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadInput, CommandFailed, NotFound
-from invirt.host import accelerator, logs, qmp
+from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
-from invirt.host.hypervisor import Domain
-from invirt.host.qemu import Qemu, wait
+from invirt.host.protocols import Domain
+from invirt.host.qemu import accelerator, probe, qmp
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.guest import Guest
+from invirt.host.waiting import wait
 
 from .conftest import prompt
 
@@ -261,8 +263,8 @@ def test_what_long_gone_guests_left_is_cleared_away(qemu: Qemu, remus: DomainCon
 
 def test_probe_decides_and_says_why(home: Path) -> None:
     assert accelerator.chosen() == ("tcg", "invirt-host-probe did not run")
-    name, reason = accelerator.probe()
+    name, reason = probe.probe()
     assert accelerator.chosen() == (name, reason)
     assert "prompt" in reason or "KVM" in reason or "did not start" in reason, reason
-    assert not Guest(accelerator.NAME).running()
+    assert not Guest(probe.NAME).running()
     print(name, reason)

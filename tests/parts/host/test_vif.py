@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from invirt.host.rules import RATES
+from invirt.host.network.rules import RATES
 from tests.parts.kernel_log import listening
 
 CONFIG = """\

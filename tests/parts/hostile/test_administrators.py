@@ -20,8 +20,10 @@ from invirt.base import cli, validate
 from invirt.base.errors import BadInput
 from invirt.database import connection
 from invirt.database.commands.admin import COMMAND
-from invirt.host import guest, xen, xmconfig
-from invirt.host.rules import rules
+from invirt.host import xmconfig
+from invirt.host.network.rules import rules
+from invirt.host.qemu import guest
+from invirt.host.xen import driver as xen
 from invirt.remote import remconffs
 from tests.examples import given, thorough
 from tests.parts.database.rows import machine, site

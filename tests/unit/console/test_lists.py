@@ -10,8 +10,8 @@ import pytest
 
 from invirt.base.errors import BadInput, Unreachable
 from invirt.console import consolefs, userdb
-from invirt.host import conserver, conserver_list
-from invirt.host.conserver import needless
+from invirt.host.console import conserver, conserver_list
+from invirt.host.console.conserver import needless
 
 
 class Answers:

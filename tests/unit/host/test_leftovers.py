@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy
-from invirt.host import leftovers, paths, tokens
+from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
+from invirt.host.qemu import leftovers
+from invirt.host.qemu.guest import Guest
 
 
 def left(name: str, number: int) -> Path:

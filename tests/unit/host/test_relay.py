@@ -7,7 +7,7 @@ import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invirt.host import relay
+from invirt.host.network import relay
 
 HOST = "10.86.0.11"
 HEAD = bytes([1, 1, 6, 0]) + b"xid." + bytes(16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invirt.host.spool import BLOCK, Queue, Store
+from invirt.host.console.spool import BLOCK, Queue, Store
 
 
 def _drained(queue: Queue) -> bytes:

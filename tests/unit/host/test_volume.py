@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy
-from invirt.host.filestorage import GIB, FileStorage
+from invirt.host.storage.files import GIB, FileStorage
 
 from .conftest import Host
 

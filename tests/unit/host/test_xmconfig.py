@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadInput, CommandFailed, NotFound
-from invirt.host import able, devices, xmconfig
+from invirt.host import devices, xmconfig
 from invirt.host.commands import xm
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import arguments
+from invirt.host.qemu import able
+from invirt.host.qemu.guest import arguments
 from invirt.host.words import Value
 
 ENOUGH = "name = 'd_x'\nmemory = 64\ntype = 'hvm'\n"  # three lines

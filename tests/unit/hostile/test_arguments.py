@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from invirt.base import remctl
 from invirt.host.commands import domain, status, volume
-from invirt.host.storage import NAME
+from invirt.host.storage.volumes import NAME
 from tests.examples import given, thorough
 from tests.unit.host.conftest import state
 

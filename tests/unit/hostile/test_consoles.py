@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from invirt.base import validate
 from invirt.base.errors import BadInput
 from invirt.console import consolefs, shell, userdb
-from invirt.host import conserver
-from invirt.host.keys import HARMLESS, Keys, Output
+from invirt.host.console import conserver
+from invirt.host.console.keys import HARMLESS, Keys, Output
 from tests.examples import given, thorough
 from tests.unit.hostile.test_rendered import NAMES, PRINCIPALS, TEXT, accepted
 

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt.base.errors import InvirtError, NotFound, Unreachable
-from invirt.host import filestorage, qmp, relay
-from invirt.host.storage import NAME, Volume
+from invirt.host.network import relay
+from invirt.host.qemu import qmp
+from invirt.host.storage import files
+from invirt.host.storage.volumes import NAME, Volume
 from tests.examples import given, thorough
 from tests.unit.hostile.test_said import BREAKERS, TREES
 
@@ -112,7 +114,7 @@ VOLUMES = st.builds(
 def test_volumes(tmp_path: Path, volume: Volume) -> None:
     """The name under which a driver keeps a volume says whose it is, and when it was removed."""
     assert NAME.fullmatch(volume.key)
-    storage = filestorage.FileStorage(str(tmp_path))
+    storage = files.FileStorage(str(tmp_path))
     (tmp_path / "trash").mkdir(exist_ok=True)
     storage.make(f"d_{volume.name}_{volume.disk}", volume.size)
     if volume.operation:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from invirt.base import log, manual, tables, validate
 from invirt.base.cli import Command
 from invirt.base.errors import BadInput
-from invirt.host import guest, vif, xen
 from invirt.host.domain import WORDS, DomainConfig
-from invirt.host.rules import rules
+from invirt.host.network import vif
+from invirt.host.network.rules import rules
+from invirt.host.qemu import guest
+from invirt.host.xen import driver as xen
 from invirt.remote import remconffs
 from tests.examples import given
 

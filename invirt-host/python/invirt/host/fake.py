@@ -22,8 +22,8 @@ from pathlib import Path
 from invirt.base.errors import CommandFailed, NotFound
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.filestorage import FileStorage
-from invirt.host.hypervisor import Domain
+from invirt.host.protocols import Domain
+from invirt.host.storage.files import FileStorage
 
 
 class FakeHypervisor:

@@ -8,8 +8,8 @@ from invirt.base.cli import Command
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
-from invirt.host import conserver, logs
-from invirt.host.conserver_list import Keeper
+from invirt.host.console import conserver, logs
+from invirt.host.console.conserver_list import Keeper
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

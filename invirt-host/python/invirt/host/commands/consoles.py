@@ -11,8 +11,8 @@ from pathlib import Path
 from invirt import config
 from invirt.base import certificates, log
 from invirt.base.cli import Command
-from invirt.host.consoles import Door, Refused
-from invirt.host.spool import Store
+from invirt.host.console.consoles import Door, Refused
+from invirt.host.console.spool import Store
 
 PROGRAM = "invirt-host-consoles"
 FIRST_FD = 3  # sd_listen_fds(3)

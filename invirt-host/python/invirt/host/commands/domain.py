@@ -7,13 +7,13 @@ import json
 
 from invirt.base import validate
 from invirt.base.cli import Command
-from invirt.host import hypervisor, tokens, xmconfig
+from invirt.host import loading, tokens, xmconfig
 from invirt.host.domain import machine_name
 
 
 def create(arguments: argparse.Namespace) -> None:
     """Boot the machine as the database describes it."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     with tokens.claimed(arguments.token, arguments.name):
         if not driver.running(f"d_{arguments.name}"):
             file = xmconfig.find("invirt-database")
@@ -22,21 +22,21 @@ def create(arguments: argparse.Namespace) -> None:
 
 def shutdown(arguments: argparse.Namespace) -> None:
     """Ask the guest to power off."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     with tokens.claimed(arguments.token, arguments.name):
         driver.shutdown(f"d_{arguments.name}")
 
 
 def reboot(arguments: argparse.Namespace) -> None:
     """Ask the guest to reboot, or reset it."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     with tokens.claimed(arguments.token, arguments.name):
         driver.reboot(f"d_{arguments.name}")
 
 
 def destroy(arguments: argparse.Namespace) -> None:
     """End the guest at once."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     with tokens.claimed(arguments.token, arguments.name):
         driver.destroy(f"d_{arguments.name}")
 
@@ -49,13 +49,13 @@ def fence(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """Print whether the guest runs here."""
-    running = hypervisor.load().running(f"d_{arguments.name}")
+    running = loading.hypervisor().running(f"d_{arguments.name}")
     print(json.dumps({"name": arguments.name, "state": "running" if running else "off"}))
 
 
 def show_list(arguments: argparse.Namespace) -> None:
     """Print all machines that run here, and why those ended that ran here last and are off."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     found: list[dict[str, object]] = [
         {"name": name, "state": "running", "memory": domain.memory, "cpus": domain.vcpus}
         for domain in driver.domains()

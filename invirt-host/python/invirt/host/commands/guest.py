@@ -7,11 +7,12 @@ import os
 
 from invirt.base.cli import Command
 from invirt.base.errors import CommandFailed
-from invirt.host import vif
 from invirt.host.domain import domain_name
-from invirt.host.guest import Guest
-from invirt.host.launch import launch
-from invirt.host.qemu import HOST, POWEROFF, Qemu, end_by, wait
+from invirt.host.network import vif
+from invirt.host.qemu.driver import HOST, POWEROFF, Qemu, end_by
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.launch import launch
+from invirt.host.waiting import wait
 
 ACCELERATORS = ("kvm", "tcg")
 

@@ -8,14 +8,14 @@ from invirt.base.cli import Command
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
-from invirt.host import network
+from invirt.host.network import renewal
 
 
 def _run(arguments: argparse.Namespace) -> None:
     connection.role = "host"
-    network.renew()
+    renewal.renew()
     notify("READY=1")
-    follow(network.CHANNEL, network.EVERY, network.update)
+    follow(renewal.CHANNEL, renewal.EVERY, renewal.update)
 
 
 COMMAND = Command(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 
 from invirt.base.cli import Command
-from invirt.host import accelerator
+from invirt.host.qemu import probe
 
 
-def probe(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Boot the probe guest and print what came of it."""
     from invirt import config
 
     if config.hypervisor.driver != "qemu":
         print(f"no probe is needed with hypervisor.driver {config.hypervisor.driver}")
         return
-    name, reason = accelerator.probe()
+    name, reason = probe.probe()
     print(f"guests run with {name}: {reason}")
 
 
@@ -27,5 +27,5 @@ COMMAND = Command(
     "probe_initrd of invirt.yaml) reaches its prompt in time; the answer is in /run/invirt/accelerator.",
     example="invirt-host-probe",
     arguments=lambda parser: None,
-    run=probe,
+    run=run,
 )

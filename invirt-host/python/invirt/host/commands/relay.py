@@ -8,7 +8,7 @@ import socket
 from invirt import config
 from invirt.base.cli import Command
 from invirt.base.errors import Unreachable
-from invirt.host.relay import Relay
+from invirt.host.network.relay import Relay
 
 
 def run(arguments: argparse.Namespace) -> None:

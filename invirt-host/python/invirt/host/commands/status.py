@@ -7,7 +7,7 @@ import json
 import os
 
 from invirt.base.cli import Command
-from invirt.host import hypervisor
+from invirt.host import loading
 from invirt.host.domain import machine_name
 
 
@@ -15,7 +15,7 @@ def status(arguments: argparse.Namespace) -> None:
     """Print the host's hypervisor, its memory in MiB and how many guests run."""
     from invirt import config
 
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     guests = [domain for domain in driver.domains() if machine_name(domain.name)]
     about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests)}

@@ -8,7 +8,8 @@ from invirt.base import log
 from invirt.base.cli import Command
 from invirt.base.errors import Unreachable
 from invirt.database import connection
-from invirt.host import hypervisor, leftovers, storage, tokens
+from invirt.host import loading, tokens
+from invirt.host.qemu import leftovers
 
 DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long
 
@@ -17,10 +18,10 @@ def tidy(arguments: argparse.Namespace) -> None:
     """Wipe disks that have ended, and clear away what is left of guests."""
     from invirt import config
 
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     driver.tidy(config.storage.trash_days)
     tokens.forget(DAY)
-    for key in storage.load().wipe_ended():
+    for key in loading.storage().wipe_ended():
         print(f"{key} is wiped")
     try:
         connection.role = "host"

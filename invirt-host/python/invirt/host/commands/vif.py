@@ -8,9 +8,9 @@ import json
 from invirt import config
 from invirt.base.cli import Command
 from invirt.base.errors import NotFound
-from invirt.host import routes, vif
-from invirt.host.rules import REASONS
-from invirt.host.rules import rules as generate
+from invirt.host.network import routes, vif
+from invirt.host.network.rules import REASONS
+from invirt.host.network.rules import rules as generate
 
 
 def add(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import json
 
 from invirt.base import validate
 from invirt.base.cli import Command
-from invirt.host import storage, tokens
+from invirt.host import loading, tokens
 
 LARGEST = 1 << 20  # GiB; what one machine may have is remote's to decide
 
@@ -15,58 +15,58 @@ LARGEST = 1 << 20  # GiB; what one machine may have is remote's to decide
 def create(arguments: argparse.Namespace) -> None:
     """Make a disk."""
     with tokens.claimed(arguments.token, arguments.name):
-        storage.load().create(arguments.name, arguments.disk, arguments.gib)
+        loading.storage().create(arguments.name, arguments.disk, arguments.gib)
 
 
 def resize(arguments: argparse.Namespace) -> None:
     """Grow a disk."""
     with tokens.claimed(arguments.token, arguments.name):
-        storage.load().resize(arguments.name, arguments.disk, arguments.gib)
+        loading.storage().resize(arguments.name, arguments.disk, arguments.gib)
 
 
 def rename(arguments: argparse.Namespace) -> None:
     """Call a disk otherwise."""
     one = arguments
     with tokens.claimed(one.token, one.name, one.new_name):
-        storage.load().rename(one.name, one.disk, one.new_name, one.new_disk)
+        loading.storage().rename(one.name, one.disk, one.new_name, one.new_disk)
 
 
 def remove(arguments: argparse.Namespace) -> None:
     """Put a disk into the trash."""
     with tokens.claimed(arguments.token, arguments.name):
-        storage.load().remove(arguments.name, arguments.disk, arguments.operation)
+        loading.storage().remove(arguments.name, arguments.disk, arguments.operation)
 
 
 def restore(arguments: argparse.Namespace) -> None:
     """Take a disk back from the trash."""
     with tokens.claimed(arguments.token, arguments.name):
-        storage.load().restore(arguments.name, arguments.disk, arguments.operation)
+        loading.storage().restore(arguments.name, arguments.disk, arguments.operation)
 
 
 def undelete(arguments: argparse.Namespace) -> None:
     """Give a disk in the trash to a machine."""
     one = arguments
     with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
-        storage.load().restore(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+        loading.storage().restore(one.name, one.disk, one.operation, one.new_name, one.new_disk)
 
 
 def give_up(arguments: argparse.Namespace) -> None:
     """Put it back into the trash."""
     one = arguments
     with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
-        storage.load().give_up(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+        loading.storage().give_up(one.name, one.disk, one.operation, one.new_name, one.new_disk)
 
 
 def purge(arguments: argparse.Namespace) -> None:
     """End a disk in the trash."""
     with tokens.claimed(arguments.token, tokens.item(arguments.operation)):
-        storage.load().purge(arguments.name, arguments.disk, arguments.operation)
+        loading.storage().purge(arguments.name, arguments.disk, arguments.operation)
 
 
 def show_list(arguments: argparse.Namespace) -> None:
     """Print all disks, and those in the trash."""
     found: list[dict[str, str | int]] = []
-    for volume in storage.load().volumes():
+    for volume in loading.storage().volumes():
         row: dict[str, str | int] = {"name": volume.name, "disk": volume.disk, "size": volume.size}
         if volume.operation is not None:
             row["trash"] = volume.operation

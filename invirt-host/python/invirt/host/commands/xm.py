@@ -6,15 +6,16 @@ import argparse
 
 from invirt.base.cli import Command
 from invirt.base.errors import BadInput, NotFound
-from invirt.host import hypervisor, tokens, xmconfig
+from invirt.host import loading, tokens, xmconfig
 from invirt.host.domain import domain_name, machine_name
+from invirt.host.protocols import Hypervisor
 from invirt.host.words import KNOWN, SEVERAL, Value
 
 
 def create(arguments: argparse.Namespace) -> None:
     """Evaluate the configuration and boot the domain."""
     config = xmconfig.evaluate(xmconfig.find(arguments.config), _variables(arguments.variables))
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     with tokens.locked(machine_name(config.name) or config.name):
         driver.create(config)
     if arguments.console:
@@ -48,18 +49,18 @@ def _value(name: str, value: str) -> Value:
 
 def show(arguments: argparse.Namespace) -> None:
     """Print a table of the domains that run."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     names = [_known(driver, name) for name in getattr(arguments, "domains", [])]
     print(driver.show(arguments.table, names), end="")
 
 
 def act(arguments: argparse.Namespace) -> None:
     """Do to a domain what the verb says: console, shutdown, reboot or destroy."""
-    driver = hypervisor.load()
+    driver = loading.hypervisor()
     getattr(driver, arguments.act)(_known(driver, arguments.domain))
 
 
-def _known(driver: hypervisor.Hypervisor, name: str) -> str:
+def _known(driver: Hypervisor, name: str) -> str:
     """The domain's name; NotFound where it must be that a machine was meant, whose domain is d_NAME."""
     if not driver.running(name) and driver.running(f"d_{name}"):
         raise NotFound(f"there is no domain {name}", hint=f"That of machine {name} is d_{name}.")

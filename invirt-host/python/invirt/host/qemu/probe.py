@@ -1,47 +1,33 @@
-"""Whether QEMU's guests get KVM: only where a probe guest has proved that it works.
-
-/dev/kvm may be there and yet be of no use (nested, or emulated).
-"""
+"""The probe guest, which proves whether KVM works on this host."""
 
 from __future__ import annotations
 
 import time
 
+from invirt import config
 from invirt.base.errors import InvirtError
-from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest
+from invirt.host.qemu import accelerator
+from invirt.host.qemu.driver import Qemu
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.supervisor import Alone
+from invirt.host.waiting import wait
 
 PROMPT = b"guest# "
 NAME = "probe"  # no machine's domain: those begin with d_
 
 
-def chosen() -> tuple[str, str]:
-    """The accelerator, kvm or tcg, and why it is that one."""
-    from invirt import config
-
-    if config.hypervisor.accelerator != "auto":
-        return config.hypervisor.accelerator, "invirt.yaml says so"
-    try:
-        name, reason = (paths.run() / "accelerator").read_text().rstrip().split(": ", 1)
-        return name, reason
-    except FileNotFoundError:
-        return "tcg", "invirt-host-probe did not run"
-
-
 def probe() -> tuple[str, str]:
     """Boot the probe guest under KVM, and write down what came of it."""
     name, reason = _probed()
-    paths.write(paths.run() / "accelerator", f"{name}: {reason}\n")
+    accelerator.write(name, reason)
     return name, reason
 
 
 def _probed() -> tuple[str, str]:
-    from invirt import config
-
     settings = config.hypervisor
     if settings.accelerator != "auto":
-        return chosen()
+        return accelerator.chosen()
     if not settings.probe_kernel:
         return "tcg", "hypervisor.probe_kernel is not set in invirt.yaml"
     guest = DomainConfig(
@@ -64,9 +50,6 @@ def _probed() -> tuple[str, str]:
 
 def _boot(config: DomainConfig, timeout: float) -> float | None:
     """Seconds until the prompt, None if there was none in time."""
-    from invirt.host.qemu import Qemu, wait
-    from invirt.host.supervisor import Alone
-
     driver, guest, begin = Qemu(Alone("kvm")), Guest(config.name), time.monotonic()
     try:
         driver.create(config)

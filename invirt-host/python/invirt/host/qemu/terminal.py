@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from invirt.base.errors import Busy, NotFound
-from invirt.host import qmp
-from invirt.host.guest import Guest
+from invirt.host.qemu import qmp
+from invirt.host.qemu.guest import Guest
 
 LEAVE = b"\x1d"  # ^]
 KEPT = "INVIRT_CONSOLE_KEPT"  # set by who keeps the console for others, whose keys are all the guest's

@@ -2,7 +2,7 @@
 
 Rules and routes follow at once.  The guest itself hears of it at its next
 renewal, which its old address doesn't keep from being answered: see
-dhcp_of_guest in invirt.host.rules.
+dhcp_of_guest in invirt.host.network.rules.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.database.connection import Connection
-from invirt.host import routes, tokens, vif
+from invirt.host import tokens
 from invirt.host.domain import machine_name
+from invirt.host.network import routes, vif
 
 CHANNEL = "nics"
 EVERY = 10.0  # seconds between looks without word of a change: one may come while a guest is being booted

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
-from invirt.host import able, accelerator, leftovers, paths, tables, terminal, tokens
+from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig, machine_name
-from invirt.host.guest import Guest
-from invirt.host.hypervisor import Domain
-from invirt.host.qmp import Qmp
-from invirt.host.supervisor import Supervisor, of_this_host
+from invirt.host.protocols import OBEY, Domain
+from invirt.host.qemu import able, accelerator, leftovers, tables, terminal
+from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.qmp import Qmp
+from invirt.host.qemu.supervisor import Supervisor, of_this_host
+from invirt.host.waiting import wait
 
 START = 20  # seconds until QEMU must answer
-OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 POWEROFF, HOST = "poweroff", "host"  # how guests end: by themselves or by hand; with their host
 
 
@@ -149,13 +150,3 @@ def _read(path: Path) -> str:
         return path.read_text()
     except FileNotFoundError:
         return ""
-
-
-def wait(what: Callable[[], bool], seconds: float) -> bool:
-    """Whether what() came true within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.05)
-    return what()

@@ -23,8 +23,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from invirt.base import certificates
-from invirt.host.keys import Keys, Output
-from invirt.host.spool import Queue, Store
+from invirt.host.console.keys import Keys, Output
+from invirt.host.console.spool import Queue, Store
 
 LOCAL = "127.0.0.1"
 PATIENCE = (

@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from invirt.base.errors import InvirtError, NotFound
-from invirt.host import qmp
-from invirt.host.guest import Guest
-from invirt.host.hypervisor import Domain
+from invirt.host.protocols import Domain
+from invirt.host.qemu import qmp
+from invirt.host.qemu.guest import Guest
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, of the kernel's times
 STATES = {"paused": "--p---", "shutdown": "---s--", "running": "r-----"}

@@ -19,17 +19,18 @@ from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.process import run
-from invirt.host import owned as owned_tables
-from invirt.host import paths, routes
-from invirt.host.addresses import split
-from invirt.host.rules import rules
+from invirt.host import paths
+from invirt.host.network import owned as owned_tables
+from invirt.host.network import routes
+from invirt.host.network.addresses import split
+from invirt.host.network.rules import rules
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
 
 
 @dataclass(frozen=True)
 class Link:
-    """A guest's link; name: its domain's; keeper: the process that keeps its rules, see invirt.host.owned."""
+    """A guest's link; name: its domain's; keeper: the process that keeps its rules (see network.owned)."""
 
     mac: str
     addresses: tuple[str, ...]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from invirt.base.process import run
-from invirt.host import qmp
-from invirt.host.guest import OVERHEAD, Guest
+from invirt.host.qemu import qmp
+from invirt.host.qemu.guest import OVERHEAD, Guest
 
 LAUNCH = "from invirt.base.cli import start; from invirt.host.commands.guest import COMMAND; start(COMMAND)"
 

@@ -6,7 +6,7 @@ holds the lock from before its start to its very end, whatever ends it: who
 wants to know whether the guest runs looks at the lock.
 
 Names come again, with other owners: what an earlier machine of the name left
-goes before another one boots, see invirt.host.leftovers.
+goes before another one boots, see invirt.host.qemu.leftovers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invirt.host import paths
-from invirt.host.able import QEMU, check
 from invirt.host.domain import DomainConfig
+from invirt.host.qemu.able import QEMU, check
 
 # What a guest may cost beyond its memory: QEMU itself, and translated code.
 TRANSLATED = 64  # MiB

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 
 from invirt.base.process import run
-from invirt.host.storage import Storage
+from invirt.host.storage.volumes import Storage
 
 LONG = 24 * 3600  # seconds that zeroing a large disk may take
 

@@ -13,9 +13,11 @@ from typing import NoReturn
 
 from invirt.base import lock
 from invirt.base.errors import Busy, CommandFailed, NotFound
-from invirt.host import accelerator, identity, paths, vif
+from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.guest import Guest, arguments, is_written
+from invirt.host.network import vif
+from invirt.host.qemu import accelerator, identity
+from invirt.host.qemu.guest import Guest, arguments, is_written
 
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
 

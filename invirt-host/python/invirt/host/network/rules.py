@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from string import Template
 
 from invirt.base.errors import BadInput
-from invirt.host.addresses import link_local, networks, split
+from invirt.host.network.addresses import link_local, networks, split
 
 # Each reason to drop has a counter of that name; a guest's stray multicast is
 # no attack, and all others are logged, too.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from invirt.database import connection
 from invirt.host import paths, tokens
 from invirt.host.domain import machine_name
-from invirt.host.guest import Guest
+from invirt.host.qemu.guest import Guest
 
 MACHINES = "SELECT name, machine_id FROM machines"
 

@@ -29,7 +29,7 @@ NOBODY = bytes(4)
 IP_PKTINFO = 8  # of Linux; Python has no name for it
 PER_GUEST, PER_HOST = (2.0, 20.0), (200.0, 1000.0)  # requests a second, and so many at once
 MOST_GUESTS = 10000  # of whom it is remembered how much they asked
-OURS = re.compile(r"inv[0-9]{1,12}")  # invirt.host.vif.interface()
+OURS = re.compile(r"inv[0-9]{1,12}")  # invirt.host.network.vif.interface()
 
 
 def options(message: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -1,4 +1,4 @@
-"""What a host asks of its hypervisor, and which one it has."""
+"""What a host asks of its hypervisor."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from invirt.base.errors import BadConfig
 from invirt.host.domain import DomainConfig
+
+OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,3 @@ class Hypervisor(Protocol):
 
     def status(self) -> dict[str, str]:
         """What `host status` says of the driver beyond its name."""
-
-
-def load() -> Hypervisor:
-    """The hypervisor that invirt.yaml names for this host."""
-    from invirt import config
-
-    driver = config.hypervisor.driver
-    if driver == "qemu":
-        from invirt.host.qemu import Qemu
-
-        return Qemu.of_this_host()
-    if driver == "xen":
-        from invirt.host.xen import Xen
-
-        return Xen()
-    if driver == "fake":
-        from invirt.host.fake import FakeHypervisor
-
-        return FakeHypervisor()
-    raise BadConfig(f'hypervisor.driver is "{driver}" in invirt.yaml', hint="It may be xen, qemu or fake.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from invirt.host.storage import Storage
+from invirt.host.storage.volumes import Storage
 
 GIB = 1 << 30
 

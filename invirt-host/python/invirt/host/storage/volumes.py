@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from invirt.base.errors import BadConfig, BadInput, NotFound
+from invirt.base.errors import BadInput, NotFound
 
 NAME = re.compile(
     r"(?:trash\.(?P<operation>\d+)\.(?P<time>\d+)\.)?d_(?P<name>[a-z0-9-]+)_(?P<disk>[a-z0-9]+)"
@@ -180,23 +180,3 @@ class Storage(ABC):
 
 def _missing(name: str, disk: str) -> NotFound:
     return NotFound(f"{name} has no disk {disk} in this storage")
-
-
-def load() -> Storage:
-    """The storage that invirt.yaml names."""
-    from invirt import config
-
-    driver = config.storage.driver
-    if driver == "file":
-        from invirt.host.filestorage import FileStorage
-
-        return FileStorage(config.storage.directory)
-    if driver == "lvm":
-        from invirt.host.lvm import Lvm
-
-        return Lvm(config.storage.volume_group)
-    if driver == "fake":
-        from invirt.host.fake import FakeStorage
-
-        return FakeStorage(config.storage.directory)
-    raise BadConfig(f'storage.driver is "{driver}" in invirt.yaml', hint="It may be lvm or file.")

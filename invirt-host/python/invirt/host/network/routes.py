@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from invirt.base.process import run
-from invirt.host.announce import announce
+from invirt.host.network.announce import announce
 
 ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
 # Of the host's end of each link, on every host: a guest that moves, running, still knows its router.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from invirt.base import validate
 from invirt.database.connection import Connection
-from invirt.host import conserver_list, logs
+from invirt.host.console import conserver_list, logs
 
 CHANNEL = "consoles"
 EVERY = 2.0  # seconds between looks without word of a change: a conserver that starts has no list

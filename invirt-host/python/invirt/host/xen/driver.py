@@ -10,8 +10,8 @@ from invirt.base.errors import BadInput, NotFound
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.domain import OWN_WORDS, DomainConfig, Value
-from invirt.host.hypervisor import Domain
-from invirt.host.qemu import OBEY, wait
+from invirt.host.protocols import OBEY, Domain
+from invirt.host.waiting import wait
 
 
 class Xen:

@@ -1,0 +1,1 @@
+"""Guests' consoles: what keeps them, and the door to them."""

@@ -1,0 +1,1 @@
+"""Guests' links: rules, routes, announcements, and the way to DHCP."""

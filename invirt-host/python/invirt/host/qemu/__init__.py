@@ -1,0 +1,1 @@
+"""Guests as processes of QEMU, kept by systemd and driven by QMP."""

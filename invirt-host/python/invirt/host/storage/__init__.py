@@ -1,0 +1,1 @@
+"""Disks: what is the same everywhere, and a driver a kind."""

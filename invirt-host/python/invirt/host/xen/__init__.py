@@ -1,0 +1,1 @@
+"""Guests as domains of Xen, driven by xl."""

@@ -12,6 +12,7 @@ from tests.parts.postgres import Database
 TABLES = """
 owners members types hosts address_ranges reserved_names refused_names machines disks nics machine_access
 cdroms autoinstalls operations operation_steps audit counters trash trash_disks public_keys held_addresses
+administrators
 """.split()  # noqa: SIM905 - read as a list of words
 
 READ = {

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from threading import Thread
+from types import SimpleNamespace
 
 import psycopg2
 import psycopg2.errors
 import pytest
 
+from invirt import config
 from invirt.base import identity
 from invirt.base.errors import Unreachable
-from invirt.database import connection, follow, roles, servers, watch
+from invirt.database import administrators, connection, follow, roles, servers, watch
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller, settle
 
@@ -177,6 +180,27 @@ def test_a_host_comes_and_goes(server: postgres.Cluster, caller: Caller, turn: w
             assert [is_open(one) for one in (own, before, other)] == [False, False, True]
     with pytest.raises(Unreachable):
         caller.ask(new, "host", "SELECT 1")
+
+
+def test_administrators_of_invirt_yaml_come_and_go(
+    server: postgres.Cluster, turn: watch.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom invirt-admin has added stay, also when they stood in both."""
+    server.run("INSERT INTO administrators (principal) VALUES ('added/admin@INVIRT.TEST')", "invirt")
+
+    def named(*principals: str) -> list[str]:
+        site = dataclasses.replace(config.site, administrators=principals)
+        monkeypatch.setattr(administrators, "config", SimpleNamespace(site=site))
+        turn.turn()
+        with closing(server.superuser("invirt")) as connected, connected.cursor() as cursor:
+            cursor.execute("SELECT principal FROM administrators ORDER BY 1")
+            return [row[0] for row in cursor.fetchall()]
+
+    assert named("added/admin@INVIRT.TEST", "root/admin@INVIRT.TEST") == [
+        "added/admin@INVIRT.TEST",
+        "root/admin@INVIRT.TEST",
+    ]
+    assert named() == ["added/admin@INVIRT.TEST"]
 
 
 def test_long_names_have_roles_of_their_own(caller: Caller) -> None:

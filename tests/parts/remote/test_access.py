@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
-from tests.parts.owned import machine
+import pytest
+
+from tests.parts.owned import machine, owner
 from tests.parts.remote.conftest import RemoteServer
 
 DENIED = (255, "", "Access denied\n")
@@ -66,6 +69,96 @@ def test_who_is_allowed_may_control_but_not_give_away(remote: RemoteServer) -> N
         answer = remote.call("bob", "machine", *verb)
         assert answer.status == 4 and "only its owner, alice" in answer.stderr, answer
     assert remote.database.execute("SELECT principal FROM machine_access") == [("bob@INVIRT.TEST",)]
+
+
+def administrator(remote: RemoteServer, principal: str = "root/admin@INVIRT.TEST") -> None:
+    remote.database.execute("INSERT INTO administrators (principal) VALUES (%s)", (principal,))
+
+
+def test_an_administrator_may_do_what_an_owner_may_and_it_is_told(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+    refused = remote.call("root/admin", "control", "remus", "status")
+    administrator(remote)
+    assert (refused.status, refused.stdout, refused.stderr) == DENIED
+    assert "root/admin@INVIRT.TEST\n" in remote.read("acl/remus")
+    assert remote.call("root/admin", "control", "remus", "status").stdout == "remus is off\n"
+    assert remote.call("root/admin", "machine", "resize", "remus", "--memory", "100").status == 0
+    assert remote.call("alice", "machine", "resize", "remus", "--memory", "90").status == 0
+
+    told = remote.call("alice", "machine", "operations", "remus").stdout.splitlines()
+    assert "root/admin@INVIRT.TEST, an administrator" in told[2] and "administrator" not in told[1]
+    assert remote.database.execute(
+        "SELECT DISTINCT principal, administrator FROM audit WHERE outcome <> 'failed' ORDER BY 1"
+    ) == [("alice@INVIRT.TEST", False), ("root/admin@INVIRT.TEST", True)]
+
+    remote.database.execute("DELETE FROM administrators")
+    again = remote.call("root/admin", "control", "remus", "status")
+    assert (again.status, again.stdout, again.stderr) == DENIED
+
+
+def test_what_an_administrator_deletes_is_theirs_by_that_right_to_the_end(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+    administrator(remote)
+    assert remote.call("root/admin", "machine", "delete", "remus", "--yes").status == 0
+    rows = remote.database.execute("SELECT outcome, administrator FROM audit ORDER BY audit_id")
+    assert rows == [("begun", True), ("succeeded", True)]
+    number = remote.database.execute("SELECT trash_id FROM trash")[0][0]
+    given, refused = (remote.call(user, "machine", "undelete", str(number)) for user in ("root/admin", "bob"))
+    assert (given.status, refused.status) == (7, 3), given  # there is no host to ask; and nothing of bob's
+
+
+def test_an_administrator_s_own_are_like_anyone_s(remote: RemoteServer) -> None:
+    """Others' don't fill the list, and what one owns oneself needs no such right."""
+    machine(remote.database, "remus")
+    administrator(remote, "alice@INVIRT.TEST")
+    administrator(remote)
+    assert "no machines" in remote.call("root/admin", "machine", "list").stdout
+    assert "remus" in remote.call("alice", "machine", "list").stdout
+    assert remote.call("alice", "machine", "resize", "remus", "--memory", "90").status == 0
+    assert remote.database.execute("SELECT administrator FROM operations") == [(False,)]
+
+
+def _may(remote: RemoteServer, user: str) -> str:
+    """What a user may do to remus, by the doors: all, use or nothing."""
+    if remote.call(user, "control", "remus", "status").status:
+        return "nothing"
+    return "all" if remote.call(user, "machine", "resize", "remus", "--memory", "90").status == 0 else "use"
+
+
+def _rights(remote: RemoteServer) -> dict[str, str]:
+    return {user: _may(remote, user) for user in ("alice", "bob", "eve", "root/admin")}
+
+
+WRONG = {
+    "no owners": ("JOIN members x USING (owner_id)", "JOIN members x ON false"),
+    "others' owners": ("JOIN members x USING (owner_id)", "JOIN members x ON x.owner_id <> m.owner_id"),
+    "no users": ("FROM machine_access a", "FROM machine_access a WHERE false"),
+    "users as owners": ("'user'", "'owner'"),
+    "users of every machine": (
+        "a.machine_id, a.principal, 'user' FROM",
+        "m.machine_id, a.principal, 'user' FROM machines m,",
+    ),
+    "no administrators": ("CROSS JOIN administrators a", "JOIN administrators a ON false"),
+    "everyone as administrator": ("CROSS JOIN administrators a", "CROSS JOIN members a"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_doors_show_what_is_wrong_in_the_view(remote: RemoteServer, wrong: str) -> None:
+    """There is no second rule beside it, which would hide that."""
+    right = {"alice": "all", "bob": "use", "eve": "nothing", "root/admin": "all"}
+    owner(remote.database, "eve")
+    for name in ("remus", "romulus"):
+        machine(remote.database, name)
+    remote.call("alice", "machine", "allow", "remus", "bob")
+    remote.call("alice", "machine", "allow", "romulus", "eve")
+    administrator(remote)
+    assert _rights(remote) == right
+    made = import_module("invirt.database.migrations.versions.0055_access").ACCESS.partition(";")[0]
+    assert WRONG[wrong][0] in made
+    remote.database.execute(made.replace("CREATE", "CREATE OR REPLACE").replace(*WRONG[wrong]))
+    administrator(remote, "mallory/admin@INVIRT.TEST")  # a change, so that what is kept is read anew
+    assert _rights(remote) != right
 
 
 def test_the_web_server_controls_any_machine_and_is_written_down(remote: RemoteServer) -> None:

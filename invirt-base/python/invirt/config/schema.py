@@ -55,6 +55,13 @@ _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
 Hostname = Annotated[str, Form("a host name in lower case", _HOSTNAME)]
 OptionalHostname = Annotated[str, Form("a host name in lower case, or empty", f"({_HOSTNAME})?")]
 Realm = Annotated[str, Form("a Kerberos realm in upper case", r"[A-Z0-9]([A-Z0-9.-]{0,253}[A-Z0-9])?")]
+Person = Annotated[
+    str,
+    Form(
+        "a person's principal",
+        r"(?![Hh][Oo][Ss][Tt]/)[A-Za-z0-9._+-]+(/[A-Za-z0-9_+-]+){0,2}@[A-Z0-9.-]{1,200}",
+    ),
+]
 Mail = Annotated[str, Form("a mail address or a user's name", r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")]
 Word = Annotated[str, Form("a word of a-z, 0-9, - and _", r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")]
 Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{_FOLDER}")]
@@ -79,6 +86,7 @@ class Site:
     domain: Hostname  # machines are NAME.domain
     realm: Realm  # the Kerberos realm of the users
     contact: Mail = "root"  # shown where a user is told to ask
+    administrators: tuple[Person, ...] = ()  # principals who may do to every machine what its owner may
 
 
 @dataclass(frozen=True)

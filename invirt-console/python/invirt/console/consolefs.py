@@ -21,8 +21,9 @@ DEADLINE = 3.0  # seconds that an answer may take
 
 NAMES = "SELECT name FROM console.machines ORDER BY name"
 EXISTS = "SELECT 1 FROM console.machines WHERE name = %s"
-PRINCIPALS = "SELECT principal FROM console.principals WHERE name = %s ORDER BY 1"
-KEYS = "SELECT DISTINCT key FROM console.keys WHERE name = %s ORDER BY 1"
+OF_MACHINE = "WHERE machine_id = (SELECT machine_id FROM console.machines WHERE name = %s) ORDER BY 1"
+PRINCIPALS = f"SELECT DISTINCT principal FROM console.principals {OF_MACHINE}"
+KEYS = f"SELECT DISTINCT key FROM console.keys {OF_MACHINE}"
 HOST = "SELECT hostname FROM console.machines WHERE name = %s AND hostname IS NOT NULL"
 
 

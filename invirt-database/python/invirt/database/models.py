@@ -189,6 +189,14 @@ class MachineAccess(Base):
     principal: Mapped[str] = column(Text, primary_key=True)
 
 
+class Administrator(Base):
+    """Of the site: may do to every machine what its owner may."""
+
+    __tablename__ = "administrators"
+    principal: Mapped[str] = column(Text, primary_key=True)
+    in_yaml: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+
+
 class PublicKey(Base):
     """An ssh key by which a principal may come to consoles."""
 
@@ -237,6 +245,7 @@ class Operation(Base):
     lease_until: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
     token: Mapped[int | None] = column(BigInteger)
     attempts: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)
+    administrator: Mapped[bool | None] = column(Boolean)
     created_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
     finished_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
     steps: Mapped[list[OperationStep]] = relationship(
@@ -270,6 +279,7 @@ class Audit(Base):
     machine_name: Mapped[str | None] = column(Text)
     outcome: Mapped[str] = column(Text, nullable=False)
     message: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    administrator: Mapped[bool | None] = column(Boolean)
 
 
 class Trash(Base):

@@ -49,6 +49,7 @@ SENTENCES = {
     "owners_name_key": "there is an owner of this name already",
     "types_name_key": "there is a type of this name already",
     "members_pkey": "this principal is a member already",
+    "administrators_pkey": "this principal is an administrator already",
     "machine_access_pkey": "this principal has access already",
     "reserved_names_pkey": "this name is reserved already",
     "disks_name_key": "the machine has a disk of this name already",

@@ -19,7 +19,7 @@ from invirt import config
 from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
-from invirt.database import connection, roles, servers
+from invirt.database import administrators, connection, roles, servers
 
 PROGRAM = "invirt-database-watch"
 EVERY = 0.5  # seconds
@@ -69,6 +69,7 @@ class Watch:
             config.reload()
             self.read = now
         changed = servers.settle(self.cursor, self.anew)
+        administrators.settle(self.cursor)
         self.anew = False
         if changed:
             log.write("the list of servers that may sign on is up to date", program=PROGRAM)

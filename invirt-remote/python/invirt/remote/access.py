@@ -1,8 +1,9 @@
 """Who may do what to a machine: the one place that asks.
 
-Whoever is a member of the machine's owner may do anything to it.  Whom a
-member has allowed may control it and see it.  "No such machine" and "not
-yours" are one and the same message.
+The database's view `access` says who: the members of the machine's owner and
+the site's administrators may do anything to it; whom one of them has allowed
+may control it and see it.  "No such machine" and "not yours" are one and the
+same message.
 """
 
 from __future__ import annotations
@@ -17,15 +18,11 @@ from invirt.base.errors import BadInput, Denied, NotFound
 MACHINE = """
 SELECT m.machine_id, m.name, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.why_off,
     o.name AS owner, t.name AS type, h.name AS host, h.hostname,
-    EXISTS (SELECT FROM members x WHERE x.owner_id = m.owner_id AND x.principal = %(who)s) AS is_owner,
-    EXISTS (SELECT FROM machine_access x WHERE x.machine_id = m.machine_id AND x.principal = %(who)s)
-        AS is_allowed
+    ARRAY(SELECT x.role FROM access x WHERE x.machine_id = m.machine_id AND x.principal = %(who)s) AS roles
 FROM machines m JOIN owners o USING (owner_id) JOIN types t USING (type_id) LEFT JOIN hosts h USING (host_id)
 """
-MINE = """
-WHERE m.owner_id IN (SELECT owner_id FROM members WHERE principal = %(who)s)
-   OR m.machine_id IN (SELECT machine_id FROM machine_access WHERE principal = %(who)s)
-"""
+# Of one's own: an administrator's are not all.
+MINE = "SELECT machine_id FROM access WHERE principal = %(who)s AND role <> 'administrator'"
 
 
 def web_principal() -> str | None:
@@ -39,7 +36,7 @@ def full_principal(text: str) -> str:
 
 
 def find(cursor: Any, machine_name: str, principal: str = "") -> Any:
-    """The machine's row, with is_owner and is_allowed for principal; raises NotFound."""
+    """The machine's row, with the roles that principal has there; raises NotFound."""
     cursor.execute(f"{MACHINE} WHERE m.name = %(name)s", {"name": machine_name, "who": principal})
     row = cursor.fetchone()
     if row is None:
@@ -51,7 +48,7 @@ def require_number(cursor: Any, principal: str, machine_id: int | None) -> Any:
     """require() by the machine's number; raises NotFound, which can't tell its name."""
     cursor.execute(f"{MACHINE} WHERE m.machine_id = %(id)s", {"id": machine_id, "who": principal})
     row = cursor.fetchone()
-    if row is None or not (row.is_owner or row.is_allowed):
+    if row is None or not row.roles:
         raise NotFound("it is gone, or not yours any more", hint="machine list shows what is yours.")
     return row
 
@@ -59,15 +56,15 @@ def require_number(cursor: Any, principal: str, machine_id: int | None) -> Any:
 def require(cursor: Any, principal: str, machine_name: str) -> Any:
     """The machine's row if principal may control it; raises NotFound."""
     row = find(cursor, machine_name, principal)
-    if not (row.is_owner or row.is_allowed):
+    if not row.roles:
         raise _absent(machine_name)
     return row
 
 
 def require_owner(cursor: Any, principal: str, machine_name: str) -> Any:
-    """The machine's row if principal is a member of its owner; raises NotFound or Denied."""
+    """The machine's row if principal may do anything to it; raises NotFound or Denied."""
     row = require(cursor, principal, machine_name)
-    if not row.is_owner:
+    if set(row.roles) <= {"user"}:
         raise Denied(
             f"only its owner, {row.owner}, may do this to {machine_name}",
             hint="You may control it and see it: control NAME …, machine show NAME.",
@@ -76,8 +73,8 @@ def require_owner(cursor: Any, principal: str, machine_name: str) -> Any:
 
 
 def mine(cursor: Any, principal: str) -> list[Any]:
-    """The rows of all machines that principal may control, by name."""
-    cursor.execute(f"{MACHINE} {MINE} ORDER BY m.name", {"who": principal})
+    """The rows of all machines that are principal's own, or that they were let in to, by name."""
+    cursor.execute(f"{MACHINE} WHERE m.machine_id IN ({MINE}) ORDER BY m.name", {"who": principal})
     rows: list[Any] = cursor.fetchall()
     return rows
 
@@ -92,9 +89,8 @@ def everyones(cursor: Any) -> list[Any]:
 def acl(cursor: Any, machine_id: int) -> list[str]:
     """All principals who may control the machine of that number, sorted."""
     cursor.execute(
-        "SELECT principal FROM machine_access WHERE machine_id = %(id)s UNION"
-        " SELECT principal FROM members JOIN machines USING (owner_id) WHERE machine_id = %(id)s ORDER BY 1",
-        {"id": machine_id},
+        "SELECT DISTINCT principal FROM access WHERE machine_id = %s AND role <> 'administrator' ORDER BY 1",
+        (machine_id,),
     )
     return [found.principal for found in cursor.fetchall()]
 

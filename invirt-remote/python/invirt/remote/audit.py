@@ -18,8 +18,8 @@ from invirt.remote.session import is_open, transaction
 LONGEST = 1000  # letters of the arguments
 
 INSERT = """
-INSERT INTO audit (principal, via, command, arguments, machine_name, outcome, message)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO audit (principal, via, command, arguments, machine_name, outcome, message, administrator)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING administrator
 """
 
 
@@ -33,6 +33,7 @@ class Entry:
 
 class _Now:
     entry: Entry | None = None
+    administrator: bool | None = None  # as the database saw it when the change began: its machine may be gone
 
 
 def understood(actor: Actor, machine_name: str | None) -> None:
@@ -61,4 +62,5 @@ def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, mes
     shown = " ".join(log.quoted(word if len(word) <= LONGEST else word[:LONGEST] + "...") for word in words)
     values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
     with transaction() as cursor:
-        cursor.execute(INSERT, (*values, outcome, log.one_line(message)[:LONGEST]))
+        cursor.execute(INSERT, (*values, outcome, log.one_line(message)[:LONGEST], _Now.administrator))
+        _Now.administrator = cursor.fetchone().administrator

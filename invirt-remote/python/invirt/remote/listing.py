@@ -23,16 +23,15 @@ SELECT o.name, o.memory, o.disk, o.machines, count(m.machine_id) AS used_machine
         AS used_disk,
     (SELECT coalesce(sum(size), 0) FROM trash JOIN trash_disks USING (trash_id)
         WHERE owner_id = o.owner_id AND taken IS DISTINCT FROM 'undelete')::bigint AS trash
-FROM owners o JOIN members x USING (owner_id) LEFT JOIN machines m USING (owner_id)
-WHERE x.principal = %(who)s AND (%(owner)s::text IS NULL OR o.name = %(owner)s)
-GROUP BY o.owner_id ORDER BY o.name
+FROM owners o JOIN owner_access x USING (owner_id) LEFT JOIN machines m USING (owner_id)
+WHERE x.principal = %(who)s AND (%(owner)s IS NULL AND x.role = 'owner' OR o.name = %(owner)s)
+GROUP BY o.owner_id, x.role ORDER BY o.name
 """
 # What one did oneself stays to be seen; beyond that a name is that of a machine which one may see now.
 OPERATIONS = """
-WITH mine AS (SELECT machine_id, name FROM machines m
-    WHERE m.owner_id IN (SELECT owner_id FROM members WHERE principal = %(who)s)
-    OR m.machine_id IN (SELECT a.machine_id FROM machine_access a WHERE a.principal = %(who)s))
-SELECT operation_id, kind, machine_name, principal, via, state, error, created_at, finished_at,
+WITH mine AS (SELECT machine_id FROM access
+    WHERE principal = %(who)s AND (role <> 'administrator' OR %(name)s IS NOT NULL))
+SELECT operation_id, kind, machine_name, principal, via, administrator, state, error, created_at, finished_at,
     (SELECT count(*) FROM operation_steps s WHERE s.operation_id = o.operation_id) AS steps,
     (SELECT count(*) FROM operation_steps s
         WHERE s.operation_id = o.operation_id AND s.state = 'done') AS done,
@@ -41,7 +40,7 @@ SELECT operation_id, kind, machine_name, principal, via, state, error, created_a
 FROM operations o
 WHERE (principal = %(who)s OR machine_id IN (SELECT machine_id FROM mine))
     AND (%(name)s::text IS NULL OR machine_name = %(name)s
-        OR machine_id = (SELECT machine_id FROM mine WHERE name = %(name)s))
+        OR machine_id = (SELECT machine_id FROM machines JOIN mine USING (machine_id) WHERE name = %(name)s))
 ORDER BY operation_id DESC LIMIT %(newest)s
 """
 
@@ -201,6 +200,11 @@ def _operation(row: Any) -> dict[str, Any]:
 _TIMES = ("created_at", "finished_at")
 
 
+def _who(operation: dict[str, Any]) -> str:
+    """Who asked for it, and whether it took an administrator's right."""
+    return f"{operation['principal']}{', an administrator' if operation['administrator'] else ''}"
+
+
 def operations(actor: Actor, arguments: argparse.Namespace) -> None:
     """Print the newest operations on the actor's machines: how far they are, why they failed."""
     with transaction() as cursor:
@@ -212,7 +216,7 @@ def operations(actor: Actor, arguments: argparse.Namespace) -> None:
         return
     headings = ("NUMBER", "BEGUN", "WHAT", "MACHINE", "BY", "STATE", "STEPS", "")
     rows = [
-        (o["operation_id"], o["created_at"], o["kind"], o["machine_name"], o["principal"], o["state"],
+        (o["operation_id"], o["created_at"], o["kind"], o["machine_name"], _who(o), o["state"],
          f"{o['done']}/{o['steps']}", o["error"] or (o["at"] and f"at: {o['at']}") or " ")
         for o in found
     ]  # fmt: skip

@@ -15,17 +15,18 @@ from invirt.remote.rows import Cursor
 def lock_owner(cursor: Cursor, principal: str, name: str | None) -> int:
     """The number of the owner for a new machine, locked until the transaction's end.
 
-    name: an owner that principal is a member of; None: principal's own, made
+    name: an owner that principal is a member of, or may act for; None: principal's own, made
     now if there is none.  Raises Denied.
     """
     owner = name or _own(cursor, principal)
     cursor.execute(
-        "SELECT owner_id, EXISTS (SELECT FROM members m WHERE m.owner_id = o.owner_id AND principal = %s)"
-        " AS is_member FROM owners o WHERE name = %s FOR NO KEY UPDATE",
+        "SELECT owner_id,"
+        " EXISTS (SELECT FROM owner_access a WHERE a.owner_id = o.owner_id AND a.principal = %s) AS may"
+        " FROM owners o WHERE name = %s FOR NO KEY UPDATE",
         (principal, owner),
     )
     row = cursor.fetchone()
-    if not row or not row.is_member:
+    if not row or not row.may:
         raise Denied(
             f"{principal} is not a member of an owner called {owner}",
             hint=f"Name one that you are a member of, or ask {config.site.contact}.",

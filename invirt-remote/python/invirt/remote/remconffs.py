@@ -29,9 +29,7 @@ DEADLINE = 15.0  # seconds that an open() waits for those before it
 VERSION = "SELECT value FROM counters WHERE name = 'access'"
 ACCESS = """
 SELECT m.name, array(
-    SELECT principal::text FROM members WHERE owner_id = m.owner_id
-    UNION SELECT principal::text FROM machine_access WHERE machine_id = m.machine_id
-    ORDER BY 1) AS principals
+    SELECT DISTINCT principal::text FROM access WHERE machine_id = m.machine_id ORDER BY 1) AS principals
 FROM machines m ORDER BY m.name
 """
 

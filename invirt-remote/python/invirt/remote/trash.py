@@ -45,7 +45,8 @@ COLUMNS = """
 SELECT t.trash_id, t.name::text AS name, t.machine_id, t.owner_id, t.machine, t.taken, t.deleted_at,
     t.ends_at, o.name AS owner FROM trash t LEFT JOIN owners o USING (owner_id)
 """
-MINE = "WHERE t.owner_id IN (SELECT owner_id FROM members WHERE principal = %(who)s)"
+MINE = "WHERE t.owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')"
+MAY = "WHERE t.owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s)"
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,8 @@ def find(cursor: Cursor, principal: str, what: str, disk: str | None = None) -> 
 
     disk: only single disks of that name are meant.
     """
-    found = [
-        one for one in mine(cursor, principal) if disk is None or one.machine is None and disk in one.disks
-    ]
+    meant = select(cursor, f"{MAY} AND %(what)s IN (t.name, t.trash_id::text)", who=principal, what=what)
+    found = [one for one in meant if disk is None or one.machine is None and disk in one.disks]
     named = [one for one in found if one.name == what] or [one for one in found if str(one.trash_id) == what]
     if not named:
         raise _absent(what)
@@ -148,12 +148,12 @@ def find(cursor: Cursor, principal: str, what: str, disk: str | None = None) -> 
 
 
 def take(cursor: Cursor, principal: str | None, trash_id: int, taken: str) -> Trashed:
-    """Lock one thing for an operation, and mark it so.  principal: None for an administrator.
+    """Lock one thing for an operation, and mark it so.  principal: None for the servers themselves.
 
-    Raises NotFound, also for who is no member of its owner, and Busy if another operation has it.
+    Raises NotFound, also for who may do nothing for its owner, and Busy if another operation has it.
     """
     cursor.execute("SELECT FROM trash WHERE trash_id = %s FOR UPDATE", (trash_id,))
-    may = MINE if principal else "WHERE true"
+    may = MAY if principal else "WHERE true"
     found = select(cursor, f"{may} AND trash_id = %(trash_id)s", who=principal, trash_id=trash_id)
     if not found:
         raise _absent(str(trash_id))

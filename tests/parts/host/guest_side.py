@@ -139,14 +139,21 @@ def set_up() -> tuple[int, int]:
     return tap, victim
 
 
-def guard() -> None:
-    """As it is done for guests, the attacker's as for QEMU, the victim's as for Xen."""
-    vif.add("inv17", PLACE.mac, OWN, "d_remus", owned=True)
+def guard() -> dict[str, list[str]]:
+    """As it is done for guests, the attacker's as for QEMU, the victim's as for Xen.
+
+    Returns what leads to the attacker while it is on its way in, and its addresses change.
+    """
+    vif.guard("inv17", PLACE.mac, [NEW], "d_remus", owned=True)
+    vif.change("inv17", OWN)
+    early = led()
+    vif.lead("inv17")
     vif.add("inv18", PLACE.victim_mac, VICTIM, "d_victim")
     vif.add("inv18", PLACE.victim_mac, VICTIM, "d_victim")  # again: the same
     for address in VICTIM:
         run("ip", "neighbour", "replace", address, "lladdr", PLACE.victim_mac, "dev", "inv18")
     nft(GENEROUS.format(name="after", priority=-499))
+    return early
 
 
 def answers(tap: int) -> list[str]:
@@ -252,7 +259,7 @@ def tables() -> list[str]:
 def main() -> None:
     tap, victim = set_up()
     result: dict[str, object] = {"early": silent(tap)}
-    guard()
+    result["guarded"] = guard()
     for kind in (honest.to_others, honest.to_host, forged.forged):
         result[kind.__name__] = {name: sent(tap, victim, frame) for name, frame in kind(PLACE).items()}
     before = counters()

@@ -85,6 +85,10 @@ def test_addresses_lead_to_their_guests_and_the_host_answers_for_them(seen: dict
     assert seen["left"] == {"tables": ["invirt_inv17"], "inv17": OWN, "inv18": [], "proxies": OWN}
 
 
+def test_a_guest_on_its_way_in_takes_no_address_yet(seen: dict[str, Any]) -> None:
+    assert seen["guarded"] == {"inv17": [], "inv18": [], "proxies": []}
+
+
 def test_a_changed_address_counts_at_once_and_the_old_one_no_more(seen: dict[str, Any]) -> None:
     changes = seen["changes"]
     assert changes["changed"] == [REFUSED, PASSED]

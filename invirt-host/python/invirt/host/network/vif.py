@@ -30,12 +30,16 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
 
 @dataclass(frozen=True)
 class Link:
-    """A guest's link; name: its domain's; keeper: the process that keeps its rules (see network.owned)."""
+    """A guest's link; name: its domain's; keeper: the process that keeps its rules (see network.owned).
+
+    led: whether its addresses lead to it; not so while the guest is on its way in from another host.
+    """
 
     mac: str
     addresses: tuple[str, ...]
     name: str = ""
     keeper: int | None = None
+    led: bool = True
 
     def rules(self, interface: str) -> str:
         """What the guest may send."""
@@ -70,20 +74,31 @@ def tap(interface: str) -> int:
 
 
 def add(interface: str, mac: str, addresses: Sequence[str], name: str = "", owned: bool = False) -> None:
-    """Guard the interface, bring it up, and lead the guest's addresses to it, in this order.
+    """Guard the interface, and then lead the guest's addresses to it."""
+    guard(interface, mac, addresses, name, owned)
+    lead(interface)
+
+
+def guard(interface: str, mac: str, addresses: Sequence[str], name: str = "", owned: bool = False) -> None:
+    """Let the guest send nothing but its own; its addresses stay where they are.
 
     name: the guest's domain.  owned: the rules live as long as this process,
     or what it executes, and nobody else can take them away (`nft flush
     ruleset` leaves them); else they stay until remove().
     """
-    link = Link(mac, tuple(addresses), name, 0 if owned else None)
+    link = Link(mac, tuple(addresses), name, 0 if owned else None, led=False)
     if owned:
         link = replace(link, keeper=owned_tables.load(link.rules(interface)))
     else:
         _load(interface, link)
     if name:
         run(["ip", "link", "set", interface, "alias", name])
-    _open(interface, link)
+    _remember(interface, link)
+
+
+def lead(interface: str) -> None:
+    """Bring the guarded interface up, and take its guest's addresses to this host; NotFound if it is gone."""
+    _open(interface, replace(_known(interface), led=True))
 
 
 def change(interface: str, addresses: Sequence[str]) -> None:
@@ -91,9 +106,7 @@ def change(interface: str, addresses: Sequence[str]) -> None:
 
     From now on it may use no others; without any its link goes down.
     """
-    before = links().get(interface)
-    if not before:
-        raise NotFound(f"no guest has the interface {interface}")
+    before = _known(interface)
     link = replace(before, addresses=tuple(addresses))
     for address in set(before.addresses) - set(addresses):
         routes.mislead(address, interface)  # first: even if rules fail, reverse path filtering stops it
@@ -101,7 +114,10 @@ def change(interface: str, addresses: Sequence[str]) -> None:
         renew(interface, link)
     else:
         routes.close_link(interface)
-    _open(interface, link)
+    if link.led:
+        _open(interface, link)
+    else:
+        _remember(interface, link)
 
 
 def renew(interface: str, link: Link) -> None:
@@ -125,7 +141,17 @@ def _open(interface: str, link: Link) -> None:
         routes.open_link(interface, ipv6=bool(own6))
     for address in (*own, *own6):
         routes.lead(str(address), interface)
+    _remember(interface, link)
+
+
+def _remember(interface: str, link: Link) -> None:
     paths.write(_file(interface, ".json"), json.dumps(asdict(link)))
+
+
+def _known(interface: str) -> Link:
+    if link := links().get(interface):
+        return link
+    raise NotFound(f"no guest has the interface {interface}")
 
 
 def links() -> dict[str, Link]:

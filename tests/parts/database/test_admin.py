@@ -94,6 +94,8 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         "name   owner  type   memory  disk  cpus  address    host\n"
         "remus  alice  linux      64     2     1  10.5.0.12  -\n"
     )
+    database.execute("UPDATE nics SET ip = NULL, ip6 = '2001:db8::7'")
+    assert "2001:db8::7" in admin("machine list")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,17 @@ def test_a_machine_is_given_back_as_it_was(site: Site) -> None:
     site.submit("boot", "remus")
 
 
+def test_an_address_of_ipv6_alone_stays_alone(site: Site) -> None:
+    site.create("remus")
+    site.rows("UPDATE nics SET ip = NULL, ip6 = '2001:db8::7'")
+    before = site.rows(WHOLE)
+    site.submit("delete", "remus")
+    back(site)
+    assert site.rows(WHOLE) == before
+    told = site.rows("SELECT detail ->> 'ip' FROM operation_steps WHERE name = 'enter machine again'")
+    assert told == [("2001:db8::7",)]
+
+
 def test_under_another_name_where_the_old_one_is_taken(site: Site) -> None:
     put(site)
     address = site.rows("SELECT machine -> 'nics' -> 0 ->> 'ip' FROM trash")

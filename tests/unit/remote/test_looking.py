@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, Unreachable
-from invirt.remote import access, answers, remconffs, states
+from invirt.remote import access, answers, listing, remconffs, states
 from invirt.remote.hosts import Answer
 from invirt.remote.machines import disk_and_size, request_key
 from invirt.remote.states import Machine
@@ -45,6 +45,14 @@ def test_each_host_is_asked_once_and_silent_ones_are_named(invirt_yaml: Path) ->
     assert states.add_states(machines, hosts) == {"b": "no route"}
     assert [m["state"] for m in machines] == ["running", "off", "unknown", "off"]
     assert hosts.asked == ["afqdn", "bfqdn"]
+
+
+def test_a_list_has_all_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of IPv6, too: a machine may have no other."""
+    nics = [{"ip": None, "ip6": "2001:db8::7"}, {"ip": "192.0.2.1", "ip6": "2001:db8::8"}]
+    more = {"memory": 128, "disks": {}, "nics": nics}
+    listing.print_machines([machine("one", None) | more], {}, json=False)
+    assert "2001:db8::7, 192.0.2.1 and 2001:db8::8" in capsys.readouterr().out
 
 
 def test_no_host_is_asked_about_machines_that_are_off(invirt_yaml: Path) -> None:

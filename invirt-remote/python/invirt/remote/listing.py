@@ -78,7 +78,7 @@ def _both(nic: dict[str, Any]) -> str:
 
 
 def _addresses(machine: Machine) -> str:
-    return ", ".join(nic["ip"] for nic in machine["nics"] if nic["ip"])
+    return ", ".join(filter(None, map(_both, machine["nics"])))
 
 
 def print_machines(machines: list[Machine], silent: dict[str, str], *, json: bool) -> None:

@@ -18,7 +18,7 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
             "memory": machine.memory,
             "disk": sum(disk.size for disk in machine.disks),
             "cpus": machine.cpus,
-            "address": " ".join(nic.ip for nic in machine.nics if nic.ip),
+            "address": " ".join(one for nic in machine.nics for one in nic.addresses),
             "host": machine.host.name if machine.host else None,
         }
         for machine in sorted(Machine.find(), key=lambda machine: machine.name)

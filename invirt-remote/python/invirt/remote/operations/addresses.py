@@ -46,53 +46,53 @@ def add_nic(cursor: Cursor, machine_id: int) -> str:
 
     Raises NoRoom when all ranges are used up, or held.
     """
-    return _insert(cursor, machine_id, _free_address(cursor, machine_id))
+    ip = _free_address(cursor, machine_id)
+    _insert(cursor, machine_id, ip)
+    return ip
 
 
-def _insert(cursor: Cursor, machine_id: int, ip: str, wanted: str | None = None) -> str:
-    """Enter a nic with the MAC that is wanted, or a new one; returns ip."""
+def _insert(cursor: Cursor, machine_id: int, ip: str | None, wanted: str | None = None) -> int:
+    """Enter a nic with the MAC that is wanted, or a new one; returns its number."""
     for _ in range(TRIES):
         mac = wanted or "00:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
         cursor.execute(
             "INSERT INTO nics (machine_id, mac_addr, ip) VALUES (%s, %s, %s)"
-            " ON CONFLICT (mac_addr) DO NOTHING",
+            " ON CONFLICT (mac_addr) DO NOTHING RETURNING nic_id",
             (machine_id, mac, ip),
         )
-        if cursor.rowcount == 1:
-            return ip
+        if found := cursor.fetchone():
+            return int(found.nic_id)
     raise NoRoom("no MAC is free", hint="There are 16 million of them: this should never be seen.")
 
 
 def add_old_nic(cursor: Cursor, machine_id: int, nic: dict[str, Any]) -> str:
     """Give a machine a nic of the trash back, as far as nobody has its MAC, addresses and names now.
 
-    Returns its address, which is another one where the old one is taken, or in no range any more.
+    Returns its addresses; IPv4's is another one where the old one is taken, or in no range any more.
     """
     old_ip, mac, names = nic["ip"], nic["mac_addr"], nic["hostnames"]
     cursor.execute(
         "SELECT EXISTS (SELECT FROM nics WHERE mac_addr = %(mac)s::macaddr) AS mac,"
-        " NOT EXISTS (SELECT FROM address_ranges WHERE %(ip)s::inet BETWEEN first AND last)"
-        f"  OR EXISTS (SELECT FROM nics WHERE ip = %(ip)s::inet) OR {HELD_FROM.format('ip')} AS ip,"
+        " %(ip)s::inet IS NOT NULL AND ("
+        "  NOT EXISTS (SELECT FROM address_ranges WHERE %(ip)s::inet BETWEEN first AND last)"
+        f"  OR EXISTS (SELECT FROM nics WHERE ip = %(ip)s::inet) OR {HELD_FROM.format('ip')}) AS ip,"
         f" EXISTS (SELECT FROM nics WHERE ip6 = %(ip6)s::inet) OR {HELD_FROM.format('ip6')} AS ip6,"
         " EXISTS (SELECT FROM nics WHERE hostname = %(hostname)s) AS hostname",
         {"mac": mac, "ip": old_ip, "ip6": nic["ip6"], "hostname": nic["hostname"], "id": machine_id},
     )
     taken = cursor.fetchone()
-    ip = _insert(
-        cursor,
-        machine_id,
-        _free_address(cursor, machine_id) if taken.ip else old_ip,
-        None if taken.mac else mac,
-    )
+    ip = _free_address(cursor, machine_id) if taken.ip else old_ip
+    ip6 = None if taken.ip6 else nic["ip6"]
+    number = _insert(cursor, machine_id, ip, None if taken.mac else mac)
     cursor.execute(
-        "UPDATE nics SET ip6 = %s, hostname = %s WHERE machine_id = %s AND ip = %s RETURNING nic_id",
-        (None if taken.ip6 else nic["ip6"], None if taken.hostname else nic["hostname"], machine_id, ip),
+        "UPDATE nics SET ip6 = %s, hostname = %s WHERE nic_id = %s",
+        (ip6, None if taken.hostname else nic["hostname"], number),
     )
     cursor.execute(
         "INSERT INTO hostnames (hostname, nic_id) SELECT unnest(%s::text[]), %s ON CONFLICT DO NOTHING",
-        (names, cursor.fetchone().nic_id),
+        (names, number),
     )
-    return ip
+    return " and ".join(filter(None, (ip, ip6)))
 
 
 def _free_address(cursor: Cursor, machine_id: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from invirt.base.errors import CommandFailed, InvirtError
 from invirt.base.process import run
@@ -163,16 +165,29 @@ def child(argv: list[str], kind: Kind, counts: Path) -> bool:
         "INVIRT_TEST_TOOLS": str(TOOLS / "bin"),
         "PYTHONPATH": "",
     }
-    with subprocess.Popen(argv, cwd=host.TREE, env=env) as process:
+    with subprocess.Popen(argv, cwd=host.TREE, env=env, process_group=0) as process:
         try:
             return process.wait(kind.timeout) == 0
         except subprocess.TimeoutExpired:
             say(f"not done after {kind.timeout:.0f} s: it is ended")
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-            process.kill()
             return False
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt pytest, which then takes down its lab and servers; what doesn't obey is killed."""
+    for word, patience in ((signal.SIGINT, 120), (signal.SIGTERM, 30), (signal.SIGKILL, None)):
+        if process.poll() is None:
+            os.killpg(process.pid, word)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+
+
+def ended(word: int, _: object) -> NoReturn:
+    """This run was told to end: what it started ends first."""
+    signal.signal(word, signal.SIG_IGN)
+    sys.exit(128 + word)
 
 
 def here(kind: Kind, counts: Path) -> bool:
@@ -238,6 +253,8 @@ def closing_line(counts: Path, failed: list[str]) -> str:
 
 def main() -> int:
     """Run the kinds named on the command line, or all but the nightly one."""
+    for word in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(word, ended)
     parser = argparse.ArgumentParser(prog="scripts/test", description="Run the tests.")
     shown = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all but nightly. {shown}")

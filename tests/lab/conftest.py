@@ -28,11 +28,13 @@ def lab() -> Iterator[Lab]:
     """A lab that is up."""
     if not KEEP:
         cluster.down()
-    if set(cluster.status().values()) == {"down"}:
-        bring_up(int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE)))
-    yield Lab()
-    if not KEEP:
-        cluster.down()
+    try:
+        if set(cluster.status().values()) == {"down"}:
+            bring_up(int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE)))
+        yield Lab()
+    finally:
+        if not KEEP:
+            cluster.down()
 
 
 def bring_up(release: int) -> None:

@@ -50,6 +50,10 @@ def test_the_owner_types_into_the_guest(lab: Lab, machine: Make, ssh: Callable[.
     prompt(terminal)
     terminal.sendline("echo I am $(hostname)")
     terminal.expect(f"I am {name}")
+    terminal.send("\x05cl0")
+    terminal.expect("halt sent")
+    terminal.send("h")
+    terminal.expect("sysrq: HELP")
     terminal.send(LEAVE)
     terminal.expect(pexpect.EOF)
 

@@ -11,6 +11,7 @@ import pexpect
 
 from invirt.base import cli
 from invirt.database.commands.admin import COMMAND as ADMIN
+from invirt.host.qemu.terminal import BREAK
 from tests.parts.console.daemons import start_conserver
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
@@ -91,6 +92,15 @@ def test_a_guest_that_reboots_keeps_its_session(consoles: Site) -> None:
     remus.expect("this is d_remus, booted")
     remus.sendline("back")
     remus.expect("back\r\nback\r\n")
+
+
+def test_a_break_is_told_to_the_hypervisors_console(consoles: Site) -> None:
+    consoles.boot("romulus", "stty raw -echo; echo begun; exec od -An -v -tx1 -w1")
+    terminal = consoles.terminal("alice", "romulus")
+    terminal.expect("begun")
+    terminal.send("\x05cl0")
+    terminal.expect(r"ff\s+f3\s+ff\s+f3\s")
+    assert bytes.fromhex("fff3fff3") == BREAK
 
 
 def test_a_console_that_its_host_has_yet_to_hear_of_is_waited_for(consoles: Site) -> None:

@@ -21,6 +21,7 @@ from invirt.host.protocols import Domain
 from invirt.host.qemu import accelerator, probe, qmp
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.terminal import BREAK
 from invirt.host.waiting import wait
 
 from .conftest import prompt
@@ -39,10 +40,13 @@ def xm(*words: str, status: int = 0) -> str:
 class Terminal:
     """`xm console d_remus`, or another command of xm, in a pseudo-terminal."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, **environment: str) -> None:
         self.keys, other = pty.openpty()
         argv = [sys.executable, "-c", XM, *(words or ("console", "d_remus"))]
-        self.process = subprocess.Popen(argv, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        env = {**os.environ, **environment}
+        self.process = subprocess.Popen(
+            argv, stdin=other, stdout=other, stderr=other, start_new_session=True, env=env
+        )
         os.close(other)
         self.screen = b""
 
@@ -219,6 +223,31 @@ def test_console_and_disk(qemu: Qemu, remus: DomainConfig) -> None:
     qemu.destroy("d_remus")
     assert terminal.shows(b"d_remus is off")
     assert terminal.process.wait(10) == 0
+
+
+def test_a_break_reaches_the_guest(qemu: Qemu, remus: DomainConfig) -> None:
+    """In one piece or in several.  What only begins as one is the guest's; so is all of who comes by hand."""
+    qemu.create(remus)
+    terminal = Terminal(INVIRT_CONSOLE_KEPT="1")
+    assert terminal.shows(b"guest# ")
+    for begin, end in ((b"", BREAK), (BREAK[:3], BREAK[3:])):
+        terminal.types(begin)
+        terminal.types(end + b"h")
+        assert terminal.shows(b"sysrq: HELP")
+    terminal.types(b"stty raw -echo; echo be''gun; head -c 3 | od -An -tx1; stty sane\r")
+    assert terminal.shows(b"begun")
+    terminal.types(BREAK[:3])
+    assert terminal.shows(b"ff f3 ff")
+    assert terminal.shows(b"guest# ")
+    terminal.process.kill()
+    terminal.process.wait(10)
+
+    terminal = Terminal()
+    assert terminal.shows(b"leaves")
+    terminal.types(b"stty raw -echo; echo be''gun; head -c 5 | od -An -tx1; stty sane\r")
+    assert terminal.shows(b"begun")
+    terminal.types(BREAK + b"h")
+    assert terminal.shows(b"ff f3 ff f3 68")
 
 
 def test_console_of_one_that_is_off(home: Path) -> None:

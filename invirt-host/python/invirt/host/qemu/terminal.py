@@ -12,11 +12,13 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from invirt.base.errors import Busy, NotFound
+from invirt.base.errors import Busy, InvirtError, NotFound
 from invirt.host.qemu import qmp
 from invirt.host.qemu.guest import Guest
 
 LEAVE = b"\x1d"  # ^]
+BREAK = b"\xff\xf3\xff\xf3"  # conserver's word for ^Ecl0, see invirt-host.cf: nothing that text has in it
+REST = 0.05  # seconds for the rest of a break that was begun
 KEPT = "INVIRT_CONSOLE_KEPT"  # set by who keeps the console for others, whose keys are all the guest's
 
 
@@ -36,19 +38,37 @@ def attach(guest: Guest) -> None:
             ) from None
         with qmp.connect(guest.console, 5) as console:
             console.setblocking(True)
-            leave = b"" if KEPT in os.environ else LEAVE
-            if leave:
-                print(f"On the console of {guest.name}; ^] leaves.\r", file=sys.stderr)
+            kept = KEPT in os.environ
             with _raw(sys.stdin.fileno()):
-                ended = _join(console, leave)
+                if not kept:
+                    print(f"On the console of {guest.name}; ^] leaves.\r", file=sys.stderr)
+                ended = _join(guest, console, kept)
     print(f"\r\n{guest.name} is off.\r" if ended else "\r", file=sys.stderr)
 
 
-def _join(console: socket.socket, leave: bytes) -> bool:
+class Breaks:
+    """Tells breaks from what was typed."""
+
+    def __init__(self) -> None:
+        self.begun = b""
+
+    def split(self, data: bytes) -> list[bytes]:
+        """What was typed before, between and after breaks; what may be one's beginning waits for more data."""
+        *typed, rest = (self.begun + data).split(BREAK)
+        lengths = range(len(BREAK) - 1 if data else 0, -1, -1)
+        self.begun = next(BREAK[:length] for length in lengths if rest.endswith(BREAK[:length]))
+        return [*typed, rest.removesuffix(self.begun)]
+
+
+def _join(guest: Guest, console: socket.socket, kept: bool) -> bool:
     """Carry bytes both ways; True when it was the guest that ended."""
     keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    breaks = Breaks()
     while True:
-        for ready in select.select([keys, console], [], [])[0]:
+        found = select.select([keys, console], [], [], REST if breaks.begun else None)[0]
+        if not found:
+            _type(console, *breaks.split(b""))
+        for ready in found:
             if ready is console:
                 data = _heard(console)
                 if not data:
@@ -56,10 +76,24 @@ def _join(console: socket.socket, leave: bytes) -> bool:
                 _write(screen, data)
                 continue
             data = _typed(keys)
-            if not data or (leave and leave in data):
+            if not data or (not kept and LEAVE in data):
                 return False
-            with suppress(ConnectionError):  # the guest has just ended, as is read next
-                console.sendall(data)
+            first, *others = breaks.split(data) if kept else [data]
+            _type(console, first)
+            for typed in others:
+                _break(guest)
+                _type(console, typed)
+
+
+def _type(console: socket.socket, data: bytes) -> None:
+    with suppress(ConnectionError):  # the guest has just ended, as is read next
+        console.sendall(data)
+
+
+def _break(guest: Guest) -> None:
+    """A break on the guest's serial line; none where QEMU doesn't obey."""
+    with suppress(InvirtError), qmp.Qmp(guest.qmp) as control:
+        control("chardev-send-break", id="console")
 
 
 def _heard(console: socket.socket) -> bytes:

@@ -53,7 +53,7 @@ class Breaks:
         self.begun = b""
 
     def split(self, data: bytes) -> list[bytes]:
-        """What was typed before, between and after breaks; what may be one's beginning waits for more data."""
+        """What was typed, between breaks; what may be the beginning of one waits for more data."""
         *typed, rest = (self.begun + data).split(BREAK)
         lengths = range(len(BREAK) - 1 if data else 0, -1, -1)
         self.begun = next(BREAK[:length] for length in lengths if rest.endswith(BREAK[:length]))

@@ -14,6 +14,7 @@ SPARE = "remote2"
 YAML = "/etc/invirt/invirt.yaml"
 UNITS = ("invirt-config.service", "invirt-remconffs.service", "invirt-remctld.socket")
 PURGE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y purge 'invirt-*' </dev/null"
+AGAIN = "DEBIAN_FRONTEND=noninteractive apt-get -q -y install --reinstall invirt-remote-server </dev/null"
 BAD_CONFIG = 8
 
 
@@ -45,6 +46,8 @@ def purged(lab: Lab) -> Iterator[None]:
 @pytest.mark.usefixtures("purged")
 def test_a_role_is_installed_before_invirt_yaml(lab: Lab) -> None:
     roles.install_role(SERVERS[SPARE])
+    done = lab.on(SPARE, "sh", "-c", f"{AGAIN} 2>&1")
+    assert f"write {YAML}, then run invirt-config apply" in done.stdout
     assert active(lab) == []
     done = lab.on(SPARE, "invirt-config", "apply", check=False)
     assert (done.returncode, YAML in done.stderr) == (BAD_CONFIG, True)
@@ -62,6 +65,8 @@ def test_a_role_is_installed_before_invirt_yaml(lab: Lab) -> None:
     assert serves(lab)
     lab.on(SPARE, "systemctl", "restart", "invirt-config.service")
     eventually(lambda: active(lab) == list(UNITS), "all to be there with what was applied last")
+    assert serves(lab)
+    lab.on(SPARE, "sh", "-c", AGAIN)
     assert serves(lab)
     roles.write_config(SERVERS[SPARE])
     lab.on(SPARE, "invirt-config", "apply")

@@ -183,13 +183,19 @@ def test_what_was_applied_last_is_what_counts(
     assert len(logged) == 3
     assert "is not what was applied" in logged[0]
     target.unlink()
-    assert root.run("--last") == 0  # as at boot
+    capsys.readouterr()
+    assert root.run("--last") == 0  # as at boot, and when a package is installed
     assert target.read_text() == "invirt.test\n"
+    assert "is not what was applied" in capsys.readouterr().err
+    assert config.applied().read_text() == good
     assert root.run() == BadConfig.exit_code
     invirt_yaml.write_text(good.replace("invirt.test", "other.test"))
     assert root.run() == 0
     config.reload()
     assert config.site.domain == "other.test"
+    config.applied().write_text("bogus: 1\n")  # of another version
+    assert root.run("--last") == 0
+    assert config.applied().read_text() == invirt_yaml.read_text()
 
 
 def test_a_file_is_checked_before_it_counts(

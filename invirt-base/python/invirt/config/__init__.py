@@ -67,22 +67,38 @@ def load(file: Path | str | None = None) -> Config:
     mistake counts before it was seen.  Raises BadConfig, which names file, line
     and key.
     """
+    if file:
+        return _read(Path(file))
+    if text := unapplied():
+        _warn(text)
+    try:
+        return _read(counting())
+    except BadConfig:
+        if counting() == path():
+            raise
+        return _read(path())  # what was applied is an older version's
+
+
+def _read(file: Path) -> Config:
     from invirt.config.loader import read  # yaml costs 15 ms: only when needed
 
-    if file or not applied().exists():
-        return read(Path(file) if file else path(), Config)
-    _warn()
-    try:
-        return read(applied(), Config)
-    except BadConfig:  # an older version's
-        return read(path(), Config)
+    return read(file, Config)
 
 
-def _warn() -> None:
-    """Tell, an administrator's terminal or the log, that path() is not what counts."""
-    if path().exists() and path().read_bytes() == applied().read_bytes():
-        return
-    text = f'{path()} is not what was applied: it counts after "invirt-config apply"'
+def counting() -> Path:
+    """The file that counts: what was applied last, if anything was."""
+    return applied() if applied().exists() else path()
+
+
+def unapplied() -> str:
+    """What is to be said where path() is not what counts, else ""."""
+    if not applied().exists() or path().exists() and path().read_bytes() == applied().read_bytes():
+        return ""
+    return f'{path()} is not what was applied: it counts after "invirt-config apply"'
+
+
+def _warn(text: str) -> None:
+    """Tell an administrator's terminal, or the log."""
     if sys.stderr.isatty():
         print(text, file=sys.stderr)
     else:

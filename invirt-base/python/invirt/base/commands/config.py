@@ -9,6 +9,7 @@ from pathlib import Path
 from invirt import config
 from invirt.base.apply import Change, Templates
 from invirt.base.cli import Command
+from invirt.base.errors import BadConfig
 
 LEFT_ALONE = 10  # exit code: all is applied but what was edited by hand
 
@@ -24,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     only.add_argument("--force", action="store_true", help="overwrite targets edited by hand, too")
     apply.add_argument("--no-reload", action="store_true", help="tell no unit (at boot they start later)")
     apply.add_argument(
-        "--last", action="store_true", help="compile what was applied last, if anything was (at boot)"
+        "--last", action="store_true", help="compile what was applied last, if that can be (at boot)"
     )
     check = verbs.add_parser(
         "check", help="say what is wrong with a file, and write nothing", allow_abbrev=False
@@ -51,9 +52,19 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _last() -> Path:
+    """What was applied last; the file itself where nothing was, or by a version that knew other keys."""
+    try:
+        config.load(config.counting())
+    except BadConfig:
+        return config.path()
+    if text := config.unapplied():
+        print(f"invirt-config: {text}", file=sys.stderr)
+    return config.counting()
+
+
 def _apply(arguments: argparse.Namespace) -> int:
-    last = config.applied() if arguments.last and config.applied().exists() else None
-    templates = Templates(arguments.root, last)
+    templates = Templates(arguments.root, _last() if arguments.last else None)
     dry = arguments.check or arguments.diff
     if dry:
         changes = templates.changes()

@@ -196,7 +196,8 @@ def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Ite
         "KRB5_KTNAME": str(realm.keytab(f"host/{CONSOLE}")),
     }
     console = Server("console", CONSOLE, folder / "console", environment)
-    host = Server("host", HOST, folder / "host", environment)
+    keytab = {"KRB5_CLIENT_KTNAME": str(realm.keytab(f"host/{HOST}"))}  # by which it knows itself
+    host = Server("host", HOST, folder / "host", environment | keytab)
     for server in (console, host):
         prepare(server, addresses, keys, realm)
     console_server(console)

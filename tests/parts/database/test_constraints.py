@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from invirt.base import validate
 from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom
+from invirt.database import schema
 from invirt.database.connection import Connection, connect, transaction
 from invirt.database.refusals import SENTENCES
 from tests.parts.database.rows import machine, site
@@ -286,6 +288,67 @@ def test_host_memory(filled: Database) -> None:
         NoRoom,
         "the host host1 has 1024 MiB for guests; this would make 1025",
     )
+
+
+RESERVE = """
+INSERT INTO reservations (machine_id, host_id, memory, operation_id)
+    SELECT machine_id, h.host_id, coalesce(%s, m.memory), %s FROM machines m, hosts h WHERE h.name = %s
+"""
+HOME = "SELECT h.name FROM machines LEFT JOIN hosts h USING (host_id)"
+
+
+def test_two_reservations_while_a_machine_moves(filled: Database) -> None:
+    """Its home is the older one's host until that goes; it counts once to the quota, and fits on both."""
+    for _ in range(2):
+        filled.execute(OPERATION, (None,))
+        filled.execute("UPDATE operations SET state = 'done'")
+    filled.execute(RESERVE, (None, 1, "host1"))
+    filled.execute("UPDATE owners SET memory = 128")
+    filled.execute(RESERVE, (None, 2, "host2"))
+    assert filled.execute(HOME) == [("host1",)]
+    assert filled.execute("SELECT memory FROM machine_memory") == [(128,)]
+    filled.execute("DELETE FROM reservations WHERE operation_id = 1")
+    assert filled.execute(HOME) == [("host2",)]
+    error = refused("UPDATE reservations SET memory = 129")
+    assert (type(error), error.message) == (
+        NoRoom,
+        "the quota of alice is 128 MiB of memory; this would make 129",
+    )
+    filled.execute("DELETE FROM reservations")
+    assert filled.execute(HOME) == [(None,)]
+    filled.execute("UPDATE hosts SET memory = 127 WHERE name = 'host1'")
+    assert "host1 has 127 MiB" in refused(RESERVE, None, 1, "host1").message
+    assert refused(RESERVE, 0, 1, "host2").message == SENTENCES["reservation_memory"]
+
+
+def test_servers_of_the_version_before_reserve_by_the_home_alone(filled: Database) -> None:
+    """Between the database's upgrade and theirs."""
+    for host in ("host1", "host1", "host2"):
+        filled.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = %s)", (host,))
+        held = filled.execute("SELECT name, r.memory FROM reservations r JOIN hosts USING (host_id)")
+        assert held == [(host, 128)] and filled.execute(HOME) == [(host,)]
+    filled.execute("UPDATE machines SET host_id = NULL")
+    assert filled.execute("SELECT count(*) FROM reservations") == [(0,)]
+
+
+def test_what_was_reserved_by_the_home_alone_is_a_reservation(filled: Database) -> None:
+    """Of a boot that was under way at the upgrade, too; and back."""
+    filled.execute("UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host2')")
+    filled.execute(OPERATION, (None,))
+    filled.execute("UPDATE operations SET kind = 'boot'")
+    engine = sqlalchemy.create_engine(f"postgresql://invirt@/{filled.name}?host={filled.socket}")
+    with engine.begin() as connected:
+        schema.downgrade(connected, "0055")
+    assert filled.execute(HOME) == [("host2",)]
+    filled.execute("UPDATE hosts SET memory = 128 WHERE name = 'host2'")
+    assert "this would make 129" in refused("UPDATE machines SET memory = 129").message
+    with engine.begin() as connected:
+        schema.upgrade(connected)
+    engine.dispose()
+    held = filled.execute(
+        "SELECT name, r.memory, operation_id FROM hosts h JOIN reservations r USING (host_id)"
+    )
+    assert held == [("host2", 128, 1)]
 
 
 def test_one_open_operation_a_machine(filled: Database) -> None:

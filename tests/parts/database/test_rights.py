@@ -117,7 +117,9 @@ def test_remote_s_day(database: Database) -> None:
             "INSERT INTO nics (machine_id, mac_addr, ip) VALUES (%s, '02:00:00:00:00:01', '10.5.0.10')",
             (made,),
         )
-        cursor.execute("UPDATE machines SET host_id = (SELECT min(host_id) FROM hosts)")
+        cursor.execute(
+            "INSERT INTO reservations SELECT machine_id, (SELECT min(host_id) FROM hosts), 64 FROM machines"
+        )
         cursor.execute(
             "INSERT INTO operations (kind, machine_id, machine_name, principal, token)"
             " VALUES ('create', %s, 'remus', 'alice@X', nextval('operation_token')) RETURNING operation_id",

@@ -114,6 +114,17 @@ def test_a_known_host_sees_machines_and_itself(caller: Caller) -> None:
     assert caller.ask(me, "host", "SELECT name FROM hosts") == [("host1",)]
 
 
+def test_a_host_sees_its_own_reservations(server: postgres.Cluster, caller: Caller) -> None:
+    """They say what may run on it."""
+    server.run("INSERT INTO reservations SELECT machine_id, h.host_id, 64 FROM machines, hosts h", "invirt")
+    for name in ("host1", "host2"):
+        me = f"host/{name}.invirt.test"
+        seen = caller.ask(me, "host", "SELECT name FROM reservations JOIN hosts USING (host_id)")
+        assert seen == [(name,)]
+        assert caller.ask(me, "host", "SELECT count(*) FROM reservations") == [(1,)]
+    server.run("DELETE FROM reservations", "invirt")
+
+
 @contextmanager
 def frozen(realm: Realm) -> Iterator[None]:
     """A KDC that takes connections and says nothing."""

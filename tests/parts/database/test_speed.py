@@ -56,7 +56,8 @@ INSERT INTO machines (name, owner_id, type_id, memory, host_id)
 QUERIES = [
     "SELECT * FROM machines WHERE name = 'm77'",
     "SELECT * FROM machines WHERE owner_id = 77",
-    "SELECT sum(memory) FROM machines WHERE host_id = 7",
+    "SELECT sum(memory) FROM reservations WHERE host_id = 7",
+    "SELECT host_id FROM reservations WHERE machine_id = 77",
     "SELECT owner_id FROM members WHERE principal = 'o77@X'",
     "SELECT machine_id FROM machine_access WHERE principal = 'p77@X'",
     "SELECT * FROM disks WHERE machine_id = 77",

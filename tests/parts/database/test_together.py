@@ -58,7 +58,14 @@ MACHINE = (
     "INSERT INTO machines (name, owner_id, type_id, memory)"
     " SELECT %s, owner_id, type_id, 100 FROM owners, types"
 )
-PLACE = "UPDATE machines SET host_id = (SELECT host_id FROM hosts WHERE name = 'host1') WHERE name = %s"
+PLACE = """
+INSERT INTO reservations (machine_id, host_id, memory)
+    SELECT machine_id, h.host_id, m.memory FROM machines m, hosts h WHERE h.name = 'host1' AND m.name = %s
+"""
+# The rule on hosts' memory, counting without its lock, and slowly.
+HOST_LOCK = "UPDATE hosts h SET memory = h.memory WHERE h.host_id = for_host RETURNING h.* INTO host;"
+NO_LOCK = "SELECT * INTO host FROM hosts h WHERE h.host_id = for_host;"
+COUNTED = "IF used >"
 DISK = "INSERT INTO disks (machine_id, name, size) SELECT machine_id, %s, 10 FROM machines"
 
 
@@ -88,8 +95,23 @@ def test_host_memory_is_never_exceeded(database: Database, repeatable: bool) -> 
     for number in range(8):
         machine(database, f"m{number}", memory=100)
     together(*(doing(PLACE, f"m{n}", repeatable=repeatable) for n in range(8)))
-    placed = database.execute("SELECT count(*) FROM machines WHERE host_id IS NOT NULL")
+    placed = database.execute("SELECT count(*) FROM reservations")
     assert placed == [(3,)] if not repeatable else placed <= [(3,)]
+    assert database.execute("SELECT count(*) FROM machines WHERE host_id IS NOT NULL") == placed
+
+
+def test_without_its_lock_a_host_is_overbooked(database: Database) -> None:
+    """Which shows that the test above could fail."""
+    site(database)
+    database.execute("UPDATE hosts SET memory = 399")
+    for number in range(8):
+        machine(database, f"m{number}", memory=100)
+    [(rule,)] = database.execute("SELECT pg_get_functiondef('check_host_memory(integer)'::regprocedure)")
+    assert HOST_LOCK in str(rule)
+    slow = str(rule).replace(HOST_LOCK, NO_LOCK).replace(COUNTED, f"PERFORM pg_sleep(0.2); {COUNTED}", 1)
+    database.execute(slow)
+    together(*(doing(PLACE, f"m{n}") for n in range(8)))
+    assert database.execute("SELECT count(*) FROM reservations") > [(3,)]
 
 
 def test_a_name_has_one_meaning(database: Database) -> None:

@@ -9,7 +9,7 @@ from tests.parts.operations.simulation import World
 MEMORY = 512  # MiB of each host
 ALWAYS = "EXECUTE always"
 PREPARED = """
-PREPARE always AS SELECT m.name, h.hostname, m.memory, o.finished_at IS NOT NULL AS idle,
+PREPARE always AS SELECT m.name, h.hostname, m.memory, promised, o.finished_at IS NOT NULL AS idle,
     (o.kind, o.state) = ('boot', 'undone') AS undone_boot,
     w.memory - sum(m.memory) OVER owned AS left_memory,
     w.disk - sum((SELECT sum(size) FROM disks d WHERE d.machine_id = m.machine_id)) OVER owned
@@ -17,6 +17,8 @@ PREPARE always AS SELECT m.name, h.hostname, m.memory, o.finished_at IS NOT NULL
             WHERE t.owner_id = m.owner_id AND taken IS DISTINCT FROM 'undelete') AS left_disk,
     (SELECT jsonb_object_agg(d.name, d.disk_id) FROM disks d WHERE d.machine_id = m.machine_id) AS disks
 FROM machines m LEFT JOIN hosts h USING (host_id) JOIN owners w USING (owner_id),
+    LATERAL (SELECT coalesce(jsonb_object_agg(x.hostname, r.memory), '{}') AS promised
+        FROM reservations r JOIN hosts x USING (host_id) WHERE r.machine_id = m.machine_id) promises,
     LATERAL (SELECT * FROM operations WHERE machine_id = m.machine_id ORDER BY operation_id DESC LIMIT 1) o
 WINDOW owned AS (PARTITION BY owner_id)
 """
@@ -32,11 +34,11 @@ def always(world: World) -> None:
     rows, running = world.rows(ALWAYS), world.hosts.running()
     guests = [guest for _, guest in running]
     assert len(guests) == len(set(guests)), "a guest runs twice"
-    homes = {row.name: row.hostname for row in rows}
+    promised = {row.name: row.promised for row in rows}
     for host, guest in running:
-        assert homes.get(guest) == host, f"{guest} runs on {host}, where nothing is reserved"
+        assert host in promised.get(guest, ()), f"{guest} runs on {host}, where nothing is reserved"
     for host in world.hosts.hosts:
-        assert sum(row.memory for row in rows if row.hostname == host) <= MEMORY, f"{host} is too full"
+        assert sum(row.promised.get(host, 0) for row in rows) <= MEMORY, f"{host} is too full"
     for place in map(tuple, world.rows(f"{TRASH} WHERE taken IS NULL")):
         content = world.hosts.contents.get(place)
         assert content is not None, f"{place} is lost from the trash"
@@ -59,9 +61,8 @@ def idle(world: World, row: Any) -> None:
 def at_rest(world: World) -> None:
     """What holds when nothing is under way: guests and volumes are exactly those of the rows."""
     assert world.rows(OPEN) == []
-    homes = {row.name: row.hostname for row in world.rows(ALWAYS) if row.hostname}
-    guests = {guest: host for host, guest in world.hosts.running()}
-    assert guests == homes, f"running: {guests}, reserved: {homes}"
+    homes = [(host, row.name) for row in world.rows(ALWAYS) for host in row.promised]
+    assert world.hosts.running() == sorted(homes), f"running: {world.hosts.running()}, reserved: {homes}"
     sizes = {(name, disk): size for name, disk, size in world.rows(SIZES)}
     assert sizes == world.hosts.volumes, f"volumes: {world.hosts.volumes}, rows: {sizes}"
     kept, found = {tuple(row) for row in world.rows(TRASH)}, set(world.hosts.trash)

@@ -43,7 +43,8 @@ WITH kept AS (SELECT source, domain_id, name, type, content FROM dns.names WHERE
 
 # What must hold whenever no operation is open.
 USAGE = """
-SELECT m.name, h.hostname FROM machines m LEFT JOIN hosts h USING (host_id) ORDER BY m.name
+SELECT m.name, h.hostname FROM machines m LEFT JOIN reservations r USING (machine_id)
+    LEFT JOIN hosts h ON h.host_id = r.host_id ORDER BY m.name
 """
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from invirt.remote import reconcile
+from invirt.remote import placement, reconcile
 from invirt.remote.operations import STEPS, admission, engine, store
 from invirt.remote.operations.engine import Worker
-from invirt.remote.operations.model import Operation, StepRow
+from invirt.remote.operations.model import Operation, Plan, StepRow
 from invirt.remote.operations.store import Lease
 from tests.parts.operations import histories
 from tests.parts.operations.conftest import HOST1, HOST2
@@ -150,6 +150,30 @@ def no_quota(patch: Patch, world: World) -> None:
     world.rows("ALTER TABLE machines DISABLE TRIGGER room")
 
 
+def overbooked(patch: Patch, world: World) -> None:
+    """Nobody counts what is reserved on hosts; users do nothing but boot."""
+    patch.setattr(histories, "WISHES", [(1, "boot", {})])
+    patch.setattr(histories, "OF_TRASH", 0)
+    patch.setattr(placement, "in_use", lambda cursor: {})
+    world.rows("ALTER TABLE reservations DISABLE TRIGGER room")
+
+
+def unreserved(patch: Patch, world: World) -> None:
+    """A boot reserves nothing on its host."""
+    insert = store.insert
+
+    def mutant(cursor: Any, request: Any, plan: Plan, holder: str) -> Lease:
+        return insert(cursor, request, dataclasses.replace(plan, reserves=None), holder)
+
+    patch.setattr(store, "insert", mutant)
+
+
+def given_up_early(patch: Patch, world: World) -> None:
+    """A reservation ends when a guest is asked to shut down, not when it has."""
+    asked = STEPS["shut guest down"]
+    patch.setitem(STEPS, "shut guest down", dataclasses.replace(asked, do=None))
+
+
 MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     Tokenless,
     Obliging,
@@ -167,6 +191,9 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     old_news,
     restless,
     no_quota,
+    overbooked,
+    unreserved,
+    given_up_early,
 )
 
 

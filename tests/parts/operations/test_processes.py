@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from invirt import config
-from invirt.base.errors import InvirtError
+from invirt.base.errors import Denied, InvirtError
 from invirt.remote.operations import Actor, Operation, recovery, submit
-from tests.parts.operations.conftest import ALICE, POINTS, Site
+from tests.parts.operations.conftest import ALICE, HOST1, HOST2, POINTS, Site
 from tests.parts.operations.processes import ROOT, ProcessHosts
 
 SEED = 20
@@ -80,6 +80,24 @@ def test_every_kind_on_the_hosts_own_commands(site: Site, hosts: ProcessHosts, t
         assert ask(site, hosts, kind, "other", wants).state == "done"
         check(site, hosts, tmp_path)
     assert len(list(tmp_path.glob("volumes/trash/*"))) == 2
+
+
+def test_a_host_boots_only_what_is_reserved_on_it(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
+    """By remote or by hand; where it is reserved it is booted by hand, too."""
+    ask(site, hosts, "create", "remus", {"memory": 64, "disk": 1})
+    for host in (HOST1, HOST2):
+        with pytest.raises(Denied, match="no memory is reserved for machine remus on this host"):
+            [(token,)] = site.rows("SELECT nextval('operation_token')")
+            hosts.call(host, "domain", "create", "remus", str(token), timeout=60)
+    ask(site, hosts, "boot", "remus", {})
+    home = site.homes()["remus"]
+    for host in (HOST1, HOST2):
+        xm = [sys.executable, str(ROOT / "invirt-host/sbin/xm"), "create", "invirt-database"]
+        by_hand = subprocess.run(
+            [*xm, "machine_name=remus"], env=hosts.environment(host), check=False, timeout=60
+        )
+        assert by_hand.returncode == (0 if host == home else Denied.exit_code)
+    check(site, hosts, tmp_path)
 
 
 def test_a_host_that_fails_is_undone(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:

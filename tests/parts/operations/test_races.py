@@ -113,7 +113,7 @@ def test_creates_and_boots_at_the_edge_of_all_there_is(rich: Site) -> None:
     assert booted.count(None) == 16 and kinds(booted).keys() <= {type(None), Busy, NoRoom}
     full = [error.hint for error in booted if isinstance(error, NoRoom)]
     assert all("host1: 0 of 512 MiB are free" in hint for hint in full)
-    used = rich.rows("SELECT sum(memory) FROM machines WHERE host_id IS NOT NULL GROUP BY host_id")
+    used = rich.rows("SELECT sum(memory) FROM reservations GROUP BY host_id")
     assert used == [(512,), (512,)]
     assert rich.rows("SELECT count(DISTINCT ip), count(DISTINCT mac_addr) FROM nics") == [(110, 110)]
     rich.check()

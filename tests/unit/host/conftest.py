@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from invirt import config
-from invirt.base import remctl
+from invirt.base import identity, remctl
+from invirt.host import reservation
 from invirt.host.commands import domain, status, volume
 
 PROGRAMS = {"domain": domain.COMMAND, "volume": volume.COMMAND, "host": status.COMMAND}
@@ -44,6 +45,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
         patch.setenv("INVIRT_STATE", str(tmp_path))
         patch.setenv("INVIRT_RUN", str(tmp_path / "run"))
         patch.setenv("INVIRT_XEN", str(tmp_path / "xen"))
+        patch.setattr(reservation, "hosts", lambda name: {identity.hostname()})
         config.reload()
         yield tmp_path
     config.reload()

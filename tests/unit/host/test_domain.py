@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from invirt.base.errors import BadInput, Busy
-from invirt.host import tokens
+from invirt.base import identity
+from invirt.base.errors import BadInput, Busy, Denied
+from invirt.host import reservation, tokens
 
 from .conftest import Host
 
@@ -162,14 +163,32 @@ def test_hangs_until_the_fault_is_gone(host: Host, state: Path) -> None:
 
 @pytest.mark.children
 def test_killed_after_the_work_the_next_call_goes_on(host: Host, state: Path) -> None:
-    fault(state, "create", "after kill once")
+    host("domain", "create", "remus", token=1)
+    fault(state, "destroy", "after kill once")
     call = "import sys; from invirt.base import remctl; from invirt.host.commands import domain; "
-    call += "sys.exit(remctl.main(domain.COMMAND, ['create', 'remus', '1']))"
+    call += "sys.exit(remctl.main(domain.COMMAND, ['destroy', 'remus', '2']))"
     environment = {**os.environ, "REMOTE_USER": "host/remote.invirt.test@INVIRT.TEST"}
     assert (
         subprocess.run([sys.executable, "-c", call], env=environment, check=False).returncode
         == -signal.SIGKILL
     )
-    assert host("domain", "status", "remus")["state"] == "running"
-    assert host("domain", "create", "remus", token=1) == Busy.exit_code
-    assert host("domain", "create", "remus", token=2) == 0
+    assert host("domain", "status", "remus")["state"] == "off"
+    assert host("domain", "destroy", "remus", token=2) == Busy.exit_code
+    assert host("domain", "destroy", "remus", token=3) == 0
+
+
+def test_a_machine_without_a_reservation_here_is_not_booted(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run elsewhere; one that runs here stays as it is."""
+    monkeypatch.setattr(reservation, "hosts", lambda name: {"another.invirt.test"})
+    assert host("domain", "create", "remus") == Denied.exit_code
+    assert host("domain", "status", "remus")["state"] == "off"
+    monkeypatch.setattr(reservation, "hosts", lambda name: {"another.invirt.test", identity.hostname()})
+    assert host("domain", "create", "remus") == 0
+    monkeypatch.setattr(reservation, "hosts", lambda name: set())
+    assert host("domain", "create", "remus") == 0
+    assert host("domain", "destroy", "remus") == 0
+    with pytest.raises(Denied, match="no memory is reserved for machine remus on this host"):
+        reservation.require("d_remus")
+    reservation.require("remus")  # no machine's

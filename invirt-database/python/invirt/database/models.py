@@ -69,9 +69,7 @@ class Host(Base):
     hostname: Mapped[str] = column(Text, nullable=False)
     memory: Mapped[int] = column(Integer, nullable=False)
     enabled: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
-    machines: Mapped[list[Machine]] = relationship(
-        "Machine", order_by="Machine.name", back_populates="host", passive_deletes="all"
-    )
+    reservations: Mapped[list[Reservation]] = relationship("Reservation", passive_deletes="all")
 
 
 class AddressRange(Base):
@@ -101,7 +99,7 @@ class RefusedName(Base):
 
 
 class Machine(Base):
-    """A virtual machine. memory is in MiB; host is where that is reserved, None when it is off."""
+    """A virtual machine. memory is in MiB; host is its home, None when it is off."""
 
     __tablename__ = "machines"
     machine_id: Mapped[int] = column(Integer, primary_key=True)
@@ -118,7 +116,7 @@ class Machine(Base):
     why_off: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
-    host: Mapped[Host | None] = relationship("Host", back_populates="machines")
+    host: Mapped[Host | None] = relationship("Host")
     disks: Mapped[list[Disk]] = relationship(
         "Disk", order_by="Disk.name", cascade="all, delete-orphan", passive_deletes=True
     )
@@ -131,6 +129,17 @@ class Machine(Base):
         cascade="all, delete-orphan",
         passive_deletes=True,
     )
+
+
+class Reservation(Base):
+    """Memory (MiB) that is promised to a machine on a host: it may run there, and nowhere else."""
+
+    __tablename__ = "reservations"
+    machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), primary_key=True)
+    host_id: Mapped[int] = column(ForeignKey("hosts.host_id"), primary_key=True)
+    memory: Mapped[int] = column(Integer, nullable=False)
+    operation_id: Mapped[int | None] = column(ForeignKey("operations.operation_id"))
+    machine: Mapped[Machine] = relationship("Machine")
 
 
 class Disk(Base):

@@ -31,6 +31,7 @@ SENTENCES = {
     "owner_machines": "a quota is 0 or more",
     "host_memory": "a host's memory for guests is 0 MiB or more",
     "type_virt": "a type's virt is pv, pvh or hvm",
+    "reservation_memory": "a reservation is of at least 1 MiB",
     "machine_memory": "a machine's memory is at least 1 MiB",
     "machine_cpus": "a machine has at least 1 CPU",
     "disk_name": "a disk is called hda, hdb, … hdz",

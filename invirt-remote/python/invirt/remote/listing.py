@@ -18,12 +18,13 @@ NEWEST = 20  # operations that are shown
 
 QUOTA = """
 SELECT o.name, o.memory, o.disk, o.machines, count(m.machine_id) AS used_machines,
-    coalesce(sum(m.memory), 0)::bigint AS used_memory,
+    coalesce(sum(c.memory), 0)::bigint AS used_memory,
     coalesce(sum((SELECT sum(d.size) FROM disks d WHERE d.machine_id = m.machine_id)), 0)::bigint
         AS used_disk,
     (SELECT coalesce(sum(size), 0) FROM trash JOIN trash_disks USING (trash_id)
         WHERE owner_id = o.owner_id AND taken IS DISTINCT FROM 'undelete')::bigint AS trash
 FROM owners o JOIN owner_access x USING (owner_id) LEFT JOIN machines m USING (owner_id)
+    LEFT JOIN machine_memory c USING (machine_id)
 WHERE x.principal = %(who)s AND (%(owner)s IS NULL AND x.role = 'owner' OR o.name = %(owner)s)
 GROUP BY o.owner_id, x.role ORDER BY o.name
 """

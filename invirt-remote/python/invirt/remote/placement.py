@@ -32,9 +32,7 @@ def choose(cursor: Cursor, survey: Survey, memory: int) -> Host:
 
 def in_use(cursor: Cursor) -> dict[int, int]:
     """MiB that are reserved on each host, by host_id."""
-    cursor.execute(
-        "SELECT host_id, sum(memory) AS memory FROM machines WHERE host_id IS NOT NULL GROUP BY host_id"
-    )
+    cursor.execute("SELECT host_id, sum(memory) AS memory FROM reservations GROUP BY host_id")
     return {row.host_id: int(row.memory) for row in cursor.fetchall()}
 
 

@@ -39,12 +39,13 @@ class Host:
 class Seen:
     """The machine when the hosts were asked; None for one that doesn't exist.
 
+    reserved: the numbers of the hosts that have memory reserved for it.
     was_open: whether its last operation was under way then.  If it is not any
     more, what the hosts said in between is worth nothing.
     """
 
     machine_id: int | None = None
-    host_id: int | None = None
+    reserved: tuple[int, ...] = ()
     last_operation: int | None = None
     was_open: bool = False
 
@@ -69,13 +70,11 @@ class Survey:
         return [host for host in self.hosts if self.states.get(host.host_id) == "running"]
 
     def home_state(self) -> str:
-        """Of the guest on the host where its memory is reserved; raises why that host is silent."""
-        home = self.seen.host_id
-        if home is None:
-            return "off"
-        if home in self.silent:
-            raise self.silent[home]
-        return self.states[home]
+        """Of the guest where memory is reserved for it; raises why a host is silent that has some."""
+        for host_id in self.seen.reserved:
+            if host_id in self.silent:
+                raise self.silent[host_id]
+        return "running" if "running" in map(self.states.get, self.seen.reserved) else "off"
 
     def volume_host(self, name: str) -> Host:
         """A host to handle the volumes of machine name: the same one each time, as long as it answers.
@@ -99,14 +98,16 @@ class Survey:
 def seen(cursor: Cursor, name: str) -> Seen:
     """The machine as it is now."""
     cursor.execute(
-        "SELECT m.machine_id, m.host_id, o.operation_id,"
+        "SELECT m.machine_id,"
+        " ARRAY(SELECT r.host_id FROM reservations r WHERE r.machine_id = m.machine_id ORDER BY 1),"
+        " o.operation_id,"
         " coalesce(o.state IN ('running', 'undoing', 'stuck'), false)"
         " FROM machines m LEFT JOIN LATERAL (SELECT operation_id, state FROM operations x"
         " WHERE x.machine_id = m.machine_id ORDER BY operation_id DESC LIMIT 1) o ON true WHERE name = %s",
         (name,),
     )
     row = cursor.fetchone()
-    return Seen(*row) if row else Seen()
+    return Seen(row[0], tuple(row[1]), *row[2:]) if row else Seen()
 
 
 def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
@@ -116,12 +117,12 @@ def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
 
 
 def take(connection: Connection, hosts: Hosts, name: str, ask: bool) -> Survey:
-    """Look at the machine; with ask, ask its host and all enabled ones about its guest."""
+    """Look at the machine; with ask, ask its hosts and all enabled ones about its guest."""
     with transaction(connection) as cursor:
         machine, known = seen(cursor, name), all_hosts(cursor)
     if not ask:
         return Survey(machine, known)
-    asked = [host for host in known if host.enabled or host.host_id == machine.host_id]
+    asked = [host for host in known if host.enabled or host.host_id in machine.reserved]
     answers = hosts.ask(
         [host.hostname for host in asked], "domain", "status", name, timeout=config.remote.host_timeout
     )

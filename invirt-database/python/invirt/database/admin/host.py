@@ -29,8 +29,8 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
             "name": host.name,
             "hostname": host.hostname,
             "memory": host.memory,
-            "reserved": sum(machine.memory for machine in host.machines),
-            "machines": len(host.machines),
+            "reserved": sum(one.memory for one in host.reservations),
+            "machines": len(host.reservations),
             "enabled": "yes" if host.enabled else "no",
         }
         for host in Host.find()
@@ -58,7 +58,7 @@ def _set(arguments: argparse.Namespace) -> None:
 
 def _remove(arguments: argparse.Namespace) -> None:
     host = Host.get(name=arguments.name)
-    refuse_if_used(f"the host {host.name}", host.machines)
+    refuse_if_used(f"the host {host.name}", [one.machine for one in host.reservations])
     session.delete(host)
 
 

@@ -7,15 +7,16 @@ import json
 
 from invirt.base import validate
 from invirt.base.cli import Command
-from invirt.host import loading, tokens, xmconfig
+from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import machine_name
 
 
 def create(arguments: argparse.Namespace) -> None:
-    """Boot the machine as the database describes it."""
+    """Boot the machine as the database describes it; Denied where nothing is reserved for it."""
     driver = loading.hypervisor()
     with tokens.claimed(arguments.token, arguments.name):
         if not driver.running(f"d_{arguments.name}"):
+            reservation.require(f"d_{arguments.name}")
             file = xmconfig.find("invirt-database")
             driver.create(xmconfig.evaluate(file, {"machine_name": arguments.name}))
 

@@ -6,7 +6,7 @@ import argparse
 
 from invirt.base.cli import Command
 from invirt.base.errors import BadInput, NotFound
-from invirt.host import loading, tokens, xmconfig
+from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import domain_name, machine_name
 from invirt.host.protocols import Hypervisor
 from invirt.host.words import KNOWN, SEVERAL, Value
@@ -17,6 +17,7 @@ def create(arguments: argparse.Namespace) -> None:
     config = xmconfig.evaluate(xmconfig.find(arguments.config), _variables(arguments.variables))
     driver = loading.hypervisor()
     with tokens.locked(machine_name(config.name) or config.name):
+        reservation.require(config.name)
         driver.create(config)
     if arguments.console:
         driver.console(config.name)

@@ -89,17 +89,18 @@ def must_be_off(cursor: Cursor, machine: Machine, survey: Survey) -> None:
 
     A guest that powered itself off still has its memory reserved: that ends here.
     """
-    running = survey.running_on
-    if running or survey.home_state() == "running":
-        where = running[0].name if running else survey.host(machine.host_id or 0).name
-        raise Busy(f"{machine.name} is running on {where}", hint=f"First: control {machine.name} shutdown.")
+    survey.home_state()
+    if running := survey.running_on:
+        raise Busy(
+            f"{machine.name} is running on {running[0].name}", hint=f"First: control {machine.name} shutdown."
+        )
     if machine.host_id is not None:
         release(cursor, machine.machine_id)
 
 
 def release(cursor: Cursor, machine_id: int | None) -> None:
-    """Give back the memory that is reserved on a host: the guest is known to be off."""
-    cursor.execute("UPDATE machines SET host_id = NULL WHERE machine_id = %s", (machine_id,))
+    """Give back what memory is reserved on hosts: the guest is known to be off."""
+    cursor.execute("DELETE FROM reservations WHERE machine_id = %s", (machine_id,))
 
 
 def claim_name(cursor: Cursor, name: str) -> None:

@@ -97,10 +97,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an admission has decided."""
+    """What an admission has decided; reserves: the host that gets a reservation of the machine's memory."""
 
     machine_id: int | None
     steps: Sequence[Planned]
+    reserves: int | None = None
 
 
 Admit = Callable[[Cursor, Request, Survey], Plan]

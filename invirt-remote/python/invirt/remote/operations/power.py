@@ -116,10 +116,7 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     # A guest that powered itself off is placed anew: its old host may be full or disabled by now.
     release(cursor, machine.machine_id)
     host = placement.choose(cursor, survey, machine.memory)
-    cursor.execute(
-        "UPDATE machines SET host_id = %s WHERE machine_id = %s", (host.host_id, machine.machine_id)
-    )
-    return Plan(machine.machine_id, [_on_guest(BOOT, machine, host)])
+    return Plan(machine.machine_id, [_on_guest(BOOT, machine, host)], reserves=host.host_id)
 
 
 def _on_guest(step: Step, machine: Machine, host: Host) -> Planned:

@@ -72,6 +72,12 @@ def insert(cursor: Cursor, request: Request, plan: Plan, holder: str) -> Lease:
     )  # fmt: skip
     row = cursor.fetchone()
     lease = Lease(row.operation_id, holder, row.token)
+    if plan.reserves is not None:
+        cursor.execute(
+            "INSERT INTO reservations (machine_id, host_id, memory, operation_id)"
+            " SELECT machine_id, %s, memory, %s FROM machines WHERE machine_id = %s",
+            (plan.reserves, lease.operation_id, plan.machine_id),
+        )
     if plan.steps:  # all at once: locks are held
         rows = [_step_row(lease, position, planned) for position, planned in enumerate(plan.steps, 1)]
         cursor.execute(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy
 
 from invirt.base.errors import InvirtError
+from invirt.database import schema
 from invirt.remote import reconcile, wanted
 from tests.parts.operations.conftest import HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import failing, no_fault
+from tests.parts.postgres import Database
 
 NAMES = ["m1", "m2", "m3"]
 
@@ -133,3 +136,24 @@ def test_what_has_changed_since_the_hosts_were_asked_is_left_alone(up: Site) -> 
     assert wanted.to_boot(up.remote, facts) == []
     assert up.homes()["m2"] == HOST1
     up.check()
+
+
+def test_what_was_under_way_at_the_upgrade_counts(site: Site, database: Database) -> None:
+    """The version before noted nobody's word: what ran was wanted on, but for what was just switched."""
+    kinds = ("boot", "shutdown", "destroy", "reboot")
+    for kind in kinds:
+        site.create(kind)
+    engine = sqlalchemy.create_engine(f"postgresql://invirt@/{database.name}?host={database.socket}")
+    with engine.begin() as connection:
+        schema.downgrade(connection, "0031")
+    database.execute("UPDATE machines SET host_id = (SELECT min(host_id) FROM hosts)")
+    database.execute(
+        "INSERT INTO operations (kind, machine_id, machine_name, principal, state)"
+        " SELECT name, machine_id, name, 'alice@INVIRT.TEST', 'undoing' FROM machines"
+    )
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+    engine.dispose()
+    assert {kind: wants(site, kind)[0] for kind in kinds} == {kind: kind == "reboot" for kind in kinds}
+    database.execute("UPDATE operations SET state = 'done' WHERE kind = 'boot'")
+    assert wants(site, "boot") == (True, "")

@@ -60,15 +60,6 @@ def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:
     release(cursor, operation.machine_id)
 
 
-def _want(cursor: Cursor, machine_id: int | None, on: bool) -> None:
-    """Write down its owner's word: whether it is to be on."""
-    cursor.execute("UPDATE machines SET wanted_on = %s, why_off = '' WHERE machine_id = %s", (on, machine_id))
-
-
-def _want_on(cursor: Cursor, operation: Operation, at: Detail) -> None:
-    _want(cursor, operation.machine_id, on=True)
-
-
 BOOT = Step(
     name="boot guest",
     words="booting {name} on {host}",
@@ -76,7 +67,6 @@ BOOT = Step(
     do=_boot,
     undo=_destroy,
     unreserve=_release,
-    record=_want_on,
 )
 SHUT_DOWN = Step(
     name="shut guest down",
@@ -133,9 +123,8 @@ def _admit_at_home(cursor: Cursor, request: Request, survey: Survey, steps: Sequ
 
 
 def _admit_off(cursor: Cursor, request: Request, survey: Survey, step: Step) -> Plan:
-    """Its owner's word counts from now on, whatever becomes of the step."""
+    """Its owner's word counts from now on, whatever becomes of the step: the database notes it."""
     machine = lock_machine(cursor, request, survey)
-    _want(cursor, machine.machine_id, on=False)
     if machine.wanted_on and machine.host_id is None:  # it was about to be booted again
         return Plan(machine.machine_id, [])
     return _admit_at_home(cursor, request, survey, [step])

@@ -84,6 +84,12 @@ KINDS = {
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
     ),
+    "upgrade": Kind(
+        "a cluster of the version before is upgraded, with a guest, a console and operations under way",
+        ("upgrade",),
+        LAB,
+        slow=True,
+    ),
     "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"), slow=True),
     "nightly": Kind(
         "hostile input and simulated histories, many thousands of each; only when it is named",

@@ -8,13 +8,19 @@ from collections.abc import Callable
 
 from invirt.base import cli
 from invirt.base.errors import BadInput
-from invirt_lab import cluster, demo, host, lifecycle
+from invirt_lab import cluster, demo, host, lifecycle, packages, roles
 from invirt_lab.progress import say
 from invirt_lab.site import ADMIN, RELEASE, RELEASES, SERVERS, USERS
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    lifecycle.up(arguments.debian or RELEASE, arguments.keep)
+    lifecycle.up(arguments.debian or RELEASE, arguments.keep, arguments.before)
+
+
+def _upgrade(arguments: argparse.Namespace) -> None:
+    packages.publish()
+    for names in roles.UPGRADES:
+        roles.upgrade(names)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -63,6 +69,7 @@ def _log(arguments: argparse.Namespace) -> None:
 
 _RUN: dict[str, tuple[Callable[[argparse.Namespace], int | None], str]] = {
     "up": (_up, "build what is needed and bring all servers up"),
+    "upgrade": (_upgrade, "upgrade all servers, one after the other, to the packages of this checkout"),
     "demo": (_demo, "bring the lab up if it isn't, and do the main job: a machine's whole life"),
     "down": (_down, "end the lab, and remove what is left of one that was killed"),
     "status": (_status, "each server's address and state"),
@@ -81,6 +88,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     }
     parsers["up"].add_argument(
         "--keep", action="store_true", help="leave it up even if it doesn't come up whole"
+    )
+    parsers["up"].add_argument(
+        "--before", action="store_true", help="with the packages of the version before, to be upgraded"
     )
     for name in ("up", "demo"):
         parsers[name].add_argument(

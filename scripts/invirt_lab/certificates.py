@@ -9,6 +9,10 @@ from __future__ import annotations
 from invirt_lab.cluster import on
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
+_USES = (
+    "-addext basicConstraints=critical,CA:FALSE"
+    " -addext subjectAltName=DNS:$name -addext extendedKeyUsage=$usage"
+)
 _MAKE = """\
 set -e
 umask 077
@@ -18,19 +22,21 @@ new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noen
 new -subj "/CN=Invirt consoles" -keyout ca.key -out ca.pem
 usage=clientAuth
 for name; do
-    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key \\
-        -addext basicConstraints=critical,CA:FALSE \\
-        -addext "subjectAltName=DNS:$name" -addext "extendedKeyUsage=$usage"
+    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key %s
     cat "$name.crt" "$name.key" >"$name.pem"
     usage=serverAuth
 done
 """
 
 
-def make() -> None:
-    """Make the authority and carry each server's certificate to where it belongs."""
+def make(before: bool = False) -> None:
+    """Make the authority and carry each server's certificate to where it belongs.
+
+    before: as the version before wants them, by a name alone and for either use.
+    """
     names = (CONSOLE, *HOSTS)  # the client first
-    on("kdc", "sh", "-c", _MAKE, "sh", *(SERVERS[name].fqdn for name in names))
+    script = _MAKE % ("" if before else _USES)
+    on("kdc", "sh", "-c", script, "sh", *(SERVERS[name].fqdn for name in names))
     authority = on("kdc", "cat", "/root/ca/ca.pem").stdout
     for name in names:
         own = on("kdc", "cat", f"/root/ca/{SERVERS[name].fqdn}.pem").stdout

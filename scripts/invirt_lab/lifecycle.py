@@ -11,17 +11,18 @@ from invirt_lab.progress import say, step
 from invirt_lab.site import RELEASE, SERVERS, Server
 
 
-def up(release: int = RELEASE, keep: bool = False) -> None:
+def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None:
     """Bring the lab up, saying what is done; raises Busy if there is one.
 
     release: of Debian, on all servers.  keep: leave it up, to be looked at,
-    where something goes wrong after the boot.
+    where something goes wrong after the boot.  before: of the version before, to
+    be upgraded.
     """
     host.require_root()
     with cluster.only_one() as lock:
         prepare()
         with step(f"making the servers' images, of Debian {release}"):
-            layers = images_of_servers(release)
+            layers = images_of_servers(release, before)
         with step(f"booting {', '.join(SERVERS)}"):
             supervisor = cluster.start(layers, lock)
             if keep:
@@ -31,9 +32,9 @@ def up(release: int = RELEASE, keep: bool = False) -> None:
         with step("making the Kerberos realm, carrying keytabs"):
             realm.make()
         with step("making certificates for consoles"):
-            certificates.make()
-        roles.configure()
-        roles.install()
+            certificates.make(before)
+        roles.configure(before)
+        roles.install(before)
         with step("telling the database of hosts, addresses and types"):
             roles.settings()
             roles.known_hosts()
@@ -50,22 +51,27 @@ def prepare() -> None:
     guest.build()
 
 
-def images_of_servers(release: int = RELEASE) -> dict[str, list[Path]]:
+def images_of_servers(release: int = RELEASE, before: bool = False) -> dict[str, list[Path]]:
     """The layers of each server's root, the topmost first.
 
     Debian's part only: the role itself is installed in the server, each time.
+    before: with what the version before needs, too.
     """
     base = images.base(release)
-    wanted = {_image(server): _wanted(server) for server in SERVERS.values()}
+    wanted = {_image(server, before): _wanted(server, before) for server in SERVERS.values()}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         made = pool.map(lambda name: images.layer(name, base, wanted[name]) / "upper", wanted)
         layers = dict(zip(wanted, made, strict=True))
-    return {server.name: [layers[_image(server)], base] for server in SERVERS.values()}
+    return {server.name: [layers[_image(server, before)], base] for server in SERVERS.values()}
 
 
-def _image(server: Server) -> str:
-    return server.role or server.name
+def _image(server: Server, before: bool) -> str:
+    """The layer's name: one of its own only where the version before needs more."""
+    more = before and _wanted(server, True) != _wanted(server, False)
+    return f"{'before-' if more else ''}{server.role or server.name}"
 
 
-def _wanted(server: Server) -> list[str]:
-    return [*server.packages, *(packages.dependencies(server.role) if server.role else [])]
+def _wanted(server: Server, before: bool) -> list[str]:
+    folders = [packages.POOL, *([packages.BEFORE] if before else [])] if server.role else []
+    needed = (debian for folder in folders for debian in packages.needed(server.role, folder)[1])
+    return sorted({*server.packages, *needed})

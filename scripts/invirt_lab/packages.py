@@ -24,7 +24,9 @@ from invirt_lab.progress import say, step
 from invirt_lab.site import RELEASES
 
 ARCHIVE = host.TREE / "packages"
+POOL = ARCHIVE / "pool"
 KEYRING = ARCHIVE / "invirt-archive-keyring.gpg"
+BEFORE = host.TREE / "tests/lab/before"  # the packages of the version before
 _GNUPG = host.TREE / ".archive-key"
 _GNUPG_BEFORE = ARCHIVE / ".gnupg"  # where servers could read it
 _STAMP = ARCHIVE / ".published"
@@ -38,7 +40,7 @@ def sources() -> list[Path]:
         ["git", "-C", str(host.TREE), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     )
     names = sorted(name for name in listed.stdout.split("\0") if name)
-    return [Path(name) for name in names if (host.TREE / name).is_file()]
+    return [Path(name) for name in names if (host.TREE / name).is_file() and not name.endswith(".deb")]
 
 
 def key() -> str:
@@ -50,6 +52,11 @@ def key() -> str:
             total.update(f"{name}\0{mode}\0".encode())
             total.update((host.TREE / name).read_bytes())
     return total.hexdigest()
+
+
+def version() -> str:
+    """What the changelog's newest entry is for."""
+    return run(["dpkg-parsechangelog", "-l", f"{host.TREE}/debian/changelog", "-S", "Version"]).stdout.strip()
 
 
 def requirements() -> None:
@@ -129,18 +136,16 @@ def _include(changes: Path) -> None:
         run([*reprepro, "--ignore=wrongdistribution", "include", suite, str(changes)])
 
 
-def dependencies(package: str) -> list[str]:
-    """The Debian packages that one of ours depends on, itself or through others of ours."""
-    debs = {deb.name.split("_")[0]: deb for deb in (ARCHIVE / "pool").rglob("*.deb")}
+def needed(package: str, folder: Path = POOL) -> tuple[list[Path], list[str]]:
+    """What one of the packages in folder needs: itself with others of ours, and Debian's."""
+    debs = {deb.name.split("_")[0]: deb for deb in folder.rglob("*.deb")}
     found: set[str] = set()
     wanted = [package]
     while wanted:
         name = wanted.pop()
-        if name not in debs:
-            found.add(name)
-        else:
-            wanted += _depends(debs[name])
-    return sorted(found)
+        found.add(name)
+        wanted += [other for other in _depends(debs[name]) if other not in found] if name in debs else []
+    return [debs[name] for name in sorted(found & set(debs))], sorted(found - set(debs))
 
 
 def _depends(deb: Path) -> Iterator[str]:

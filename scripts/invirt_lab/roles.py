@@ -6,12 +6,15 @@ archive, then the hosts, the guests' addresses and a type of machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt.base.errors import InvirtError
+from invirt_lab import packages
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
 from invirt_lab.site import (
+    BEFORE,
     CONSOLE,
     DOMAIN,
     GATEWAY,
@@ -28,7 +31,9 @@ GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
 GUEST_INITRD = f"{SHARED}/guest/initrd"
 GUEST_APPEND = "console=ttyS0 quiet mitigations=off no_timer_check"
 HOST_MEMORY = 1024  # MiB for guests
+UPGRADES = (("db",), ("remote",), HOSTS, (CONSOLE,), ("dns", "dhcp"))  # the guide's order
 
+_NEW = "  address_hold: 5\n"  # which the version before doesn't know
 _CONFIG = f"""\
 # The same on every server.
 site:
@@ -49,8 +54,7 @@ storage:
   directory: {SHARED}/volumes
 network:
   gateway: {GATEWAY}
-  address_hold: 5
-  dns: [{SERVERS["dns"].address}]
+{_NEW}  dns: [{SERVERS["dns"].address}]
   servers: [{", ".join(server.address for server in SERVERS.values())}]
 dns:
   servers: [{SERVERS["dns"].fqdn}]
@@ -72,15 +76,15 @@ _SETTINGS = (
 )
 
 
-def configure() -> None:
-    """Write invirt.yaml on every server that will have a role."""
+def configure(before: bool = False) -> None:
+    """Write invirt.yaml on every server that will have a role; before: as the version before takes it."""
     for server in _with_role():
-        write_config(server)
+        write_config(server, _CONFIG.replace(_NEW, "") if before else _CONFIG)
 
 
-def write_config(server: Server) -> None:
+def write_config(server: Server, config: str = _CONFIG) -> None:
     """Put invirt.yaml on one server."""
-    on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=_CONFIG)
+    on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=config)
 
 
 def install_spare(name: str) -> None:
@@ -89,15 +93,18 @@ def install_spare(name: str) -> None:
     install_role(SERVERS[name])
 
 
-def install() -> None:
-    """Install the roles: the database first, then all that ask it, side by side."""
+def install(before: bool = False) -> None:
+    """Install the roles: the database first, then all that ask it, side by side.
+
+    before: the version before, whose packages lie in a folder.
+    """
     database = SERVERS["db"]
     with step(f"apt-get install {database.role} on db"):
-        install_role(database)
+        install_role(database, before)
     others = [server for server in _with_role() if server is not database]
     shown = "apt-get install " + ", ".join(f"{server.role} on {server.name}" for server in others)
     with step(shown), ThreadPoolExecutor() as pool:
-        list(pool.map(install_role, others))
+        list(pool.map(lambda server: install_role(server, before), others))
 
 
 def settings() -> None:
@@ -117,13 +124,24 @@ def _with_role() -> list[Server]:
     return [server for server in SERVERS.values() if server.role and not server.spare]
 
 
-def install_role(server: Server) -> None:
+def install_role(server: Server, before: bool = False) -> None:
     """Install a server's role by apt; raises InvirtError with what apt said last."""
+    debs, _ = packages.needed(server.role, packages.BEFORE)
+    wanted = [f"{BEFORE}/{deb.name}" for deb in debs] if before else [server.role]
+    _apt(server.name, "install", "--no-install-recommends", *wanted)
+
+
+def upgrade(names: Sequence[str]) -> None:
+    """Upgrade servers to what the archive holds, side by side; see install_role()."""
+    with step(f"apt-get full-upgrade on {', '.join(names)}"), ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: _apt(name, "full-upgrade"), names))
+
+
+def _apt(name: str, *words: str) -> None:
     script = (
-        "exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;"
-        'apt-get -q update && apt-get -q -y install --no-install-recommends "$0"'
+        'exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;apt-get -q update && apt-get -q -y "$@"'
     )
-    done = on(server.name, "sh", "-c", script, server.role, timeout=600, check=False)
+    done = on(name, "sh", "-c", script, "sh", *words, timeout=600, check=False)
     if done.returncode != 0:
         said = "\n".join(done.stdout.splitlines()[-25:])
-        raise InvirtError(f"apt-get install {server.role} failed on {server.name}", hint=said)
+        raise InvirtError(f"apt-get {' '.join(words)} failed on {name}", hint=said)

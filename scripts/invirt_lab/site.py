@@ -14,6 +14,7 @@ USERS = ("alice", "bob")
 ADMIN = "root/admin"
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
+BEFORE = "/srv/before"  # the packages of the version before, as the servers see them
 RELEASES = {12: "bookworm", 13: "trixie"}  # of Debian, that servers can be
 RELEASE = 12  # what they are unless told otherwise
 

@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 
 from invirt.base.process import run
-from invirt_lab import host
-from invirt_lab.site import ARCHIVE, GATEWAY, SERVERS, SHARED, Server, hosts_file, resolver_file
+from invirt_lab import host, packages
+from invirt_lab.site import ARCHIVE, BEFORE, GATEWAY, SERVERS, SHARED, Server, hosts_file, resolver_file
 
 _NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -87,7 +87,7 @@ def _suite(root: Path) -> str:
 
 
 def _binds(server: Server) -> list[str]:
-    binds = [f"--bind-ro={host.TREE}/packages:{ARCHIVE}"]
+    binds = [f"--bind-ro={packages.ARCHIVE}:{ARCHIVE}", f"--bind-ro={packages.BEFORE}:{BEFORE}"]
     binds += [f"--bind={device}" for device in server.devices if Path(device).exists()]
     if server.shared:
         binds += [f"--bind={_WORK}/shared:{SHARED}", f"--bind-ro={host.CACHE}/guest:{SHARED}/guest"]

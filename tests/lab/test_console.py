@@ -10,37 +10,25 @@ import pytest
 
 from invirt_lab import cluster, console
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
-from tests.lab import migrate
+from tests.lab import migrate, terminals
+from tests.lab.terminals import LEAVE, prompt
 from tests.lab.users import Lab, eventually
 
 Make = Callable[..., str]
-LEAVE = "\x05c."
 
 
 @pytest.fixture
 def ssh() -> Iterator[Callable[..., pexpect.spawn]]:
-    """ssh as a user from the client: ssh("alice", "remus", "-v") is a terminal."""
+    """See terminals.ssh(); each is closed afterwards."""
     opened: list[pexpect.spawn] = []
 
     def run(user: str, name: str, *options: str) -> pexpect.spawn:
-        argv = cluster.command_as(user, ["ssh", *options, f"{name}@{SERVERS[CONSOLE].fqdn}"])
-        child = pexpect.spawn(argv[0], argv[1:], timeout=60, encoding="utf-8", codec_errors="replace")
-        opened.append(child)
-        return child
+        opened.append(terminals.ssh(user, name, *options))
+        return opened[-1]
 
     yield run
     for child in opened:
         child.close(force=True)
-
-
-def prompt(terminal: pexpect.spawn) -> None:
-    """Until the guest's shell takes commands and has done all before."""
-    words, answer = console.greeting()
-    for _ in range(60):
-        terminal.send(f"{words}\r")
-        if terminal.expect_exact([answer, pexpect.TIMEOUT], timeout=2) == 0:
-            return
-    raise AssertionError(f"no prompt: {terminal.before}")
 
 
 def test_the_owner_types_into_the_guest(lab: Lab, machine: Make, ssh: Callable[..., pexpect.spawn]) -> None:
@@ -175,8 +163,7 @@ def test_administrators_have_every_console(lab: Lab, machine: Make) -> None:
     name = machine(user="bob")
     lab.remctl("bob", "control", name, "create")
     join = ["sh", "-c", 'until console "$0"; do sleep 0.3; done', name]
-    argv = cluster.command_on(CONSOLE, join)
-    admin = pexpect.spawn(argv[0], argv[1:], timeout=60, encoding="utf-8", codec_errors="replace")
+    admin = terminals.open(cluster.command_on(CONSOLE, join))
     try:
         prompt(admin)
     finally:

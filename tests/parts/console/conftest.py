@@ -16,7 +16,8 @@ from tests.parts.realm import Realm
 
 
 @contextmanager
-def _site(cluster: postgres.Cluster, realm: Realm, folder: Path) -> Iterator[Site]:
+def whole(cluster: postgres.Cluster, realm: Realm, folder: Path) -> Iterator[Site]:
+    """A console server and a host without their daemons; alice's remus and romulus, bob's castor."""
     with postgres.fresh(cluster, folder) as database:
         rows.settings(database)
         rows.fill(database)
@@ -34,7 +35,7 @@ def _all_up(site: Site) -> None:
 @pytest.fixture
 def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path) -> Iterator[Site]:
     """A console server and a host without their daemons; alice's remus and romulus, bob's castor."""
-    with _site(cluster, realm, tmp_path) as made:
+    with whole(cluster, realm, tmp_path) as made:
         yield made
 
 
@@ -51,7 +52,7 @@ def both(cluster: postgres.Cluster, realm: Realm, tmp_path_factory: pytest.TempP
 
     For tests of the whole module that leave it as it was.
     """
-    with _site(cluster, realm, tmp_path_factory.mktemp("both")) as made:
+    with whole(cluster, realm, tmp_path_factory.mktemp("both")) as made:
         _all_up(made)
         unprotected.start_sshd(made)
         unprotected.start_conserver(made)

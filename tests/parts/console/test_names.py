@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import socket
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
 import pytest
 
+from tests.parts.console.conftest import whole
 from tests.parts.console.site import Site
 from tests.parts.owned import machine
-from tests.parts.postgres import Database
+from tests.parts.postgres import Cluster, Database
+from tests.parts.realm import Realm
 
 FINE = [
     *("a", "a1", "1a", "2025-07-31", "0x", "0xg", "x0x1", "amlog", "a-tdata", "snapshot", "pvmove", "integ"),
@@ -66,18 +69,27 @@ def is_an_address(name: str) -> bool:
     return True
 
 
-def test_what_is_taken_works_in_each_part(consoles: Site) -> None:
+@pytest.fixture(scope="module")
+def logins(cluster: Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A console server of which the logins alone are there."""
+    with whole(cluster, realm, tmp_path_factory.mktemp("logins")) as site:
+        site.console.start("/usr/sbin/invirt-userdb")
+        site.console.await_("userdb", "getent", "passwd", "remus")
+        yield site
+
+
+def test_what_is_taken_works_in_each_part(logins: Site) -> None:
     for name in FINE:
-        assert not refusal(consoles.database, name)
-        known = consoles.console.run("getent", "passwd", name)
+        assert not refusal(logins.database, name)
+        known = logins.console.run("getent", "passwd", name)
         assert known.stdout.startswith(f"{name}:"), f"{name}: no login"
         assert lvm_takes(f"d_{name}_hda") and lvm_takes(TRASHED.format(name)), name
         assert len(mapped(name)) <= DEVICE_MAPPER, name
         assert not is_an_address(name), name
 
 
-def test_what_is_refused_would_not_work(consoles: Site) -> None:
-    database = consoles.database
+def test_what_is_refused_would_not_work(logins: Site) -> None:
+    database = logins.database
     assert "no login to systemd" in refusal(database, "20250731")
     with closing(database.connect("postgres")) as connected, connected.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -85,7 +97,7 @@ def test_what_is_refused_would_not_work(consoles: Site) -> None:
             "INSERT INTO machines (name, owner_id, type_id, memory)"
             " SELECT '20250731', owner_id, type_id, 128 FROM owners, types LIMIT 1"
         )
-    assert consoles.console.run("getent", "passwd", "20250731").stdout == ""
+    assert logins.console.run("getent", "passwd", "20250731").stdout == ""
     for start in LVM:
         assert "LVM" in refusal(database, f"{start}-1") and not lvm_takes(f"d_{start}-1_hda")
     assert "for an address" in refusal(database, "0x7f000001") and is_an_address("0x7f000001")
@@ -94,8 +106,8 @@ def test_what_is_refused_would_not_work(consoles: Site) -> None:
     assert "Xen" in refusal(database, "remus--incoming")
 
 
-def test_a_machine_that_has_such_a_name_keeps_it_until_it_has_another(consoles: Site) -> None:
-    database = consoles.database
+def test_a_machine_that_has_such_a_name_keeps_it_until_it_has_another(logins: Site) -> None:
+    database = logins.database
     with closing(database.connect("postgres")) as connected, connected.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("UPDATE machines SET name = 'mlog' WHERE name = 'remus'")

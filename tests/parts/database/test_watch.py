@@ -160,6 +160,14 @@ def test_who_holds_too_many_locks_is_ended(caller: Caller, turn: watch.Watch) ->
         assert is_open(other)
 
 
+def test_temporary_files_have_an_end(caller: Caller) -> None:
+    with (
+        closing(open_as(caller, HOST1, "host")) as taken,
+        pytest.raises(psycopg2.errors.ConfigurationLimitExceeded, match="temp_file_limit"),
+    ):
+        run(taken, "SELECT count(*) FROM generate_series(1, 8000000)")
+
+
 def test_a_host_comes_and_goes(server: postgres.Cluster, caller: Caller, turn: watch.Watch) -> None:
     """Its sessions end with it, even those that it began by the way of the version before."""
     new = "host/host3.invirt.test"

@@ -146,6 +146,17 @@ class Realm:
                 assert path.exists(), f"no keytab for {names}"
         return path
 
+    def limit(self, name: str, seconds: int) -> None:
+        """Tickets of the principal end after so many seconds."""
+        words = f'modprinc -maxlife "{seconds} seconds" {name}\n'
+        self._tool("kadmin.local", "-r", self.name, input=words)
+
+    def asked(self, name: str) -> int:
+        """How many tickets of its own the principal has got by now."""
+        lines = (self.folder / "kdc.log").read_text().splitlines()
+        client = f" {self.principal(name)} for krbtgt/"
+        return sum("AS_REQ" in line and "ISSUE" in line and client in line for line in lines)
+
     def ticket(self, name: str) -> Path:
         """A credential cache with a ticket of the principal, created if new."""
         cache = self.folder / (name.replace("/", "-") + ".ccache")

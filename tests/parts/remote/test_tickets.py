@@ -1,0 +1,51 @@
+"""The ticket cache that a server's processes share: many make and renew it at once, and none finds it cut.
+
+MIT's library (since 1.20) writes a new cache beside the old one and renames it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.parts.postgres import Database
+from tests.parts.realm import DEADLINE, Realm, Remctlds
+
+HOST = "tickets.invirt.test"
+LIFE = 4  # seconds of a ticket; a new one is asked for at half of it
+PROCESSES, SECONDS = 8, 10
+CALLS = """
+import sys, time
+from invirt.remote.hosts import RemctlHosts
+hosts = RemctlHosts(addresses={sys.argv[1]: sys.argv[2]})
+time.sleep(max(0, float(sys.argv[3]) - time.time()))
+while time.time() < float(sys.argv[4]):
+    hosts.call(sys.argv[1], "echo", timeout=20)
+"""
+
+
+def test_many_processes_make_and_renew_one_cache(
+    realm: Realm, remctlds: Remctlds, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "remctl.conf").write_text("echo ALL /bin/echo ANYUSER\n")
+    remctld = remctlds.start(HOST, tmp_path / "remctl.conf")
+    client = "host/many.invirt.test"
+    keytab = realm.keytab(client)
+    realm.limit(client, LIFE)
+    env = {
+        **realm.environment,
+        "KRB5_CLIENT_KTNAME": str(keytab),
+        "KRB5CCNAME": f"FILE:{tmp_path}/krb5cc",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "INVIRT_CONFIG": str(database.config),
+    }
+    begin = time.time() + 3
+    argv = [sys.executable, "-c", CALLS, HOST, remctld.address, str(begin), str(begin + SECONDS)]
+    running = [subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
+    said = [process.communicate(timeout=SECONDS + 3 * DEADLINE)[1] for process in running]
+    assert said == [""] * PROCESSES
+    assert realm.asked(client) > SECONDS / LIFE
+    assert [path.name for path in tmp_path.glob("krb5cc*")] == ["krb5cc"]

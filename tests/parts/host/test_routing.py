@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from invirt import config
+from invirt.host.network.announce import ADVERTISEMENT, EVERY, TIMES
 from tests.parts.dhcp.network import ROOT, Guest, Network, Node, until
 
 CONFIG = """\
@@ -26,7 +29,7 @@ GUESTS = {"remus": "host1", "romulus": "host1", "numa": "host2"}
 EAVESDROP = """\
 import socket, sys
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-link.bind(("eth0", 0))
+link.bind((sys.argv[1], 0))
 while True:
     frame, (_, _, kind, *_) = link.recvfrom(2000)
     if kind != socket.PACKET_OUTGOING:
@@ -89,6 +92,70 @@ def test_all_reach_each_other_and_the_outside(network: Network, guests: dict[str
         assert reached(network.server, addresses(number)[kind])
 
 
+@pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
+def test_each_address_of_a_guest_with_two_links(
+    network: Network, guests: dict[str, Guest], kind: int
+) -> None:
+    """Each leads to its own link; the guest answers by its first, as Linux does, whichever that is."""
+    node, host = guests["remus"].node, network.hosts["host1"]
+    first, second, romulus = addresses(0), addresses(8), addresses(1)
+    network.link(node, "eth1", host, "inv8", "02:00:00:00:00:08")
+    for interface, mac, own, others in (
+        ("inv0", "02:00:00:00:00:00", first, second),
+        ("inv8", "02:00:00:00:00:08", second, first),
+    ):
+        other = [word for address in others for word in ("--other", address)]
+        vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "add", "--name", "d_remus", *other]
+        host.run("env", f"INVIRT_RUN={network.folder}", *vif, "--", interface, mac, *own)
+    for address, more in ((f"{second[0]}/32", ()), (f"{second[1]}/128", ("nodad",))):
+        node.run("ip", "address", "add", address, "dev", "eth1", *more)
+    node.run("ip", "link", "set", "eth1", "up")
+    for way in ("eth0", "eth1"):
+        node.run("ip", "route", "replace", "default", "via", "10.86.0.1", "dev", way, "onlink")
+        node.run("ip", "-6", "route", "replace", "default", "via", "fe80::1", "dev", way)
+        for whose in (first, second):
+            for asking in (network.server, network.hosts["host2"], host, guests["numa"].node):
+                assert reached(asking, whose[kind]), f"{asking.name} to {whose[kind]}, answered by {way}"
+    node.run("ip", "address", "add", f"{romulus[kind]}/{(32, 128)[kind]}", "dev", "eth1", *["nodad"] * kind)
+    ping = ["ping", "-c", "1", "-W", "2", "-I", romulus[kind], ("10.86.0.5", "2001:db8:86::5")[kind]]
+    assert "1 packets received" not in node.run(
+        "busybox", *ping, check=False
+    )  # another's is no other of its own
+
+
+def announcements(node: Node, kind: int, address: str) -> int:
+    """Of those frames that EAVESDROP has written down: ARP from the address (RFC 826), or NA of it."""
+    family, type_, where = ((socket.AF_INET, "0806", 28), (socket.AF_INET6, "86dd", 62))[kind]
+    own = socket.inet_pton(family, address)
+    frames = [bytes.fromhex(line) for line in node.log.read_text().splitlines()]
+    found = [
+        frame for frame in frames if frame[12:14].hex() == type_ and frame[where : where + len(own)] == own
+    ]
+    return sum(kind == 0 or frame[54] == ADVERTISEMENT for frame in found)
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["IPv4", "IPv6"])
+def test_an_address_is_announced_several_times(network: Network, kind: int) -> None:
+    """As long as it leads to the guest; nobody waits for it."""
+    server, host = network.server, network.hosts["host1"]
+    ear = server.start([sys.executable, "-c", EAVESDROP, "host1"])
+    try:
+        until(lambda: Path(f"/proc/{ear.pid}/net/packet").read_text().count("\n") > 1)
+        begun = time.monotonic()
+        for number, name in enumerate(("remus", "romulus")):
+            network.guest(name, host, number, f"02:00:00:00:00:0{number}", *addresses(number))
+        assert time.monotonic() - begun < (TIMES - 1) * EVERY
+        vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "remove", "inv1"]
+        host.run("env", f"INVIRT_RUN={network.folder}", *vif)
+        gone = announcements(server, kind, addresses(1)[kind])
+        until(lambda: announcements(server, kind, addresses(0)[kind]) == TIMES)
+        assert time.monotonic() - begun > (TIMES - 1) * EVERY
+        assert 1 <= gone <= announcements(server, kind, addresses(1)[kind]) <= gone + 1 < TIMES
+    finally:
+        ear.kill()
+        ear.wait(20)
+
+
 def heard(node: Node) -> list[bytes]:
     """The IP packets, with their Ethernet headers, that EAVESDROP has written down."""
     frames = [bytes.fromhex(line) for line in node.log.read_text().splitlines()]
@@ -102,7 +169,7 @@ def test_a_guest_hears_nothing_that_is_not_for_it(guests: dict[str, Guest]) -> N
     def is_own(frame: bytes) -> bool:
         return frame[12:14] == b"\x08\x00" and frame[30:34] == own
 
-    ear = romulus.start([sys.executable, "-c", EAVESDROP])
+    ear = romulus.start([sys.executable, "-c", EAVESDROP, "eth0"])
     try:
         until(lambda: Path(f"/proc/{ear.pid}/net/packet").read_text().count("\n") > 1)
         for kind in (0, 1):

@@ -12,8 +12,9 @@ def use_host_keytab() -> None:
     """Let GSSAPI get and renew tickets from the host's keytab.
 
     What is set in the environment already is left alone.  MIT's library asks
-    the KDC by itself when the cache holds no ticket that is still good, so
-    there is no kinit and no timer.
+    the KDC by itself when the cache holds no ticket that is still good.  What it
+    got so it renews at half of its life, in the process that comes by then, which a
+    KDC that stands still holds up; so invirt-tickets.timer renews before that.
     """
     os.environ.setdefault("KRB5_CLIENT_KTNAME", KEYTAB)
     os.environ.setdefault("KRB5CCNAME", CACHE)

@@ -15,7 +15,7 @@ from invirt.host.network.rules import rules as generate
 
 def add(arguments: argparse.Namespace) -> None:
     """Guard the interface, bring it up, and lead the addresses to it."""
-    vif.add(arguments.interface, arguments.mac, arguments.ip, arguments.name)
+    vif.add(arguments.interface, arguments.mac, arguments.ip, arguments.name, others=arguments.other)
 
 
 def remove(arguments: argparse.Namespace) -> None:
@@ -28,7 +28,7 @@ def rules(arguments: argparse.Namespace) -> None:
     text = generate(
         arguments.interface,
         arguments.mac,
-        arguments.ip,
+        [*arguments.ip, *arguments.other],
         name=arguments.name,
         servers=config.network.servers,
         near=routes.near(),
@@ -66,6 +66,8 @@ def _guarded(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("mac", metavar="MAC")
     verb.add_argument("ip", metavar="ADDRESS", nargs="+")
     verb.add_argument("--name", default="", metavar="DOMAIN", help="the guest's, for log and counters")
+    about = "an address of another interface of the guest's, from which it may send here, too"
+    verb.add_argument("--other", default=[], action="append", metavar="ADDRESS", help=about)
 
 
 def _counted(verb: argparse.ArgumentParser) -> None:

@@ -2,25 +2,58 @@
 
 Else they would go on by the host where it was before, maybe a dead one, until
 they ask again.  The kernel answers for addresses that aren't its own (proxy
-ARP), but announces none of them.
+ARP), but announces none of them.  A frame may be lost, so it is said several
+times, by a process of its own: nobody waits for that.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
+import sys
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+
+from invirt.base.process import run
 
 ETHERNET, ARP, IPV6, ICMPV6 = 1, 0x0806, 0x86DD, 58
 ADVERTISEMENT, OVERRIDE = 136, 0x20000000
 LINK_LOCAL = "20"  # the scope, in /proc/net/if_inet6
 ALL_NODES = IPv6Address("ff02::1").packed
+TIMES, EVERY = 5, 1.0  # how often it is said, and seconds between
+APART = ["sh", "-c", '"$@" >/dev/null 2>&1 &', "sh"]  # runs on by itself, as nobody's child
 
 
-def announce(address: str, uplink: str) -> None:
-    """Tell all on the uplink, once.  It never waits, and where it can't be said nothing is lost but time."""
+def announce(interface: str, uplinks: Mapping[str, str]) -> None:
+    """Tell all on the uplinks, by address, that the guest behind the interface is reached by this host."""
+    for address, uplink in uplinks.items():
+        _say(address, uplink)
+    if uplinks:
+        words = [f"{address}={uplink}" for address, uplink in uplinks.items()]
+        run([*APART, sys.executable, "-P", "-m", __name__, interface, *words])
+
+
+def _go_on(interface: str, words: list[str]) -> None:
+    """Say it again, as long as the addresses lead to the interface: the guest may be elsewhere by then."""
+    uplinks = dict(word.split("=") for word in words)
+    for _ in range(TIMES - 1):
+        time.sleep(EVERY)
+        for address in uplinks:
+            if _leads(address, interface):
+                _say(address, uplinks[address])
+
+
+def _leads(address: str, interface: str) -> bool:
+    found = run(["ip", "-json", "route", "get", address], check=False).stdout
+    return bool(found.strip()) and json.loads(found)[0].get("dev") == interface
+
+
+def _say(address: str, uplink: str) -> None:
+    """Once.  It never waits, and where it can't be said nothing is lost but time."""
     with suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
         link.bind((uplink, 0))
         *_, kind, mac = link.getsockname()
@@ -67,3 +100,7 @@ def _own(interface: str) -> IPv6Address:
         if (scope, name) == (LINK_LOCAL, interface):
             return IPv6Address(bytes.fromhex(address))
     raise OSError(f"{interface} has no link-local address")
+
+
+if __name__ == "__main__":
+    _go_on(sys.argv[1], sys.argv[2:])

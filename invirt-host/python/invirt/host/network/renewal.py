@@ -19,7 +19,13 @@ from invirt.host.network import routes, vif
 CHANNEL = "nics"
 EVERY = 10.0  # seconds between looks without word of a change: one may come while a guest is being booted
 PATIENCE = 1.0  # seconds for what else is done with the machine; the next look will do
-NICS = "SELECT nic_id, host(ip), host(ip6) FROM nics WHERE nic_id = ANY(%s)"
+NICS = """
+SELECT n.nic_id, array_remove(ARRAY[host(n.ip), host(n.ip6)], NULL), ARRAY(
+    SELECT host(address) FROM nics o CROSS JOIN LATERAL (VALUES (1, o.ip), (2, o.ip6)) AS a (kind, address)
+    WHERE o.machine_id = n.machine_id AND o.nic_id <> n.nic_id AND address IS NOT NULL
+    ORDER BY o.nic_id, kind)
+FROM nics n WHERE n.nic_id = ANY(%s)
+"""
 
 
 def update(connected: Connection) -> None:
@@ -28,11 +34,11 @@ def update(connected: Connection) -> None:
     numbers = {interface: _number(interface) for interface in links}
     with connected.cursor() as cursor:
         cursor.execute(NICS, (list(numbers.values()),))
-        nics = {number: [one for one in addresses if one] for number, *addresses in cursor.fetchall()}
+        nics = {number: (addresses, others) for number, addresses, others in cursor.fetchall()}
     for interface, link in links.items():
-        wanted = nics.get(numbers[interface], [])
-        if set(wanted) != set(link.addresses):
-            _follow(interface, link, wanted)
+        addresses, others = nics.get(numbers[interface], ([], []))
+        if set(addresses) != set(link.addresses) or set(others) != set(link.others):
+            _follow(interface, link, addresses, others)
 
 
 def renew() -> None:
@@ -52,12 +58,12 @@ def _number(interface: str) -> int:
     return int(ours[1]) if ours else 0
 
 
-def _follow(interface: str, link: vif.Link, addresses: Sequence[str]) -> None:
+def _follow(interface: str, link: vif.Link, addresses: Sequence[str], others: Sequence[str]) -> None:
     what = f"{link.name or '-'} on {interface}: {' '.join(addresses) or 'no address'}"
     try:
         with tokens.locked(machine_name(link.name) or interface, PATIENCE):
             if vif.links().get(interface) == link:  # it may have been booted anew meanwhile
-                vif.change(interface, addresses)
+                vif.change(interface, addresses, others)
                 log.write(what)
     except InvirtError as error:
         log.write(f"{what} failed: {error.message} {error.hint}", log.WARNING)

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from invirt.base.process import run
-from invirt.host.network.announce import announce
 
 ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
 # Of the host's end of each link, on every host: a guest that moves, running, still knows its router.
@@ -18,7 +17,6 @@ OURS = re.compile(rf"inv([0-9]+)({EMULATED})?")
 SETTINGS = {
     "ipv4/conf/{interface}/proxy_arp": "1",
     "ipv4/neigh/{interface}/proxy_delay": "0",
-    "ipv4/conf/{interface}/rp_filter": "1",
     "ipv4/conf/{interface}/accept_redirects": "0",
     "ipv4/conf/{interface}/send_redirects": "0",
     "ipv4/conf/{interface}/ignore_routes_with_linkdown": "1",
@@ -28,9 +26,18 @@ SETTINGS = {
 }
 
 
-def open_link(interface: str, ipv6: bool) -> None:
-    """Bring the interface up as a guest's router."""
-    _set({**SETTINGS, "ipv6/conf/{interface}/disable_ipv6": "0" if ipv6 else "1"}, interface)
+def open_link(interface: str, ipv6: bool, others: bool) -> None:
+    """Bring the interface up as a guest's router.
+
+    others: the guest may send here from addresses that lead to another link of its own,
+    which the filter on the reverse path would drop, strict or loose, where the host's end
+    has no address: its rules alone are left.
+    """
+    more = {
+        "ipv6/conf/{interface}/disable_ipv6": "0" if ipv6 else "1",
+        "ipv4/conf/{interface}/rp_filter": "0" if others else "1",
+    }
+    _set(SETTINGS | more, interface)
     run(["ip", "link", "set", interface, "address", MAC, "up"])
     if ipv6:
         run(["ip", "address", "replace", f"{ROUTER6}/64", "dev", interface, "nodad"])
@@ -41,8 +48,10 @@ def close_link(interface: str) -> None:
     run(["ip", "link", "set", interface, "down"], check=False)
 
 
-def lead(address: str, interface: str) -> None:
+def lead(address: str, interface: str) -> str:
     """A route to the guest, and answers for it on the network where others look for it.
+
+    Returns the host's own interface there, "" if there is none, or if the address leads to a guest already.
 
     Of the two interfaces of an HVM guest under Xen the one that is connected
     is taken, and of both the better one.
@@ -54,7 +63,7 @@ def lead(address: str, interface: str) -> None:
         if ":" in address:
             _set({"ipv6/conf/{interface}/proxy_ndp": "1"}, uplink)
         run(["ip", "neighbour", "replace", "proxy", address, "dev", uplink])
-        announce(address, uplink)
+    return uplink
 
 
 def mislead(address: str, interface: str) -> None:

@@ -23,6 +23,7 @@ from invirt.host import paths
 from invirt.host.network import owned as owned_tables
 from invirt.host.network import routes
 from invirt.host.network.addresses import split
+from invirt.host.network.announce import announce
 from invirt.host.network.rules import rules
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
@@ -33,6 +34,7 @@ class Link:
     """A guest's link; name: its domain's; keeper: the process that keeps its rules (see network.owned).
 
     led: whether its addresses lead to it; not so while the guest is on its way in from another host.
+    others: addresses of the guest's other links, from which it may send here, as Linux does by its first.
     """
 
     mac: str
@@ -40,6 +42,7 @@ class Link:
     name: str = ""
     keeper: int | None = None
     led: bool = True
+    others: tuple[str, ...] = ()
 
     def rules(self, interface: str) -> str:
         """What the guest may send."""
@@ -48,7 +51,7 @@ class Link:
         return rules(
             interface,
             self.mac,
-            self.addresses,
+            self.addresses + self.others,
             name=self.name,
             servers=config.network.servers,
             near=routes.near(),
@@ -73,20 +76,34 @@ def tap(interface: str) -> int:
     return descriptor
 
 
-def add(interface: str, mac: str, addresses: Sequence[str], name: str = "", owned: bool = False) -> None:
+def add(
+    interface: str,
+    mac: str,
+    addresses: Sequence[str],
+    name: str = "",
+    owned: bool = False,
+    others: Sequence[str] = (),
+) -> None:
     """Guard the interface, and then lead the guest's addresses to it."""
-    guard(interface, mac, addresses, name, owned)
+    guard(interface, mac, addresses, name, owned, others)
     lead(interface)
 
 
-def guard(interface: str, mac: str, addresses: Sequence[str], name: str = "", owned: bool = False) -> None:
+def guard(
+    interface: str,
+    mac: str,
+    addresses: Sequence[str],
+    name: str = "",
+    owned: bool = False,
+    others: Sequence[str] = (),
+) -> None:
     """Let the guest send nothing but its own; its addresses stay where they are.
 
-    name: the guest's domain.  owned: the rules live as long as this process,
+    name: the guest's domain.  others: see Link.  owned: the rules live as long as this process,
     or what it executes, and nobody else can take them away (`nft flush
     ruleset` leaves them); else they stay until remove().
     """
-    link = Link(mac, tuple(addresses), name, 0 if owned else None, led=False)
+    link = Link(mac, tuple(addresses), name, 0 if owned else None, led=False, others=tuple(others))
     if owned:
         link = replace(link, keeper=owned_tables.load(link.rules(interface)))
     else:
@@ -101,13 +118,13 @@ def lead(interface: str) -> None:
     _open(interface, replace(_known(interface), led=True))
 
 
-def change(interface: str, addresses: Sequence[str]) -> None:
+def change(interface: str, addresses: Sequence[str], others: Sequence[str] = ()) -> None:
     """Give the guest other addresses while it runs; NotFound if it is gone.
 
-    From now on it may use no others; without any its link goes down.
+    From now on it may use no others, but those of its other links; without any its link goes down.
     """
     before = _known(interface)
-    link = replace(before, addresses=tuple(addresses))
+    link = replace(before, addresses=tuple(addresses), others=tuple(others))
     for address in set(before.addresses) - set(addresses):
         routes.mislead(address, interface)  # first: even if rules fail, reverse path filtering stops it
     if addresses:
@@ -138,9 +155,9 @@ def _open(interface: str, link: Link) -> None:
     """Let the guest in, and remember how."""
     own, own6 = split(link.addresses)
     if link.addresses:
-        routes.open_link(interface, ipv6=bool(own6))
-    for address in (*own, *own6):
-        routes.lead(str(address), interface)
+        routes.open_link(interface, ipv6=bool(own6), others=bool(link.others))
+    uplinks = {str(address): routes.lead(str(address), interface) for address in (*own, *own6)}
+    announce(interface, {address: uplink for address, uplink in uplinks.items() if uplink})
     _remember(interface, link)
 
 
@@ -161,7 +178,8 @@ def links() -> dict[str, Link]:
 
 def _read(file: Path) -> Link:
     saved = json.loads(file.read_text())
-    return Link(**{**saved, "addresses": tuple(saved["addresses"])})
+    lists = {word: tuple(value) for word, value in saved.items() if isinstance(value, list)}
+    return Link(**{**saved, **lists})
 
 
 def _exists(interface: str) -> bool:

@@ -38,9 +38,11 @@ def launch(name: str, accelerated: str = "") -> NoReturn:
         "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
         **_disks(config),
     }
-    for nic in config.devices("vif"):
+    nics = config.devices("vif")
+    for nic in nics:
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
-        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, owned=True)
+        others = [address for other in nics if other is not nic for address in other["ip"].split()]
+        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, owned=True, others=others)
     argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)

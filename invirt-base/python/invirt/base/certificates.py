@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from pathlib import Path
 from typing import Any
 
 
-def context(ca: str, credentials: str, *, server: bool) -> ssl.SSLContext:
+def context(ca: Path | str, credentials: Path | str, *, server: bool) -> ssl.SSLContext:
     """For one side of a connection.  The other must show a certificate of the authority; ask names(), too.
 
-    OpenSSL refuses one whose extended key usage is for the other side alone.
-    OSError if a file is not as it should be.
+    What systemd has put ready for the service under a file's name (LoadCredential)
+    is taken instead of the file.  OpenSSL refuses a certificate whose extended key
+    usage is for the other side alone.  OSError if a file is not as it should be.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -18,9 +21,14 @@ def context(ca: str, credentials: str, *, server: bool) -> ssl.SSLContext:
     made.verify_mode = ssl.CERT_REQUIRED
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # a connection that is cut is no end
-    made.load_verify_locations(ca)
-    made.load_cert_chain(credentials)
+    made.load_verify_locations(_given(ca))
+    made.load_cert_chain(_given(credentials))
     return made
+
+
+def _given(file: Path | str) -> Path:
+    given = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), Path(file).name)
+    return given if given.exists() else Path(file)
 
 
 def names(connection: ssl.SSLSocket) -> frozenset[str]:

@@ -8,9 +8,10 @@ import socketserver
 from collections.abc import Callable
 from pathlib import Path
 
+from invirt.base.listening import PASSED
+
 LONGEST = 64 * 1024  # bytes of a message
 IDLE = 60.0  # seconds until a connection that asks nothing is closed
-FIRST_FD = 3  # sd_listen_fds(3)
 
 Answer = Callable[[bytes], bytes]
 
@@ -46,7 +47,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(str(path), _Connection, bind_and_activate=not given)
         if given:
             self.socket.close()
-            self.socket = socket.socket(fileno=FIRST_FD)
+            self.socket = socket.socket(fileno=PASSED)
 
     def server_bind(self) -> None:
         """Take the place of what a killed run has left."""

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
-import threading
 from pathlib import Path
 
 from invirt import config
-from invirt.base import certificates, log
+from invirt.base import certificates, listening
 from invirt.base.cli import Command
 from invirt.console.relay import Relay, Seats
 
 PROGRAM = "invirt-console-relay"
 HOMES = Path("/consolefs")
-FIRST_FD = 3  # sd_listen_fds(3)
+MOST = 1024  # connections at once, those without a seat too
 
 
 def _run(arguments: argparse.Namespace) -> None:
     console = config.console
-    given = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
-    files = [given / Path(file).name for file in (console.ca, console.credentials)]
-    ca, credentials = files if all(file.exists() for file in files) else (console.ca, console.credentials)
     relay = Relay(
-        certificates.context(str(ca), str(credentials), server=False),
+        certificates.context(console.ca, console.credentials, server=False),
         range(console.uid_base, console.uid_base + console.uid_count),
         HOMES,
         console.port,
         Seats(console.sessions_a_machine, console.sessions),
     )
-
-    def serve(control: socket.socket) -> None:
-        try:
-            with control:
-                relay.serve(control)
-        except OSError as error:
-            log.write(f"lost a login: {error}", log.WARNING, program=PROGRAM)
-
-    with socket.socket(fileno=FIRST_FD) as listening:
-        while True:
-            threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+    listening.serve(PROGRAM, relay.serve, MOST)
 
 
 COMMAND = Command(

@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
-import threading
-from pathlib import Path
 
 from invirt import config
-from invirt.base import certificates, log
+from invirt.base import certificates, listening
 from invirt.base.cli import Command
-from invirt.host.console.consoles import Door, Refused
+from invirt.host.console.consoles import Door
 from invirt.host.console.spool import Store
 
 PROGRAM = "invirt-host-consoles"
-FIRST_FD = 3  # sd_listen_fds(3)
 MOST = 1024  # connections at once
-
-
-def _credential(file: str) -> str:
-    """Where systemd has put the file for us, or where it is."""
-    given = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), Path(file).name)
-    return str(given if given.exists() else file)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     console = config.console
-    files = _credential(console.ca), _credential(console.credentials)
+    context = certificates.context(console.ca, console.credentials, server=True)
     trusted = frozenset(name for name in (console.hostname, config.web.hostname) if name)
-    door = Door(certificates.context(*files, server=True), trusted, console.port, Store())
-    places = threading.BoundedSemaphore(MOST)
-
-    def serve(connection: socket.socket) -> None:
-        try:
-            with connection:
-                door.serve(connection)
-        except (OSError, Refused) as error:
-            log.write(f"turned away: {error}", log.WARNING, program=PROGRAM)
-        finally:
-            places.release()
-
-    with socket.socket(fileno=FIRST_FD) as listening:
-        while True:
-            places.acquire()
-            threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+    listening.serve(PROGRAM, Door(context, trusted, console.port, Store()).serve, MOST)
 
 
 COMMAND = Command(

@@ -221,7 +221,7 @@ class Door:
     store: Store
 
     def serve(self, connection: socket.socket) -> None:
-        """One connection, to its end; OSError, Refused if it is none of theirs."""
+        """One connection, to its end; OSError if it is none of theirs."""
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -230,3 +230,12 @@ def test_what_waits_for_invirt_yaml_is_started_with_it() -> None:
         if targets and unit.name != "invirt-config.service":
             assert targets[0].endswith(" invirt-config.service"), unit
     assert len(wanted) > 8
+
+
+def test_caps_are_shown_by_tests_that_are_there() -> None:
+    """As docs/security.md lists them."""
+    page = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"`(\S+\.py)::(test_\w+)`", page)
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file} has no {test}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from invirt.remote.operations import STEPS
+from tests.parts.operations import moving
 from tests.parts.operations.simulation import World
 
 MEMORY = 512  # MiB of each host
@@ -25,12 +27,18 @@ WINDOW owned AS (PARTITION BY owner_id)
 SIZES = "SELECT m.name, d.name AS disk, d.size FROM disks d JOIN machines m USING (machine_id)"
 TRASH = "SELECT t.name::text, d.name AS disk, operation_id FROM trash t JOIN trash_disks d USING (trash_id)"
 MAKERS = "SELECT operation_id FROM operations WHERE kind IN ('create', 'disk-create')"
+PIVOTS = "$$, $$".join(step.name for step in (*STEPS.values(), moving.END) if step.pivot)
+TURNED = f"""
+SELECT operation_id FROM operations JOIN operation_steps s USING (operation_id)
+    WHERE operations.state IN ('undoing', 'undone') AND s.state = 'done' AND s.name IN ($${PIVOTS}$$)
+"""
 OPEN = "SELECT operation_id, state FROM operations WHERE finished_at IS NULL ORDER BY operation_id"
 
 
 def always(world: World) -> None:
     """What holds at every moment, however bad the weather is."""
     assert not world.hosts.wrong, world.hosts.wrong[0]
+    assert not (turned := world.rows(TURNED)), f"{turned} were turned back behind their pivots"
     rows, running = world.rows(ALWAYS), world.hosts.running()
     guests = [guest for _, guest in running]
     assert len(guests) == len(set(guests)), "a guest runs twice"

@@ -1,7 +1,8 @@
 """Hosts in memory: they keep state, obey tokens, and go wrong when told to.
 
 All hosts see the same volumes.  Commands behave as those of invirt-host do,
-repeated or late ones too: what comes a second time is refused.
+repeated or late ones too: what comes a second time is refused.  A job ends when
+it has been asked about often enough: at once, unless its host is slow.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
-from invirt.remote.hosts import Answer, Hosts, NoAnswer
+from invirt.remote.hosts import Answer, Hosts, NoAnswer, Unknown
 
-# Told of each command ("before" or "after" it is done); raises what shall go wrong.
+# Told of each command ("before" or "after" it is done), of a job's when it is begun; raises what
+# shall go wrong.
 Fault = Callable[[str, str, tuple[str, ...]], None]
 
 
@@ -24,6 +26,16 @@ class Killed(BaseException):
 
 def no_fault(when: str, hostname: str, words: tuple[str, ...]) -> None:
     """All goes well."""
+
+
+@dataclass
+class Job:
+    """A command that a host does in its own time; ended: how, once it has."""
+
+    words: tuple[str, ...]
+    left: int
+    ended: dict[str, object] | None = None
+    in_time: bool = True  # begun by a command that was not late
 
 
 @dataclass
@@ -37,12 +49,17 @@ class FakeHost:
     up: bool = True
     deaf: set[str] = field(default_factory=set)  # guests that don't obey
     nonsense: str | None = None  # the answer to every question
+    slow: int = 0  # questions until a job ends
+    jobs: dict[int, Job] = field(default_factory=dict)  # by their tokens
+    behind: bool = False  # of the version before, which knows no jobs
 
     def crash(self, *guests: str) -> None:
         """These guests, or all that run, end without having been switched off."""
         ending = self.running & set(guests or self.running)
         self.crashed |= ending
         self.running -= ending
+        if not guests:
+            self.jobs.clear()
 
 
 class OneByOne(Hosts):
@@ -76,9 +93,9 @@ class FakeHosts(OneByOne):
         with self.lock:
             if not self.hosts[hostname].up:
                 raise Unreachable(f"{hostname} doesn't answer: connection refused")
-            self.fault("before", hostname, words)
+            self.fault("before", hostname, meant(words))
             answer = self.act(hostname, words)
-            self.fault("after", hostname, words)
+            self.fault("after", hostname, meant(words))
             return answer
 
     def lose(self, hostname: str, words: tuple[str, ...]) -> NoAnswer:
@@ -112,6 +129,10 @@ class FakeHosts(OneByOne):
         self.calls.append((hostname, *words))
         host = self.hosts[hostname]
         what, verb, *rest = words
+        if what == "job":
+            if host.behind:
+                raise Unknown(f"{hostname} refuses job {verb}: unknown command")
+            return json.dumps(getattr(self, f"_job_{verb}")(hostname, int(rest[0]), *rest[1:]))
         if verb in ("list", "status"):
             if host.nonsense is not None:
                 return host.nonsense
@@ -123,6 +144,35 @@ class FakeHosts(OneByOne):
         host.tokens.update(dict.fromkeys(names, token))
         getattr(self, f"_{what}_{verb}")(host, *rest)
         return ""
+
+    def _job_begin(self, hostname: str, token: int, *words: str) -> object:
+        host = self.hosts[hostname]
+        if token in host.jobs:
+            return self._job_state(hostname, token)
+        host.jobs[token] = Job(words, host.slow)
+        return self._job_state(hostname, token)
+
+    def _job_status(self, hostname: str, token: int) -> object:
+        host = self.hosts[hostname]
+        if token not in host.jobs:
+            raise NotFound(f"{hostname}: there is no job {token}")
+        host.jobs[token].left -= 1
+        return self._job_state(hostname, token)
+
+    def _job_state(self, hostname: str, token: int) -> object:
+        job = self.hosts[hostname].jobs[token]
+        if job.ended is None and job.left <= 0:
+            self.end_job(hostname, job)
+        how = {"state": "running"} if job.ended is None else {"state": "ended", **job.ended}
+        return {"token": token, **how}
+
+    def end_job(self, hostname: str, job: Job) -> None:
+        """What it was begun for is done, or fails."""
+        try:
+            self.act(hostname, job.words)
+            job.ended = {"status": 0, "said": ""}
+        except InvirtError as error:
+            job.ended = {"status": error.exit_code, "said": f"job: {error.message}"}
 
     def _domain_status(self, host: FakeHost, name: str) -> object:
         return {"name": name, "state": "running" if name in host.running else "off"}
@@ -208,6 +258,16 @@ class FakeHosts(OneByOne):
 
     def _volume_purge(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
         self.trash.pop((name, disk, int(operation)), None)
+
+
+def meant(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that is sent, or begun by a job."""
+    return words[3:] if words[:2] == ("job", "begin") else words
+
+
+def shown(words: tuple[str, ...]) -> str:
+    """A command for a history, in which nothing is told that is another in the next one: no token."""
+    return " ".join(words[:2] if words[:2] == ("job", "status") else meant(words)[:3])
 
 
 def tokens_for(what: str, verb: str, *rest: str) -> set[str]:

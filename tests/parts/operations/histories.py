@@ -19,6 +19,7 @@ from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.remote import clock, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
+from tests.parts.operations import moving
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, SITE
 from tests.parts.operations.simulation import CLOCK, HOUR, REMOTES, World
@@ -34,6 +35,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (2, "shutdown", {}),
     (3, "destroy", {}),
     (1, "reboot", {}),
+    (4, "move", {}),
     (3, "delete", {}),
     (2, "rename", {"name": "b"}),
     (2, "rename", {"name": "c"}),
@@ -230,7 +232,7 @@ def recover(world: World) -> None:
         if world.chance.random() < 0.3:
             host.crash()
     for _ in range(8):
-        calm = not (world.rows(OPEN) or world.parcels)
+        calm = not (world.rows(OPEN) or world.parcels or world.jobs)
         world.now += HOUR
         world.start("service", partial(service, world))
         world.settle()
@@ -279,6 +281,7 @@ def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[Wo
         world = World(database, owner, hosts or SimulatedHosts(HOST1, HOST2))
         world.rows(PREPARED)
         world.hosts.world = world
+        moving.install(patch)
         patch.setattr(clock, "current", world)
         patch.setattr(store, "this_process", world.this_process)
         patch.setattr(store, "is_gone", world.is_gone)

@@ -18,7 +18,12 @@ from invirt.remote.hosts import failure
 from tests.parts.operations.fakehosts import OneByOne
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = {"domain": "invirt-host-domain", "volume": "invirt-host-volume", "host": "invirt-host-status"}
+PROGRAMS = {
+    "domain": "invirt-host-domain",
+    "volume": "invirt-host-volume",
+    "host": "invirt-host-status",
+    "job": "invirt-host-job",
+}
 CALLER = "host/remote.invirt.test@INVIRT.TEST"
 
 

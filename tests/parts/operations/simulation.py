@@ -23,7 +23,7 @@ from invirt.base.errors import InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.operations import store
 from invirt.remote.rows import Cursor
-from tests.parts.operations.fakehosts import Killed
+from tests.parts.operations.fakehosts import Job, Killed, shown
 from tests.parts.operations.weather import BAD, ROUGH, Climate, SimulatedHosts
 from tests.parts.postgres import Database
 
@@ -137,6 +137,7 @@ class World:
     task: Task | None = None
     tasks: list[Task] = field(default_factory=list)
     parcels: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
+    jobs: list[tuple[float, str, Job]] = field(default_factory=list)  # and when they end
     trace: list[str] = field(default_factory=list)
     idle: list[Simulated] = field(default_factory=list)
     owned: dict[int, int] = field(default_factory=dict)  # what is on the disks of machines, by disk_id
@@ -149,6 +150,7 @@ class World:
         self.chance, self.now = random.Random(seed), 0.0
         self.climate = BAD if seed % 2 else ROUGH
         self.trace, self.parcels, self.tasks, self.begun, self.tokens = [], [], [], 0, {}
+        self.jobs = []
         self.told = -HOUR
         self.tell_time()
         self.rows("DELETE FROM operations; DELETE FROM machines; DELETE FROM trash")
@@ -165,8 +167,9 @@ class World:
             kept.clear()
         for host in self.hosts.hosts.values():
             host.up = True
-            for each in (host.running, host.booted, host.crashed, host.deaf, host.tokens):
+            for each in (host.running, host.booted, host.crashed, host.deaf, host.tokens, host.jobs):
                 each.clear()
+            host.behind = self.chance.random() < 0.1
 
     def rows(self, query: str) -> list[Any]:
         """What the database says, in named tuples."""
@@ -219,7 +222,7 @@ class World:
 
     def post(self, hostname: str, words: tuple[str, ...]) -> None:
         """This command will come later: soon, much later, or when all is forgotten."""
-        self.note(f"{' '.join(words[:3])} will come to {hostname} later")
+        self.note(f"{shown(words)} will come to {hostname} later")
         delay = self.chance.choice((1, 200, 20000)) * self.chance.random()
         self.parcels.append((self.now + delay, hostname, words))
 
@@ -229,9 +232,19 @@ class World:
             self.parcels.remove(parcel)
             _, hostname, words = parcel
             if self.hosts.hosts[hostname].up:
+                self.hosts.delivers = True
                 with suppress(InvirtError):
                     self.hosts.act(hostname, words)
-                    self.note(f"{hostname} does {' '.join(words[:3])}, late")
+                    self.note(f"{hostname} does {shown(words)}, late")
+                self.hosts.delivers = False
+
+    def end_jobs(self) -> None:
+        """Those whose time has come, unless their host has crashed since."""
+        for due in sorted((due for due in self.jobs if due[0] <= self.now), key=lambda due: due[0]):
+            self.jobs.remove(due)
+            _, hostname, job = due
+            if job.ended is None and any(job is one for one in self.hosts.hosts[hostname].jobs.values()):
+                self.hosts.end_job(hostname, job)
 
     def start(self, name: str, work: Callable[[Any], object], server: str | None = None) -> None:
         """Someone begins something, on one of the remote servers."""
@@ -280,10 +293,11 @@ class World:
             task.step()
             if task.ended:
                 self.tasks.remove(task)
-        elif self.tasks or self.parcels:
-            moments = [task.wake for task in self.tasks] + [parcel[0] for parcel in self.parcels]
+        elif self.tasks or self.parcels or self.jobs:
+            moments = [task.wake for task in self.tasks] + [one[0] for one in (*self.parcels, *self.jobs)]
             self.now = max(self.now, min(moments))
         self.deliver()
+        self.end_jobs()
 
     def tell_time(self) -> None:
         """To the database, unless it nearly knows."""
@@ -293,7 +307,7 @@ class World:
 
     def settle(self) -> None:
         """Let all that is under way come to its end."""
-        while self.tasks or self.parcels:
+        while self.tasks or self.parcels or self.jobs:
             self.go_on()
 
     def borrow(self) -> Simulated:

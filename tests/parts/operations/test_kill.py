@@ -21,8 +21,9 @@ import pytest
 from invirt.base.errors import CommandFailed, InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
-from invirt.remote.operations import KINDS, Actor, recovery, submit
-from tests.parts.operations.conftest import ALICE, POINTS, Site
+from invirt.remote.operations import KINDS, Actor, engine, recovery, submit
+from tests.parts.operations import moving
+from tests.parts.operations.conftest import ALICE, HOST2, POINTS, Site
 from tests.parts.operations.fakehosts import Killed, no_fault
 
 Wants = dict[str, Any]
@@ -59,6 +60,7 @@ CASES = (
     Case("shutdown", {}, UP, lambda site, name: _home(site, name) is None),
     Case("destroy", {}, UP, lambda site, name: _home(site, name) is None),
     Case("reboot", {}, UP, lambda site, name: _home(site, name) is not None),
+    Case("move", {}, UP, lambda site, name: _home(site, name) == HOST2),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),
     Case("rename", {"name": "{}-new"}, MADE, lambda site, name: f"{name}-new" in site.homes()),
     Case("resize", {"memory": 65, "cpus": 2, "disks": {"hda": 3, "hdb": 4}}, MADE,
@@ -78,7 +80,7 @@ CASES = (
 WHOLE = [
     case
     for case in CASES
-    if case.kind in ("create", "boot", "destroy", "delete", "rename", "resize", "undelete", "purge")
+    if case.kind in ("create", "boot", "destroy", "move", "delete", "rename", "resize", "undelete", "purge")
 ]
 
 TROUBLES = (
@@ -194,8 +196,12 @@ def count(site: Site, case: Case) -> tuple[int, int]:
 
 
 @pytest.fixture
-def large(site: Site) -> Iterator[Site]:
-    """With a quota that is no matter here."""
+def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """With a quota that is no matter here, and jobs that have to be asked about."""
+    moving.install(monkeypatch)
+    monkeypatch.setattr(engine, "POLL", 0.001)
+    for host in site.hosts.hosts.values():
+        host.slow = 2
     site.create("first")
     site.rows("UPDATE owners SET machines = 100, disk = 1000, memory = 100000")
     site.submit("delete", "first")
@@ -267,8 +273,8 @@ def test_recovery_dies_too(large: Site, case: Case, record: Callable[[str, str, 
     record(POINTS, "recovery dies too", number)
 
 
-ASKING = [kind.name for kind in KINDS.values() if kind.asks]
+ASKING = [kind.name for kind in (*KINDS.values(), moving.MOVE) if kind.asks]
 
 
 def test_every_kind_is_killed() -> None:
-    assert {case.kind for case in CASES} | {"volume-trash"} == set(KINDS)
+    assert {case.kind for case in CASES} | {"volume-trash"} == {*KINDS, moving.MOVE.name}

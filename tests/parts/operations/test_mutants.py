@@ -158,6 +158,16 @@ def overbooked(patch: Patch, world: World) -> None:
     world.rows("ALTER TABLE reservations DISABLE TRIGGER room")
 
 
+def believed(patch: Patch, world: World) -> None:
+    """What is begun is taken for done."""
+    patch.setattr(Worker, "wait", lambda *_: {})
+
+
+def no_pivot(patch: Patch, world: World) -> None:
+    """Nothing stands behind a point from which it can't be undone."""
+    patch.setitem(STEPS, "end at source", dataclasses.replace(STEPS["end at source"], pivot=False))
+
+
 def unreserved(patch: Patch, world: World) -> None:
     """A boot reserves nothing on its host."""
     insert = store.insert
@@ -191,6 +201,8 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     old_news,
     restless,
     no_quota,
+    believed,
+    no_pivot,
     overbooked,
     unreserved,
     given_up_early,

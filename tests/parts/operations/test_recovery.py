@@ -110,10 +110,10 @@ def test_a_lease_that_was_prolonged_in_time_is_not_taken(site: Site) -> None:
         site.create("remus")
     site.expire()
     with transaction(site.remote) as cursor:
-        [(number, gone)] = store.left_over(cursor)
+        [left] = store.left_over(cursor)
     site.rows("UPDATE operations SET lease_until = now() + interval '1 minute'")
     with transaction(site.remote) as cursor:
-        assert store.claim(cursor, number, "another.invirt.test/1/2", gone) is None
+        assert store.claim(cursor, left.number, "another.invirt.test/1/2", left.gone) is None
 
 
 def test_what_a_resize_gives_up_is_kept_until_it_is_done(site: Site) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from invirt.base.errors import Busy, CommandFailed, Unreachable
 from invirt.remote.hosts import NoAnswer
-from tests.parts.operations.fakehosts import FakeHosts
+from tests.parts.operations.fakehosts import FakeHosts, Job, shown
 
 if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
 
 QUESTIONS = ("list", "status")
+NEVER = 1 << 30  # questions: the job ends in its own time
 Place = tuple[str, str] | tuple[str, str, int]  # of a volume; or in the trash, by an operation
 
 
@@ -46,10 +47,11 @@ class SimulatedHosts(FakeHosts):
         self.acts = 0  # commands that were no questions
         self.contents: dict[Place, int] = {}  # what is on each volume: one is never like another
         self.wrong: list[str] = []  # what must never be
+        self.delivers = False  # a command that comes late
 
     def act(self, hostname: str, words: tuple[str, ...]) -> str:
         """What a host does, and where the disks' contents are after it."""
-        if words[1] in QUESTIONS:
+        if words[1] in QUESTIONS or words[0] == "job":
             return super().act(hostname, words)
         self.acts += 1
         answer = super().act(hostname, words)
@@ -65,12 +67,40 @@ class SimulatedHosts(FakeHosts):
             self.contents.pop(place, None)
         return answer
 
+    def _job_begin(self, hostname: str, token: int, *words: str) -> object:
+        """Some jobs end at once, some take their time, whether anybody asks or not."""
+        chance, known = self.world.chance, token in self.hosts[hostname].jobs
+        self.hosts[hostname].slow = NEVER if not known and chance.random() < 0.5 else 0
+        answer = super()._job_begin(hostname, token, *words)
+        job = self.hosts[hostname].jobs[token]
+        if not known:
+            job.in_time = not self.delivers
+        if not known and job.ended is None:
+            self.world.jobs.append((self.world.now + chance.uniform(0, 60), hostname, job))
+        return answer
+
+    def end_job(self, hostname: str, job: Job) -> None:
+        """It may fail, before or after; its token is refused only if nobody waits for it any more."""
+        failed = self.world.chance.randrange(1000) < self.world.climate.failed
+        if not failed or self.world.chance.random() < 0.5:
+            super().end_job(hostname, job)
+            self.world.note(f"{hostname} ends its job {' '.join(job.words[:3])}: {job.ended}")
+        if failed:
+            job.ended = {"status": CommandFailed.exit_code, "said": f"job: {hostname} failed"}
+        refused = job.ended is not None and job.ended["status"] == Busy.exit_code
+        if refused and job.in_time and not self.delivers and self.is_current(job.words):
+            self.wrong.append(f"{' '.join(job.words[:3])} is refused, though it comes in time")
+
+    def is_current(self, words: tuple[str, ...]) -> bool:
+        """Whether whoever is at work waits for this command."""
+        return self.world.rows(f"SELECT kind FROM operations WHERE token = {words[-1]}") != []
+
     def obey(self, hostname: str, words: tuple[str, ...]) -> str:
         """act(), for who is at work: his token is refused only if he is not at work any more."""
         try:
             return self.act(hostname, words)
         except Busy:
-            if self.world.rows(f"SELECT kind FROM operations WHERE token = {words[-1]}"):
+            if self.is_current(words):
                 self.wrong.append(f"{' '.join(words[:3])} is refused, though it comes in time")
             raise
 
@@ -94,7 +124,7 @@ class SimulatedHosts(FakeHosts):
             world.sleep(timeout)
             raise NoAnswer(f"no answer from {hostname}")
         answer = self.obey(hostname, words)
-        world.note(f"{hostname} does {' '.join(words[:3])}")
+        world.note(f"{hostname} does {shown(words)}")
         world.mishap()
         if luck == "failed":
             raise CommandFailed(f"{hostname} failed, but did it")

@@ -120,16 +120,17 @@ def test_fault_after_the_work(host: Host, state: Path) -> None:
     assert host("domain", "status", "remus")["state"] == "running"
 
 
-def test_lock_is_waited_for_in_vain(state: Path) -> None:
+def test_lock_is_waited_for_in_vain(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "patience", 0.1)
     (state / "run/locks").mkdir(parents=True)
     with (state / "run/locks/remus").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with (
             pytest.raises(Busy, match="another command works on remus"),
-            tokens.locked("remus", patience=0.1),
+            tokens.locked("remus"),
         ):
             pass
-    with tokens.locked("remus", patience=0.1):
+    with tokens.locked("remus"):
         pass
 
 

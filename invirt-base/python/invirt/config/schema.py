@@ -107,7 +107,7 @@ class Remote:
     hostname: Hostname  # the name that users say to remctl
     servers: tuple[Hostname, ...] = ()  # all remote servers, where there are several
     host_timeout: Seconds = 10  # seconds that a host may take to answer a question
-    work_timeout: Seconds = 120  # seconds that one step on a host may take
+    work_timeout: Seconds = 120  # seconds that something on a host may take in all
     shutdown_timeout: Seconds = 120  # seconds a guest may take to shut down when asked
 
 

@@ -21,18 +21,21 @@ from invirt.base import lock, validate
 from invirt.base.errors import Busy
 from invirt.host import paths
 
+patience = 8.0  # seconds for another command's end: remote waits for an answer for ten
+
 FLOOR = ".floor"  # the highest token that was forgotten; no machine's name begins so
 
 
 @contextmanager
-def locked(name: str, patience: float = 30) -> Iterator[None]:
-    """Hold the lock of machine name; Busy when it isn't free within patience seconds."""
+def locked(name: str, seconds: float | None = None) -> Iterator[None]:
+    """Hold the lock of machine name; Busy when it isn't free within so many seconds, or `patience`."""
+    seconds = patience if seconds is None else seconds
     path = paths.run() / "locks" / name
     paths.make(path.parent)
     with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "a") as file:
-        if not lock.take(file, patience):
+        if not lock.take(file, seconds):
             raise Busy(
-                f"another command works on {name} on this host for more than {patience:g} seconds",
+                f"another command works on {name} on this host for more than {seconds:g} seconds",
                 hint="Wait for its end, then try again.",
             )
         yield

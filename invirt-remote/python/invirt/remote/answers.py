@@ -13,7 +13,7 @@ from typing import Any
 
 from invirt.base import validate
 from invirt.base.errors import InvirtError
-from invirt.remote.hosts import Answer, NoAnswer
+from invirt.remote.hosts import Answer, NoAnswer, failure
 
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
 
@@ -67,6 +67,24 @@ def trashed(hostname: str, answer: Answer) -> dict[tuple[str, str, int], int]:
         raise _nonsense(hostname, "a list of volumes")
     kept = [row for row in rows if _is_number(row.get("trash")) and _is_machine(row["name"], row["disk"])]
     return {(row["name"], row["disk"], row["trash"]): row["size"] for row in kept}
+
+
+def job_ended(hostname: str, token: int, answer: Answer) -> dict[str, Any] | None:
+    """Whether the job of a token has ended, from the answer to `job`: None while it goes on.
+
+    Raises why it failed.
+    """
+    found = _json(hostname, answer)
+    if not isinstance(found, dict) or found.get("token") != token:
+        raise _nonsense(hostname, "the state of a job")
+    if found.get("state") == "running":
+        return None
+    code, said = found.get("status"), found.get("said")
+    if found.get("state") != "ended" or type(code) is not int or not isinstance(said, str):
+        raise _nonsense(hostname, "the state of a job")
+    if code:
+        raise failure(code, said, hostname)
+    return {}
 
 
 def _is_number(value: object) -> bool:

@@ -39,6 +39,8 @@ KEEP_ALIVE = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
 LONGEST = 16 << 20  # bytes of an answer: 100,000 volumes have a third of that
 SHOWN = 1000  # letters of what it says when something fails
 
+UNKNOWN_COMMAND = 5  # remctl's error
+
 Answer = str | InvirtError
 
 
@@ -46,11 +48,15 @@ class NoAnswer(Unreachable):
     """The command was sent, but no answer came: it may be done, not done, or still under way."""
 
 
+class Unknown(Denied):
+    """The host doesn't know the command: it is one of the version before."""
+
+
 class Hosts(Protocol):
     """What operations ask of the hosts, which are named by their host names."""
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
-        """Run a command on a host and return what it printed; timeout in seconds.
+        """Run a command on a host and return what it printed; timeout in seconds, of all together.
 
         Raises what the host's exit code stands for, Unreachable or NoAnswer.
         """
@@ -85,6 +91,7 @@ class RemctlHosts:
 
         kerberos.use_host_keytab()
         client = remctl.Remctl()
+        deadline = time.monotonic() + timeout
         patience = min(timeout, config.remote.host_timeout, self.patience or timeout)
         client.set_timeout(round(patience))
         try:
@@ -92,10 +99,10 @@ class RemctlHosts:
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
         _keep_alive()
-        client.set_timeout(round(timeout))
+        client.set_timeout(max(1, round(deadline - time.monotonic())))
         try:
             client.command(words)
-            return result(client, hostname, words, time.monotonic() + timeout)
+            return result(client, hostname, words, deadline)
         except remctl.RemctlError as error:
             raise NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}: {error}") from error
 
@@ -165,7 +172,8 @@ def result(client: object, hostname: str, words: Sequence[str], deadline: float)
             raise failure(status, said.decode(errors="replace"), hostname)
         elif kind == "error":
             text = log.one_line((data or b"").decode(errors="replace"))[:SHOWN]
-            raise Denied(f"{hostname} refuses {' '.join(words[:2])}: {text} (remctl error {code})")
+            refusal = Unknown if code == UNKNOWN_COMMAND else Denied
+            raise refusal(f"{hostname} refuses {' '.join(words[:2])}: {text} (remctl error {code})")
         else:
             raise NoAnswer(f"{hostname} ended the connection without a status")
 

@@ -8,7 +8,7 @@ from invirt.base import log
 from invirt.base.cli import Command
 from invirt.base.errors import Unreachable
 from invirt.database import connection
-from invirt.host import loading, tokens
+from invirt.host import jobs, loading, tokens
 from invirt.host.qemu import leftovers
 
 DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long
@@ -21,6 +21,7 @@ def tidy(arguments: argparse.Namespace) -> None:
     driver = loading.hypervisor()
     driver.tidy(config.storage.trash_days)
     tokens.forget(DAY)
+    jobs.forget(DAY)
     for key in loading.storage().wipe_ended():
         print(f"{key} is wiped")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from contextlib import closing
 from typing import NoReturn
 
@@ -14,10 +15,13 @@ from invirt.database.connection import Connection, transaction
 from invirt.database.follow import follow
 from invirt.remote.hosts import PATIENCE, RemctlHosts
 from invirt.remote.operations import recovery, store
+from invirt.remote.operations.crew import Crew
 from invirt.remote.operations.model import Operation
 
 OPEN = "state IN ('running', 'undoing', 'stuck')"
 EVERY = 1.0  # seconds between two looks for operations that nobody works on
+LEFT = "left_over"  # what the database says when an operation is left to the service
+QUIET = 60.0  # seconds in which what is tried again and again is told once
 NEWEST = 100  # how many `list --all` shows
 
 
@@ -68,31 +72,22 @@ def run(connected: Connection, arguments: argparse.Namespace) -> int:
 
 
 class _News:
-    """Says what it is told, but for what it was told in the turn before as well."""
+    """Says what it is told, but for what it was told a short while ago as well."""
 
     def __init__(self) -> None:
-        self.before: set[str] = set()
-        self.now: set[str] = set()
+        self.told: dict[str, float] = {}
 
     def __call__(self, words: str) -> None:
-        if words not in self.before | self.now:
+        now = time.monotonic()
+        self.told = {known: when for known, when in self.told.items() if now - when < QUIET}
+        if words not in self.told:
             print(words, flush=True)
-        self.now.add(words)
-
-    def turn(self) -> None:
-        """The next turn begins."""
-        self.before, self.now = self.now, set()
+        self.told[words] = now
 
 
 def watch() -> NoReturn:
-    """Do what run does every second, for ever."""
-    hosts, news = RemctlHosts(patience=PATIENCE), _News()
-
-    def work(connected: Connection) -> None:
-        recovery.run(connected, hosts, news)
-        news.turn()
-
-    follow(None, EVERY, work)
+    """Do what run does, but several at once, every second and when something is left to us, for ever."""
+    follow(LEFT, EVERY, Crew(RemctlHosts(patience=PATIENCE), _News()).turn)
 
 
 def retry(connected: Connection, arguments: argparse.Namespace) -> int:

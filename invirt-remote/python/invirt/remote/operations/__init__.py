@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from invirt import config
 from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
@@ -58,11 +59,31 @@ def submit(
         return _submit(fresh, hosts, request, progress)
 
 
+def begin(
+    kind: str,
+    actor: Actor,
+    machine_name: str,
+    arguments: Detail | None = None,
+    key: str | None = None,
+    *,
+    hosts: Hosts | None = None,
+    connection: Connection,
+) -> int:
+    """Have something done to a machine by the service, and return the operation's number at once.
+
+    See submit(); raises why the operation was not admitted.
+    """
+    request = Request(kind, actor, machine_name, arguments or {}, key)
+    if key and (first := _first(connection, request)):
+        return first.operation_id
+    return _admit(connection, hosts or RemctlHosts(), request, holder=None).operation_id
+
+
 def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Say) -> Operation:
     if request.key and (first := _first(connection, request)):
         return _follow(connection, first)
     try:
-        lease = _admit(connection, hosts, request)
+        lease = _admit(connection, hosts, request, store.this_process())
     except InvirtError:
         if request.key and (first := _first(connection, request)):  # it came in twice at once
             return _follow(connection, first)
@@ -76,10 +97,9 @@ def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Sa
         raise Unreachable(error.message, hint) from error
 
 
-def _admit(connection: Connection, hosts: Hosts, request: Request) -> store.Lease:
+def _admit(connection: Connection, hosts: Hosts, request: Request, holder: str | None) -> store.Lease:
     """Ask the hosts, then admit: one transaction that checks, reserves and writes all steps down."""
     kind = KINDS[request.kind]
-    holder = store.this_process()
 
     def work(cursor: Cursor) -> store.Lease:
         require_access(cursor, request, kind)
@@ -116,7 +136,7 @@ def _first(connection: Connection, request: Request) -> Operation | None:
 
 def _follow(connection: Connection, operation: Operation) -> Operation:
     """Wait for the end of an operation that another process works on, and return it or raise its failure."""
-    deadline = clock.current.monotonic() + store.seconds()
+    deadline = clock.current.monotonic() + config.remote.work_timeout + config.remote.shutdown_timeout
     while operation.state in ("running", "undoing"):
         if clock.current.monotonic() > deadline:
             raise Busy(f"{operation.title} is still under way", hint="Ask again later.")
@@ -136,4 +156,4 @@ def _failure(operation: Operation) -> InvirtError:
     return kind(operation.error or "it failed", f"Operation {operation.operation_id} is {operation.state}.")
 
 
-__all__ = ["KINDS", "STEPS", "Actor", "Operation", "silence", "submit"]
+__all__ = ["KINDS", "STEPS", "Actor", "Operation", "begin", "silence", "submit"]

@@ -40,12 +40,16 @@ FORGET_DISK = Step(
     words="entering disk {disk} of {name} in the trash",
     undo_words="nothing: this is the last step",
     record=_put_row,
+    records="disk {disk} of {name} is in the trash",
+    pivot=True,
 )
 NAME_DISK = Step(
     name="set disk's name",
     words="calling disk {disk} of {name} {new_disk}",
     undo_words="nothing: this is the last step",
     record=_rename_row,
+    records="it is called {new_disk}",
+    pivot=True,
 )
 
 

@@ -11,7 +11,8 @@ import re
 
 from invirt.remote.operations import KINDS
 from invirt.remote.operations.engine import ATTEMPTS, PAUSE
-from invirt.remote.operations.model import Kind, Step
+from invirt.remote.operations.model import CALL, Kind, Step
+from invirt.remote.operations.store import LEASE
 
 HEAD = f"""\
 # Operations
@@ -24,10 +25,14 @@ undoes it.  Then the steps are done in their order.
 
 - **The requester dies** (or the server, or the network to the database):
   `invirt-operations.service`, of the same remote server within a second, of any
-  other once the lease ends, goes on where it was.  Steps on hosts are safe to
-  repeat.
+  other once the lease of {LEASE} seconds ends, goes on where it was.  Steps on hosts
+  are safe to repeat.
+- **A step takes long**: it is begun by one call, of {CALL} seconds at most, and asked
+  about until it is done; meanwhile the lease is renewed.
 - **A step fails**: it and all steps before it are undone, last first, and the
-  requester is told why.
+  requester is told why.  Behind the *pivot* nothing is undone any more: what is
+  left is tried again until it is done.  Only the pivot and steps behind it record
+  anything.
 - **A host doesn't answer** after a command was sent to it: nobody knows what
   became of the command, so the operation stays until that host answers, and is
   undone then.  Until then the machine is kept busy, and says by what.  A
@@ -67,19 +72,25 @@ def where(step: Step) -> str:
     return "database" if step.record else "admission"
 
 
+def row(step: Step) -> str:
+    """A step's line in the table."""
+    name = f"{step.name} (**pivot**)" if step.pivot else step.name
+    until = f", until {step.do.meaning}" if step.do and step.do.until else ""
+    does = sentence(f"{step.words}{until}")
+    cells = (name, where(step), does, sentence(step.records), sentence(step.undo_words))
+    return f"| {' | '.join(cells)} |"
+
+
 def section(kind: Kind) -> str:
     """One kind of operation, as a table of its steps."""
-    rows = "\n".join(
-        f"| {step.name} | {where(step)} | {sentence(step.words)} | {sentence(step.undo_words)} |"
-        for step in kind.steps
-    )
+    rows = "\n".join(map(row, kind.steps))
     return f"""\
 ## {kind.name}
 
 {kind.summary}.  For {WHO[kind.who]}.
 
-| step | where | what it does | what undoes it |
-|---|---|---|---|
+| step | where | what it does | what it records | what undoes it |
+|---|---|---|---|---|
 {rows}
 """
 

@@ -3,7 +3,9 @@
 Each step is marked before it is done on a host and after; each mark is a
 transaction of its own, fenced by the lease.  Killed anywhere, the next worker
 finds in the rows what was done, what may have been done and what was not: it
-goes on where the first was, or, after an error, goes on undoing.
+goes on where the first was, or, after an error, goes on undoing; or, past the
+pivot, goes on all the same.  What takes long on a host is asked about, and the
+lease renewed in between, so a short lease is enough.
 """
 
 from __future__ import annotations
@@ -11,19 +13,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from invirt import config
 from invirt.base import log
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
 from invirt.database.refusals import Conflict
+from invirt.remote import clock
 from invirt.remote.hosts import Hosts, NoAnswer
 from invirt.remote.operations import store
-from invirt.remote.operations.model import Detail, HostAction, LeaseLost, Operation, Say, Step, StepRow, Work
+from invirt.remote.operations.model import (
+    Action,
+    Detail,
+    HostAction,
+    LeaseLost,
+    Operation,
+    Say,
+    Step,
+    StepRow,
+    Work,
+)
 from invirt.remote.rows import Cursor
 
 ATTEMPTS = 5  # undoing that fails so often is for an administrator
 PAUSE = 10  # seconds until the first next attempt; doubled at each
 RETRIES = 5  # of a transaction that met another
+POLL = 0.5  # seconds between two questions whether something is done
+UNANSWERED = 3  # questions in a row, and what is asked about is given up
+RENEW = 5  # seconds until the lease is renewed
+WORD = 10  # seconds between two words to who waits
 
 T = TypeVar("T")
 
@@ -84,7 +100,10 @@ class Worker:
             cause = self.forward(operation)
             if cause is None:
                 return self.load()
-            self.back(self.load(), cause)
+            if (now := self.load()).state == "running":
+                self.postpone(now, cause)
+                raise _with_hint(cause, f"Operation {now.operation_id} can't be undone any more; it goes on.")
+            self.back(now, cause)
             raise _undone(cause, operation)
         self.back(operation, None)
         return self.load()
@@ -94,15 +113,21 @@ class Worker:
         return self.change(lambda cursor: store.load(cursor, self.lease.operation_id))
 
     def forward(self, operation: Operation) -> InvirtError | None:
-        """Do the steps that are not done; None if all went well, else the error, and it is undoing."""
+        """Do the steps that are not done; None if all went well, else the error.
+
+        Then it is undoing, unless its pivot is done.
+        """
+        passed = is_past_pivot(operation, self.steps)
         left = [row for row in operation.steps if row.state != "done"]
         for row in left:
             try:
                 self.do(operation, row, last=row is left[-1])
             except StepFailed as failed:
-                untouched = row.state == "pending" and not failed.sent
-                self.turn_back(row, failed.error, "pending" if untouched else "doing")
+                if not passed:
+                    untouched = row.state == "pending" and not failed.sent
+                    self.turn_back(row, failed.error, "pending" if untouched else "doing")
                 return failed.error
+            passed = passed or self.steps[row.name].pivot
         if not left:
             self.change(lambda cursor: store.finish(cursor, self.lease, "done"))
         return None
@@ -171,15 +196,52 @@ class Worker:
         except InvirtError as error:
             raise StepFailed(error, sent=False) from error
 
-    def act(self, action: HostAction | None, detail: Detail) -> Detail:
-        """Do something on a host; returns what it found out."""
+    def act(self, action: Action | None, detail: Detail) -> Detail:
+        """Do something on a host, to its end; returns what it found out."""
         if action is None or self.by_hand:
             return {}
-        work = Work(
-            self.hosts, self.lease.operation_id, self.lease.token, self.say, config.remote.work_timeout
-        )
+        work = Work(self.hosts, self.lease.operation_id, self.lease.token, self.prolong)
+        found = self.ask(action.begin, work, detail)
+        if found is None and action.until is not None:
+            return self.wait(action, action.until, work, detail)
+        return found or {}
+
+    def wait(self, action: Action, until: HostAction, work: Work, detail: Detail) -> Detail:
+        """Ask until it is done, within its limit, and hold the lease meanwhile."""
+        limit, unanswered = action.limit(), 0
+        begun = renewed = said = clock.current.monotonic()
+        while True:
+            try:
+                found, unanswered = self.ask(until, work, detail), 0
+            except StepFailed as failed:
+                unanswered += 1
+                if unanswered >= UNANSWERED or not isinstance(failed.error, Unreachable):
+                    raise StepFailed(failed.error, sent=True) from failed
+                found = None
+            if found is not None:
+                return found
+            now = clock.current.monotonic()
+            if now - begun > limit:
+                late = action.late.format(limit=limit, **detail)
+                raise StepFailed(InvirtError(late, action.hint.format(**detail)), sent=True)
+            if now - renewed > RENEW:
+                self.prolong()
+                renewed = now
+            if now - said > WORD:
+                self.say(f"waiting until {action.meaning} ({now - begun:.0f} of {limit} s)")
+                said = now
+            clock.current.sleep(POLL)
+
+    def prolong(self, seconds: int = store.LEASE) -> None:
+        """Have the lease last so long from now on."""
+        self.change(lambda cursor: store.hold(cursor, self.lease, seconds))
+
+    def ask(self, what: HostAction, work: Work, detail: Detail) -> Detail | None:
+        """One exchange with a host; raises StepFailed."""
         try:
-            return action(work, detail) or {}
+            return what(work, detail)
+        except LeaseLost:
+            raise
         except InvirtError as error:
             sent = isinstance(error, NoAnswer) or not isinstance(error, Unreachable)
             raise StepFailed(error, sent) from error
@@ -203,6 +265,11 @@ class Worker:
     def change(self, work: Callable[[Cursor], T]) -> T:
         """See change()."""
         return change(self.connection, work)
+
+
+def is_past_pivot(operation: Operation, steps: dict[str, Step]) -> bool:
+    """Whether it can't be undone any more."""
+    return any(row.state == "done" and steps[row.name].pivot for row in operation.steps)
 
 
 def _undone(cause: InvirtError, operation: Operation) -> InvirtError:

@@ -53,12 +53,16 @@ FORGET = Step(
     words="entering {name} in the trash, with its addresses and who may use it",
     undo_words="nothing: this is the last step",
     record=_put_rows,
+    records="{name} is in the trash",
+    pivot=True,
 )
 NAME = Step(
     name="set name",
     words="calling {name} {new_name}",
     undo_words="nothing: this is the last step",
     record=_set_name,
+    records="it is called {new_name}",
+    pivot=True,
 )
 SIZE = Step(
     name="set size",
@@ -66,6 +70,8 @@ SIZE = Step(
     undo_words="leaving {name} its {old_memory} MiB and {old_cpus} CPUs",
     unreserve=_set_old_memory,
     record=_set_size,
+    records="{memory} MiB and {cpus} CPUs",
+    pivot=True,
 )
 
 

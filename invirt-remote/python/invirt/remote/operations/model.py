@@ -1,23 +1,29 @@
 """What an operation is made of.
 
 A kind of operation is its admission, which is one transaction, and its steps.
-A step does something on a host (`do`), which must be safe to repeat, and has
-something that undoes it (`undo`).  What the admission reserved in rows for a
-step is given back by `unreserve`, whether or not the step was begun.  The last
-step of a kind may write rows (`record`) in the transaction that marks it done
-and ends the operation, so what is recorded never has to be undone.
+A step does something on a host (`do`) and has something that undoes it
+(`undo`): each begins it by one short call, which must be safe to repeat, and
+asks again and again (`until`) whether it is done.  What the admission reserved in rows for a
+step is given back by `unreserve`, whether or not the step was begun.
+
+One step of a kind may be its pivot.  Until that is done all is undone on
+failure; from then on all that is left is done, however often it fails.  So only
+the pivot and what comes after it may write rows (`record`), in the transaction
+that marks the step done: what is recorded never has to be undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from invirt import config
 from invirt.base.errors import Busy
 from invirt.remote.actor import Actor as Actor
-from invirt.remote.hosts import Hosts
+from invirt.remote.answers import job_ended
+from invirt.remote.hosts import Hosts, Unknown
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
 
@@ -25,6 +31,7 @@ Detail = dict[str, Any]
 Say = Callable[[str], None]
 
 OPEN = ("running", "undoing", "stuck")
+CALL = 10  # seconds: no call to a host takes longer
 
 
 class LeaseLost(Busy):
@@ -48,21 +55,75 @@ class Request:
 
 @dataclass(frozen=True)
 class Work:
-    """What a step gets to act on hosts.  token: for one command that changes something, not two."""
+    """What a step gets to act on hosts.
+
+    token: for one command that changes something, not two.  prolong: has the
+    lease last so many seconds more.
+    """
 
     hosts: Hosts
     operation_id: int
     token: int
-    say: Say
-    timeout: float  # seconds, one command
+    prolong: Callable[[int], None]
 
     def call(self, detail: Detail, *words: object) -> str:
-        """Run a command on the step's host."""
-        return self.hosts.call(detail["hostname"], *map(str, words), timeout=self.timeout)
+        """Run a command on the step's host that takes no time."""
+        return self.hosts.call(detail["hostname"], *map(str, words), timeout=CALL)
+
+    def begin(self, detail: Detail, *words: object) -> Detail | None:
+        """Run a command on the step's host that may take long, as a job there: None while that goes on.
+
+        A host of the version before knows no jobs, and keeps us waiting.
+        """
+        try:
+            answer = self.call(detail, "job", "begin", self.token, *words, self.token)
+        except Unknown:
+            limit = config.remote.work_timeout
+            self.prolong(limit + CALL)
+            self.hosts.call(detail["hostname"], *map(str, words), str(self.token), timeout=limit)
+            return {}
+        return job_ended(detail["hostname"], self.token, answer)
+
+    def ended(self, detail: Detail) -> Detail | None:
+        """How the job ended that begin() began; None while it goes on.  Raises why it failed."""
+        answer = self.call(detail, "job", "status", self.token)
+        return job_ended(detail["hostname"], self.token, answer)
 
 
 HostAction = Callable[[Work, Detail], Detail | None]
 RowAction = Callable[[Cursor, "Operation", Detail], None]
+
+
+def work_limit() -> int:
+    """Seconds that something on a host may take in all."""
+    return config.remote.work_timeout
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that is done on a host.
+
+    begin: one call.  until: asked again and again, unless begin has an answer
+    already; None: not yet.  Both return what they found out.  meaning: of
+    until, for people.  limit: seconds that all of it may take; late, hint: what
+    is said then, with {limit} and the step's detail filled in.
+    """
+
+    begin: HostAction
+    until: HostAction | None = None
+    meaning: str = ""
+    limit: Callable[[], int] = work_limit
+    late: str = "{host} has come to no end with it after {limit} seconds"
+    hint: str = ""
+
+
+def job(*words: str) -> Action:
+    """A command for the machine on the step's host that may take long."""
+    return Action(
+        lambda work, at: work.begin(at, *words, at["name"]),
+        lambda work, at: work.ended(at),
+        "its job on the host has ended",
+    )
 
 
 def machine_alone(at: Detail) -> set[str]:
@@ -74,16 +135,19 @@ def machine_alone(at: Detail) -> set[str]:
 class Step:
     """words, undo_words: for people; {names} are filled in from the step's detail.
 
-    tokens: for what its commands take their token on the host.
+    records: what `record` writes down, for people.  tokens: for what its
+    commands take their token on the host.
     """
 
     name: str
     words: str
     undo_words: str
-    do: HostAction | None = None
-    undo: HostAction | None = None
+    do: Action | None = None
+    undo: Action | None = None
     unreserve: RowAction | None = None
     record: RowAction | None = None
+    records: str = ""
+    pivot: bool = False
     tokens: Callable[[Detail], set[str]] = machine_alone
 
 
@@ -95,6 +159,17 @@ class Planned:
     detail: Detail
 
 
+def check_order(steps: Iterable[Step]) -> None:
+    """Raises ValueError if there are two pivots, or one writes rows before the pivot."""
+    passed = False
+    for step in steps:
+        if step.pivot and passed:
+            raise ValueError(f"{step.name} is a second pivot")
+        passed = passed or step.pivot
+        if step.record and not passed:
+            raise ValueError(f"{step.name} records before the pivot: that could not be undone")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What an admission has decided; reserves: the host that gets a reservation of the machine's memory."""
@@ -102,6 +177,10 @@ class Plan:
     machine_id: int | None
     steps: Sequence[Planned]
     reserves: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an order in which it could be neither undone nor ended."""
+        check_order(planned.step for planned in self.steps)
 
 
 Admit = Callable[[Cursor, Request, Survey], Plan]
@@ -126,6 +205,10 @@ class Kind:
     steps: tuple[Step, ...]
     asks: bool = True
     who: Who = "owner"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an order in which it could be neither undone nor ended."""
+        check_order(self.steps)
 
 
 @dataclass(frozen=True)

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from invirt import config
-from invirt.base.errors import Busy, InvirtError
-from invirt.remote import clock, placement
+from invirt.base.errors import Busy
+from invirt.remote import placement
 from invirt.remote.answers import guest_state
 from invirt.remote.operations.admission import Machine, lock_machine, release
-from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
+from invirt.remote.operations.model import (
+    Action,
+    Detail,
+    Kind,
+    Operation,
+    Plan,
+    Planned,
+    Request,
+    Step,
+    Work,
+    job,
+)
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, Survey
-
-POLL = 0.5  # seconds between two questions whether the guest is off
-WORD = 10  # seconds between two words to who waits for it
-
-
-def _boot(work: Work, at: Detail) -> None:
-    work.call(at, "domain", "create", at["name"], work.token)
-
-
-def _destroy(work: Work, at: Detail) -> None:
-    work.call(at, "domain", "destroy", at["name"], work.token)
-
-
-def _reboot(work: Work, at: Detail) -> None:
-    work.call(at, "domain", "reboot", at["name"], work.token)
 
 
 def _fence(work: Work, at: Detail) -> None:
@@ -35,61 +31,64 @@ def _fence(work: Work, at: Detail) -> None:
 
 
 def _shutdown(work: Work, at: Detail) -> None:
-    """Ask the guest, then wait until it is off; raises InvirtError if it isn't in time."""
     work.call(at, "domain", "shutdown", at["name"], work.token)
-    limit = config.remote.shutdown_timeout
-    begun = said = clock.current.monotonic()
-    while _state(work, at) != "off":
-        now = clock.current.monotonic()
-        if now - begun > limit:
-            raise InvirtError(
-                f"{at['name']} was asked to shut down, but is still running after {limit} seconds",
-                hint=f"It may still do it; control {at['name']} destroy ends it at once.",
-            )
-        if now - said > WORD:
-            said = now
-            work.say(f"{at['name']} has not shut down yet, waiting ({now - begun:.0f} of {limit} s)")
-        clock.current.sleep(POLL)
 
 
-def _state(work: Work, at: Detail) -> str:
-    return guest_state(at["hostname"], at["name"], work.call(at, "domain", "status", at["name"]))
+def _is_off(work: Work, at: Detail) -> Detail | None:
+    state = guest_state(at["hostname"], at["name"], work.call(at, "domain", "status", at["name"]))
+    return {} if state == "off" else None
 
 
 def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:
     release(cursor, operation.machine_id)
 
 
+FENCE = Action(_fence)
+RELEASED = "nothing is reserved for {name} any more"
+CREATE, DESTROY = job("domain", "create"), job("domain", "destroy")
+SHUTDOWN = Action(
+    _shutdown,
+    _is_off,
+    "the guest is off",
+    limit=lambda: config.remote.shutdown_timeout,
+    late="{name} was asked to shut down, but is still running after {limit} seconds",
+    hint="It may still do it; control {name} destroy ends it at once.",
+)
+
 BOOT = Step(
     name="boot guest",
     words="booting {name} on {host}",
     undo_words="ending {name} on {host} and giving back its {memory} MiB",
-    do=_boot,
-    undo=_destroy,
+    do=CREATE,
+    undo=DESTROY,
     unreserve=_release,
 )
 SHUT_DOWN = Step(
     name="shut guest down",
     words="asking {name} on {host} to shut down",
     undo_words="making sure that {host} does nothing late: {name} may be running, its memory stays reserved",
-    do=_shutdown,
-    undo=_fence,
+    do=SHUTDOWN,
+    undo=FENCE,
     record=_release,
+    records=RELEASED,
+    pivot=True,
 )
-DESTROY = Step(
+DESTROY_GUEST = Step(
     name="destroy guest",
     words="ending {name} on {host} at once",
     undo_words="making sure that {host} does nothing late: {name} may be running, its memory stays reserved",
-    do=_destroy,
-    undo=_fence,
+    do=DESTROY,
+    undo=FENCE,
     record=_release,
+    records=RELEASED,
+    pivot=True,
 )
 REBOOT = Step(
     name="reboot guest",
     words="rebooting {name} on {host}",
     undo_words="making sure that {host} does nothing late: {name} stays where it is",
-    do=_reboot,
-    undo=_fence,
+    do=job("domain", "reboot"),
+    undo=FENCE,
 )
 
 
@@ -135,7 +134,7 @@ def _admit_shutdown(cursor: Cursor, request: Request, survey: Survey) -> Plan:
 
 
 def _admit_destroy(cursor: Cursor, request: Request, survey: Survey) -> Plan:
-    return _admit_off(cursor, request, survey, DESTROY)
+    return _admit_off(cursor, request, survey, DESTROY_GUEST)
 
 
 def _admit_reboot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
@@ -147,6 +146,6 @@ KINDS = (
          who="control"),
     Kind("shutdown", "Ask the guest to shut down, and wait until it is off", _admit_shutdown, (SHUT_DOWN,),
          asks=False, who="control"),
-    Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY,), asks=False, who="control"),
+    Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY_GUEST,), asks=False, who="control"),
     Kind("reboot", "Ask the guest to reboot", _admit_reboot, (REBOOT,), asks=False, who="control"),
 )  # fmt: skip

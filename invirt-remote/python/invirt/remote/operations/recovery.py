@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from invirt import config
 from invirt.base import log
@@ -10,7 +10,7 @@ from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
 from invirt.remote.hosts import Answer, Hosts
 from invirt.remote.operations import STEPS, silence, store
-from invirt.remote.operations.engine import ATTEMPTS, Worker
+from invirt.remote.operations.engine import ATTEMPTS, Worker, is_past_pivot
 from invirt.remote.operations.model import Operation, Say
 from invirt.remote.rows import Cursor
 
@@ -18,15 +18,9 @@ from invirt.remote.rows import Cursor
 class Impatient:
     """Hosts, of which those that were silent once are not waited for again."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, silent: Iterable[str] = ()) -> None:
         self.hosts = hosts
-        self.silent: set[str] = set()
-
-    def look(self, hostnames: Sequence[str]) -> None:
-        """Find out side by side which are silent: one after the other, each would be waited for."""
-        if len(hostnames) > 1:
-            answers = self.hosts.ask(hostnames, "domain", "list", timeout=config.remote.host_timeout)
-            self.silent |= {name for name, answer in answers.items() if isinstance(answer, Unreachable)}
+        self.silent = set(silent)
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
         """See Hosts."""
@@ -45,25 +39,30 @@ class Impatient:
 
 def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operation]:
     """Go on with all operations that nobody works on, or undo them; returns those that were taken up."""
-    patient = Impatient(hosts)
     with transaction(connection) as cursor:
         found = store.left_over(cursor)
-        operations = store.select(cursor, "operation_id = ANY(%s)", ([number for number, _ in found],))
-    patient.look(_hosts(operations))
-    taken = []
-    for number, gone in found:
-        with transaction(connection) as cursor:
-            lease = store.claim(cursor, number, store.this_process(), gone)
-        if lease:
-            taken.append(_work(connection, patient, lease, say))
-    return taken
+        operations = store.select(cursor, "operation_id = ANY(%s)", ([left.number for left in found],))
+    patient = Impatient(hosts, silent(hosts, operations))
+    taken = [take_up(connection, patient, left, say) for left in found]
+    return [operation for operation in taken if operation]
 
 
-def _hosts(operations: Sequence[Operation]) -> list[str]:
-    """The host names that their steps have."""
-    return sorted(
+def silent(hosts: Hosts, operations: Sequence[Operation]) -> set[str]:
+    """Which of their steps' hosts are: asked side by side, since each is waited for."""
+    names = sorted(
         {row.detail["hostname"] for one in operations for row in one.steps if "hostname" in row.detail}
     )
+    if len(names) < 2:
+        return set()
+    answers = hosts.ask(names, "domain", "list", timeout=config.remote.host_timeout)
+    return {name for name, answer in answers.items() if isinstance(answer, Unreachable)}
+
+
+def take_up(connection: Connection, hosts: Hosts, left: store.LeftOver, say: Say) -> Operation | None:
+    """Go on with an operation that nobody works on, or undo it; None if somebody does by now."""
+    with transaction(connection) as cursor:
+        lease = store.claim(cursor, left.number, store.this_process(), left.gone)
+    return _work(connection, hosts, lease, say) if lease else None
 
 
 def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) -> Operation:
@@ -86,13 +85,15 @@ def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) ->
 def retry(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operation:
     """Try now what a stuck or waiting operation is at: going on, or undoing."""
     operation = _load(connection, number)
-    become = "undoing" if operation.state == "stuck" else operation.state
+    stuck = "running" if is_past_pivot(operation, STEPS) else "undoing"
+    become = stuck if operation.state == "stuck" else operation.state
     return _take(connection, hosts, number, become, say)
 
 
 def undo(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operation:
-    """Undo an operation that nobody works on."""
+    """Undo an operation that nobody works on; raises BadInput if it can't be undone any more."""
     operation = _load(connection, number)
+    _refuse_past_pivot(operation)
     _note(connection, operation, "an administrator had it undone")
     return _take(connection, hosts, number, "undoing", say)
 
@@ -108,6 +109,8 @@ def resolve(
     what else hosts answer: then nothing is changed.
     """
     operation = _load(connection, number)
+    if not done:
+        _refuse_past_pivot(operation)
     if done and any(step.state == "undone" for step in operation.steps):
         raise BadInput(
             f"some of {operation.title} was undone already",
@@ -125,6 +128,14 @@ def resolve(
     if not done:
         _note(connection, operation, "an administrator undid it by hand")
     return Worker(connection, hosts, lease, STEPS, say, by_hand=True).run()
+
+
+def _refuse_past_pivot(operation: Operation) -> None:
+    if is_past_pivot(operation, STEPS):
+        raise BadInput(
+            f"{operation.title} can't be undone any more",
+            hint="Retry it, or bring it to its end by hand and resolve it as done.",
+        )
 
 
 def _fence(hosts: Hosts, operation: Operation, lease: store.Lease, gone: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from invirt.base.errors import BadInput, NotFound
 from invirt.remote.answers import volumes
-from invirt.remote.operations.model import Detail, Operation, Planned, Step, Work
+from invirt.remote.operations.model import Action, Detail, Operation, Planned, Step, Work
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host
 
@@ -60,30 +60,30 @@ CREATE_VOLUME = Step(
     name="create volume",
     words="creating disk {disk} of {name} ({size} GiB) on {host}",
     undo_words="moving disk {disk} of {name} to the trash",
-    do=_create,
-    undo=_remove,
+    do=Action(_create),
+    undo=Action(_remove),
 )
 REMOVE_VOLUME = Step(
     name="remove volume",
     words="moving disk {disk} of {name} to the trash",
     undo_words="taking disk {disk} of {name} back from the trash",
-    do=_remove,
-    undo=_restore,
+    do=Action(_remove),
+    undo=Action(_restore),
 )
 RENAME_VOLUME = Step(
     name="rename volume",
     words="renaming disk {disk} of {name} to {new_disk} of {new_name}",
     undo_words="renaming disk {new_disk} of {new_name} back to {disk} of {name}",
-    do=_rename,
-    undo=_rename_back,
+    do=Action(_rename),
+    undo=Action(_rename_back),
     tokens=lambda at: {at["name"], at["new_name"]},
 )
 GROW_VOLUME = Step(
     name="grow volume",
     words="growing disk {disk} of {name} from {old_size} to {size} GiB",
     undo_words="setting the size of disk {disk} of {name} to what the volume has",
-    do=_grow,
-    undo=_true_size,
+    do=Action(_grow),
+    undo=Action(_true_size),
     unreserve=_set_true_size,
 )
 

@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from invirt import config
 from invirt.base.errors import NotFound
-from invirt.remote.operations.model import Detail, LeaseLost, Operation, Plan, Planned, Request, StepRow
+from invirt.remote.operations.model import CALL, Detail, LeaseLost, Operation, Plan, Planned, Request, StepRow
 from invirt.remote.rows import Cursor
+
+# Seconds that a lease lasts: two calls to hosts, of which one has its answer and a transaction
+# after it.  While something takes longer it is renewed.
+LEASE = 2 * CALL
 
 COLUMNS = (
     "operation_id, kind, machine_id, machine_name, principal, via, arguments, state, error, "
@@ -32,11 +35,6 @@ class Lease:
     operation_id: int
     holder: str
     token: int
-
-
-def seconds() -> int:
-    """How long a lease lasts: longer than any one step can take."""
-    return config.remote.work_timeout + config.remote.shutdown_timeout + 30
 
 
 def this_process() -> str:
@@ -61,17 +59,20 @@ def _started(pid: int) -> str:
     return "" if fields[0] in "ZX" else f"{boot}.{fields[19]}"
 
 
-def insert(cursor: Cursor, request: Request, plan: Plan, holder: str) -> Lease:
-    """Write an admitted operation and all its steps; the requester holds the first lease."""
+def insert(cursor: Cursor, request: Request, plan: Plan, holder: str | None) -> Lease:
+    """Write an admitted operation and all its steps; the requester holds the first lease.
+
+    holder: None leaves it to the service.
+    """
     cursor.execute(
         "INSERT INTO operations (kind, machine_id, machine_name, principal, via, arguments, request_key,"
         " lease_holder, lease_until, token) VALUES (%s, %s, %s, %s, %s, %s, %s,"
         " %s, now() + %s * interval '1 second', nextval('operation_token')) RETURNING operation_id, token",
         (request.kind, plan.machine_id, request.machine_name, request.actor.principal, request.actor.via,
-         json.dumps(request.arguments), request.key, holder, seconds()),
+         json.dumps(request.arguments), request.key, holder, LEASE if holder else 0),
     )  # fmt: skip
     row = cursor.fetchone()
-    lease = Lease(row.operation_id, holder, row.token)
+    lease = Lease(row.operation_id, holder or "", row.token)
     if plan.reserves is not None:
         cursor.execute(
             "INSERT INTO reservations (machine_id, host_id, memory, operation_id)"
@@ -114,29 +115,38 @@ def claim(
         "  AND (lease_until IS NULL OR lease_until < now() OR lease_holder = %(gone)s"
         "   OR lease_holder IS NULL AND %(become)s IS NOT NULL)"
         "  FOR UPDATE SKIP LOCKED) RETURNING token",
-        {"holder": holder, "seconds": seconds(), "id": operation_id, "gone": gone, "become": become},
+        {"holder": holder, "seconds": LEASE, "id": operation_id, "gone": gone, "become": become},
     )
     row = cursor.fetchone()
     return Lease(operation_id, holder, row.token) if row else None
 
 
-def left_over(cursor: Cursor) -> list[tuple[int, str | None]]:
-    """Operations that nobody works on: number, and the holder if its process is gone before its lease."""
+@dataclass(frozen=True)
+class LeftOver:
+    """An operation that nobody works on; gone: who did, if that process ended before its lease."""
+
+    number: int
+    gone: str | None
+
+
+def left_over(cursor: Cursor) -> list[LeftOver]:
+    """Those that nobody works on, the one that waits longest first."""
     cursor.execute(
-        "SELECT operation_id, lease_holder, lease_until IS NULL OR lease_until < now() AS ended"
-        " FROM operations WHERE state IN ('running', 'undoing') ORDER BY operation_id"
+        "SELECT operation_id, lease_holder, lease_until IS NULL OR lease_until <= now() AS ended"
+        " FROM operations WHERE state IN ('running', 'undoing')"
+        " ORDER BY lease_until NULLS FIRST, operation_id"
     )
     found = []
     for row in cursor.fetchall():
         gone = row.lease_holder if row.lease_holder and is_gone(row.lease_holder) else None
         if row.ended or gone:
-            found.append((row.operation_id, gone))
+            found.append(LeftOver(row.operation_id, gone))
     return found
 
 
-def hold(cursor: Cursor, lease: Lease) -> None:
+def hold(cursor: Cursor, lease: Lease, seconds: int = LEASE) -> None:
     """Prolong the lease, and lock the operation; raises LeaseLost if it is another's by now."""
-    _update(cursor, lease, "lease_until = now() + %(seconds)s * interval '1 second'", seconds=seconds())
+    _update(cursor, lease, "lease_until = now() + %(seconds)s * interval '1 second'", seconds=seconds)
 
 
 def become(cursor: Cursor, lease: Lease, state: str) -> None:

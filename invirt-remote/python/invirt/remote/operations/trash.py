@@ -10,7 +10,7 @@ from invirt.remote import trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, lock_name, must_be_off, wanted
 from invirt.remote.operations.disks import must_be_new
-from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step, Work
+from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, Seen, Survey
 from invirt.remote.trash import Trashed
@@ -84,8 +84,8 @@ GIVE_BACK = Step(
     name="give volume back",
     words="taking disk {disk} of {name} out of the trash",
     undo_words="putting disk {disk} of {name} back into the trash",
-    do=_give_back,
-    undo=_return,
+    do=Action(_give_back),
+    undo=Action(_return),
     tokens=lambda at: {at["name"], _item(at)},
 )
 TAKE = Step(
@@ -98,8 +98,8 @@ PURGE = Step(
     name="end volume",
     words="ending disk {disk} of {name} for good",
     undo_words="ending disk {disk} of {name} all the same: what is left of it nobody knows",
-    do=_purge,
-    undo=_purge,
+    do=Action(_purge),
+    undo=Action(_purge),
     unreserve=_forget_ended,
     tokens=lambda at: {_item(at)},
 )
@@ -108,12 +108,16 @@ LEAVE_TRASH = Step(
     words="removing what was {name} from the list of what is in the trash",
     undo_words="nothing: this is the last step",
     record=_forget,
+    records="it is in the trash no more",
+    pivot=True,
 )
 ENTER_TRASH = Step(
     name="enter in trash",
     words="entering disk {disk} of {name} in the list of what is in the trash",
     undo_words="nothing: this is the last step",
     record=_enter_stray,
+    records="disk {disk} of {name} is in the trash",
+    pivot=True,
 )
 
 

@@ -13,6 +13,7 @@ from invirt.base import templates
 from tests.parts.database.rows import machine
 from tests.parts.dns.conftest import DEADLINE, ZONES, PowerDns
 from tests.parts.postgres import Database
+from tests.parts.realm import loopback
 
 EXTRA = "INSERT INTO dns.extra_records (name, type, content) VALUES (%s, %s, %s)"
 DIGEST = "13 2 " + "ab" * 32
@@ -25,7 +26,7 @@ RECORDS = [
 ]
 
 BELIEVED = "fully validated"
-Validated = Callable[[str, str], str]
+Validated = Callable[..., str]
 
 
 @pytest.fixture
@@ -58,8 +59,8 @@ def validated(signed: PowerDns, tmp_path: Path) -> Validated:
     anchor = tmp_path / "anchor"
     anchor.write_text(f'trust-anchors {{ invirt.test. static-ds {tag} {algorithm} {kind} "{digest}"; }};\n')
 
-    def ask(name: str, type: str) -> str:
-        argv = ["delv", f"@{signed.address}", "-a", str(anchor), "+root=invirt.test", name, type]
+    def ask(name: str, type: str, address: str = signed.address) -> str:
+        argv = ["delv", f"@{address}", "-a", str(anchor), "+root=invirt.test", name, type]
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=DEADLINE)
         verdicts = [line[2:] for line in done.stdout.splitlines() if line.startswith("; ")]
         return verdicts[0] if verdicts else done.stdout + done.stderr
@@ -102,6 +103,33 @@ def test_a_delegation_and_what_is_there_and_below_are_not_signed(
     assert validated("safe.invirt.test", "DS") == BELIEVED
     assert validated("deep.invirt.test", "A") == f"negative response, {BELIEVED}"
     assert " 0 errors, 0 warnings" in signed.util("check-zone", "invirt.test")
+
+
+def test_two_servers_on_the_database_sign_as_one(
+    signed: PowerDns, validated: Validated, database: Database, tmp_path: Path
+) -> None:
+    """The keys are there, too: what one is told, both are.  A secondary would get nothing."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = PowerDns(folder, loopback())
+    second.start()
+    try:
+        both = (signed, second)
+        assert len({server.ask("invirt.test", "DNSKEY").records[0] for server in both}) == 1
+        for change in ("SELECT 1", "UPDATE machines SET name = 'romulus'"):
+            database.execute(change)
+            for server in both:
+                verdicts = {
+                    name: validated(f"{name}.invirt.test", "A", server.address) for name in ("remus", "romulus")
+                }
+                there = "remus" if change == "SELECT 1" else "romulus"
+                for name, verdict in verdicts.items():
+                    assert verdict == (BELIEVED if name == there else f"negative response, {BELIEVED}")
+                assert server.transfer("invirt.test") == set()
+        signed.stop()
+        assert validated("romulus.invirt.test", "A", second.address) == BELIEVED
+    finally:
+        second.stop()
 
 
 def test_what_is_delegated_no_more_is_the_zone_s_own(

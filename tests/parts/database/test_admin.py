@@ -158,6 +158,26 @@ def test_reserved_names(admin: Admin) -> None:
     assert not {"fine", "good"} & {row["name"] for row in admin.rows("reserved list")}
 
 
+def test_what_waits_for_a_running_machine_to_be_off_is_told(
+    admin: Admin, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site(database)
+    machine(database, "inode", ip="10.5.0.10", mac="02:00:00:00:00:01")
+
+    def told(line: str) -> str:
+        assert cli.main(COMMAND, line.split()) == 0
+        return capsys.readouterr().err
+
+    assert told("nic add inode") == ""
+    database.execute("UPDATE machines SET host_id = (SELECT min(host_id) FROM hosts)")
+    assert told("nic add inode --ip 10.5.0.11").startswith("inode runs on host1: it has the new NIC after")
+    mac = admin.rows("nic list")[1]["mac"]
+    assert "unless it was booted with this NIC" in told(f"nic set {mac} --ip 10.5.0.12")
+    assert told(f"nic set {mac} --ip 10.5.0.13") == ""
+    assert "the NIC's link goes down now" in told(f"nic remove {mac}")
+    assert told("nic set 02:00:00:00:00:01 --ip 10.5.0.14") == ""
+
+
 def test_nics(admin: Admin, database: Database) -> None:
     """More addresses and names than a machine was born with."""
     site(database)

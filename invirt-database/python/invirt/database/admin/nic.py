@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import sys
 from datetime import UTC, datetime
 
 from invirt.base.errors import BadInput, Busy
@@ -72,21 +73,35 @@ def _change(nic: Nic, machine: Machine, arguments: argparse.Namespace) -> None:
             setattr(nic, name, None if value == NOTHING else value)
 
 
+def _tell(machine: Machine, what: str) -> None:
+    """Of a machine that runs: what waits until it has been off.  A reboot leaves its virtual hardware."""
+    if machine.host:
+        text = f"{machine.name} runs on {machine.host.name}: {what} after it has been off"
+        print(f"{text} (control {machine.name} shutdown, then create)", file=sys.stderr)
+
+
 def _add(arguments: argparse.Namespace) -> None:
     machine = Machine.get(name=arguments.machine)
     mac = "00:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
     nic = Nic(machine_id=machine.machine_id, mac_addr=mac)
     _change(nic, machine, arguments)
     session.add(nic)
+    _tell(machine, "it has the new NIC")
 
 
 def _set(arguments: argparse.Namespace) -> None:
     nic = Nic.get(mac_addr=arguments.mac)
-    _change(nic, Machine.get(machine_id=nic.machine_id), arguments)
+    machine = Machine.get(machine_id=nic.machine_id)
+    had_none = not nic.addresses
+    _change(nic, machine, arguments)
+    if had_none and nic.addresses:
+        _tell(machine, "unless it was booted with this NIC, it has it")
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    session.delete(Nic.get(mac_addr=arguments.mac))
+    nic = Nic.get(mac_addr=arguments.mac)
+    session.delete(nic)
+    _tell(Machine.get(machine_id=nic.machine_id), "the NIC's link goes down now, and it is gone")
 
 
 def _list(arguments: argparse.Namespace) -> list[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
-from invirt.remote.hosts import PATIENCE, PORTS, Answer, NoAnswer, RemctlHosts, answered, failure
+from invirt.remote.hosts import PATIENCE, PORTS, Answer, NoAnswer, RemctlHosts, Unknown, answered, failure
 from tests.parts.realm import Realm, Remctlds, loopback
 
 HOST = "host1.invirt.test"
@@ -74,6 +74,12 @@ def test_a_host_of_the_version_before_listens_at_the_users_port(
 
 def test_a_refusal(hosts: RemctlHosts) -> None:
     assert isinstance(ask(hosts, "forbidden", "status"), Denied)
+
+
+def test_a_command_that_a_host_does_not_know_yet_is_no_refusal(hosts: RemctlHosts) -> None:
+    """remote has it do the same in the way of the version before."""
+    assert isinstance(ask(hosts, "job", "begin", "7", "domain", "create", "remus", "7"), Unknown)
+    assert not isinstance(ask(hosts, "forbidden", "status"), Unknown)
 
 
 def test_no_answer_is_not_unreachable(hosts: RemctlHosts) -> None:

@@ -124,6 +124,7 @@ def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, nam
         "INVIRT_STATE": str(folder / "state"),
         "INVIRT_RUN": str(folder / "run"),
         "INVIRT_XEN": str(ROOT / "invirt-host/files/etc/xen"),
+        "KRB5_CLIENT_KTNAME": str(realm.keytab(f"host/{hostname}")),  # by which it knows itself
     }
     with namespace(folder, "host", environment, {}) as made:
         conf = Path("/etc/remctl/remctl.conf")

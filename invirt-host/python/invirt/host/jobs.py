@@ -30,6 +30,7 @@ SOON = 3.0  # seconds that who begins a job waits for its end: most need not be 
 START = 20.0  # seconds from its beginning until a process must have it
 IN_LINE = 600.0  # seconds that a job waits for another command's work on the same machine
 WORK = "from invirt.base.cli import start; from invirt.host.commands.work import COMMAND; start(COMMAND)"
+UNIT = Path("/usr/lib/systemd/system/invirt-host-job@.service")  # not where only the checkout is
 SAID = 5000  # letters of what it said that are kept
 
 
@@ -52,7 +53,7 @@ def begin(token: int, words: Sequence[str], caller: str, commands: Mapping[str, 
         return status(token)
     with os.fdopen(descriptor, "w") as made:
         json.dump({"caller": caller, "words": list(words)}, made)
-    if Path("/run/systemd/system").exists():
+    if UNIT.exists() and Path("/run/systemd/system").exists():
         run(["systemctl", "start", "--no-block", f"invirt-host-job@{token}.service"])
     else:
         run(["setsid", "--fork", sys.executable, "-c", WORK, str(token)])

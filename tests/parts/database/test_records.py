@@ -117,7 +117,13 @@ def test_a_cname_goes_alone_whichever_comes_first(records: Records, database: Da
     assert "A CNAME" in records.add("c.invirt.test", "CNAME", "b.example.org")
     for line in (f"nic set {mac} --hostname a.invirt.test", f"nic name a.invirt.test {mac}"):
         assert "a.invirt.test would have A CNAME" in records(line, status=2)
-    assert "CNAME PTR" in records.add("10.0.5.10.in-addr.arpa", "CNAME", "10.x.example.org")
+    mine = records.rows("range list")[0]
+    assert (mine["first"], mine["last"]) == ("10.5.0.10", "10.5.0.19")
+    for last in (10, 11):  # whose it is now, or will be: no create could get it
+        assert "may be a machine's" in records.add(f"{last}.0.5.10.in-addr.arpa", "CNAME", "x.example.org")
+    assert not records.add("9.0.5.10.in-addr.arpa", "CNAME", "9.x.example.org")
+    with pytest.raises(psycopg2.Error, match="CNAME PTR"):
+        database.execute(RAW, ("10.0.5.10.in-addr.arpa", "CNAME", "x.example.org"))
 
 
 def test_no_mail_is_no_mail(records: Records) -> None:

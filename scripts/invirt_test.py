@@ -7,7 +7,6 @@ passed, N failed (and N skipped, if any were).
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
@@ -20,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from invirt.base import cli
 from invirt.base.errors import CommandFailed, InvirtError
 from invirt.base.process import run
 from invirt_lab import host, images
 
 LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
-    *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-shtab"),
+    *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
     "python3-pytest-xdist",
 )
 SERVERS = (
@@ -100,13 +100,14 @@ KINDS = {
         timeout=8 * 3600,
     ),
 }
-# What Debian lacks; mypy reads the models as SQLAlchemy 2 has them, with its own types.
+# What Debian lacks; mypy reads models as SQLAlchemy 2 has them, and click, with their own types.
 LINTERS = (
     "mypy==2.4.1",
     "ruff==0.17.6",
     "types-PyYAML",
     "types-psycopg2",
     "SQLAlchemy==2.0.40",
+    "click==8.1.3",
     "alembic==1.13.2",
 )
 TOOLS = host.TREE / ".cache/tools"
@@ -257,21 +258,15 @@ def closing_line(counts: Path, failed: list[str]) -> str:
     return f"{passed} passed, {bad} failed" + (f", {skipped} skipped" if skipped else "")
 
 
-def main() -> int:
-    """Run the kinds named on the command line, or all but the nightly one."""
+def main(kinds: tuple[str, ...]) -> int:
+    """Run the kinds that are named, or all but the nightly one."""
     for word in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(word, ended)
-    parser = argparse.ArgumentParser(prog="scripts/test", description="Run the tests.")
-    shown = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all but nightly. {shown}")
-    kinds = parser.parse_args().kinds or [kind for kind in KINDS if kind != "nightly"]
-    unknown = sorted(set(kinds) - set(KINDS))
-    if unknown:
-        parser.error(f"unknown kind: {' '.join(unknown)}")
+    names = list(kinds) or [kind for kind in KINDS if kind != "nightly"]
     with tempfile.NamedTemporaryFile() as counts:
         try:
-            install(kinds)
-            failed = run_kinds(kinds, Path(counts.name))
+            install(names)
+            failed = run_kinds(names, Path(counts.name))
         except InvirtError as error:
             print(f"scripts/test: {error}", file=sys.stderr)
             failed = ["set-up"]
@@ -281,5 +276,27 @@ def main() -> int:
     return 1 if failed else 0
 
 
+SHOWN = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
+COMMAND = cli.Command(
+    name="scripts/test",
+    section=8,
+    summary="run the tests",
+    description="Installs what they need. The last line says how many passed and failed.",
+    example="scripts/test unit golden",
+    arguments=(
+        cli.Argument(
+            "kinds",
+            f"default: all but nightly. {SHOWN}",
+            choices=tuple(KINDS),
+            metavar="KIND",
+            required=False,
+            several=True,
+        ),
+    ),
+    run=main,
+    shown=None,
+)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.start(COMMAND)

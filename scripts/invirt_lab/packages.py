@@ -7,7 +7,6 @@ which the lab's servers see.
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import os
@@ -155,7 +154,7 @@ def _depends(deb: Path) -> Iterator[str]:
             yield first.split(":")[0]
 
 
-def check_reproducible() -> None:
+def _check_reproducible() -> None:
     """Build twice, at two places and two times; raises InvirtError where packages differ."""
     requirements()
     trees = [copy(_BUILD.parent / "reproducible" / name) for name in ("one", "two-with-a-longer-name")]
@@ -174,17 +173,9 @@ def check_reproducible() -> None:
     say("both builds are the same, bit for bit")
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--check-reproducible", action="store_true", help="build twice and compare; publish nothing"
-    )
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.check_reproducible:
-        check_reproducible()
-    else:
-        publish()
+def _run(check_reproducible: bool) -> None:
+    work = _check_reproducible if check_reproducible else publish
+    work()
 
 
 COMMAND = cli.Command(
@@ -193,8 +184,9 @@ COMMAND = cli.Command(
     summary="build the Debian packages and publish them in the signed archive packages/",
     description="Builds nothing where the archive holds this tree's packages already.",
     example="scripts/build-packages",
-    arguments=_arguments,
+    arguments=(cli.Flag("check_reproducible", "build twice and compare; publish nothing"),),
     run=_run,
+    shown=None,
 )
 
 

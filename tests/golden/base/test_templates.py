@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from invirt import config
-from invirt.base import firewall, identity, manual, templates
+from invirt.base import firewall, identity, templates
 from invirt.base.apply import Entry, Registry
+from invirt.base.cli import manual
 from invirt.base.commands import config as config_command
 from invirt.config import loader
 from tests.golden.compare import compare

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from invirt.base import remctl
-from invirt.base.cli import Command
+from invirt.base.cli import Command, whole
 from invirt.remote import remconffs
 from invirt.remote.commands import control, machine, web
 from tests.golden.compare import compare
@@ -40,4 +40,4 @@ COMMANDS = {"machine": machine.COMMAND, "control": control.COMMAND, "web": web.C
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS.items())
 def test_summary(name: str, command: Command) -> None:
-    compare(remctl.summary_text(command.parser(name), command.summary), EXPECTED / f"{name}.summary")
+    compare(remctl.summary_text(whole(command, name)), EXPECTED / f"{name}.summary")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -67,33 +66,26 @@ ESCAPED = st.binary(max_size=4).map(lambda said: said.replace(b"\0", b"").decode
 ODD = st.sampled_from(["ALL", "../x", "a" * 64, "x\nANYUSER", "'; DROP TABLE hosts; --", "%s", "\x9b", "--"])
 
 
-def value(action: argparse.Action) -> st.SearchStrategy[str]:
+def value(argument: cli.Argument) -> st.SearchStrategy[str]:
     """Words for an argument: mostly such as make sense."""
-    words = SENSE.get(action.dest, []) + [str(choice) for choice in action.choices or ()]
-    numbers = NUMBERS if action.type or action.dest == "memory" else []
+    words = SENSE.get(argument.name, []) + [str(choice) for choice in argument.choices]
+    numbers = NUMBERS if argument.type is not str else []
     sensible = words + numbers or ["x"]
     return st.one_of(*[st.sampled_from(sensible)] * 3, TEXT, ESCAPED, ODD)
 
 
-def lines(parser: argparse.ArgumentParser, words: list[str]) -> Iterator[st.SearchStrategy[list[str]]]:
-    """The command lines of each verb: its arguments, and some of its options."""
-    below = cli.sub_commands(parser)
-    for word, (sub, _) in below.items():
-        yield from lines(sub, [*words, word])
-    if below:
-        return
-    made = [st.just(words)]
-    for action in parser._actions:
-        if action.dest == "help":
-            continue
-        wanted = st.just([action.option_strings[0]]) if action.nargs == 0 else st.builds(
-            lambda value, names: [*names, value], value(action), st.just(action.option_strings[:1])
-        )  # fmt: skip
-        made.append(wanted if not action.option_strings or action.required else st.just([]) | wanted)
-    yield st.tuples(*made).map(lambda parts: [word for part in parts for word in part])
+def lines(place: cli.Place) -> st.SearchStrategy[list[str]]:
+    """The command lines of a verb: its arguments, and some of its options."""
+    made = [st.just(list(place.words[1:]))]
+    for argument in (*place.row.places, *place.row.options):
+        names = [argument.names[-1]] if isinstance(argument, cli.Option) else []
+        flag = isinstance(argument, cli.Flag)
+        words = st.just(names) if flag else value(argument).map(lambda said, names=names: [*names, said])  # type: ignore[misc]
+        made.append(words if argument.required else st.just([]) | words)
+    return st.tuples(*made).map(lambda parts: [word for part in parts for word in part])
 
 
-LINES = st.one_of(*lines(COMMAND.parser(), []))
+LINES = st.one_of(*(lines(place) for place in cli.whole(COMMAND).all() if place.verb))
 TABLES = [
     *("owners", "members", "types", "hosts", "address_ranges", "reserved_names", "machines", "disks", "nics"),
     *("hostnames", "machine_access", "dns.extra_records"),
@@ -155,10 +147,7 @@ def call(argv: list[str]) -> tuple[int, str, str]:
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     errors = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        try:
-            code = cli.main(COMMAND, argv)
-        except SystemExit as end:  # argparse's
-            code = int(str(end.code or 0))
+        code = cli.main(COMMAND, argv)
     said = []
     for stream in (out, errors):
         stream.flush()

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
-from typing import Any
 
 import pytest
 
 from invirt.base import remctl
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command, Found, Verb, whole
 from invirt.base.errors import NotFound, Unreachable
 
 ALICE = {"REMOTE_USER": "alice@INVIRT.TEST", "REMOTE_ADDR": "192.0.2.1", "REMCTL_COMMAND": "machine"}
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    show = verbs.add_parser("show", help="shows one")
-    show.add_argument("name")
-    verbs.add_parser("list", help="lists all")
+def list_all(caller: str) -> str:
+    return f"all of {caller}"
 
 
-def run(parsed: argparse.Namespace) -> int | None:
-    if parsed.verb == "list":
-        print(f"all of {parsed.caller.principal}")
-        return None
-    if parsed.name == "bug":
+def show(caller: str, name: str) -> Found:
+    if name == "bug":
         raise ZeroDivisionError("so it is")
-    if parsed.name == "seven":
-        return 7
+    if name == "seven":
+        return Found(None, code=7)
     raise NotFound("there is no such machine", hint="Try list.")
 
 
@@ -39,8 +31,11 @@ COMMAND = Command(
     summary="Machines.",
     description="What there is.",
     example="machine list",
-    arguments=arguments,
-    run=run,
+    verbs=(
+        Verb("show", "shows one", show, (Argument("name", sample="remus"),)),
+        Verb("list", "lists all", list_all),
+    ),
+    do=lambda call: call.run(call.caller),
 )
 
 
@@ -91,7 +86,7 @@ def test_status_and_wrong_arguments_are_failures(capsys: pytest.CaptureFixture[s
     assert call("show", "seven")[0] == 7
     code, lines = call("show")
     assert code == 2
-    assert lines[0].endswith("failed: 'wrong arguments'")
+    assert lines[0].endswith("failed: 'NAME is missing'")
     assert "usage: machine show" in capsys.readouterr().err
 
 
@@ -118,7 +113,7 @@ def test_nobody_runs_nothing(user: str | None, capsys: pytest.CaptureFixture[str
         (["summary"], "machine show: shows one\nmachine list: lists all\n"),
         (["help"], "usage: machine"),
         (["--help"], "Example:\n  machine list"),
-        (["help", "show"], "usage: machine show [-h] name"),
+        (["help", "show"], "usage: machine show [--json] NAME\n"),
     ],
 )
 def test_help_and_summary(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,5 +147,5 @@ def test_what_can_not_be_audited_has_not_succeeded(capsys: pytest.CaptureFixture
 
 
 def test_a_program_without_sub_commands_summarises_itself() -> None:
-    parser: Any = argparse.ArgumentParser(prog="status")
-    assert remctl.summary_text(parser, "How it is.") == "status: How it is.\n"
+    status = Command("status", 8, "How it is.", "At length.", "status")
+    assert remctl.summary_text(whole(status)) == "status: How it is.\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
@@ -10,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invirt.base import cli, errors, kerberos, log, manual, tables
+from invirt.base import cli, errors, kerberos, log, tables
+from invirt.base.cli import manual
 from invirt.base.commands import config as config_command
 from invirt.base.commands import getconf
 from invirt.base.errors import CommandFailed, InvirtError
@@ -25,11 +25,11 @@ def test_exit_codes_differ() -> None:
 
 
 def command(work: object) -> cli.Command:
-    def raising(arguments: argparse.Namespace) -> None:
+    def raising() -> None:
         if isinstance(work, BaseException):
             raise work
 
-    return cli.Command("tool", 1, "Does it.", "At length.", "tool", lambda parser: None, raising)
+    return cli.Command("tool", 1, "Does it.", "At length.", "tool", raising)
 
 
 @pytest.mark.parametrize(
@@ -150,18 +150,12 @@ def test_a_program_loads_little() -> None:
 
 
 def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What a program with a sub-command says of argv; asserts that it ends with 2."""
-
-    def arguments(parser: argparse.ArgumentParser) -> None:
-        verb = parser.add_subparsers(required=True, metavar="VERB").add_parser("create")
-        verb.add_argument("name")
-        verb.add_argument("--memory", choices=("64", "128"))
-
-    command = cli.Command("machine", 8, "x.", "x", "x", arguments, lambda found: None)
-    try:
-        assert cli.main(command, argv) == 2
-    except SystemExit as end:
-        assert end.code == 2
+    """What a program with a verb says of argv; asserts that it ends with 2."""
+    memory, yes = cli.Option("memory", choices=("64", "128")), cli.Flag("yes")
+    verb = cli.Verb("create", "x", lambda **_: None, (cli.Argument("name"), memory, yes, cli.Flag("no")),
+                    apart=("yes", "no"))  # fmt: skip
+    command = cli.Command("machine", 8, "x.", "x", "x", verbs=(verb,))
+    assert cli.main(command, argv) == 2
     said = capsys.readouterr()
     assert not said.out
     return said.err
@@ -170,15 +164,21 @@ def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "machine: the following arguments are required: VERB\n  usage: machine "),
+        ([], "machine: VERB is missing\n  There is: create.\n"),
         (["creat", "x"], "machine: there is no 'creat'; did you mean create?\n  There is: create.\n"),
-        (["create"], "machine create: the following arguments are required: name\n  usage: machine create "),
-        (["create", "x", "--memry", "64"], "machine create: unknown: --memry; did you mean --memory?\n"),
+        (["create"], "machine: NAME is missing\n  usage: machine create "),
+        (["create", "x", "--memry", "64"], "machine: unknown: --memry; did you mean --memory?\n"),
+        (["create", "x", "--mem", "64"], "machine: unknown: --mem; did you mean --memory?\n"),
+        (["create", "x", "--memory"], "machine: --memory needs a value\n"),
+        (["create", "x", "--memory", "--yes"], "machine: --memory needs a value\n  --yes is an option.\n"),
+        (["create", "x", "--yes=no"], "machine: --yes takes no value\n"),
+        (["create", "x", "--yes", "--no"], "machine: --yes and --no don't go together\n"),
+        (["create", "-1"], "machine: unknown: -1\n"),
         (
             ["create", "x", "--memory", "6"],
             "machine: --memory can't be '6'; did you mean 64?\n  There is: 64, 128.\n",
         ),
-        (["create", "x", "\x1b[2J"], "machine create: unknown: '\\x1b[2J'\n"),
+        (["create", "x", "\x1b[2J"], "machine: unknown: '\\x1b[2J'\n"),
         (["create", "\udcff"], "machine: '\\udcff' is not UTF-8\n"),
     ],
 )

@@ -47,6 +47,47 @@ BAD_NUMBERS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "mebibytes", "gibibytes"),
+    [
+        ("512", 512, 512),
+        ("1024M", 1024, 1),
+        ("2G", 2048, 2),
+        ("2GiB", 2048, 2),
+        ("1T", 1 << 20, 1024),
+        ("3TiB", 3 << 20, 3072),
+        ("512M", 512, None),
+        ("1536MiB", 1536, None),
+    ],
+)
+def test_sizes_have_units(text: str, mebibytes: int, gibibytes: int | None) -> None:
+    """Without one it is the amount's own; what isn't a whole number of those is refused, not rounded."""
+    assert validate.mebibytes(text, 1, 1 << 30) == mebibytes
+    if gibibytes:
+        assert validate.gibibytes(text, 1, 1 << 30) == gibibytes
+    else:
+        with pytest.raises(BadInput, match="is no whole number of GiB"):
+            validate.gibibytes(text, 1, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["512MB", "2g", "2K", "2 G", "1.5G", "G", "2GB", "2Gi", "2iB", "-2G", "2G\n", "\u0663G", "9" * 20 + "T"],
+)
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        validate.mebibytes(text, 1, 1 << 30)
+    assert "whole number of MiB from 1 to 1073741824, or with a unit: 512M, 2G, 1TiB" in caught.value.hint
+
+
+def test_sizes_out_of_bounds() -> None:
+    for text in ("1T", "9999999999999999999T"):
+        with pytest.raises(BadInput, match="is too large for an amount of memory"):
+            validate.mebibytes(text, 64, 65536)
+    with pytest.raises(BadInput, match="is too small"):
+        validate.gibibytes("0T", 1, 10)
+
+
 @pytest.mark.parametrize("name", ["a", "0", "remus", "a-b", "help", "a" * 63])
 def test_good_machine_names(name: str) -> None:
     assert validate.machine_name(name) == name

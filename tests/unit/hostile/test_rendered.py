@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from invirt.base import log, manual, tables, validate
-from invirt.base.cli import Command
+from invirt.base import log, tables, validate
+from invirt.base.cli import Command, manual
 from invirt.base.errors import BadInput
 from invirt.host.domain import WORDS, DomainConfig
 from invirt.host.network import vif
@@ -200,7 +200,7 @@ def test_lines_of_the_log(text: str) -> None:
 @given(TEXT | st.sampled_from([".TH x", "'br", "\\fBx", "-", "a\n.b\n'c", "\u2028.x"]))
 def test_manual_pages(text: str) -> None:
     """What a Command says of itself stands in its page as it is, and is no request to roff."""
-    command = Command("invirt-x", 8, "Do x.", text, text, lambda parser: None, lambda arguments: None)
+    command = Command("invirt-x", 8, "Do x.", text, text)
     page = manual.page(command)
     described = page.split("\n.SH DESCRIPTION\n", 1)[1].split("\n.SH OPTIONS\n", 1)[0]
     example = page.split("\n.EX\n", 1)[1].rsplit("\n.EE\n", 1)[0]

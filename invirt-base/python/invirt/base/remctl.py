@@ -1,23 +1,22 @@
 """A program that remctld runs for a principal.
 
-It refuses to run without one, answers `help [SUB]` and `summary` from its own
-argument parser, and logs who did what and how it ended.  run() of the Command
-finds the caller in `arguments.caller`.
+It refuses to run without one, answers `help [VERB]` and `summary` from its own
+rows, and logs who did what and how it ended.  What surrounds its verbs finds
+the caller in the Call.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from invirt.base import log, validate
-from invirt.base.cli import Command, complain, sub_commands
+from invirt.base.cli import Command, Place, complain, help, parsed, show, whole
 from invirt.base.errors import BadInput, Denied, InvirtError
 
 # Where hosts listen for remote (invirt-host-remctld.socket): not remctl's own
@@ -58,31 +57,29 @@ def caller(environ: Mapping[str, str]) -> Caller:
     return Caller(principal, environ.get("REMOTE_ADDR", ""))
 
 
-def help_text(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
-    """The help of parser, or of the sub-command that words lead to; raises BadInput."""
+def help_text(place: Place, words: Sequence[str]) -> str:
+    """The help of what stands at place, or of what words lead to from there; raises BadInput."""
     for word in words:
-        known = sub_commands(parser)
+        known = {below.row.name: below for below in place.below()}
         if word not in known:
             raise BadInput(
                 f"there is no help for {word!a}", hint=f"There is: {', '.join(known) or 'help alone'}."
             )
-        parser = known[word][0]
-    return parser.format_help()
+        place = known[word]
+    return help.text(place)
 
 
-def summary_text(parser: argparse.ArgumentParser, summary: str) -> str:
-    """A line for each sub-command, or one with summary: what `remctl SERVER help` shows of a program."""
-    known = sub_commands(parser)
-    lines = [f"{sub.prog}: {about}" for sub, about in known.values()] or [f"{parser.prog}: {summary}"]
-    return "".join(f"{line}\n" for line in lines)
+def summary_text(place: Place) -> str:
+    """A line for each verb, or one for the program: what `remctl SERVER help` shows of a program."""
+    return "".join(f"{one.path}: {one.row.summary}\n" for one in [*place.below()] or [place])
 
 
 def _answered(command: Command, name: str, argv: Sequence[str]) -> bool:
     """Print the answer to `help` or `summary`, if it was asked for; anyone may ask."""
     if list(argv) == ["summary"]:
-        print(summary_text(command.parser(name), command.summary), end="")
+        print(summary_text(whole(command, name)), end="")
     elif argv and argv[0] in ("help", "--help", "-h"):
-        print(help_text(command.parser(name), argv[1:]), end="")
+        print(help_text(whole(command, name), argv[1:]), end="")
     else:
         return False
     return True
@@ -91,15 +88,12 @@ def _answered(command: Command, name: str, argv: Sequence[str]) -> bool:
 def _run(command: Command, name: str, argv: Sequence[str], who: Caller) -> tuple[int, str]:
     """Exit code, and what went wrong in one line."""
     try:
-        arguments = command.parser(name).parse_args(argv)
-        arguments.caller = who
-        code = command.run(arguments) or 0
+        call = parsed(command, argv, name)
+        code = show.found(call.verb.shown, command.do(replace(call, caller=who.principal))) if call else 0
         return code, "" if code == 0 else f"status {code}"
     except InvirtError as error:
         complain(error, name)
         return error.exit_code, error.message
-    except SystemExit as error:  # argparse has told the user already
-        return int(error.code or 0), "wrong arguments" if error.code else ""
     except Exception as error:  # a bug: the traceback is for the log, not for the user
         log.bug(error, program=command.name)
         print(f"{name}: an internal error; the server's log has the details", file=sys.stderr)

@@ -30,6 +30,11 @@ def facts(pairs: Mapping[str, object]) -> str:
     return "".join(f"{name + ':':{width + 1}} {value}\n" for name, value in shown.items())
 
 
+def one_line_json(value: Any) -> str:
+    """value as JSON for another server."""
+    return json.dumps(value) + "\n"
+
+
 def as_json(value: Any) -> str:
     """value as JSON that is also pleasant to read."""
     return json.dumps(value, indent=2) + "\n"

@@ -23,6 +23,7 @@ _KEY_TYPE = (
 )
 _HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _GREATEST = 2**63 - 1  # PostgreSQL's bigint
+_UNITS = "MGT"
 
 
 def _shown(text: str) -> str:
@@ -131,25 +132,40 @@ def description(text: str) -> str:
     return text
 
 
-def _number(text: str, least: int, greatest: int, what: str, unit: str = "") -> int:
-    accepted = f"Accepted: a whole number{unit} from {least} to {greatest}."
+def _number(text: str, least: int, greatest: int, what: str, unit: str = "", more: str = "") -> int:
+    accepted = f"Accepted: a whole number{unit} from {least} to {greatest}{more}."
     if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
         raise BadInput(f"{_shown(text)} is not {what}", hint=accepted)
-    if not least <= int(text) <= greatest:
-        raise BadInput(
-            f"{int(text)} is too {'small' if int(text) < least else 'large'} for {what}", hint=accepted
-        )
-    return int(text)
+    return _bounded(int(text), text.lstrip("0") or "0", least, greatest, what, accepted)
+
+
+def _bounded(value: int, shown: str, least: int, greatest: int, what: str, accepted: str) -> int:
+    if least <= value <= greatest:
+        return value
+    raise BadInput(f"{shown} is too {'small' if value < least else 'large'} for {what}", hint=accepted)
 
 
 def mebibytes(text: str, least: int, greatest: int) -> int:
-    """An amount of memory in MiB, from least to greatest."""
-    return _number(text, least, greatest, "an amount of memory", " of MiB")
+    """An amount of memory in MiB, from least to greatest: 512 is MiB, 2G or 2GiB is 2048."""
+    return _size(text, "MiB", least, greatest, "an amount of memory")
 
 
 def gibibytes(text: str, least: int, greatest: int) -> int:
-    """The size of a disk in GiB, from least to greatest."""
-    return _number(text, least, greatest, "a disk's size", " of GiB")
+    """The size of a disk in GiB, from least to greatest: 10 is GiB, 1T or 1TiB is 1024."""
+    return _size(text, "GiB", least, greatest, "a disk's size")
+
+
+def _size(text: str, unit: str, least: int, greatest: int, what: str) -> int:
+    """A size in units, each 1024 of the one before; raises BadInput for what isn't a whole number of them."""
+    found = re.fullmatch(r"([0-9]{1,19})([MGT])(iB)?", text, re.ASCII)
+    more = ", or with a unit: 512M, 2G, 1TiB"
+    if not found:
+        return _number(text, least, greatest, what, f" of {unit}", more)
+    size, left = divmod(int(found[1]) << 10 * _UNITS.index(found[2]), 1 << 10 * _UNITS.index(unit[0]))
+    accepted = f"Accepted: a whole number of {unit} from {least} to {greatest}{more}."
+    if left:
+        raise BadInput(f"{text} is no whole number of {unit}", hint=accepted)
+    return _bounded(size, text, least, greatest, what, accepted)
 
 
 def count(text: str, least: int, greatest: int) -> int:

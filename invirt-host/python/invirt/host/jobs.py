@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from invirt.base import remctl
-from invirt.base.cli import Command
+from invirt.base.cli import Command, understood, whole
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.process import run
 from invirt.host import paths, tokens
@@ -40,11 +40,11 @@ def begin(token: int, words: Sequence[str], caller: str, commands: Mapping[str, 
     One that was begun already is not begun again.  Raises BadInput for what is no such command.
     """
     what, *rest = words
-    if what not in commands or rest[-1:] != [str(token)]:
+    known = what in commands and rest[-1:] == [str(token)]
+    if not known or understood(whole(commands[what], what), rest) is None:
         raise BadInput(
             f"there is no job {' '.join(words)!a}", hint=f"It can be one of {', '.join(commands)}."
         )
-    commands[what].parser(what).parse_args(rest)
     file = _file(token)
     paths.make(file.parent)
     try:

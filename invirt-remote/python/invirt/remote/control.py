@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable
 from typing import Any
 
-from invirt.base.tables import as_json
+from invirt.base.cli import Found, Verb, Who
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
-from invirt.remote.listing import json_option
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
-from invirt.remote.verbs import Verb, nothing
-
-Run = Any  # Callable[[Actor, argparse.Namespace], None]
 
 
 def require(cursor: Any, actor: Actor, name: str) -> Any:
@@ -23,38 +19,39 @@ def require(cursor: Any, actor: Actor, name: str) -> Any:
     return access.require(cursor, actor.principal, name)
 
 
-def switch(operation: str, done: str) -> Run:
+def switch(operation: str, done: str) -> Callable[[Actor, str], str]:
     """A verb that is an operation on the machine; done: what is said when it is."""
 
-    def run(actor: Actor, arguments: argparse.Namespace) -> None:
+    def run(actor: Actor, name: str) -> str:
         with transaction() as cursor:
-            require(cursor, actor, arguments.name)
-        submit(operation, actor, arguments.name)
-        print(f"{arguments.name} {done}")
+            require(cursor, actor, name)
+        submit(operation, actor, name)
+        return f"{name} {done}"
 
     return run
 
 
-def status(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print whether the machine runs, and where."""
+def status(actor: Actor, name: str) -> Found:
+    """Whether the machine runs, and where."""
     with transaction() as cursor:
-        machines = states.describe(cursor, [require(cursor, actor, arguments.name)])
+        machines = states.describe(cursor, [require(cursor, actor, name)])
     silent = states.add_states(machines)
-    machine = machines[0]
+    return Found(machines[0], states.told(silent))
+
+
+def _in_words(machine: states.Machine) -> str:
     where = f" on {machine['host']}" if machine["host"] else ""
     why = f": {machine['why_off']}" if machine["state"] == "off" and machine["why_off"] else ""
-    words = f"{machine['name']} is {machine['state']}{where}{why}\n"
-    print(as_json(machine) if arguments.json else words, end="")
-    states.tell(silent)
+    return f"{machine['name']} is {machine['state']}{where}{why}\n"
 
 
 def _switch(name: str, operation: str, done: str, summary: str) -> Verb:
-    return Verb(name, summary, switch(operation, done), nothing, changes=True)
+    return Verb(name, summary, switch(operation, done), who=Who.USER, changes=True)
 
 
 VERBS = (
     _switch("create", "boot", "is running", "boot it on the host with the least memory in use"),
-    Verb("status", "whether it runs, and where", status, json_option),
+    Verb("status", "whether it runs, and where", status, who=Who.USER, shown=_in_words),
     _switch("reboot", "reboot", "reboots", "ask the guest to reboot; reset it if it doesn't"),
     _switch("shutdown", "shutdown", "is off", "ask the guest to shut down, and wait until it has"),
     _switch("destroy", "destroy", "is off", "switch it off at once"),

@@ -1,18 +1,19 @@
-"""The verbs that only look: list, show, quota, operations; as tables, or --json."""
+"""The verbs that only look: list, show, quota, operations."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from invirt import config
-from invirt.base import validate
-from invirt.base.tables import as_json, facts, table
+from invirt.base import tables, validate
+from invirt.base.cli import Argument, Facts, Found, Table, Verb, Who
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
-from invirt.remote.verbs import Verb, name_only, nothing
+from invirt.remote.verbs import NAME
 
 NEWEST = 20  # operations that are shown
 
@@ -46,30 +47,6 @@ ORDER BY operation_id DESC LIMIT %(newest)s
 """
 
 
-def json_option(parser: argparse.ArgumentParser) -> None:
-    """A verb whose only option is --json."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _name_and_json(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    json_option(parser)
-
-
-def _quota_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "owner", metavar="OWNER", nargs="?", type=validate.owner_name, help="default: all of yours"
-    )
-    json_option(parser)
-
-
-def _operations_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", metavar="NAME", nargs="?", type=validate.machine_name, help="of this machine alone"
-    )
-    json_option(parser)
-
-
 def _disks(machine: Machine) -> str:
     return ", ".join(f"{name} {size} GiB" for name, size in machine["disks"].items())
 
@@ -82,67 +59,66 @@ def _addresses(machine: Machine) -> str:
     return ", ".join(filter(None, map(_both, machine["nics"])))
 
 
-def print_machines(machines: list[Machine], silent: dict[str, str], *, json: bool) -> None:
-    """The combined list, and which hosts didn't answer."""
-    if json:
-        print(as_json({"machines": machines, "silent_hosts": silent}), end="")
-        return
-    if not machines:
-        print("You have no machines; machine create NAME makes one.")
-        return
-    headings = ("NAME", "STATE", "HOST", "MEMORY", "DISKS", "ADDRESS")
-    rows = [
-        (m["name"], m["state"], m["host"], f"{m['memory']} MiB", _disks(m), _addresses(m)) for m in machines
-    ]
-    print(table(headings, rows), end="")
-    states.tell(silent)
+MACHINES = Table(
+    {
+        "NAME": "name",
+        "STATE": "state",
+        "HOST": "host",
+        "MEMORY": lambda m: f"{m['memory']} MiB",
+        "DISKS": _disks,
+        "ADDRESS": _addresses,
+    },
+    empty="You have no machines; machine create NAME makes one.",
+    inside="machines",
+)
 
 
-def list_machines(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print all machines that the actor may control."""
+def list_machines(actor: Actor) -> Found:
+    """All machines that the actor may control, and which hosts didn't answer."""
     with transaction() as cursor:
         machines = states.describe(cursor, access.mine(cursor, actor.principal))
-    print_machines(machines, states.add_states(machines), json=arguments.json)
+    silent = states.add_states(machines)
+    return Found({"machines": machines, "silent_hosts": silent}, states.told(silent))
 
 
-def list_all(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print everyone's machines, as JSON."""
+def list_all(actor: Actor) -> dict[str, Any]:
+    """Everyone's machines, and which hosts didn't answer."""
     with transaction() as cursor:
         machines = states.describe(cursor, access.everyones(cursor))
-    print_machines(machines, states.add_states(machines), json=True)
+    return {"machines": machines, "silent_hosts": states.add_states(machines)}
 
 
-def machine_facts(machine: Machine) -> str:
-    """All that is known of a machine, a line each."""
-    nics = ", ".join(f"{_both(nic) or 'no address'} ({nic['mac_addr']})" for nic in machine["nics"])
-    known = {
-        "name": machine["name"],
-        "owner": machine["owner"],
-        "state": machine["state"],
-        "off because": machine["why_off"],
-        "host": machine["host"],
-        "type": machine["type"],
-        "memory": f"{machine['memory']} MiB",
-        "CPUs": machine["cpus"],
-        "disks": _disks(machine),
-        "address": nics,
-        "description": machine["description"],
-        "allowed": ", ".join(machine.get("principals", ())),
-        "autostart": "yes" if machine["autostart"] else "no",
-        "made": machine["created_at"],
+def _nics(machine: Machine) -> str:
+    return ", ".join(f"{_both(nic) or 'no address'} ({nic['mac_addr']})" for nic in machine["nics"])
+
+
+FACTS = Facts(
+    {
+        "name": "name",
+        "owner": "owner",
+        "state": "state",
+        "off because": "why_off",
+        "host": "host",
+        "type": "type",
+        "memory": lambda m: f"{m['memory']} MiB",
+        "CPUs": "cpus",
+        "disks": _disks,
+        "address": _nics,
+        "description": "description",
+        "allowed": lambda m: ", ".join(m.get("principals", ())),
+        "autostart": lambda m: "yes" if m["autostart"] else "no",
+        "made": "created_at",
     }
-    return facts(known)
+)
 
 
-def show(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print all about a machine, and who may control it."""
+def show(actor: Actor, name: str) -> Found:
+    """All about a machine, and who may control it."""
     with transaction() as cursor:
-        row = access.require(cursor, actor.principal, arguments.name)
+        row = access.require(cursor, actor.principal, name)
         machines = states.describe(cursor, [row])
         machines[0]["principals"] = access.acl(cursor, row.machine_id)
-    silent = states.add_states(machines)
-    print(as_json(machines[0]) if arguments.json else machine_facts(machines[0]), end="")
-    states.tell(silent)
+    return Found(machines[0], states.told(states.add_states(machines)))
 
 
 def _default_quota(principal: str) -> dict[str, Any]:
@@ -164,32 +140,32 @@ def _quota(row: Any) -> dict[str, Any]:
     }
 
 
-def quota(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print what the actor's owners use and may use; raises NotFound for others' owners.
+def quota(actor: Actor, owner: str | None) -> list[dict[str, Any]]:
+    """What the actor's owners use and may use; raises NotFound for others' owners.
 
     What is in the trash counts as disk, but is shown apart.
     """
     with transaction() as cursor:
-        cursor.execute(QUOTA, {"who": actor.principal, "owner": arguments.owner})
+        cursor.execute(QUOTA, {"who": actor.principal, "owner": owner})
         owners = [_quota(row) for row in cursor.fetchall()]
-    if not owners and arguments.owner:
-        raise access.no_owner(arguments.owner)
-    owners = owners or [_default_quota(actor.principal)]
-    if arguments.json:
-        print(as_json(owners), end="")
-        return
-    rows = [
-        [
-            o["owner"],
-            *(f"{o['used'][what]} of {o['quota'][what]}{unit}" for what, unit in _UNITS.items()),
-            f"{o['trash']} GiB",
-        ]
-        for o in owners
-    ]
-    print(table(("OWNER", "MACHINES", "MEMORY", "DISK", "IN THE TRASH"), rows), end="")
+    if not owners and owner:
+        raise access.no_owner(owner)
+    return owners or [_default_quota(actor.principal)]
 
 
-_UNITS = {"machines": "", "memory": " MiB", "disk": " GiB"}
+def _of(what: str, unit: str) -> Callable[[dict[str, Any]], str]:
+    return lambda o: f"{o['used'][what]} of {o['quota'][what]}{unit}"
+
+
+QUOTAS = Table(
+    {
+        "OWNER": "owner",
+        "MACHINES": _of("machines", ""),
+        "MEMORY": _of("memory", " MiB"),
+        "DISK": _of("disk", " GiB"),
+        "IN THE TRASH": lambda o: f"{o['trash']} GiB",
+    }
+)
 
 
 def _operation(row: Any) -> dict[str, Any]:
@@ -206,29 +182,42 @@ def _who(operation: dict[str, Any]) -> str:
     return f"{operation['principal']}{', an administrator' if operation['administrator'] else ''}"
 
 
-def operations(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print the newest operations on the actor's machines: how far they are, why they failed."""
+def operations(actor: Actor, name: str | None) -> list[dict[str, Any]]:
+    """The newest operations on the actor's machines: how far they are, why they failed."""
     with transaction() as cursor:
-        values = {"who": actor.principal, "name": arguments.name, "newest": NEWEST}
-        cursor.execute(OPERATIONS, values)
-        found = [_operation(row) for row in cursor.fetchall()]
-    if arguments.json:
-        print(as_json(found), end="")
-        return
-    headings = ("NUMBER", "BEGUN", "WHAT", "MACHINE", "BY", "STATE", "STEPS", "")
-    rows = [
-        (o["operation_id"], o["created_at"], o["kind"], o["machine_name"], _who(o), o["state"],
-         f"{o['done']}/{o['steps']}", o["error"] or (o["at"] and f"at: {o['at']}") or " ")
-        for o in found
-    ]  # fmt: skip
-    print(table(headings, rows), end="")
+        cursor.execute(OPERATIONS, {"who": actor.principal, "name": name, "newest": NEWEST})
+        return [_operation(row) for row in cursor.fetchall()]
 
 
+_STEPS = Table(
+    {
+        "NUMBER": "operation_id",
+        "BEGUN": "created_at",
+        "WHAT": "kind",
+        "MACHINE": "machine_name",
+        "BY": _who,
+        "STATE": "state",
+        "STEPS": lambda o: f"{o['done']}/{o['steps']}",
+        "": lambda o: o["error"] or (o["at"] and f"at: {o['at']}") or " ",
+    }
+)
+
+
+def operations_table(found: list[dict[str, Any]]) -> str:
+    """Their table; its headings alone, if there are none."""
+    return _STEPS(found) or tables.table(list(_STEPS.columns or ()), [])
+
+
+OWNER = Argument(
+    "owner", "default: all of yours", validate.owner_name, "OWNER", required=False, sample="alice"
+)
+ONE = replace(NAME, help="of this machine alone", required=False)
 VERBS = (
-    Verb("list", "your machines: state, host, memory, disks, address", list_machines, json_option),
-    Verb("show", "all about one machine, and who may control it", show, _name_and_json),
-    Verb("quota", "what an owner uses and may use", quota, _quota_arguments),
-    Verb("operations", "what is or was done to your machines, and why it failed", operations,
-         _operations_arguments),
+    Verb("list", "your machines: state, host, memory, disks, address", list_machines, who=Who.ANYONE,
+         shown=MACHINES),
+    Verb("show", "all about one machine, and who may control it", show, (NAME,), who=Who.USER, shown=FACTS),
+    Verb("quota", "what an owner uses and may use", quota, (OWNER,), who=Who.ANYONE, shown=QUOTAS),
+    Verb("operations", "what is or was done to your machines, and why it failed", operations, (ONE,),
+         who=Who.ANYONE, shown=operations_table, example="remus"),
 )  # fmt: skip
-LISTVMS = Verb("listvms", "everyone's machines, as JSON", list_all, nothing, for_a_user=False)
+LISTVMS = Verb("listvms", "everyone's machines, as JSON", list_all, who=Who.WEB, shown=tables.as_json)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base import validate
+from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.remote import access, listing, states, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
-from invirt.remote.verbs import Verb, name_only
+from invirt.remote.verbs import NAME, YES
 
 if TYPE_CHECKING:
     from invirt.remote.operations import Operation
@@ -41,33 +43,20 @@ def request_key(text: str) -> str:
 
 
 def disk_and_size(text: str) -> tuple[str, int]:
-    """[DISK=]GIB: a disk, hda if not named, and its size in GiB; raises BadInput."""
+    """[DISK=]SIZE: a disk, hda if not named, and its size in GiB; raises BadInput."""
     name, equals, size = text.rpartition("=")
     return validate.disk_name(name) if equals else "hda", disk_size(size)
 
 
-def _create_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    add = parser.add_argument
-    add("--memory", metavar="MIB", type=memory, help="memory in MiB")
-    add("--disk", metavar="GIB", type=disk_size, help="size of its disk hda in GiB")
-    add("--cpus", metavar="N", type=cpus, help="how many CPUs")
-    add("--type", metavar="TYPE", type=validate.machine_name, help="the type of machine")
-    add("--owner", metavar="OWNER", type=validate.owner_name, help="whose quota it counts to")
-    add("--description", metavar="TEXT", type=validate.description, help="a line about it")
-    add("--key", metavar="KEY", type=request_key, help="the same key again is the same request, not a second")
-
-
-def create(actor: Actor, arguments: argparse.Namespace) -> None:
+def create(actor: Actor, name: str, key: str | None, **values: Any) -> Any:
     """Make a machine: its row, address and disk.  It is off."""
-    names = ("memory", "disk", "cpus", "type", "owner", "description")
-    wanted = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    done = submit("create", actor, arguments.name, wanted, arguments.key)
+    wanted = {name: value for name, value in values.items() if value is not None}
+    done = submit("create", actor, name, wanted, key)
     with transaction() as cursor:
-        print(made(cursor, actor, done), end="")
+        return made(cursor, actor, done)
 
 
-def made(cursor: Any, actor: Actor, operation: Operation) -> str:
+def made(cursor: Any, actor: Actor, operation: Operation) -> states.Machine:
     """The machine that an operation made, if actor may see it still; raises NotFound.
 
     By its number: since then, another's machine may have got the name.
@@ -77,12 +66,7 @@ def made(cursor: Any, actor: Actor, operation: Operation) -> str:
     except NotFound as error:
         done = f"{operation.machine_name} was made by operation {operation.operation_id}"
         raise NotFound(f"{done}, but {error.message}", error.hint) from error
-    return known(cursor, row)
-
-
-def known(cursor: Any, row: Any) -> str:
-    """What the database knows of a machine that is off, a line each."""
-    return listing.machine_facts(states.describe(cursor, [row])[0])
+    return states.describe(cursor, [row])[0]
 
 
 def _owned(actor: Actor, name: str) -> None:
@@ -94,152 +78,136 @@ def _owned(actor: Actor, name: str) -> None:
         access.require_owner(cursor, actor.principal, name)
 
 
-def _resize_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument("--memory", metavar="MIB", type=memory, help="memory in MiB")
-    parser.add_argument("--cpus", metavar="N", type=cpus, help="how many CPUs")
-    parser.add_argument(
-        "--disk",
-        metavar="[DISK=]GIB",
-        type=disk_and_size,
-        action="append",
-        default=[],
-        help="a disk (hda) and its new size in GiB; disks only grow",
-    )
-
-
-def resize(actor: Actor, arguments: argparse.Namespace) -> None:
+def resize(
+    actor: Actor, name: str, memory: int | None, cpus: int | None, disk: tuple[tuple[str, int], ...]
+) -> str:
     """Change memory, CPUs and disks; the machine has to be off."""
-    sizes = dict(arguments.disk)
-    if len(sizes) < len(arguments.disk):
+    sizes = dict(disk)
+    if len(sizes) < len(disk):
         raise BadInput("a disk is named twice")
-    wanted: dict[str, Any] = {"memory": arguments.memory, "cpus": arguments.cpus, "disks": sizes}
+    wanted: dict[str, Any] = {"memory": memory, "cpus": cpus, "disks": sizes}
     wanted = {key: value for key, value in wanted.items() if value}
     if not wanted:
         raise BadInput("nothing to change", hint="Give --memory, --cpus or --disk.")
-    _owned(actor, arguments.name)
-    submit("resize", actor, arguments.name, wanted)
-    print(f"{arguments.name} is resized; it counts from the next boot on")
+    _owned(actor, name)
+    submit("resize", actor, name, wanted)
+    return f"{name} is resized; it counts from the next boot on"
 
 
-def _set_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument(
-        "--autostart",
-        choices=("yes", "no"),
-        required=True,
-        help="whether it is booted again after a crash of its guest or host (a new machine: yes)",
-    )
-
-
-def set_(actor: Actor, arguments: argparse.Namespace) -> None:
+def set_(actor: Actor, name: str, autostart: str) -> str:
     """Change a setting of a machine, from now on."""
     with transaction() as cursor:
-        row = access.require_owner(cursor, actor.principal, arguments.name)
+        row = access.require_owner(cursor, actor.principal, name)
         cursor.execute(
             "UPDATE machines SET autostart = %s WHERE machine_id = %s",
-            (arguments.autostart == "yes", row.machine_id),
+            (autostart == "yes", row.machine_id),
         )
-    print(f"{arguments.name} has autostart {arguments.autostart}")
+    return f"{name} has autostart {autostart}"
 
 
-def _rename_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument("new", metavar="NEW", type=validate.machine_name, help="its new name")
-
-
-def rename(actor: Actor, arguments: argparse.Namespace) -> None:
+def rename(actor: Actor, name: str, new: str) -> str:
     """Give a machine another name; it has to be off."""
-    _owned(actor, arguments.name)
-    submit("rename", actor, arguments.name, {"name": arguments.new})
-    print(f"{arguments.name} is now {arguments.new}")
+    _owned(actor, name)
+    submit("rename", actor, name, {"name": new})
+    return f"{name} is now {new}"
 
 
-def _principal_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument(
-        "principal", metavar="PRINCIPAL", type=access.full_principal, help="whom; bob is bob@ your realm"
-    )
-
-
-def allow(actor: Actor, arguments: argparse.Namespace) -> None:
+def allow(actor: Actor, name: str, principal: str) -> str:
     """Let a principal control the machine, from the next call on."""
     with transaction() as cursor:
-        access.allow(cursor, actor.principal, arguments.name, arguments.principal)
-    print(f"{arguments.principal} may control {arguments.name}")
+        access.allow(cursor, actor.principal, name, principal)
+    return f"{principal} may control {name}"
 
 
-def disallow(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Take that back, from the next call on."""
+def disallow(actor: Actor, name: str, principal: str) -> str:
+    """Let a principal control the machine no more, from the next call on."""
     with transaction() as cursor:
-        access.disallow(cursor, actor.principal, arguments.name, arguments.principal)
-    print(f"{arguments.principal} may no longer control {arguments.name}")
+        access.disallow(cursor, actor.principal, name, principal)
+    return f"{principal} may no longer control {name}"
 
 
-def _delete_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument("--yes", action="store_true", help="really")
-
-
-def delete(actor: Actor, arguments: argparse.Namespace) -> None:
+def delete(actor: Actor, name: str, yes: bool) -> str:
     """Move a machine and its disks to the trash; without --yes, say what would be lost."""
     with transaction() as cursor:
-        about = known(cursor, access.require_owner(cursor, actor.principal, arguments.name))
-    if not arguments.yes:
-        print(f"This would be lost:\n{about}", end="")
-        raise BadInput(f"{arguments.name} is not deleted", hint="Say so again with --yes.")
-    submit("delete", actor, arguments.name)
+        lost = states.describe(cursor, [access.require_owner(cursor, actor.principal, name)])
+    if not yes:
+        say(f"This would be lost:\n{listing.FACTS(lost[0])}".rstrip("\n"))
+        raise BadInput(f"{name} is not deleted", hint="Say so again with --yes.")
+    submit("delete", actor, name)
     days = config.storage.trash_days
-    print(f"{arguments.name} is in the trash for {days} days: machine undelete gives it back, purge ends it")
+    return f"{name} is in the trash for {days} days: machine undelete gives it back, purge ends it"
 
 
-def _disk_arguments(parser: argparse.ArgumentParser) -> None:
-    name_only(parser)
-    parser.add_argument("disk", metavar="DISK", type=validate.disk_name, help="hda to hdz")
-
-
-def _disk_size_arguments(parser: argparse.ArgumentParser) -> None:
-    _disk_arguments(parser)
-    parser.add_argument("size", metavar="GIB", type=disk_size, help="its size in GiB")
-
-
-def _disk_rename_arguments(parser: argparse.ArgumentParser) -> None:
-    _disk_arguments(parser)
-    parser.add_argument("new_disk", metavar="NEWDISK", type=validate.disk_name, help="its new name")
-
-
-def _disk_verb(kind: str, *, size: bool = False, new_disk: bool = False) -> Any:
+def _disk_verb(kind: str) -> Callable[..., str]:
     """What does an operation of a single disk."""
 
-    def run(actor: Actor, arguments: argparse.Namespace) -> None:
-        wanted = {"disk": arguments.disk}
-        wanted |= {"size": arguments.size} if size else {}
-        wanted |= {"name": arguments.new_disk} if new_disk else {}
-        _owned(actor, arguments.name)
-        submit(kind, actor, arguments.name, wanted)
-        print(f"{arguments.name}: {kind} of {arguments.disk} done")
+    def run(actor: Actor, name: str, disk: str, **values: Any) -> str:
+        _owned(actor, name)
+        submit(kind, actor, name, {"disk": disk, **values})
+        return f"{name}: {kind} of {disk} done"
 
     return run
 
 
-def _verb(name: str, summary: str, run: Any, arguments: Any = name_only) -> Verb:
-    return Verb(name, summary, run, arguments, changes=True)
+def _rename_disk(actor: Actor, name: str, disk: str, new: str) -> str:
+    _owned(actor, name)
+    submit("disk-rename", actor, name, {"disk": disk, "name": new})
+    return f"{name}: disk-rename of {disk} done"
 
 
-MACHINE = (
-    _verb("create", "make a machine, off", create, _create_arguments),
-    *listing.VERBS,
-    _verb("resize", "change memory, CPUs or disks of a machine that is off", resize, _resize_arguments),
-    _verb("set", "say whether a machine is booted again after a crash", set_, _set_arguments),
-    _verb("rename", "give a machine that is off another name", rename, _rename_arguments),
-    _verb("allow", "let a principal control a machine", allow, _principal_arguments),
-    _verb("disallow", "take that back", disallow, _principal_arguments),
-    _verb("delete", "put a machine that is off into the trash", delete, _delete_arguments),
-    *undelete.VERBS,
+def _verb(
+    name: str, summary: str, run: Any, *arguments: Argument, who: Who = Who.OWNER, example: str | None = None
+) -> Verb:
+    return Verb(name, summary, run, (NAME, *arguments), who=who, changes=True, example=example)
+
+
+MEMORY = Option("memory", "its memory", memory, "SIZE", unit="MiB", sample="512M")
+DISK_SIZE = Option("disk", "the size of its disk hda", disk_size, "SIZE", unit="GiB", sample="10G")
+CPUS = Option("cpus", "how many CPUs", cpus, "N", sample="2")
+CREATE = (
+    MEMORY,
+    DISK_SIZE,
+    CPUS,
+    Option("type", "the type of machine", validate.machine_name, "TYPE"),
+    Option("owner", "whose quota it counts to", validate.owner_name, "OWNER"),
+    Option("description", "a line about it", validate.description, "TEXT"),
+    Option("key", "the same key again is the same request, not a second", request_key, "KEY"),
 )
+GROW = Option(
+    "disk", "a disk (hda) and its new size; disks only grow", disk_and_size, "[DISK=]SIZE",
+    unit="GiB", several=True, sample="hdb=20G",
+)  # fmt: skip
+AUTOSTART = Option(
+    "autostart", "whether it is booted again after a crash of its guest or host (a new machine: yes)",
+    choices=("yes", "no"), required=True,
+)  # fmt: skip
+NEW = Argument("new", "its new name", validate.machine_name, "NEW", sample="romulus")
+PRINCIPAL = Argument(
+    "principal", "whom; bob is bob@ your realm", access.full_principal, "PRINCIPAL", sample="bob"
+)
+MACHINE = (
+    replace(
+        _verb("create", "make a machine, off", create, *CREATE, who=Who.ANYONE,
+              example="remus --memory 512M --disk 10G"),
+        shown=listing.FACTS,
+    ),
+    *listing.VERBS,
+    _verb("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
+          example="remus --memory 1G --disk hda=20G"),
+    _verb("set", "say whether a machine is booted again after a crash", set_, AUTOSTART),
+    _verb("rename", "give a machine that is off another name", rename, NEW),
+    _verb("allow", "let a principal control a machine", allow, PRINCIPAL),
+    _verb("disallow", "let a principal control a machine no more", disallow, PRINCIPAL),
+    _verb("delete", "put a machine that is off into the trash", delete, Flag("yes", YES),
+          example="remus --yes"),
+    *undelete.VERBS,
+)  # fmt: skip
+DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
+SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")
+NEW_DISK = replace(DISK, name="new", help="its new name", metavar="NEWDISK", sample="hdc")
 DISKS = (
-    _verb("lvcreate", "add a disk", _disk_verb("disk-create", size=True), _disk_size_arguments),
-    _verb("lvresize", "make a disk larger", _disk_verb("disk-resize", size=True), _disk_size_arguments),
-    _verb("lvrename", "rename a disk", _disk_verb("disk-rename", new_disk=True), _disk_rename_arguments),
-    _verb("lvremove", "remove a disk", _disk_verb("disk-remove"), _disk_arguments),
+    _verb("lvcreate", "add a disk", _disk_verb("disk-create"), DISK, SIZE),
+    _verb("lvresize", "make a disk larger", _disk_verb("disk-resize"), DISK, SIZE),
+    _verb("lvrename", "rename a disk", _rename_disk, DISK, NEW_DISK),
+    _verb("lvremove", "remove a disk", _disk_verb("disk-remove"), DISK),
 )

@@ -5,7 +5,6 @@ The hosts are asked all at once, each with a deadline; who doesn't answer is nam
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,7 @@ def _state(machine: Machine, running: dict[str, set[str]]) -> str:
     return "running" if machine["name"] in running[machine["host"]] else "off"
 
 
-def tell(silent: dict[str, str]) -> None:
-    """Name the hosts that didn't answer, on stderr."""
-    for host, why in sorted(silent.items()):
-        print(f"{host} did not answer, its machines' state is unknown: {why}", file=sys.stderr)
+def told(silent: dict[str, str]) -> list[str]:
+    """A line for each host that didn't answer."""
+    about = "did not answer, its machines' state is unknown"
+    return [f"{host} {about}: {why}" for host, why in sorted(silent.items())]

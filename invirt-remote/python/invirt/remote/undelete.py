@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from invirt.base import validate
+from invirt.base.cli import Argument, Flag, Option, Table, Verb, Who
 from invirt.base.errors import BadInput, NotFound
-from invirt.base.tables import as_json, table
 from invirt.remote import access, trash
 from invirt.remote.actor import Actor
-from invirt.remote.listing import json_option
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
 from invirt.remote.trash import Trashed
-from invirt.remote.verbs import Verb
+from invirt.remote.verbs import YES
 
 
-def show(actor: Actor, arguments: argparse.Namespace) -> None:
-    """Print what the actor's owners have in the trash."""
+def show(actor: Actor) -> list[dict[str, Any]]:
+    """What the actor's owners have in the trash."""
     with transaction() as cursor:
-        found = trash.mine(cursor, actor.principal)
-    if arguments.json:
-        print(as_json([_row(one) for one in found]), end="")
-    elif not found:
-        print("There is nothing in your trash.")
-    else:
-        headings = ("NUMBER", "NAME", "OWNER", "WHAT", "GIB", "DELETED", "ENDS")
-        rows = [
-            (one.trash_id, one.name, one.owner, _what(one), one.size, _minute(one.deleted_at),
-             _minute(one.ends_at))
-            for one in found
-        ]  # fmt: skip
-        print(table(headings, rows), end="")
+        return [_row(one) for one in trash.mine(cursor, actor.principal)]
 
 
 def _row(one: Trashed) -> dict[str, Any]:
@@ -48,46 +35,39 @@ def _row(one: Trashed) -> dict[str, Any]:
     }
 
 
-def _what(one: Trashed) -> str:
-    disks = ", ".join(one.disks) or "no disk"
-    return f"machine, {disks}" if one.machine is not None else f"disk {disks}"
+def _what(machine: bool, disks: Iterable[str]) -> str:
+    shown = ", ".join(disks)
+    return f"machine, {shown or 'no disk'}" if machine else f"disk {shown or 'no disk'}"
 
 
-def _minute(when: Any) -> str:
-    return f"{when:%Y-%m-%d %H:%M}"
+def _minute(key: str) -> Callable[[dict[str, Any]], str]:
+    return lambda one: str(one[key])[:16].replace("T", " ")
 
 
-def _what_argument(parser: argparse.ArgumentParser) -> None:
-    # A number is of a name's form, too.
-    parser.add_argument(
-        "name", metavar="NAME|NUMBER", type=validate.machine_name, help="as machine trash has it"
-    )
-    parser.add_argument(
-        "--disk", metavar="DISK", type=validate.disk_name, help="a single disk of that machine, hda to hdz"
-    )
+TRASH = Table(
+    {
+        "NUMBER": "number",
+        "NAME": "name",
+        "OWNER": "owner",
+        "WHAT": lambda one: _what(one["machine"], one["disks"]),
+        "GIB": "size",
+        "DELETED": _minute("deleted_at"),
+        "ENDS": _minute("ends_at"),
+    },
+    empty="There is nothing in your trash.",
+)
 
 
-def _undelete_arguments(parser: argparse.ArgumentParser) -> None:
-    _what_argument(parser)
-    parser.add_argument(
-        "--name",
-        dest="new",
-        metavar="NEW",
-        type=validate.machine_name,
-        help="another name for the machine; with a disk, another machine that gets it",
-    )
-
-
-def undelete(actor: Actor, arguments: argparse.Namespace) -> None:
+def undelete(actor: Actor, name: str, disk: str | None, new: str | None) -> str:
     """Give a machine, or a disk, back."""
     with transaction() as cursor:
-        found = trash.find(cursor, actor.principal, arguments.name, arguments.disk)
-        name = arguments.new or (found.name if found.machine else _home(cursor, actor, found))
+        found = trash.find(cursor, actor.principal, name, disk)
+        home = new or (found.name if found.machine else _home(cursor, actor, found))
         if not found.machine:
-            access.require_owner(cursor, actor.principal, name)
-    submit("undelete" if found.machine else "disk-undelete", actor, name, {"trash": found.trash_id})
-    what = f"{name} is" if found.machine else f"{', '.join(found.disks)} of {name} is"
-    print(f"{what} back")
+            access.require_owner(cursor, actor.principal, home)
+    submit("undelete" if found.machine else "disk-undelete", actor, home, {"trash": found.trash_id})
+    what = f"{home} is" if found.machine else f"{', '.join(found.disks)} of {home} is"
+    return f"{what} back"
 
 
 def _home(cursor: Any, actor: Actor, found: Trashed) -> str:
@@ -99,25 +79,35 @@ def _home(cursor: Any, actor: Actor, found: Trashed) -> str:
         raise NotFound(f"{found.name}, which had the disk, is gone", hint) from error
 
 
-def _purge_arguments(parser: argparse.ArgumentParser) -> None:
-    _what_argument(parser)
-    parser.add_argument("--yes", action="store_true", help="really")
-
-
-def purge(actor: Actor, arguments: argparse.Namespace) -> None:
+def purge(actor: Actor, name: str, disk: str | None, yes: bool) -> str:
     """End something in the trash for good; without --yes, say what would be lost."""
     with transaction() as cursor:
-        found = trash.find(cursor, actor.principal, arguments.name, arguments.disk)
-    about = f"{found.name} ({_what(found)}: {found.size} GiB)"
-    if not arguments.yes:
+        found = trash.find(cursor, actor.principal, name, disk)
+    about = f"{found.name} ({_what(found.machine is not None, found.disks)}: {found.size} GiB)"
+    if not yes:
         raise BadInput(f"{about} would be lost for good: it is not ended", hint="Say so again with --yes.")
     submit("purge", actor, found.name, {"trash": found.trash_id})
-    print(f"{about} has ended, and counts to no quota any more")
+    return f"{about} has ended, and counts to no quota any more"
 
 
+WHAT = (
+    # A number is of a name's form, too.
+    Argument("name", "as machine trash has it", validate.machine_name, "NAME|NUMBER", sample="remus"),
+    Option("disk", "a single disk of that machine, hda to hdz", validate.disk_name, "DISK", sample="hdb"),
+)
+NEW = Option(
+    "new",
+    "another name for the machine; with a disk, another machine that gets it",
+    validate.machine_name,
+    "NEW",
+    spelled="--name",
+    sample="romulus",
+)
 VERBS = (
-    Verb("trash", "what you deleted, what space it takes, and when it ends", show, json_option),
-    Verb("undelete", "give back a machine, or a disk, that you deleted", undelete, _undelete_arguments,
-         changes=True),
-    Verb("purge", "end what you deleted at once, for good", purge, _purge_arguments, changes=True),
+    Verb("trash", "what you deleted, what space it takes, and when it ends", show, who=Who.ANYONE,
+         shown=TRASH),
+    Verb("undelete", "give back a machine, or a disk, that you deleted", undelete, (*WHAT, NEW),
+         who=Who.OWNER, changes=True),
+    Verb("purge", "end what you deleted at once, for good", purge, (*WHAT, Flag("yes", YES)),
+         who=Who.OWNER, changes=True, example="remus --yes"),
 )  # fmt: skip

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from invirt import config
 from invirt.base.apply import Change, Templates
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command, Flag, Found, Option, Verb
 from invirt.base.errors import BadConfig
 
 LEFT_ALONE = 10  # exit code: all is applied but what was edited by hand
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    apply = verbs.add_parser("apply", help="compile all templates", allow_abbrev=False)
-    only = apply.add_mutually_exclusive_group()
-    only.add_argument(
-        "--check", action="store_true", help="write nothing; status 1 if something would change"
-    )
-    only.add_argument("--diff", action="store_true", help="like --check, and show what would change")
-    only.add_argument("--force", action="store_true", help="overwrite targets edited by hand, too")
-    apply.add_argument("--no-reload", action="store_true", help="tell no unit (at boot they start later)")
-    apply.add_argument(
-        "--last", action="store_true", help="compile what was applied last, if that can be (at boot)"
-    )
-    check = verbs.add_parser(
-        "check", help="say what is wrong with a file, and write nothing", allow_abbrev=False
-    )
-    check.add_argument("file", metavar="FILE", type=Path, nargs="?", help="instead of invirt.yaml")
-    for verb in (apply, check):
-        verb.add_argument("--root", type=Path, default=Path("/"), help="work in this folder instead of /")
-    apply.set_defaults(run=_apply)
-    check.set_defaults(run=_check)
-
-
-def _shown(change: Change, done: bool, force: bool) -> str:
-    """The line about a target that is not as it should be."""
-    if change.by_hand and not (done and force):
-        return f"{change.path}: edited by hand, left alone; --diff shows how, --force overwrites it"
-    return f"{change.path}: {'written' if done else 'would be written'}"
-
-
-def _check(arguments: argparse.Namespace) -> int:
+def _check(file: Path | None, root: Path) -> str:
     """Compile with it, as apply would."""
-    templates = Templates(arguments.root, arguments.file)
+    templates = Templates(root, file)
     templates.changes()
-    print(f"{templates.source} is right")
-    return 0
+    return f"{templates.source} is right"
 
 
 def _last() -> Path:
@@ -63,23 +32,62 @@ def _last() -> Path:
     return config.counting()
 
 
-def _apply(arguments: argparse.Namespace) -> int:
-    templates = Templates(arguments.root, _last() if arguments.last else None)
-    dry = arguments.check or arguments.diff
-    if dry:
-        changes = templates.changes()
-    else:
-        changes = templates.apply(force=arguments.force, reload=not arguments.no_reload)
+def _apply(check: bool, diff: bool, force: bool, no_reload: bool, last: bool, root: Path) -> Found:
+    """Compile all; returns a record for each target that is not as it should be."""
+    templates = Templates(root, _last() if last else None)
+    dry = check or diff
+    changes = templates.changes() if dry else templates.apply(force=force, reload=not no_reload)
     needed = [change for change in changes if change.is_needed]
-    for change in needed:
-        print(_shown(change, not dry, arguments.force), file=sys.stderr if change.by_hand else sys.stdout)
-        if arguments.diff:
-            print(change.diff(), end="")
-    if dry:
-        return 1 if needed else 0
-    return LEFT_ALONE if not arguments.force and any(change.by_hand for change in needed) else 0
+    records = [_record(change, not dry, force, diff) for change in needed]
+    left = any(record["left_alone"] for record in records)
+    return Found(records, code=int(bool(needed)) if dry else LEFT_ALONE if left else 0)
 
 
+def _record(change: Change, done: bool, force: bool, diff: bool) -> dict[str, Any]:
+    left = change.by_hand and not (done and force)
+    record = {"target": str(change.path), "left_alone": left, "written": done and not left}
+    return record | ({"diff": change.diff()} if diff else {})
+
+
+def _lines(records: list[dict[str, Any]]) -> str:
+    """What is said of each; of what was edited by hand on stderr."""
+    out = []
+    for record in records:
+        if record["left_alone"]:
+            wrong = "edited by hand, left alone; --diff shows how, --force overwrites it"
+            print(f"{record['target']}: {wrong}", file=sys.stderr)
+        else:
+            out.append(f"{record['target']}: {'written' if record['written'] else 'would be written'}\n")
+        out.append(record.get("diff", ""))
+    return "".join(out)
+
+
+ROOT = Option("root", "work in this folder instead of /", Path, "FOLDER", default=Path("/"), sample="/mnt")
+VERBS = (
+    Verb(
+        "apply",
+        "compile all templates",
+        _apply,
+        (
+            Flag("check", "write nothing; status 1 if something would change"),
+            Flag("diff", "like --check, and show what would change"),
+            Flag("force", "overwrite targets edited by hand, too"),
+            Flag("no_reload", "tell no unit (at boot they start later)"),
+            Flag("last", "compile what was applied last, if that can be (at boot)"),
+            ROOT,
+        ),
+        changes=True,
+        shown=_lines,
+        apart=("check", "diff", "force"),
+    ),
+    Verb(
+        "check",
+        "say what is wrong with a file, and write nothing",
+        _check,
+        (Argument("file", "instead of invirt.yaml", Path, "FILE", required=False), ROOT),
+        example="new.yaml",
+    ),
+)
 COMMAND = Command(
     name="invirt-config",
     section=8,
@@ -92,6 +100,5 @@ COMMAND = Command(
         "edited by hand was left alone."
     ),
     example="invirt-config apply --diff",
-    arguments=_arguments,
-    run=lambda arguments: arguments.run(arguments),
+    verbs=VERBS,
 )

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base import gate
 from invirt.base.cli import Command
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    gate.watch()
-
 
 COMMAND = Command(
     name="invirt-remctld-gate",
@@ -21,6 +14,6 @@ COMMAND = Command(
         f"those that have run no command within {gate.PATIENCE:g} seconds. How many these were is in the log."
     ),
     example="journalctl -u invirt-remctld-gate",
-    arguments=lambda parser: None,
-    run=_run,
+    run=gate.watch,
+    shown=None,
 )

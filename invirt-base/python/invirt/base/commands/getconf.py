@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
 from typing import Any
 
 from invirt import config
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command, Who
 from invirt.base.errors import NotFound
 
 
@@ -28,23 +27,22 @@ def lines(value: Any) -> list[str]:
     return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "key", nargs="?", help="such as remote.hostname; without it all are listed as KEY=VALUE"
-    )
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(key: str | None) -> Any:
+    """All values by their keys, or that of one; raises NotFound."""
     values = _values(config.current())
-    if arguments.key is None:
-        for key, value in values.items():
-            print(f"{key}={' '.join(lines(value))}")
-    elif arguments.key in values:
-        print("".join(f"{line}\n" for line in lines(values[arguments.key])), end="")
-    else:
-        near = difflib.get_close_matches(arguments.key, values, 1)
-        hint = f"Did you mean {near[0]}?" if near else "invirt-getconf without a key lists all."
-        raise NotFound(f"there is no key {arguments.key!a}", hint)
+    if key is None:
+        return values
+    if key in values:
+        return values[key]
+    near = difflib.get_close_matches(key, values, 1)
+    hint = f"Did you mean {near[0]}?" if near else "invirt-getconf without a key lists all."
+    raise NotFound(f"there is no key {key!a}", hint)
+
+
+def _shown(found: Any) -> str:
+    if isinstance(found, dict):
+        return "".join(f"{key}={' '.join(lines(value))}\n" for key, value in found.items())
+    return "".join(f"{line}\n" for line in lines(found))
 
 
 COMMAND = Command(
@@ -53,6 +51,15 @@ COMMAND = Command(
     summary="Print a value of invirt.yaml.",
     description="Lists are printed one value a line. An unknown key ends with status 3.",
     example="host=$(invirt-getconf remote.hostname)",
-    arguments=_arguments,
+    arguments=(
+        Argument(
+            "key",
+            "such as remote.hostname; without it all are listed as KEY=VALUE",
+            metavar="KEY",
+            required=False,
+        ),
+    ),
+    who=Who.HERE,
     run=_run,
+    shown=_shown,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from invirt import config
 from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command, Flag, Option, Who
 from invirt.base.errors import Denied
 from invirt.console import shell
 from invirt.console.confine import confine
@@ -24,29 +23,21 @@ def join(machine: str, who: str, mode: str) -> int:
     return 0 if seat.has_left() else 1
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", dest="force", action="store_true", help="take the keyboard")
-    parser.add_argument(
-        "-l", dest="login", default="root", help="one of console.administrators (default: root)"
-    )
-    parser.add_argument("machine")
-    # What console(1) took, by which sessions go on that were there before it was replaced.
-    for letter in "MCp":
-        parser.add_argument(f"-{letter}", help=argparse.SUPPRESS)
-    for letter in "Ai":
-        parser.add_argument(f"-{letter}", action="store_true", help=argparse.SUPPRESS)
+def _run(machine: str, force: bool, login: str, i: bool, **_: object) -> int | None:
+    if i:  # console(1)'s NAME:HOST,PID,PORT:…; we always come by the relay
+        print(f"{machine}:relay,1,1:")
+        return None
+    if os.getuid() == 0 and login not in config.console.administrators:
+        raise Denied(f"{login} is none of console.administrators")
+    return join(machine, login, "force" if force else "attach")
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    name = validate.machine_name(arguments.machine)
-    if arguments.i:  # console(1)'s NAME:HOST,PID,PORT:…; we always come by the relay
-        print(f"{name}:relay,1,1:")
-        return 0
-    if os.getuid() == 0 and arguments.login not in config.console.administrators:
-        raise Denied(f"{arguments.login} is none of console.administrators")
-    return join(name, arguments.login, "force" if arguments.force else "attach")
-
-
+# What console(1) took, by which sessions go on that were there before it was replaced.
+BEFORE = (
+    *(Option(letter, spelled=f"-{letter}", hidden=True) for letter in "MCp"),
+    *(Flag(letter, spelled=f"-{letter}", hidden=True) for letter in "Ai"),
+)
+MACHINE = Argument("machine", "whose console", validate.machine_name, "MACHINE", sample="remus")
 COMMAND = Command(
     name="console",
     section=1,
@@ -56,6 +47,19 @@ COMMAND = Command(
         "what else there is. root alone may name any machine."
     ),
     example="console -f remus",
-    arguments=_arguments,
+    arguments=(
+        Flag("force", "take the keyboard", spelled="-f"),
+        Option(
+            "login",
+            "one of console.administrators (default: root)",
+            metavar="LOGIN",
+            spelled="-l",
+            default="root",
+        ),
+        MACHINE,
+        *BEFORE,
+    ),
+    who=Who.HERE,
     run=_run,
+    shown=None,
 )

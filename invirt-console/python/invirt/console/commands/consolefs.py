@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from invirt.base import snapshotfs
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command
 from invirt.console.consolefs import DEADLINE, MOUNTPOINT, PROGRAM, ConsoleFS
 from invirt.database import connection
 from invirt.database.asker import Asker
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "mountpoint", nargs="?", default=MOUNTPOINT, type=Path, help="folder (default: %(default)s)"
-    )
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(mountpoint: Path) -> None:
     connection.role = "console"
-    snapshotfs.mount(ConsoleFS(Asker(DEADLINE)), arguments.mountpoint, PROGRAM)
+    snapshotfs.mount(ConsoleFS(Asker(DEADLINE)), mountpoint, PROGRAM)
 
 
 COMMAND = Command(
@@ -34,6 +27,16 @@ COMMAND = Command(
         "it is unmounted or ended."
     ),
     example="invirt-consolefs /consolefs",
-    arguments=_arguments,
+    arguments=(
+        Argument(
+            "mountpoint",
+            f"folder (default: {MOUNTPOINT})",
+            Path,
+            "MOUNTPOINT",
+            required=False,
+            default=Path(MOUNTPOINT),
+        ),
+    ),
     run=_run,
+    shown=None,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from invirt import config
@@ -15,7 +14,7 @@ HOMES = Path("/consolefs")
 MOST = 1024  # connections at once, those without a seat too
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run() -> None:
     console = config.console
     relay = Relay(
         certificates.context(console.ca, console.credentials, server=False),
@@ -37,6 +36,6 @@ COMMAND = Command(
         "login gets its own machine's console, root any; each host must show a certificate of its name."
     ),
     example="systemctl status invirt-console-relay",
-    arguments=lambda parser: None,
     run=_run,
+    shown=None,
 )

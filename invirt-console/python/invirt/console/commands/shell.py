@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from invirt.base.cli import Command
+from invirt.base.cli import Command, Option, Who
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.console import shell
 from invirt.console.confine import confine
@@ -33,10 +32,10 @@ def _start(seat: Seat, request: str, may_stay: Callable[[], bool]) -> bool:
     return stayed and seat.has_left()
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(command: str | None) -> int:
     try:
         confine()
-        shell.refuse_commands(os.environ, arguments.command, os.isatty(0))
+        shell.refuse_commands(os.environ, command, os.isatty(0))
         name, proofs = shell.login_name(), shell.proofs(os.environ)
         seat = Seat()
         start = functools.partial(_start, seat, f"{name} login attach")
@@ -49,10 +48,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", dest="command", help=argparse.SUPPRESS)  # sshd runs it as a shell
-
-
 COMMAND = Command(
     name="invirt-console-shell",
     section=1,
@@ -63,6 +58,8 @@ COMMAND = Command(
         "is. It runs no commands and has no files."
     ),
     example="ssh remus@console.example.org",
-    arguments=_arguments,
+    arguments=(Option("command", spelled="-c", hidden=True),),  # sshd runs it as a shell
+    who=Who.HERE,
     run=_run,
+    shown=None,
 )

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.base import validate
 from invirt.base.cli import Command
-from invirt.console.commands.console import join
+from invirt.console.commands.console import MACHINE, join
 
 SPY = "spy"  # whom the hosts' conservers let look, and no more
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("machine")
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    return join(validate.machine_name(arguments.machine), SPY, "attach")
+def _run(machine: str) -> int:
+    return join(machine, SPY, "attach")
 
 
 COMMAND = Command(
@@ -28,6 +21,7 @@ COMMAND = Command(
         "^Ec. leaves. Root may run it; for helpers there is sudo, see the administrator's guide."
     ),
     example="sudo invirt-console-spy remus",
-    arguments=_arguments,
+    arguments=(MACHINE,),
     run=_run,
+    shown=None,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import grp
 from pathlib import Path
 
 from invirt import config
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command
 from invirt.base.errors import NotFound
 from invirt.console.userdb import DEADLINE, GROUP, PROGRAM, SERVICE, UserDB
 from invirt.console.varlink import Server
@@ -17,16 +16,6 @@ from invirt.database.asker import Asker
 SOCKET = f"/run/systemd/userdb/{SERVICE}"
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "socket",
-        nargs="?",
-        default=SOCKET,
-        type=Path,
-        help="unless systemd passes one (default: %(default)s)",
-    )
-
-
 def _gid() -> int:
     try:
         return grp.getgrnam(GROUP).gr_gid
@@ -34,11 +23,11 @@ def _gid() -> int:
         raise NotFound(f"there is no group {GROUP}", hint=f"addgroup --system {GROUP}") from None
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(socket: Path) -> None:
     connection.role = "console"
     first = config.console.uid_base
     database = UserDB(Asker(DEADLINE), range(first, first + config.console.uid_count), _gid())
-    with Server(arguments.socket, database.answer) as server:
+    with Server(socket, database.answer) as server:
         server.serve_forever()
 
 
@@ -52,6 +41,16 @@ COMMAND = Command(
         "most; what is not about a machine is answered without the database."
     ),
     example="getent passwd remus",
-    arguments=_arguments,
+    arguments=(
+        Argument(
+            "socket",
+            f"unless systemd passes one (default: {SOCKET})",
+            Path,
+            "SOCKET",
+            required=False,
+            default=Path(SOCKET),
+        ),
+    ),
     run=_run,
+    shown=None,
 )

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.base.errors import BadInput
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used, whole
+from invirt.base.cli import Flag, Group, Option, Verb
+from invirt.database.admin.verbs import Row, given, listing, memory, named, refuse_if_used
 from invirt.database.models import Host
 from invirt.database.session import session
 
-
-def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("name", help="short, as in host1")
-    parser.add_argument("--hostname", required=True, help="full, as in its Kerberos principal")
-    parser.add_argument("--memory", required=True, type=whole, metavar="MIB", help="what guests may have")
-    parser.add_argument("--disabled", action="store_true", help="boot nothing there yet")
+NAME = named("host1", "short, as in host1")
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    host = Host(name=arguments.name, hostname=arguments.hostname, memory=arguments.memory)
-    host.enabled = not arguments.disabled
+def _hostname(*, required: bool = False) -> Option:
+    about = "full, as in its Kerberos principal"
+    return Option("hostname", about, metavar="HOSTNAME", required=required, sample="host1.example.org")
+
+
+def _add(name: str, hostname: str, memory: int, disabled: bool) -> None:
+    host = Host(name=name, hostname=hostname, memory=memory)
+    host.enabled = not disabled
     session.add(host)
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [
         {
             "name": host.name,
@@ -37,27 +35,16 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
     ]
 
 
-def _set_arguments(parser: Parser) -> None:
-    parser.add_argument("name")
-    parser.add_argument("--hostname")
-    parser.add_argument("--memory", type=whole, metavar="MIB", help="what guests may have")
-    enabled = parser.add_mutually_exclusive_group()
-    enabled.add_argument("--enable", dest="enabled", action="store_true", default=None)
-    enabled.add_argument("--disable", dest="enabled", action="store_false", help="boot nothing more there")
+def _set(name: str, enable: bool, disable: bool, **values: object) -> None:
+    host = Host.get(name=name)
+    values["enabled"] = True if enable else False if disable else None
+    wanted = given(values, "Give --hostname, --memory, --enable or --disable.")
+    for key, value in wanted.items():
+        setattr(host, key, value)
 
 
-def _set(arguments: argparse.Namespace) -> None:
-    host = Host.get(name=arguments.name)
-    wanted = {name: getattr(arguments, name) for name in ("hostname", "memory", "enabled")}
-    if set(wanted.values()) == {None}:
-        raise BadInput("nothing to set", hint="Give --hostname, --memory, --enable or --disable.")
-    for name, value in wanted.items():
-        if value is not None:
-            setattr(host, name, value)
-
-
-def _remove(arguments: argparse.Namespace) -> None:
-    host = Host.get(name=arguments.name)
+def _remove(name: str) -> None:
+    host = Host.get(name=name)
     refuse_if_used(f"the host {host.name}", [one.machine for one in host.reservations])
     session.delete(host)
 
@@ -66,9 +53,34 @@ GROUP = Group(
     "host",
     "servers that run guests",
     (
-        Verb("add", "tell of a host", _add_arguments, _add),
-        Verb("list", "show all, with the memory (MiB) reserved on each", nothing, _list),
-        Verb("set", "change a host", _set_arguments, _set),
-        Verb("remove", "forget a host that runs nothing", name_only, _remove),
+        Verb(
+            "add",
+            "tell of a host",
+            _add,
+            (
+                NAME,
+                _hostname(required=True),
+                memory("what guests may have", required=True),
+                Flag("disabled", "boot nothing there yet"),
+            ),
+            changes=True,
+        ),
+        listing("show all, with the memory (MiB) reserved on each", _list),
+        Verb(
+            "set",
+            "change a host",
+            _set,
+            (
+                NAME,
+                _hostname(),
+                memory("what guests may have"),
+                Flag("enable", "guests may be booted there"),
+                Flag("disable", "boot nothing more there"),
+            ),
+            changes=True,
+            apart=("enable", "disable"),
+            example="host1 --disable",
+        ),
+        Verb("remove", "forget a host that runs nothing", _remove, (NAME,), changes=True),
     ),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
+from dataclasses import replace
 
 from invirt.base import validate
+from invirt.base.cli import Argument, Group, Verb
 from invirt.base.errors import NotFound
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.database.admin.verbs import Row, listing
 from invirt.database.models import PublicKey
 from invirt.database.session import session
 
@@ -19,45 +20,46 @@ def _fingerprint(key: PublicKey) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("principal", help="whose key it is, e.g. alice@EXAMPLE.ORG")
-    parser.add_argument("key", nargs="+", help="the line of a .pub file; its comment isn't kept")
+def _add(principal: str, key: tuple[str, ...]) -> None:
+    session.add(PublicKey(principal=principal, key=validate.key_line(" ".join(key))))
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    key = validate.key_line(" ".join(arguments.key))
-    session.add(PublicKey(principal=validate.person(arguments.principal), key=key))
-
-
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [
         {"principal": key.principal, "type": key.key.split()[0], "fingerprint": _fingerprint(key)}
         for key in PublicKey.find()
     ]
 
 
-def _remove_arguments(parser: Parser) -> None:
-    parser.add_argument("principal")
-    parser.add_argument("fingerprint", help="which of their keys: see `key list`")
-
-
-def _remove(arguments: argparse.Namespace) -> None:
-    theirs = PublicKey.find(principal=arguments.principal)
-    found = [key for key in theirs if _fingerprint(key) == arguments.fingerprint]
+def _remove(principal: str, fingerprint: str) -> None:
+    theirs = PublicKey.find(principal=principal)
+    found = [key for key in theirs if _fingerprint(key) == fingerprint]
     if not found:
         raise NotFound(
-            f"{arguments.principal} has no key {arguments.fingerprint}",
+            f"{principal} has no key {fingerprint}",
             hint="Those that there are: invirt-admin key list.",
         )
     session.delete(found[0])
 
 
+PRINCIPAL = Argument("principal", "whose key it is", metavar="PRINCIPAL", sample="alice@EXAMPLE.ORG")
+PERSON = replace(PRINCIPAL, type=validate.person)
+KEY = Argument(
+    "key",
+    "the line of a .pub file; its comment isn't kept",
+    metavar="KEY",
+    several=True,
+    sample="ssh-ed25519 AAAA…",
+)
+FINGERPRINT = Argument(
+    "fingerprint", "which of their keys: see `key list`", metavar="FINGERPRINT", sample="SHA256:…"
+)
 GROUP = Group(
     "key",
     "public keys by which principals come to consoles without a ticket",
     (
-        Verb("add", "let a key do for a principal's ticket", _add_arguments, _add),
-        Verb("list", "show all", nothing, _list),
-        Verb("remove", "take a key back; open sessions end", _remove_arguments, _remove),
+        Verb("add", "let a key do for a principal's ticket", _add, (PERSON, KEY), changes=True),
+        listing("show all keys", _list),
+        Verb("remove", "take a key back; open sessions end", _remove, (PRINCIPAL, FINGERPRINT), changes=True),
     ),
 )

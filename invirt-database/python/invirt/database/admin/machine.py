@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.base.cli import Argument, Group, Verb
+from invirt.database.admin.verbs import Row, listing
 from invirt.database.models import Machine, ReservedName
 from invirt.database.session import session
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [
         {
             "name": machine.name,
@@ -25,30 +24,27 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
     ]
 
 
-def _names(parser: Parser) -> None:
-    parser.add_argument("names", nargs="+", metavar="name")
+def _reserve(names: tuple[str, ...]) -> None:
+    session.add_all(ReservedName(name=name) for name in dict.fromkeys(names))
 
 
-def _reserve(arguments: argparse.Namespace) -> None:
-    session.add_all(ReservedName(name=name) for name in dict.fromkeys(arguments.names))
-
-
-def _unreserve(arguments: argparse.Namespace) -> None:
-    for found in [ReservedName.get(name=name) for name in dict.fromkeys(arguments.names)]:
+def _unreserve(names: tuple[str, ...]) -> None:
+    for found in [ReservedName.get(name=name) for name in dict.fromkeys(names)]:
         session.delete(found)
 
 
-def _reserved(arguments: argparse.Namespace) -> list[Row]:
+def _reserved() -> list[Row]:
     return [{"name": found.name} for found in ReservedName.find()]
 
 
+NAMES = Argument("names", "what no machine may be called", metavar="NAME", several=True, sample="www")
 GROUP = Group(
     "machine",
     "the users' machines",
-    (Verb("list", "show all: memory in MiB, disk in GiB, host where one is on", nothing, _list),),
+    (listing("show all: memory in MiB, disk in GiB, host where one is on", _list),),
 )
 RESERVED = Group(
-    "reserved", "names that no machine may have", (Verb("list", "show all", nothing, _reserved),)
+    "reserved", "names that no machine may have", (listing("show all reserved names", _reserved),)
 )
-RESERVE = Verb("reserve", "let no machine have these names", _names, _reserve)
-UNRESERVE = Verb("unreserve", "take that back", _names, _unreserve)
+RESERVE = Verb("reserve", "let no machine have these names", _reserve, (NAMES,), changes=True)
+UNRESERVE = Verb("unreserve", "let machines have these names again", _unreserve, (NAMES,), changes=True)

@@ -6,13 +6,12 @@ guest hears of it at its next DHCP renewal.
 
 from __future__ import annotations
 
-import argparse
 import secrets
-import sys
 from datetime import UTC, datetime
 
+from invirt.base.cli import Argument, Flag, Found, Group, Option, Verb
 from invirt.base.errors import BadInput, Busy
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.database.admin.verbs import Row, listing
 from invirt.database.models import HeldAddress, Hostname, Machine, Nic
 from invirt.database.session import session
 
@@ -29,31 +28,6 @@ def _address(text: str) -> str:
     return text
 
 
-def _values(parser: Parser) -> None:
-    parser.add_argument(
-        "--ip", metavar="ADDRESS", type=_address, help=f"IPv4 address; {NOTHING}: it has none"
-    )
-    parser.add_argument(
-        "--ip6", metavar="ADDRESS", type=_address, help=f"IPv6 address; {NOTHING}: it has none"
-    )
-    parser.add_argument("--held", action="store_true", help="even if another owner's machine had it lately")
-    parser.add_argument("--hostname", help=f"its name in DNS; {NOTHING}: the machine's name")
-
-
-def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("machine")
-    _values(parser)
-
-
-def _mac(parser: Parser) -> None:
-    parser.add_argument("mac", help="which NIC: its MAC, see `nic list`")
-
-
-def _set_arguments(parser: Parser) -> None:
-    _mac(parser)
-    _values(parser)
-
-
 def _refuse_held(machine: Machine, address: str) -> None:
     """Raises Busy while another owner's machine is still known by it: in caches, keys, firewalls."""
     for held in HeldAddress.find(ip=address):
@@ -64,47 +38,48 @@ def _refuse_held(machine: Machine, address: str) -> None:
             )
 
 
-def _change(nic: Nic, machine: Machine, arguments: argparse.Namespace) -> None:
-    for name in ("ip", "ip6", "hostname"):
-        value = getattr(arguments, name)
+def _change(nic: Nic, machine: Machine, held: bool, values: dict[str, str | None]) -> None:
+    for name, value in values.items():
         if value is not None:
-            if name != "hostname" and value != NOTHING and not arguments.held:
+            if name != "hostname" and value != NOTHING and not held:
                 _refuse_held(machine, value)
             setattr(nic, name, None if value == NOTHING else value)
 
 
-def _tell(machine: Machine, what: str) -> None:
+def _waits(machine: Machine, what: str) -> Found:
     """Of a machine that runs: what waits until it has been off.  A reboot leaves its virtual hardware."""
-    if machine.host:
-        text = f"{machine.name} runs on {machine.host.name}: {what} after it has been off"
-        print(f"{text} (control {machine.name} shutdown, then create)", file=sys.stderr)
+    if not machine.host:
+        return Found(None)
+    text = f"{machine.name} runs on {machine.host.name}: {what} after it has been off"
+    return Found(None, [f"{text} (control {machine.name} shutdown, then create)"])
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    machine = Machine.get(name=arguments.machine)
+def _add(machine: str, held: bool, **values: str | None) -> Found:
+    owner = Machine.get(name=machine)
     mac = "00:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
-    nic = Nic(machine_id=machine.machine_id, mac_addr=mac)
-    _change(nic, machine, arguments)
+    nic = Nic(machine_id=owner.machine_id, mac_addr=mac)
+    _change(nic, owner, held, values)
     session.add(nic)
-    _tell(machine, "it has the new NIC")
+    return _waits(owner, "it has the new NIC")
 
 
-def _set(arguments: argparse.Namespace) -> None:
-    nic = Nic.get(mac_addr=arguments.mac)
+def _set(mac: str, held: bool, **values: str | None) -> Found:
+    nic = Nic.get(mac_addr=mac)
     machine = Machine.get(machine_id=nic.machine_id)
     had_none = not nic.addresses
-    _change(nic, machine, arguments)
+    _change(nic, machine, held, values)
     if had_none and nic.addresses:
-        _tell(machine, "unless it was booted with this NIC, it has it")
+        return _waits(machine, "unless it was booted with this NIC, it has it")
+    return Found(None)
 
 
-def _remove(arguments: argparse.Namespace) -> None:
-    nic = Nic.get(mac_addr=arguments.mac)
+def _remove(mac: str) -> Found:
+    nic = Nic.get(mac_addr=mac)
     session.delete(nic)
-    _tell(Machine.get(machine_id=nic.machine_id), "the NIC's link goes down now, and it is gone")
+    return _waits(Machine.get(machine_id=nic.machine_id), "the NIC's link goes down now, and it is gone")
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [
         {
             "machine": machine.name,
@@ -119,29 +94,39 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
     ]
 
 
-def _further(parser: Parser) -> None:
-    parser.add_argument("hostname")
-    parser.add_argument("mac", help="of the NIC whose addresses it names")
+def _name(hostname: str, mac: str) -> None:
+    nic = Nic.get(mac_addr=mac)
+    session.add(Hostname(hostname=hostname, nic_id=nic.nic_id))
 
 
-def _name(arguments: argparse.Namespace) -> None:
-    nic = Nic.get(mac_addr=arguments.mac)
-    session.add(Hostname(hostname=arguments.hostname, nic_id=nic.nic_id))
+def _unname(hostname: str, mac: str) -> None:
+    session.delete(Hostname.get(hostname=hostname, nic_id=Nic.get(mac_addr=mac).nic_id))
 
 
-def _unname(arguments: argparse.Namespace) -> None:
-    session.delete(Hostname.get(hostname=arguments.hostname, nic_id=Nic.get(mac_addr=arguments.mac).nic_id))
-
-
+VALUES = (
+    Option("ip", f"IPv4 address; {NOTHING}: it has none", _address, "ADDRESS", sample="192.0.2.7"),
+    Option("ip6", f"IPv6 address; {NOTHING}: it has none", _address, "ADDRESS", sample="2001:db8::7"),
+    Flag("held", "even if another owner's machine had it lately"),
+    Option("hostname", f"its name in DNS; {NOTHING}: the machine's name", metavar="HOSTNAME"),
+)
+MACHINE = Argument("machine", "whose NIC it becomes", metavar="MACHINE", sample="remus")
+MAC = Argument("mac", "which NIC: its MAC, see `nic list`", metavar="MAC", sample="00:16:3e:12:34:56")
+HOSTNAME = Argument("hostname", "the further name", metavar="HOSTNAME", sample="www.example.org")
 GROUP = Group(
     "nic",
     "addresses and host names of machines' network interfaces",
     (
-        Verb("add", "give a machine one more, with a MAC of its own", _add_arguments, _add),
-        Verb("set", "change one", _set_arguments, _set),
-        Verb("list", "show all", nothing, _list),
-        Verb("remove", "take one away", _mac, _remove),
-        Verb("name", "give one a further host name, beside its own", _further, _name),
-        Verb("unname", "take a further host name away", _further, _unname),
+        Verb(
+            "add", "give a machine one more, with a MAC of its own", _add, (MACHINE, *VALUES), changes=True,
+            example="remus --ip 192.0.2.7",
+        ),
+        Verb(
+            "set", "change one", _set, (MAC, *VALUES), changes=True,
+            example="00:16:3e:12:34:56 --hostname www.example.org",
+        ),
+        listing("show all NICs", _list),
+        Verb("remove", "take one away", _remove, (MAC,), changes=True),
+        Verb("name", "give one a further host name, beside its own", _name, (HOSTNAME, MAC), changes=True),
+        Verb("unname", "take a further host name away", _unname, (HOSTNAME, MAC), changes=True),
     ),
-)
+)  # fmt: skip

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt import config
-from invirt.base.errors import BadInput, NotFound
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used, whole
+from invirt.base.cli import Argument, Group, Option, Verb
+from invirt.base.errors import NotFound
+from invirt.database.admin.verbs import (
+    Row,
+    gibibytes,
+    given,
+    listing,
+    memory,
+    named,
+    refuse_if_used,
+    whole,
+)
 from invirt.database.models import Member, Owner
 from invirt.database.session import session
 
-
-def _quota_arguments(parser: Parser) -> None:
-    parser.add_argument("name")
-    parser.add_argument("--memory", type=whole, metavar="MIB", help="of all machines together")
-    parser.add_argument("--disk", type=whole, metavar="GIB", help="of all machines together")
-    parser.add_argument("--machines", type=whole, help="how many")
+Number = int | None
 
 
-def _add_arguments(parser: Parser) -> None:
-    _quota_arguments(parser)
-    parser.add_argument("--member", action="append", default=[], metavar="PRINCIPAL")
-
-
-def _add(arguments: argparse.Namespace) -> None:
+def _add(name: str, memory: Number, disk: Number, machines: Number, member: tuple[str, ...]) -> None:
     usual = config.quota
     owner = Owner(
-        name=arguments.name,
-        memory=usual.memory if arguments.memory is None else arguments.memory,
-        disk=usual.disk if arguments.disk is None else arguments.disk,
-        quota_machines=usual.machines if arguments.machines is None else arguments.machines,
+        name=name,
+        memory=usual.memory if memory is None else memory,
+        disk=usual.disk if disk is None else disk,
+        quota_machines=usual.machines if machines is None else machines,
     )
-    owner.members = [Member(principal=principal) for principal in arguments.member]
+    owner.members = [Member(principal=principal) for principal in member]
     session.add(owner)
 
 
-def _set(arguments: argparse.Namespace) -> None:
-    owner = Owner.get(name=arguments.name)
-    wanted = {"memory": arguments.memory, "disk": arguments.disk, "quota_machines": arguments.machines}
-    if set(wanted.values()) == {None}:
-        raise BadInput("nothing to set", hint="Give --memory, --disk or --machines.")
-    for name, value in wanted.items():
-        if value is not None:
-            setattr(owner, name, value)
+def _set(name: str, memory: Number, disk: Number, machines: Number) -> None:
+    owner = Owner.get(name=name)
+    values = {"memory": memory, "disk": disk, "quota_machines": machines}
+    for key, value in given(values, "Give --memory, --disk or --machines.").items():
+        setattr(owner, key, value)
 
 
 def _of(used: int, quota: int) -> str:
@@ -61,54 +56,60 @@ def _row(owner: Owner) -> Row:
     }
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [_row(owner) for owner in Owner.find()]
 
 
-def _remove(arguments: argparse.Namespace) -> None:
-    owner = Owner.get(name=arguments.name)
+def _remove(name: str) -> None:
+    owner = Owner.get(name=name)
     refuse_if_used(f"the owner {owner.name}", owner.machines)
     session.delete(owner)
 
 
-def _member_arguments(parser: Parser) -> None:
-    parser.add_argument("owner")
-    parser.add_argument("principal")
+def _add_member(owner: str, principal: str) -> None:
+    session.add(Member(owner_id=Owner.get(name=owner).owner_id, principal=principal))
 
 
-def _add_member(arguments: argparse.Namespace) -> None:
-    owner = Owner.get(name=arguments.owner)
-    session.add(Member(owner_id=owner.owner_id, principal=arguments.principal))
-
-
-def _remove_member(arguments: argparse.Namespace) -> None:
-    owner = Owner.get(name=arguments.owner)
-    found = Member.find(owner_id=owner.owner_id, principal=arguments.principal)
+def _remove_member(owner: str, principal: str) -> None:
+    found = Member.find(owner_id=Owner.get(name=owner).owner_id, principal=principal)
     if not found:
-        raise NotFound(f"{arguments.principal} is no member of {owner.name}")
+        raise NotFound(f"{principal} is no member of {owner}")
     session.delete(found[0])
 
 
+NAME = named("alice")
+QUOTA = (
+    memory("of all machines together"),
+    Option("disk", "of all machines together", gibibytes, "SIZE", unit="GiB", sample="100G"),
+    Option("machines", "how many", whole, "N", sample="10"),
+)
+FIRST = Option("member", "who may use all its machines", metavar="PRINCIPAL", several=True)
 GROUP = Group(
     "owner",
     "whom machines belong to, and their quotas",
     (
-        Verb("add", "add an owner; quotas not given are those of invirt.yaml", _add_arguments, _add),
         Verb(
-            "list",
-            "show all: memory (MiB), disk (GiB, with the trash) and machines, used/quota",
-            nothing,
-            _list,
+            "add", "add an owner; quotas not given are those of invirt.yaml", _add, (NAME, *QUOTA, FIRST),
+            changes=True, example="cs101 --memory 64G --disk 1T --member alice@EXAMPLE.ORG",
         ),
-        Verb("set", "change a quota; what exceeds it stays", _quota_arguments, _set),
-        Verb("remove", "remove an owner of no machine", name_only, _remove),
+        listing("show all: memory (MiB), disk (GiB, with the trash) and machines, used/quota", _list),
+        Verb(
+            "set", "change a quota; what exceeds it stays", _set, (NAME, *QUOTA), changes=True,
+            example="cs101 --memory 64G",
+        ),
+        Verb("remove", "remove an owner of no machine", _remove, (NAME,), changes=True),
     ),
+)  # fmt: skip
+MEMBERSHIP = (
+    Argument("owner", "whose machines", metavar="OWNER", sample="cs101"),
+    Argument("principal", "who", metavar="PRINCIPAL", sample="bob@EXAMPLE.ORG"),
 )
 MEMBER = Group(
     "member",
     "principals who may use all machines of an owner",
     (
-        Verb("add", "let a principal in", _member_arguments, _add_member),
-        Verb("remove", "take that back", _member_arguments, _remove_member),
+        Verb("add", "let a principal use all machines of an owner", _add_member, MEMBERSHIP, changes=True),
+        Verb("remove", "let a principal use an owner's machines no more", _remove_member, MEMBERSHIP,
+             changes=True),
     ),
-)
+)  # fmt: skip

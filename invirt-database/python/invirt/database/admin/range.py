@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-
 from sqlalchemy import func, select
 
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing, whole
+from invirt.base.cli import Argument, Group, Option, Verb
+from invirt.database.admin.verbs import Row, listing, whole
 from invirt.database.models import AddressRange, Nic
 from invirt.database.session import session
 
 
-def _ends(parser: Parser) -> None:
-    parser.add_argument("first", help="IPv4 address")
-    parser.add_argument("last", help="IPv4 address")
+def _add(first: str, last: str, prefix: int, gateway: str) -> None:
+    session.add(AddressRange(first=first, last=last, prefix=prefix, gateway=gateway))
 
 
-def _add_arguments(parser: Parser) -> None:
-    _ends(parser)
-    parser.add_argument("--prefix", required=True, type=whole, help="length of the guests' netmask, e.g. 24")
-    parser.add_argument("--gateway", required=True, help="the guests' router")
-
-
-def _add(arguments: argparse.Namespace) -> None:
-    ends = {"first": arguments.first, "last": arguments.last}
-    session.add(AddressRange(**ends, prefix=arguments.prefix, gateway=arguments.gateway))
-
-
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [
         {
             "first": found.first,
@@ -42,16 +29,24 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
     ]
 
 
-def _remove(arguments: argparse.Namespace) -> None:
-    session.delete(AddressRange.get(first=arguments.first, last=arguments.last))
+def _remove(first: str, last: str) -> None:
+    session.delete(AddressRange.get(first=first, last=last))
 
 
+ENDS = (
+    Argument("first", "the lowest IPv4 address", metavar="FIRST", sample="192.0.2.10"),
+    Argument("last", "the highest IPv4 address", metavar="LAST", sample="192.0.2.250"),
+)
+NET = (
+    Option("prefix", "length of the guests' netmask", whole, "N", required=True, sample="24"),
+    Option("gateway", "the guests' router", metavar="ADDRESS", required=True, sample="192.0.2.1"),
+)
 GROUP = Group(
     "range",
     "addresses that machines are given",
     (
-        Verb("add", "add the addresses from FIRST to LAST", _add_arguments, _add),
-        Verb("list", "show all, with how many are used", nothing, _list),
-        Verb("remove", "remove a range of which none is used", _ends, _remove),
+        Verb("add", "add the addresses from FIRST to LAST", _add, (*ENDS, *NET), changes=True),
+        listing("show all, with how many are used", _list),
+        Verb("remove", "remove a range of which none is used", _remove, ENDS, changes=True),
     ),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 
 from sqlalchemy import text
 
+from invirt.base.cli import Argument, Group, Verb
 from invirt.base.errors import BadInput, NotFound
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, nothing
+from invirt.database.admin.verbs import Row, listing, named
 from invirt.database.session import session
 
 _ADD = "INSERT INTO dns.extra_records (name, type, content) VALUES (:name, :type, :content)"
@@ -23,12 +23,6 @@ _LIST = """
 """
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _LONGEST = 255  # letters of one of a text's strings (RFC 1035)
-
-
-def _record(parser: Parser) -> None:
-    parser.add_argument("name", help="with its domain")
-    parser.add_argument("type", help="A, AAAA, MX, TXT, HTTPS …")
-    parser.add_argument("content", help='as in a zone file: "10 mail.example.org"')
 
 
 def written(type: str, content: str) -> str:
@@ -50,13 +44,12 @@ def _split(text: str) -> str:
     return " ".join('"' + "".join(letters[place : place + _LONGEST]) + '"' for place in places)
 
 
-def _values(arguments: argparse.Namespace) -> dict[str, str]:
-    type = arguments.type.upper()
+def _values(name: str, type: str, content: str) -> dict[str, str]:
     return {
-        "name": arguments.name.lower().removesuffix("."),
-        "type": type,
-        "content": written(type, arguments.content),
-        "given": arguments.content,  # one that is older than the form
+        "name": name.lower().removesuffix("."),
+        "type": type.upper(),
+        "content": written(type.upper(), content),
+        "given": content,  # one that is older than the form
     }
 
 
@@ -72,29 +65,34 @@ def _refuse_alias(name: str) -> None:
             )
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    values = _values(arguments)
+def _add(name: str, type: str, content: str) -> None:
+    values = _values(name, type, content)
     if values["type"] == "CNAME":
         _refuse_alias(values["name"])
     session.execute(text(_ADD), values)
 
 
-def _remove(arguments: argparse.Namespace) -> None:
-    found = session.execute(text(_REMOVE), _values(arguments)).first()
+def _remove(name: str, type: str, content: str) -> None:
+    found = session.execute(text(_REMOVE), _values(name, type, content)).first()
     if not found:
         raise NotFound("there is no such record", hint="Those that are: invirt-admin record list.")
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     return [dict(row._mapping) for row in session.execute(text(_LIST))]
 
 
+RECORD = (
+    named("example.org", "with its domain"),
+    Argument("type", "A, AAAA, MX, TXT, HTTPS …", metavar="TYPE", sample="MX"),
+    Argument("content", "as in a zone file", metavar="CONTENT", sample='"10 mail.example.org"'),
+)
 GROUP = Group(
     "record",
     "records in DNS beside those of machines",
     (
-        Verb("add", "add one", _record, _add),
-        Verb("list", "show all", nothing, _list),
-        Verb("remove", "remove one", _record, _remove),
+        Verb("add", "add a record", _add, RECORD, changes=True),
+        listing("show all records, and what is wrong with some", _list),
+        Verb("remove", "remove a record", _remove, RECORD, changes=True),
     ),
 )

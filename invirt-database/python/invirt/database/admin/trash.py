@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.database.admin.verbs import Group, Row, Verb, nothing
+from invirt.base.cli import Group
+from invirt.database.admin.verbs import Row, listing
 from invirt.database.models import Trash
 
 
-def _list(arguments: argparse.Namespace) -> list[Row]:
+def _list() -> list[Row]:
     """The last row is the sum of all."""
     found: list[Row] = [
         {
@@ -30,5 +29,5 @@ def _list(arguments: argparse.Namespace) -> list[Row]:
 GROUP = Group(
     "trash",
     "deleted machines and disks, until they end",
-    (Verb("list", "show all: owner, GiB and end of each; no owner: yours to look after", nothing, _list),),
+    (listing("show all: owner, GiB and end of each; no owner: yours to look after", _list),),
 )

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.base.errors import BadInput
-from invirt.database.admin.verbs import Group, Parser, Row, Verb, name_only, nothing, refuse_if_used
+from invirt.base.cli import Group, Option, Verb
+from invirt.database.admin.verbs import Row, given, listing, named, refuse_if_used
 from invirt.database.models import Machine, Type
 from invirt.database.session import session
 
-FIELDS = ("virt", "description", "kernel", "initrd", "append")
+NAME = named("linux")
+FIELDS = (
+    Option("virt", "how it is run; default: pvh", choices=("pv", "pvh", "hvm")),
+    Option("description", "a line about it", metavar="TEXT"),
+    Option("kernel", "file on the hosts; without one a machine boots from its disk", metavar="FILE"),
+    Option("initrd", "file on the hosts", metavar="FILE"),
+    Option("append", "the kernel's command line", metavar="WORDS"),
+)
+NAMES = tuple(field.name for field in FIELDS)
 
 
-def _fields(parser: Parser) -> None:
-    parser.add_argument("name")
-    parser.add_argument("--virt", choices=("pv", "pvh", "hvm"), help="default: pvh")
-    parser.add_argument("--description")
-    parser.add_argument("--kernel", help="file on the hosts; without one a machine boots from its disk")
-    parser.add_argument("--initrd", help="file on the hosts")
-    parser.add_argument("--append", help="the kernel's command line")
+def _add(name: str, **values: str | None) -> None:
+    fields = {key: value for key, value in values.items() if value is not None}
+    session.add(Type(name=name, **{"virt": "pvh", **fields}))
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, str]:
-    return {name: value for name in FIELDS if (value := getattr(arguments, name)) is not None}
+def _set(name: str, **values: str | None) -> None:
+    found = Type.get(name=name)
+    for key, value in given(values, f"Give one of --{', --'.join(NAMES)}.").items():
+        setattr(found, key, value or None if key in ("kernel", "initrd", "append") else value)
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    session.add(Type(name=arguments.name, **{"virt": "pvh", **_given(arguments)}))
+def _list() -> list[Row]:
+    return [{"name": found.name, **{name: getattr(found, name) for name in NAMES}} for found in Type.find()]
 
 
-def _set(arguments: argparse.Namespace) -> None:
-    found, given = Type.get(name=arguments.name), _given(arguments)
-    if not given:
-        raise BadInput("nothing to set", hint=f"Give one of --{', --'.join(FIELDS)}.")
-    for name, value in given.items():
-        setattr(found, name, value or None if name in ("kernel", "initrd", "append") else value)
-
-
-def _list(arguments: argparse.Namespace) -> list[Row]:
-    return [{"name": found.name, **{name: getattr(found, name) for name in FIELDS}} for found in Type.find()]
-
-
-def _remove(arguments: argparse.Namespace) -> None:
-    found = Type.get(name=arguments.name)
+def _remove(name: str) -> None:
+    found = Type.get(name=name)
     refuse_if_used(f"the type {found.name}", Machine.find(type_id=found.type_id))
     session.delete(found)
 
@@ -51,9 +43,11 @@ GROUP = Group(
     "type",
     "kinds of machines and how they boot",
     (
-        Verb("add", "add a type", _fields, _add),
-        Verb("list", "show all", nothing, _list),
-        Verb("set", "change a type; an empty text removes a value", _fields, _set),
-        Verb("remove", "remove a type that no machine is of", name_only, _remove),
+        Verb("add", "add a type", _add, (NAME, *FIELDS), changes=True,
+             example="linux --kernel /boot/vmlinuz --append console=ttyS0"),
+        listing("show all types", _list),
+        Verb("set", "change a type; an empty text removes a value", _set, (NAME, *FIELDS), changes=True,
+             example="linux --kernel /boot/vmlinuz-new"),
+        Verb("remove", "remove a type that no machine is of", _remove, (NAME,), changes=True),
     ),
-)
+)  # fmt: skip

@@ -1,57 +1,54 @@
-"""What the files of invirt-admin share: a row for each verb, and how rows are shown."""
+"""What the files of invirt-admin share: arguments that several verbs take, and tables."""
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from invirt.base import tables
+from invirt.base import validate
+from invirt.base.cli import Argument, Option, Table, Verb
 from invirt.base.errors import BadInput
 from invirt.database import models
 
 Row = dict[str, object]
-Parser = argparse.ArgumentParser
+LARGEST = 2**31 - 1  # PostgreSQL's integer; what makes sense the database knows
 
 
-@dataclass(frozen=True)
-class Verb:
-    """One thing to do, e.g. "add" of "host add".
-
-    run gets the parsed arguments, inside a transaction; rows that it returns
-    are shown as a table or as JSON.
-    """
-
-    name: str
-    summary: str
-    arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], Sequence[Row] | None]
+def memory(help: str, *, required: bool = False) -> Option:
+    """--memory, in MiB."""
+    return Option("memory", help, _mebibytes, "SIZE", unit="MiB", required=required, sample="64G")
 
 
-@dataclass(frozen=True)
-class Group:
-    """A kind of thing and its verbs."""
+def _mebibytes(text: str) -> int:
+    return validate.mebibytes(text, 0, LARGEST)
 
-    name: str
-    summary: str
-    verbs: tuple[Verb, ...]
+
+def gibibytes(text: str) -> int:
+    """A size in GiB."""
+    return validate.gibibytes(text, 0, LARGEST)
 
 
 def whole(text: str) -> int:
-    """A whole number; how large it may be the database knows."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number")
-    return int(text)
+    """A whole number."""
+    return validate.count(text, 0, LARGEST)
 
 
-def nothing(parser: Parser) -> None:
-    """The arguments of a verb that takes none."""
+def named(sample: str, help: str = "") -> Argument:
+    """The name of what the verb is about."""
+    return Argument("name", help or "its name", metavar="NAME", sample=sample)
 
 
-def name_only(parser: Parser) -> None:
-    """The arguments of a verb that takes a name."""
-    parser.add_argument("name")
+def listing(summary: str, run: Callable[[], list[Row]]) -> Verb:
+    """The verb that shows all."""
+    return Verb("list", summary, run, shown=Table())
+
+
+def given(values: dict[str, Any], hint: str) -> dict[str, Any]:
+    """Those values that are not None; raises BadInput, with the hint, if there is none."""
+    found = {name: value for name, value in values.items() if value is not None}
+    if not found:
+        raise BadInput("nothing to set", hint=hint)
+    return found
 
 
 def refuse_if_used(what: str, machines: Sequence[models.Machine]) -> None:
@@ -60,12 +57,3 @@ def refuse_if_used(what: str, machines: Sequence[models.Machine]) -> None:
         shown = ", ".join(machine.name for machine in machines[:5])
         more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
         raise BadInput(f"{what} is in use by {shown}{more}", hint="Nothing was removed.")
-
-
-def show(rows: Sequence[Row], as_json: bool) -> None:
-    """Print rows for a person, or as JSON for a program."""
-    if as_json:
-        print(tables.as_json(rows), end="")
-    elif rows:
-        heads = [head.replace("_", " ") for head in rows[0]]
-        print(tables.table(heads, [list(row.values()) for row in rows]), end="")

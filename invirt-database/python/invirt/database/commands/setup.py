@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from sqlalchemy.exc import DBAPIError
 
-from invirt.base.cli import Command
+from invirt.base.cli import Command, Flag
 from invirt.base.errors import InvirtError
 from invirt.database import server
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--migrate-only", action="store_true", help="only bring the tables up to date")
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if not arguments.migrate_only:
+def _run(migrate_only: bool) -> str | None:
+    """Make it so; says if the tables have changed."""
+    if not migrate_only:
         server.configure(server.find_cluster())
         server.create()
     try:
@@ -26,8 +21,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"the tables could not be brought up to date: {error.orig}",
             hint="They are as they were before; programs of the older version still work with them.",
         ) from error
-    if before != after:
-        print(f"tables brought from version {before or 'nothing'} to {after}")
+    return f"tables brought from version {before or 'nothing'} to {after}" if before != after else None
 
 
 COMMAND = Command(
@@ -40,6 +34,6 @@ COMMAND = Command(
         "when the package is installed or upgraded, and at boot."
     ),
     example="invirt-database-setup",
-    arguments=_arguments,
+    arguments=(Flag("migrate_only", "only bring the tables up to date"),),
     run=_run,
 )

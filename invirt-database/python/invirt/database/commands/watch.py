@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base.cli import Command
 from invirt.database import watch
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    watch.run()
-
 
 COMMAND = Command(
     name="invirt-database-watch",
@@ -22,6 +15,6 @@ COMMAND = Command(
         "whose transactions, statements or locks go beyond bounds, and logs it."
     ),
     example="systemctl status invirt-database-watch",
-    arguments=lambda parser: None,
-    run=_run,
+    run=watch.run,
+    shown=None,
 )

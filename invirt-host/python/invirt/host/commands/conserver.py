@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.follow import follow
@@ -12,11 +10,7 @@ from invirt.host.console import conserver, logs
 from invirt.host.console.conserver_list import Keeper
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("host", nargs="?", default="", help="the host's name (default: this one's)")
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(host: str) -> None:
     connection.role = "host"
     keeper = Keeper()
     keeper.begin()
@@ -25,7 +19,7 @@ def _run(arguments: argparse.Namespace) -> None:
     follow(
         conserver.CHANNEL,
         conserver.EVERY,
-        lambda connected: conserver.update(connected, keeper, arguments.host),
+        lambda connected: conserver.update(connected, keeper, host),
     )
 
 
@@ -39,6 +33,7 @@ COMMAND = Command(
         "again. Keeps the consoles' logs short, and removes those of machines that are no more."
     ),
     example="systemctl status invirt-host-conserver",
-    arguments=_arguments,
+    arguments=(Argument("host", "the host's name (default: this one's)", required=False, default=""),),
     run=_run,
+    shown=None,
 )

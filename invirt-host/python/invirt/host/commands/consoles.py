@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt import config
 from invirt.base import certificates, listening
 from invirt.base.cli import Command
@@ -14,7 +12,7 @@ PROGRAM = "invirt-host-consoles"
 MOST = 1024  # connections at once
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run() -> None:
     console = config.console
     context = certificates.context(console.ca, console.credentials, server=True)
     trusted = frozenset(name for name in (console.hostname, config.web.hostname) if name)
@@ -32,6 +30,6 @@ COMMAND = Command(
         "don't pass; what a slow reader has yet to take is kept, 64 MiB for each and 1 GiB for all."
     ),
     example="systemctl status invirt-host-consoles",
-    arguments=lambda parser: None,
     run=_run,
+    shown=None,
 )

@@ -2,60 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+from dataclasses import replace
+from typing import Any
 
-from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base import tables, validate
+from invirt.base.cli import Argument, Command, Verb, Who
 from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import machine_name
 
 
-def create(arguments: argparse.Namespace) -> None:
+def create(name: str, token: int) -> None:
     """Boot the machine as the database describes it; Denied where nothing is reserved for it."""
     driver = loading.hypervisor()
-    with tokens.claimed(arguments.token, arguments.name):
-        if not driver.running(f"d_{arguments.name}"):
-            reservation.require(f"d_{arguments.name}")
+    with tokens.claimed(token, name):
+        if not driver.running(f"d_{name}"):
+            reservation.require(f"d_{name}")
             file = xmconfig.find("invirt-database")
-            driver.create(xmconfig.evaluate(file, {"machine_name": arguments.name}))
+            driver.create(xmconfig.evaluate(file, {"machine_name": name}))
 
 
-def shutdown(arguments: argparse.Namespace) -> None:
+def shutdown(name: str, token: int) -> None:
     """Ask the guest to power off."""
     driver = loading.hypervisor()
-    with tokens.claimed(arguments.token, arguments.name):
-        driver.shutdown(f"d_{arguments.name}")
+    with tokens.claimed(token, name):
+        driver.shutdown(f"d_{name}")
 
 
-def reboot(arguments: argparse.Namespace) -> None:
+def reboot(name: str, token: int) -> None:
     """Ask the guest to reboot, or reset it."""
     driver = loading.hypervisor()
-    with tokens.claimed(arguments.token, arguments.name):
-        driver.reboot(f"d_{arguments.name}")
+    with tokens.claimed(token, name):
+        driver.reboot(f"d_{name}")
 
 
-def destroy(arguments: argparse.Namespace) -> None:
+def destroy(name: str, token: int) -> None:
     """End the guest at once."""
     driver = loading.hypervisor()
-    with tokens.claimed(arguments.token, arguments.name):
-        driver.destroy(f"d_{arguments.name}")
+    with tokens.claimed(token, name):
+        driver.destroy(f"d_{name}")
 
 
-def fence(arguments: argparse.Namespace) -> None:
+def fence(name: str, token: int) -> None:
     """Do nothing, but remember the token: no older command is obeyed any more."""
-    with tokens.claimed(arguments.token, arguments.name):
+    with tokens.claimed(token, name):
         pass
 
 
-def status(arguments: argparse.Namespace) -> None:
-    """Print whether the guest runs here."""
-    running = loading.hypervisor().running(f"d_{arguments.name}")
-    print(json.dumps({"name": arguments.name, "state": "running" if running else "off"}))
+def status(name: str) -> dict[str, str]:
+    """Whether the guest runs here."""
+    return {"name": name, "state": "running" if loading.hypervisor().running(f"d_{name}") else "off"}
 
 
-def show_list(arguments: argparse.Namespace) -> None:
-    """Print all machines that run here, and why those ended that ran here last and are off."""
+def show_list() -> list[dict[str, object]]:
+    """All machines that run here, and why those ended that ran here last and are off."""
     driver = loading.hypervisor()
     found: list[dict[str, object]] = [
         {"name": name, "state": "running", "memory": domain.memory, "cpus": domain.vcpus}
@@ -63,43 +62,41 @@ def show_list(arguments: argparse.Namespace) -> None:
         if (name := machine_name(domain.name))
     ]
     running = {row["name"] for row in found}
-    found += [
+    return found + [
         {"name": name, "state": "off", "ended": why}
         for domain, why in sorted(driver.ended().items())
         if (name := machine_name(domain)) and name not in running
     ]
-    print(json.dumps(found))
 
 
-_VERBS = (
-    ("create", create, "boot a machine as the database describes it"),
-    ("shutdown", shutdown, "ask a guest to power off, and don't wait"),
-    ("reboot", reboot, "ask a guest to reboot, and reset it if it doesn't"),
-    ("destroy", destroy, "end a guest at once"),
+NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="inode")
+TOKEN = Argument("token", "higher than all before it", validate.token, "TOKEN", sample="7")
+SUBJECT = replace(NAME, help="the machine, or trash.N", type=tokens.subject)
+
+
+def _verb(name: str, summary: str, run: Any, *arguments: Argument) -> Verb:
+    return Verb(name, summary, run, arguments, who=Who.REMOTE, changes=True)
+
+
+def _question(name: str, summary: str, run: Any, *arguments: Argument) -> Verb:
+    return Verb(name, summary, run, arguments, who=Who.REMOTE, shown=tables.one_line_json)
+
+
+VERBS = (
+    _verb("create", "boot a machine as the database describes it", create, NAME, TOKEN),
+    _verb("shutdown", "ask a guest to power off, and don't wait", shutdown, NAME, TOKEN),
+    _verb("reboot", "ask a guest to reboot, and reset it if it doesn't", reboot, NAME, TOKEN),
+    _verb("destroy", "end a guest at once", destroy, NAME, TOKEN),
+    _verb(
+        "fence",
+        "do nothing, and refuse older commands for a machine, or trash.N, from now on",
+        fence,
+        SUBJECT,
+        TOKEN,
+    ),
+    _question("status", "whether a guest runs here", status, NAME),
+    _question("list", "the guests that run here", show_list),
 )
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for word, run, summary in _VERBS:
-        verb = verbs.add_parser(word, help=summary, description=summary)
-        verb.add_argument("name", metavar="NAME", type=validate.machine_name)
-        verb.add_argument("token", metavar="TOKEN", type=validate.token)
-        verb.set_defaults(verb=run)
-    summary = "do nothing, and refuse older commands for a machine, or trash.N, from now on"
-    verb = verbs.add_parser("fence", help=summary, description=summary)
-    verb.add_argument("name", metavar="NAME", type=tokens.subject)
-    verb.add_argument("token", metavar="TOKEN", type=validate.token)
-    verb.set_defaults(verb=fence)
-    verb = verbs.add_parser(
-        "status", help="whether a guest runs here", description="whether a guest runs here"
-    )
-    verb.add_argument("name", metavar="NAME", type=validate.machine_name)
-    verb.set_defaults(verb=status)
-    verb = verbs.add_parser("list", help="the guests that run here", description="the guests that run here")
-    verb.set_defaults(verb=show_list)
-
-
 COMMAND = Command(
     name="invirt-host-domain",
     section=8,
@@ -108,7 +105,6 @@ COMMAND = Command(
     "command; one that is not higher than all seen for NAME is refused. With a new one, all verbs are safe "
     "to repeat.",
     example="remctl host1.example.org domain status inode",
-    arguments=_arguments,
-    run=lambda arguments: arguments.verb(arguments),
+    verbs=VERBS,
     remctl="domain",
 )

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+from typing import Any
 
-from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base import tables, validate
+from invirt.base.cli import Argument, Command, Verb, Who, rest_of_line
 from invirt.host import jobs
 from invirt.host.commands import domain, volume
 
 COMMANDS = {"domain": domain.COMMAND, "volume": volume.COMMAND}
 
 
-def begin(arguments: argparse.Namespace) -> None:
-    """Begin a command; print how it stands a little later."""
-    caller = arguments.caller.principal
-    print(json.dumps(jobs.begin(arguments.token, arguments.words, caller, COMMANDS)))
+def begin(caller: str, token: int, words: tuple[str, ...]) -> dict[str, Any]:
+    """Begin a command; returns how it stands a little later."""
+    return jobs.begin(token, words, caller, COMMANDS)
 
 
-def status(arguments: argparse.Namespace) -> None:
-    """Print how a job stands."""
-    print(json.dumps(jobs.status(arguments.token)))
+def status(caller: str, token: int) -> dict[str, Any]:
+    """How a job stands."""
+    return jobs.status(token)
 
 
-_VERBS = (
-    ("begin", begin, "begin a command, and don't wait long for its end"),
-    ("status", status, "how the job of a token stands"),
-)
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for word, run, summary in _VERBS:
-        verb = verbs.add_parser(word, help=summary, description=summary)
-        verb.add_argument("token", metavar="TOKEN", type=validate.token)
-        if word == "begin":
-            verb.add_argument(
-                "words", metavar="WORD", nargs="+", help="domain or volume, and what is said to that"
-            )
-        verb.set_defaults(verb=run)
-
-
+TOKEN = Argument("token", "the job's, and its command's", validate.token, "TOKEN", sample="1234")
+WORDS = Argument(
+    "words", "domain or volume, and what is said to that", rest_of_line, "WORD", several=True,
+    sample="domain create inode 1234",
+)  # fmt: skip
+VERBS = (
+    Verb("begin", "begin a command, and don't wait long for its end", begin, (TOKEN, WORDS), who=Who.REMOTE,
+         changes=True, shown=tables.one_line_json),
+    Verb("status", "how the job of a token stands", status, (TOKEN,), who=Who.REMOTE,
+         shown=tables.one_line_json),
+)  # fmt: skip
 COMMAND = Command(
     name="invirt-host-job",
     section=8,
@@ -49,7 +40,7 @@ COMMAND = Command(
     description="Run by remctld for the remote server as `job`. A job is a command of `domain` or `volume`, "
     "with the same TOKEN. It goes on when the caller is gone; its end is kept for a day.",
     example="remctl host1.example.org job begin 1234 domain create inode 1234",
-    arguments=_arguments,
-    run=lambda arguments: arguments.verb(arguments),
+    verbs=VERBS,
+    do=lambda call: call.run(call.caller),
     remctl="job",
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base.cli import Command
 from invirt.base.notify import notify
 from invirt.database import connection
@@ -11,7 +9,7 @@ from invirt.database.follow import follow
 from invirt.host.network import renewal
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run() -> None:
     connection.role = "host"
     renewal.renew()
     notify("READY=1")
@@ -28,6 +26,6 @@ COMMAND = Command(
         "left without an address goes down."
     ),
     example="systemctl status invirt-host-network",
-    arguments=lambda parser: None,
     run=_run,
+    shown=None,
 )

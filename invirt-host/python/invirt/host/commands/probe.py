@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base.cli import Command
 from invirt.host.qemu import probe
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Boot the probe guest and print what came of it."""
+def run() -> str:
+    """Boot the probe guest; returns what came of it."""
     from invirt import config
 
     if config.hypervisor.driver != "qemu":
-        print(f"no probe is needed with hypervisor.driver {config.hypervisor.driver}")
-        return
+        return f"no probe is needed with hypervisor.driver {config.hypervisor.driver}"
     name, reason = probe.probe()
-    print(f"guests run with {name}: {reason}")
+    return f"guests run with {name}: {reason}"
 
 
 COMMAND = Command(
@@ -26,6 +23,5 @@ COMMAND = Command(
     description="Run once at boot. KVM is used only where a probe guest (hypervisor.probe_kernel and "
     "probe_initrd of invirt.yaml) reaches its prompt in time; the answer is in /run/invirt/accelerator.",
     example="invirt-host-probe",
-    arguments=lambda parser: None,
     run=run,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 
 from invirt import config
@@ -11,7 +10,7 @@ from invirt.base.errors import Unreachable
 from invirt.host.network.relay import Relay
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run() -> None:
     """Relay until stopped; ends at once where the site has no DHCP server."""
     if not config.dhcp.servers:
         return
@@ -28,6 +27,6 @@ COMMAND = Command(
     summary="carry guests' DHCP requests to the DHCP servers",
     description="Run by invirt-dhcp-relay.service. The servers are dhcp.servers of invirt.yaml.",
     example="systemctl status invirt-dhcp-relay",
-    arguments=lambda parser: None,
     run=run,
+    shown=None,
 )

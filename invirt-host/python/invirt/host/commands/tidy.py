@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base import log
-from invirt.base.cli import Command
+from invirt.base.cli import Command, say
 from invirt.base.errors import Unreachable
 from invirt.database import connection
 from invirt.host import jobs, loading, tokens
@@ -14,21 +12,24 @@ from invirt.host.qemu import leftovers
 DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long
 
 
-def tidy(arguments: argparse.Namespace) -> None:
-    """Wipe disks that have ended, and clear away what is left of guests."""
+def tidy() -> list[str]:
+    """Wipe disks that have ended, and clear away what is left of guests; returns the disks."""
     from invirt import config
 
     driver = loading.hypervisor()
     driver.tidy(config.storage.trash_days)
     tokens.forget(DAY)
     jobs.forget(DAY)
+    wiped = []
     for key in loading.storage().wipe_ended():
-        print(f"{key} is wiped")
+        say(f"{key} is wiped")
+        wiped.append(key)
     try:
         connection.role = "host"
         leftovers.sweep(leftovers.machines(), driver.running)
     except Unreachable as error:
         log.write(f"what machines that are gone left stays for now: {error.message}", log.WARNING)
+    return wiped
 
 
 COMMAND = Command(
@@ -39,6 +40,6 @@ COMMAND = Command(
     "A removed disk lies in the trash until the remote server ends it: then it is wiped. "
     "What is left of machines that the database has no more, or under another name, is removed.",
     example="invirt-host-tidy",
-    arguments=lambda parser: None,
     run=tidy,
+    shown=lambda wiped: "",  # each was told at once
 )

@@ -2,90 +2,73 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+from dataclasses import replace
+from typing import Any
 
-from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base import tables, validate
+from invirt.base.cli import Argument, Command, Verb, Who
 from invirt.host import loading, tokens
 
 LARGEST = 1 << 20  # GiB; what one machine may have is remote's to decide
 
 
-def create(arguments: argparse.Namespace) -> None:
+def create(name: str, disk: str, gib: int, token: int) -> None:
     """Make a disk."""
-    with tokens.claimed(arguments.token, arguments.name):
-        loading.storage().create(arguments.name, arguments.disk, arguments.gib)
+    with tokens.claimed(token, name):
+        loading.storage().create(name, disk, gib)
 
 
-def resize(arguments: argparse.Namespace) -> None:
+def resize(name: str, disk: str, gib: int, token: int) -> None:
     """Grow a disk."""
-    with tokens.claimed(arguments.token, arguments.name):
-        loading.storage().resize(arguments.name, arguments.disk, arguments.gib)
+    with tokens.claimed(token, name):
+        loading.storage().resize(name, disk, gib)
 
 
-def rename(arguments: argparse.Namespace) -> None:
+def rename(name: str, disk: str, new_name: str, new_disk: str, token: int) -> None:
     """Call a disk otherwise."""
-    one = arguments
-    with tokens.claimed(one.token, one.name, one.new_name):
-        loading.storage().rename(one.name, one.disk, one.new_name, one.new_disk)
+    with tokens.claimed(token, name, new_name):
+        loading.storage().rename(name, disk, new_name, new_disk)
 
 
-def remove(arguments: argparse.Namespace) -> None:
+def remove(name: str, disk: str, operation: int, token: int) -> None:
     """Put a disk into the trash."""
-    with tokens.claimed(arguments.token, arguments.name):
-        loading.storage().remove(arguments.name, arguments.disk, arguments.operation)
+    with tokens.claimed(token, name):
+        loading.storage().remove(name, disk, operation)
 
 
-def restore(arguments: argparse.Namespace) -> None:
+def restore(name: str, disk: str, operation: int, token: int) -> None:
     """Take a disk back from the trash."""
-    with tokens.claimed(arguments.token, arguments.name):
-        loading.storage().restore(arguments.name, arguments.disk, arguments.operation)
+    with tokens.claimed(token, name):
+        loading.storage().restore(name, disk, operation)
 
 
-def undelete(arguments: argparse.Namespace) -> None:
+def undelete(name: str, disk: str, operation: int, new_name: str, new_disk: str, token: int) -> None:
     """Give a disk in the trash to a machine."""
-    one = arguments
-    with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
-        loading.storage().restore(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+    with tokens.claimed(token, new_name, tokens.item(operation)):
+        loading.storage().restore(name, disk, operation, new_name, new_disk)
 
 
-def give_up(arguments: argparse.Namespace) -> None:
-    """Put it back into the trash."""
-    one = arguments
-    with tokens.claimed(one.token, one.new_name, tokens.item(one.operation)):
-        loading.storage().give_up(one.name, one.disk, one.operation, one.new_name, one.new_disk)
+def give_up(name: str, disk: str, operation: int, new_name: str, new_disk: str, token: int) -> None:
+    """Put a disk that was given to a machine back into the trash."""
+    with tokens.claimed(token, new_name, tokens.item(operation)):
+        loading.storage().give_up(name, disk, operation, new_name, new_disk)
 
 
-def purge(arguments: argparse.Namespace) -> None:
+def purge(name: str, disk: str, operation: int, token: int) -> None:
     """End a disk in the trash."""
-    with tokens.claimed(arguments.token, tokens.item(arguments.operation)):
-        loading.storage().purge(arguments.name, arguments.disk, arguments.operation)
+    with tokens.claimed(token, tokens.item(operation)):
+        loading.storage().purge(name, disk, operation)
 
 
-def show_list(arguments: argparse.Namespace) -> None:
-    """Print all disks, and those in the trash."""
+def show_list() -> list[dict[str, str | int]]:
+    """All disks, and those in the trash."""
     found: list[dict[str, str | int]] = []
     for volume in loading.storage().volumes():
         row: dict[str, str | int] = {"name": volume.name, "disk": volume.disk, "size": volume.size}
         if volume.operation is not None:
             row["trash"] = volume.operation
         found.append(row)
-    print(json.dumps(found))
-
-
-_GIVEN = ("name", "disk", "operation", "new_name", "new_disk", "token")
-_VERBS = (
-    ("create", create, "make a disk of GIB GiB", ("name", "disk", "gib", "token")),
-    ("resize", resize, "grow a disk to GIB GiB", ("name", "disk", "gib", "token")),
-    ("rename", rename, "call a disk otherwise", ("name", "disk", "new_name", "new_disk", "token")),
-    ("remove", remove, "put a disk into the trash", ("name", "disk", "operation", "token")),
-    ("restore", restore, "take a disk back from the trash", ("name", "disk", "operation", "token")),
-    ("undelete", undelete, "give a disk in the trash to a machine", _GIVEN),
-    ("return", give_up, "put it back into the trash", _GIVEN),
-    ("purge", purge, "end a disk in the trash, for good", ("name", "disk", "operation", "token")),
-    ("list", show_list, "all disks and their sizes in GiB, and those in the trash", ()),
-)
+    return found
 
 
 def gibibytes(text: str) -> int:
@@ -93,26 +76,34 @@ def gibibytes(text: str) -> int:
     return validate.gibibytes(text, 1, LARGEST)
 
 
-_TYPES = {
-    "name": validate.machine_name,
-    "new_name": validate.machine_name,
-    "disk": validate.disk_name,
-    "new_disk": validate.disk_name,
-    "gib": gibibytes,
-    "operation": validate.token,
-    "token": validate.token,
-}
+NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="inode")
+DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hda")
+GIB = Argument("gib", "its size", gibibytes, "SIZE", unit="GiB", sample="10")
+OPERATION = Argument("operation", "by which it came into the trash", validate.token, "OPERATION", sample="12")
+NEW_NAME = replace(NAME, name="new_name", help="the machine that has it then", metavar="NEWNAME")
+NEW_DISK = replace(DISK, name="new_disk", help="its name then", metavar="NEWDISK")
+TOKEN = Argument("token", "higher than all before it", validate.token, "TOKEN", sample="13")
+ONE = (NAME, DISK)
+NEW = (NEW_NAME, NEW_DISK)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for word, run, summary, names in _VERBS:
-        verb = verbs.add_parser(word, help=summary, description=summary)
-        for name in names:
-            verb.add_argument(name, metavar=name.upper().replace("_", ""), type=_TYPES[name])
-        verb.set_defaults(verb=run)
+def _verb(name: str, summary: str, run: Any, *arguments: Argument) -> Verb:
+    return Verb(name, summary, run, (*arguments, TOKEN), who=Who.REMOTE, changes=True)
 
 
+VERBS = (
+    _verb("create", "make a disk", create, *ONE, GIB),
+    _verb("resize", "grow a disk", resize, *ONE, GIB),
+    _verb("rename", "call a disk otherwise", rename, *ONE, *NEW),
+    _verb("remove", "put a disk into the trash", remove, *ONE, OPERATION),
+    _verb("restore", "take a disk back from the trash", restore, *ONE, OPERATION),
+    _verb("undelete", "give a disk in the trash to a machine", undelete, *ONE, OPERATION, *NEW),
+    _verb("return", "put a disk that was given to a machine back into the trash", give_up, *ONE, OPERATION,
+          *NEW),
+    _verb("purge", "end a disk in the trash, for good", purge, *ONE, OPERATION),
+    Verb("list", "all disks and their sizes in GiB, and those in the trash", show_list, who=Who.REMOTE,
+         shown=tables.one_line_json),
+)  # fmt: skip
 COMMAND = Command(
     name="invirt-host-volume",
     section=8,
@@ -121,7 +112,6 @@ COMMAND = Command(
     "command; one that is not higher than all seen for NAME is refused. With a new one, all verbs are safe "
     "to repeat.",
     example="remctl host1.example.org volume list",
-    arguments=_arguments,
-    run=lambda arguments: arguments.verb(arguments),
+    verbs=VERBS,
     remctl="volume",
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command
 from invirt.host import jobs
 from invirt.host.commands.job import COMMANDS
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("token", metavar="TOKEN", type=validate.token)
+def _work(token: int) -> None:
+    jobs.work(token, COMMANDS)
 
 
 COMMAND = Command(
@@ -21,6 +19,7 @@ COMMAND = Command(
     description="Run by invirt-host-job@TOKEN.service: the job of a token that `job begin` was told. "
     "It is done once, and how it ended is what `job status` says.",
     example="invirt-job 1234",
-    arguments=_arguments,
-    run=lambda arguments: jobs.work(arguments.token, COMMANDS),
+    arguments=(Argument("token", "the job's", validate.token, "TOKEN"),),
+    run=_work,
+    shown=None,
 )

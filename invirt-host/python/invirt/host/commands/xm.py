@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command, Flag, Verb, show
 from invirt.base.errors import BadInput, NotFound
 from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import domain_name, machine_name
@@ -12,18 +13,18 @@ from invirt.host.protocols import Hypervisor
 from invirt.host.words import KNOWN, SEVERAL, Value
 
 
-def create(arguments: argparse.Namespace) -> None:
+def create(config: str, variables: tuple[str, ...], console: bool) -> None:
     """Evaluate the configuration and boot the domain."""
-    config = xmconfig.evaluate(xmconfig.find(arguments.config), _variables(arguments.variables))
+    domain = xmconfig.evaluate(xmconfig.find(config), _variables(variables))
     driver = loading.hypervisor()
-    with tokens.locked(machine_name(config.name) or config.name):
-        reservation.require(config.name)
-        driver.create(config)
-    if arguments.console:
-        driver.console(config.name)
+    with tokens.locked(machine_name(domain.name) or domain.name):
+        reservation.require(domain.name)
+        driver.create(domain)
+    if console:
+        driver.console(domain.name)
 
 
-def _variables(words: list[str]) -> dict[str, Value]:
+def _variables(words: Iterable[str]) -> dict[str, Value]:
     """The KEY=VALUEs, each once but those of which there can be several."""
     variables: dict[str, Value] = {}
     for word in words:
@@ -48,17 +49,24 @@ def _value(name: str, value: str) -> Value:
         raise BadInput(f"command line: {name}: {error}") from error
 
 
-def show(arguments: argparse.Namespace) -> None:
-    """Print a table of the domains that run."""
-    driver = loading.hypervisor()
-    names = [_known(driver, name) for name in getattr(arguments, "domains", [])]
-    print(driver.show(arguments.table, names), end="")
+def _table(name: str) -> Callable[..., str]:
+    """What shows a table of the domains that run, or of the host."""
+
+    def run(domains: tuple[str, ...] = ()) -> str:
+        driver = loading.hypervisor()
+        return driver.show(name, [_known(driver, domain) for domain in domains])
+
+    return run
 
 
-def act(arguments: argparse.Namespace) -> None:
-    """Do to a domain what the verb says: console, shutdown, reboot or destroy."""
-    driver = loading.hypervisor()
-    getattr(driver, arguments.act)(_known(driver, arguments.domain))
+def _act(name: str) -> Callable[[str], None]:
+    """What does to a domain what the verb says: console, shutdown, reboot or destroy."""
+
+    def run(domain: str) -> None:
+        driver = loading.hypervisor()
+        getattr(driver, name)(_known(driver, domain))
+
+    return run
 
 
 def _known(driver: Hypervisor, name: str) -> str:
@@ -69,7 +77,6 @@ def _known(driver: Hypervisor, name: str) -> str:
 
 
 _ACTS = (
-    ("console", "join the guest's serial console; ^] leaves"),
     ("shutdown", "ask the guest to power off"),
     ("reboot", "ask the guest to reboot, and reset it if it doesn't"),
     ("destroy", "end the guest at once"),
@@ -81,26 +88,22 @@ _TABLES = (
 )
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    verb = verbs.add_parser("create", help="boot a domain")
-    verb.add_argument("-c", "--console", action="store_true", help="join its console then")
-    verb.add_argument("config", metavar="CONFIG", help="a file, or a name in /etc/xen")
-    verb.add_argument(
-        "variables", metavar="KEY=VALUE", nargs="*", help="words of xl.cfg(5), or variables in the file"
-    )
-    verb.set_defaults(verb=create)
-    for word, summary in _TABLES:
-        verb = verbs.add_parser(word, help=summary)
-        verb.add_argument("domains", metavar="DOMAIN", nargs="*", type=domain_name, help="these alone")
-        verb.set_defaults(verb=show, table=word)
-    verbs.add_parser("info", help="this host").set_defaults(verb=show, table="info")
-    for word, summary in _ACTS:
-        verb = verbs.add_parser(word, help=summary)
-        verb.add_argument("domain", metavar="DOMAIN", type=domain_name)
-        verb.set_defaults(verb=act, act=word)
-
-
+CONFIG = Argument("config", "a file, or a name in /etc/xen", metavar="CONFIG", sample="invirt-database")
+VARIABLES = Argument(
+    "variables", "words of xl.cfg(5), or variables in the file", metavar="KEY=VALUE", several=True,
+    required=False, sample="machine_name=inode",
+)  # fmt: skip
+CONSOLE = Flag("console", "join its console then", spelled="-c --console")
+DOMAIN = Argument("domain", "the domain: d_NAME of the machine NAME", domain_name, "DOMAIN", sample="d_inode")
+THESE = replace(DOMAIN, name="domains", help="these alone", several=True, required=False)
+VERBS = (
+    Verb("create", "boot a domain", create, (CONSOLE, CONFIG, VARIABLES), changes=True,
+         example="-c invirt-database machine_name=inode"),
+    *(Verb(name, summary, _table(name), (THESE,), shown=show.text) for name, summary in _TABLES),
+    Verb("info", "this host", _table("info"), shown=show.text),
+    Verb("console", "join the guest's serial console; ^] leaves", _act("console"), (DOMAIN,), shown=None),
+    *(Verb(name, summary, _act(name), (DOMAIN,), changes=True) for name, summary in _ACTS),
+)  # fmt: skip
 COMMAND = Command(
     name="xm",
     section=8,
@@ -109,6 +112,5 @@ COMMAND = Command(
     "it sees each KEY as a variable, and what it sets are the words of xl.cfg(5). A KEY that is such a\n"
     "word counts more than the file's. What the hypervisor can't do is refused before anything starts.",
     example="xm create -c invirt-database machine_name=inode",
-    arguments=_arguments,
-    run=lambda arguments: arguments.verb(arguments),
+    verbs=VERBS,
 )

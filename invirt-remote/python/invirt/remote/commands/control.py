@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Any
 
-from invirt.base.cli import Command
+from invirt.base.cli import Call, Command, Verb, Who, help, show, whole
 from invirt.remote import access, control, verbs
 from invirt.remote.actor import Actor
 
 NAME = "invirt-remote-proxy-control"
 
 
-def _help(actor: Actor, arguments: argparse.Namespace) -> None:
-    print(COMMAND.parser("control").format_help(), end="")
+def _help(actor: Actor, name: str) -> str:
+    return help.text(whole(COMMAND, "control"))
 
 
-VERBS = (*control.VERBS, verbs.Verb("help", "this text", _help, verbs.nothing))
+VERBS: tuple[Verb, ...] = (
+    *control.VERBS,
+    Verb("help", "this text", _help, who=Who.ANYONE, shown=show.text),
+)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs.name_only(parser)
-    verbs.install(parser, VERBS, web=False)
-
-
-def _run(arguments: argparse.Namespace) -> int:
+def _do(call: Call) -> Any:
     """The web server's principal comes in by the include of every access list: for any machine."""
-    caller: str = arguments.caller.principal
-    web = caller == access.web_principal()
-    actor = Actor(caller, via=caller if web else None, administrator=web)
-    return verbs.perform(arguments.verb, actor, arguments, NAME)
+    web = call.caller == access.web_principal()
+    actor = Actor(call.caller, via=call.caller if web else None, administrator=web)
+    return verbs.perform(call, actor, NAME)
 
 
 COMMAND = Command(
@@ -40,7 +37,8 @@ COMMAND = Command(
         "database again.  The progress is told on stderr; the exit code is 0 when it is done."
     ),
     example="remctl remote.example.org control inode create",
-    arguments=_arguments,
-    run=_run,
+    arguments=(verbs.NAME,),
+    verbs=VERBS,
+    do=_do,
     remctl="control",
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from contextlib import closing
-from typing import NoReturn
+from datetime import datetime
+from typing import Any, NoReturn
 
 from invirt.base import validate
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Call, Command, Flag, Option, Verb, say
 from invirt.database import connection
 from invirt.database.connection import Connection, transaction
 from invirt.database.follow import follow
@@ -18,6 +18,7 @@ from invirt.remote.operations import recovery, store
 from invirt.remote.operations.crew import Crew
 from invirt.remote.operations.model import Operation
 
+Record = dict[str, Any]
 OPEN = "state IN ('running', 'undoing', 'stuck')"
 EVERY = 1.0  # seconds between two looks for operations that nobody works on
 LEFT = "left_over"  # what the database says when an operation is left to the service
@@ -25,50 +26,76 @@ QUIET = 60.0  # seconds in which what is tried again and again is told once
 NEWEST = 100  # how many `list --all` shows
 
 
-def listing(connected: Connection, arguments: argparse.Namespace) -> int:
-    """Print a line for each operation."""
-    where = "true" if arguments.all else "state = 'stuck'" if arguments.stuck else OPEN
+def listing(connected: Connection, stuck: bool, all: bool) -> list[Record]:
+    """A record for each operation."""
+    where = "true" if all else "state = 'stuck'" if stuck else OPEN
     with transaction(connected) as cursor:
-        found = list(store.select(cursor, where, limit=NEWEST))
-    for operation in found:
-        print(_line(operation))
-    if not found:
-        print("no operation")
-    return 0
+        return [_record(operation) for operation in store.select(cursor, where, limit=NEWEST)]
 
 
-def _line(operation: Operation) -> str:
-    began = f"{operation.created_at:%Y-%m-%d %H:%M:%S}"
-    why = f": {operation.error}" if operation.error else ""
+def _record(operation: Operation) -> Record:
+    """What is known of one, but for its steps."""
+    names = ("operation_id", "state", "kind", "machine_name", "principal", "via", "error")
+    return {name: getattr(operation, name) for name in names} | {"begun": _time(operation.created_at)}
+
+
+def _time(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="seconds", sep=" ") if when else None
+
+
+def _lines(found: list[Record]) -> str:
+    return "".join(f"{_line(one)}\n" for one in found) or "no operation\n"
+
+
+def _line(one: Record) -> str:
+    why = f": {one['error']}" if one["error"] else ""
     return (
-        f"{operation.operation_id:>8} {began} {operation.state:<8} {operation.kind:<12}"
-        f" {operation.machine_name} by {operation.principal}{why}"
+        f"{one['operation_id']:>8} {one['begun'][:19]} {one['state']:<8} {one['kind']:<12}"
+        f" {one['machine_name']} by {one['principal']}{why}"
     )
 
 
-def show(connected: Connection, arguments: argparse.Namespace) -> int:
-    """Print all that is known of one operation."""
+def show(connected: Connection, number: int) -> Record:
+    """All that is known of one operation."""
     with transaction(connected) as cursor:
-        operation = store.load(cursor, arguments.number)
-    print(_line(operation).strip())
-    if operation.via:
-        print(f"  through {operation.via}")
-    if operation.arguments:
-        print(f"  wanted: {json.dumps(operation.arguments)}")
-    if operation.lease_holder:
-        print(f"  worked on by {operation.lease_holder} until {operation.lease_until:%H:%M:%S}")
-    elif operation.lease_until and operation.is_open:
-        print(f"  next try at {operation.lease_until:%H:%M:%S}, {operation.attempts} failed so far")
-    for step in operation.steps:
-        where = f" on {step.detail['host']}" if "host" in step.detail else ""
-        print(f"  {step.position}. {step.name}{where}: {step.state}; undone by {step.undo}")
-    return 0
+        operation = store.load(cursor, number)
+    steps = [
+        {"name": step.name, "host": step.detail.get("host"), "state": step.state, "undo": step.undo}
+        | {"position": step.position}
+        for step in operation.steps
+    ]
+    waits = bool(operation.lease_until and not operation.lease_holder and operation.is_open)
+    return _record(operation) | {
+        "arguments": operation.arguments,
+        "worked_on_by": operation.lease_holder,
+        "until": _time(operation.lease_until) if operation.lease_holder else None,
+        "next_try": _time(operation.lease_until) if waits else None,
+        "attempts": operation.attempts,
+        "steps": steps,
+    }
 
 
-def run(connected: Connection, arguments: argparse.Namespace) -> int:
+def _described(one: Record) -> str:
+    lines = [_line(one).strip()]
+    if one["via"]:
+        lines.append(f"  through {one['via']}")
+    if one["arguments"]:
+        lines.append(f"  wanted: {json.dumps(one['arguments'])}")
+    if one["worked_on_by"]:
+        lines.append(f"  worked on by {one['worked_on_by']} until {one['until'][11:19]}")
+    if one["next_try"]:
+        lines.append(f"  next try at {one['next_try'][11:19]}, {one['attempts']} failed so far")
+    for step in one["steps"]:
+        where = f" on {step['host']}" if step["host"] else ""
+        lines.append(
+            f"  {step['position']}. {step['name']}{where}: {step['state']}; undone by {step['undo']}"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def run(connected: Connection) -> None:
     """Go on with, or undo, what nobody works on."""
-    recovery.run(connected, RemctlHosts(), print)
-    return 0
+    recovery.run(connected, RemctlHosts(), say)
 
 
 class _News:
@@ -81,7 +108,7 @@ class _News:
         now = time.monotonic()
         self.told = {known: when for known, when in self.told.items() if now - when < QUIET}
         if words not in self.told:
-            print(words, flush=True)
+            say(words)
         self.told[words] = now
 
 
@@ -90,69 +117,57 @@ def watch() -> NoReturn:
     follow(LEFT, EVERY, Crew(RemctlHosts(patience=PATIENCE), _News()).turn)
 
 
-def retry(connected: Connection, arguments: argparse.Namespace) -> int:
+def retry(connected: Connection, number: int) -> str:
     """Try a stuck or waiting one now."""
-    return _told(recovery.retry(connected, RemctlHosts(), arguments.number, print))
+    return _told(recovery.retry(connected, RemctlHosts(), number, say))
 
 
-def undo(connected: Connection, arguments: argparse.Namespace) -> int:
+def undo(connected: Connection, number: int) -> str:
     """Undo one that nobody works on."""
-    return _told(recovery.undo(connected, RemctlHosts(), arguments.number, print))
+    return _told(recovery.undo(connected, RemctlHosts(), number, say))
 
 
-def resolve(connected: Connection, arguments: argparse.Namespace) -> int:
+def resolve(connected: Connection, number: int, how: str, gone: tuple[str, ...]) -> str:
     """Take one as done or undone by hand."""
-    done = arguments.how == "done"
-    hosts, gone = RemctlHosts(), arguments.gone
-    return _told(recovery.resolve(connected, hosts, arguments.number, done, print, gone))
+    return _told(recovery.resolve(connected, RemctlHosts(), number, how == "done", say, gone))
 
 
-def _told(operation: Operation) -> int:
-    print(f"{operation.title} is {operation.state}")
-    return 0
+def _told(operation: Operation) -> str:
+    return f"{operation.title} is {operation.state}"
 
 
-_VERBS = (
-    ("show", show, "one operation with its steps, and what undoes each"),
-    ("retry", retry, "try a stuck or waiting one now"),
-    ("undo", undo, "undo one that nobody works on"),
-    ("resolve", resolve, "take one as done or undone on the hosts by hand"),
+NUMBER = Argument("number", "the operation's number", validate.token, "NUMBER", sample="12")
+HOW = Option(
+    "how", "what is true on the hosts now", choices=("done", "undone"), spelled="--as", required=True
 )
+GONE = Option(
+    "gone",
+    "a host that never comes back, so that it needn't be told to do nothing late",
+    metavar="HOST",
+    several=True,
+)
+WHICH = (
+    Flag("stuck", "only those that wait for an administrator"),
+    Flag("all", f"the newest {NEWEST}, finished ones too"),
+)
+VERBS = (
+    Verb("list", "those under way and stuck", listing, WHICH, shown=_lines, apart=("stuck", "all")),
+    Verb("run", "go on with, or undo, all that nobody works on", run, changes=True),
+    Verb("watch", f"do that every {EVERY:g} s: invirt-operations.service", watch, shown=None),
+    Verb("show", "one operation with its steps, and what undoes each", show, (NUMBER,), shown=_described),
+    Verb("retry", "try a stuck or waiting one now", retry, (NUMBER,), changes=True),
+    Verb("undo", "undo one that nobody works on", undo, (NUMBER,), changes=True),
+    Verb("resolve", "take one as done or undone on the hosts by hand", resolve, (NUMBER, HOW, GONE),
+         changes=True),
+)  # fmt: skip
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    verb = verbs.add_parser("list", help="those under way and stuck", description="those under way and stuck")
-    which = verb.add_mutually_exclusive_group()
-    which.add_argument("--stuck", action="store_true", help="only those that wait for an administrator")
-    which.add_argument("--all", action="store_true", help=f"the newest {NEWEST}, finished ones too")
-    verb.set_defaults(verb=listing)
-    summary = "go on with, or undo, all that nobody works on"
-    verbs.add_parser("run", help=summary, description=summary).set_defaults(verb=run)
-    summary = f"do that every {EVERY:g} s: invirt-operations.service"
-    verbs.add_parser("watch", help=summary, description=summary).set_defaults(verb=watch)
-    for word, action, summary in _VERBS:
-        verb = verbs.add_parser(word, help=summary, description=summary)
-        verb.add_argument("number", metavar="NUMBER", type=validate.token, help="the operation's number")
-        if word == "resolve":
-            verb.add_argument("--as", dest="how", choices=("done", "undone"), required=True)
-            verb.add_argument(
-                "--gone",
-                metavar="HOST",
-                action="append",
-                default=[],
-                help="a host that never comes back, so that it needn't be told to do nothing late",
-            )
-        verb.set_defaults(verb=action)
-
-
-def _run(arguments: argparse.Namespace) -> int:
+def _do(call: Call) -> Any:
     connection.role = "remote"
-    if arguments.verb is watch:
+    if call.verb.run is watch:
         watch()
     with closing(connection.connect()) as connected:
-        code: int = arguments.verb(connected, arguments)
-        return code
+        return call.run(connected)
 
 
 COMMAND = Command(
@@ -166,6 +181,6 @@ COMMAND = Command(
         "then `retry`; or put the hosts right by hand, then `resolve` it."
     ),
     example="invirt-operations resolve 12 --as undone",
-    arguments=_arguments,
-    run=_run,
+    verbs=VERBS,
+    do=_do,
 )

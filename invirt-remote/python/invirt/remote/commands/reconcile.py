@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from typing import Any
 
-from invirt.base.cli import Command
+from invirt.base.cli import Command, Flag, Found, say
 from invirt.base.errors import InvirtError
 from invirt.database import connection
 from invirt.database.connection import Connection
@@ -16,51 +17,37 @@ from invirt.remote.hosts import RemctlHosts
 NAME = "invirt-reconcile"
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--fix", action="store_true", help="do what is shown, where anything may be done")
-    how.add_argument(
-        "--release",
-        action="store_true",
-        help="only give back the memory of guests that are off, and boot again what crashed (the timer)",
-    )
-    how.add_argument(
-        "--trash", action="store_true", help="only end what has lain in the trash for long enough (a timer)"
-    )
-
-
-def _run(arguments: argparse.Namespace) -> int:
+def _run(fix: bool, release: bool, trash: bool) -> Any:
     connection.role = "remote"
     hosts = RemctlHosts()
     with closing(connection.connect()) as connected:
-        if arguments.release:
-            return _release(connected, hosts)
-        if arguments.trash:
-            for words in reconcile.tidy_trash(connected, hosts):
-                print(words)
-            return 0
+        if release:
+            return {"done": _release(connected, hosts)}
+        if trash:
+            return {"done": _told(reconcile.tidy_trash(connected, hosts))}
         facts = reconcile.gather(connected, hosts)
-        left = [
-            difference
-            for difference in reconcile.compare(facts, connected, hosts)
-            if not _handle(difference, arguments.fix)
-        ]
-    if not left:
-        print("no difference left" if arguments.fix else "no difference")
-    return 1 if left else 0
+        found = [_handle(difference, fix) for difference in reconcile.compare(facts, connected, hosts)]
+    return Found({"fix": fix, "differences": found}, code=int(any(one["left"] for one in found)))
 
 
-def _release(connected: Connection, hosts: RemctlHosts) -> int:
+def _told(lines: Iterable[str]) -> list[str]:
+    """Each line, said as soon as it is true."""
+    told = []
+    for line in lines:
+        say(line)
+        told.append(line)
+    return told
+
+
+def _release(connected: Connection, hosts: RemctlHosts) -> list[str]:
     """The timer's turn.  Boots are processes of their own: a call to a host keeps Python's lock."""
     facts = reconcile.gather(connected, hosts, volumes=False)
     again = wanted.to_boot(connected, facts)
-    for words in reconcile.release_off(connected, facts, again):
-        print(f"{words}: given back")
+    told = _told(f"{words}: given back" for words in reconcile.release_off(connected, facts, again))
     if again:
         with ProcessPoolExecutor(wanted.AT_ONCE * len(facts.hosts)) as pool:
-            for words in pool.map(_boot, again):
-                print(words)
-    return 0
+            told += _told(pool.map(_boot, again))
+    return told
 
 
 def _boot(name: str) -> str:
@@ -72,19 +59,27 @@ def _boot(name: str) -> str:
     return f"{name} is booted again"
 
 
-def _handle(difference: reconcile.Difference, fix: bool) -> bool:
-    """Show a difference, and do something about it if that is wanted and possible; whether it is gone."""
-    print(f"{difference.words}\n    {difference.remedy}", end="")
+def _handle(difference: reconcile.Difference, fix: bool) -> dict[str, Any]:
+    """Say a difference, and do something about it if that is wanted and possible."""
+    record = {"difference": difference.words, "remedy": difference.remedy, "left": True, "why": ""}
+    said = f"{difference.words}\n    {difference.remedy}"
     if not (fix and difference.fix):
-        print(" (--fix does it)" if difference.fix else "")
-        return False
+        say(f"{said} (--fix does it)" if difference.fix else said)
+        return record
     try:
         difference.fix()
     except InvirtError as error:
-        print(f": {error.message}")
-        return False
-    print(": done")
-    return True
+        say(f"{said}: {error.message}")
+        return record | {"why": error.message}
+    say(f"{said}: done")
+    return record | {"left": False}
+
+
+def _closing(record: dict[str, Any]) -> str:
+    """What is said at the end, if all is well; the rest was told before."""
+    if "differences" not in record or any(one["left"] for one in record["differences"]):
+        return ""
+    return "no difference left\n" if record["fix"] else "no difference\n"
 
 
 COMMAND = Command(
@@ -96,6 +91,15 @@ COMMAND = Command(
         "Guests that run are reported and never touched; volumes go to the trash, never straight to nothing."
     ),
     example="invirt-reconcile --fix",
-    arguments=_arguments,
+    arguments=(
+        Flag("fix", "do what is shown, where anything may be done"),
+        Flag(
+            "release",
+            "only give back the memory of guests that are off, and boot again what crashed (the timer)",
+        ),
+        Flag("trash", "only end what has lain in the trash for long enough (a timer)"),
+    ),
+    apart=("fix", "release", "trash"),
     run=_run,
+    shown=_closing,
 )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 from invirt import config
 from invirt.base import snapshotfs
-from invirt.base.cli import Command
+from invirt.base.cli import Argument, Command
 from invirt.database import connection, reach
 from invirt.remote.remconffs import MOUNTPOINT, PROGRAM, RemConf
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "mountpoint", nargs="?", default=MOUNTPOINT, type=Path, help="folder (default: %(default)s)"
-    )
-
-
-def _run(arguments: argparse.Namespace) -> None:
+def _run(mountpoint: Path) -> None:
     connection.role = "remote"
     connect = partial(reach.connect, config.database.connect_timeout)
-    snapshotfs.mount(RemConf(connect), arguments.mountpoint, PROGRAM)
+    snapshotfs.mount(RemConf(connect), mountpoint, PROGRAM)
 
 
 COMMAND = Command(
@@ -35,6 +28,16 @@ COMMAND = Command(
         "doesn't answer, opening fails and nobody is let in.  Runs until it is unmounted or ended."
     ),
     example="invirt-remconffs /etc/remctl/remconffs",
-    arguments=_arguments,
+    arguments=(
+        Argument(
+            "mountpoint",
+            f"folder (default: {MOUNTPOINT})",
+            Path,
+            "MOUNTPOINT",
+            required=False,
+            default=Path(MOUNTPOINT),
+        ),
+    ),
     run=_run,
+    shown=None,
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Iterator
 
 from invirt.base import errors
-from invirt.base.cli import Command, sub_commands
+from invirt.base.cli.help import title
+from invirt.base.cli.rows import Argument, Command, Option, Place, Verb, whole
 
 
 def _text(text: str) -> str:
@@ -16,41 +16,29 @@ def _text(text: str) -> str:
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in lines)
 
 
-def _filled(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
-    """The help of action with its %(default)s and the like filled in."""
-    values = {**vars(action), "prog": parser.prog}
-    return (action.help or "") % values if action.help else ""
+def _title(argument: Argument) -> str:
+    """How an option or argument is written: what is typed as it is in bold."""
+    if not isinstance(argument, Option):
+        return f"\\fI{_text(argument.shown)}\\fR"
+    names = ", ".join(f"\\fB{_text(name)}\\fR" for name in argument.names)
+    value = title(argument).removeprefix(", ".join(argument.names)).strip()
+    return f"{names} \\fI{_text(value)}\\fR" if value else names
 
 
-def _title(action: argparse.Action) -> str:
-    """How an option or argument is written."""
-    value = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
-    value = value if isinstance(value, str) else " ".join(value)
-    if not action.option_strings:
-        return f"\\fI{_text(value)}\\fR"
-    names = ", ".join(f"\\fB{_text(name)}\\fR" for name in action.option_strings)
-    return names if action.nargs == 0 else f"{names} \\fI{_text(value)}\\fR"
+def _arguments(place: Place) -> Iterator[str]:
+    """A paragraph for each argument and option."""
+    for argument in (*place.row.places, *place.row.options):
+        if not (isinstance(argument, Option) and argument.hidden):
+            yield f".TP\n{_title(argument)}\n{_text(argument.told)}"
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """A paragraph for each option and argument; sub-commands have sections of their own."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
-            continue
-        if action.help != argparse.SUPPRESS:
-            yield f".TP\n{_title(action)}\n{_text(_filled(action, parser))}"
-
-
-def _usage(parser: argparse.ArgumentParser) -> str:
-    return " ".join(parser.format_usage().removeprefix("usage: ").split())
-
-
-def _sub_commands(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """A sub-section for each sub-command, and for each of theirs."""
-    for sub, summary in sub_commands(parser).values():
-        yield f".SS {_text(sub.prog)}\n.B {_text(_usage(sub))}\n.PP\n{_text(sub.description or summary)}"
-        yield from _actions(sub)
-        yield from _sub_commands(sub)
+def _below(place: Place) -> Iterator[str]:
+    """A sub-section for each verb, and for each group of verbs."""
+    for one in itertools.islice(place.all(), 1, None):
+        yield f".SS {_text(one.path)}\n.B {_text(one.usage)}\n.PP\n{_text(one.row.summary)}"
+        yield from _arguments(one)
+        if isinstance(one.row, Verb):
+            yield f".PP\nWho may: {_text(one.row.who.value)}.\n.PP\n.EX\n{_text(one.example)}\n.EE"
 
 
 def _exit_status() -> Iterator[str]:
@@ -63,16 +51,16 @@ def _exit_status() -> Iterator[str]:
 
 def page(command: Command) -> str:
     """The manual page of command."""
-    parser = command.parser()
+    place = whole(command)
     parts = [
         f'.TH {command.name.upper()} {command.section} "" Invirt',
         f".SH NAME\n{_text(command.name)} \\- {_text(command.summary.rstrip('.'))}",
-        f".SH SYNOPSIS\n.B {_text(_usage(parser))}",
+        f".SH SYNOPSIS\n.B {_text(place.usage)}",
         f".SH DESCRIPTION\n{_text(command.description)}",
         ".SH OPTIONS\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nShow a short help.",
-        *_actions(parser),
+        *_arguments(place),
     ]
-    below = list(_sub_commands(parser))
+    below = list(_below(place))
     if below:
         parts += [".SH COMMANDS", *below]
     parts += [".SH EXIT STATUS", *_exit_status(), f".SH EXAMPLES\n.EX\n{_text(command.example)}\n.EE"]

@@ -1,0 +1,66 @@
+"""Who may do what stands in the table of verbs: for each verb it is so; with --json each answers in JSON."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from invirt import config
+from invirt.base.cli import Place, Who, whole
+from invirt.remote import session
+from invirt.remote.commands import control, machine, web
+from tests.parts.hostile.test_users import WEB, call
+from tests.parts.operations.conftest import ALICE, BOB, Site
+
+PROGRAMS = {"machine": machine.COMMAND, "control": control.COMMAND, "web": web.COMMAND}
+EVE, CAROL = "eve@INVIRT.TEST", "carol@INVIRT.TEST"
+NOT_FOUND, DENIED = 3, 4
+PLACES = [
+    pytest.param(program, place, id=place.path)
+    for program, command in PROGRAMS.items()
+    for place in whole(command, program).all()
+    if place.verb
+]
+
+
+@pytest.fixture
+def rome(site: Site) -> Iterator[Site]:
+    """remus is alice's, bob may control it, carol administers the site; no host works."""
+    site.create("remus")
+    site.submit("delete", "remus")
+    site.create("remus")
+    site.submit("disk-create", "remus", disk="hdb", size=1)
+    site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
+    site.rows("INSERT INTO administrators VALUES (%s)", CAROL)
+    site.rows("UPDATE hosts SET enabled = false")
+    with site.database.config.open("a") as file:
+        file.write("web:\n  hostname: web.invirt.test\n")
+    config.reload()
+    with closing(session.connected()):
+        yield site
+
+
+def asked(program: str, place: Place, who: str) -> tuple[int, object]:
+    """The exit code, and the document, when the verb's example is asked for by who."""
+    words = shlex.split(place.example)[1:]
+    if program == "web":
+        words = [who.partition("@")[0] if word == "alice" else word for word in words]
+    code, out, errors = call(program, [*words, "--json"], WEB if program == "web" else who)
+    assert bool(errors) == bool(code), errors
+    return code, json.loads(out)
+
+
+@pytest.mark.parametrize(("program", "place"), PLACES)
+def test_who_may(rome: Site, program: str, place: Place) -> None:
+    assert place.verb
+    answers = {who: asked(program, place, who) for who in (EVE, BOB, CAROL, ALICE)}
+    refused = {who for who, (code, _) in answers.items() if code in (NOT_FOUND, DENIED)}
+    expected = {Who.ANYONE: set(), Who.USER: {EVE}, Who.OWNER: {EVE, BOB}, Who.WEB: set()}
+    assert refused == expected[place.verb.who], answers
+    for code, document in answers.values():
+        if code:
+            assert isinstance(document, dict) and document["code"] == code and document["error"]

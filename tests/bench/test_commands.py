@@ -6,11 +6,14 @@ The bare call starts a Python program that asks the database one thing.
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from invirt.base import cli
+from invirt.base.commands import config as apply
 from tests.parts.owned import machine
 from tests.parts.realm import Realm, Remctlds
 from tests.parts.remote.conftest import RemoteServer, remote, site
@@ -21,7 +24,8 @@ __all__ = ["remote", "site"]  # the fixtures
 ROUNDS = 5
 READS = 20
 MACHINES = 10_000
-STATUS, CONF = 4.0, 5.0  # times as long
+START, STATUS, CONF = 4.0, 3.5, 5.0  # times as long
+ROOT = Path(__file__).parents[2]
 ASK = """\
 #!/usr/bin/python3
 import psycopg2
@@ -53,8 +57,25 @@ def bare(realm: Realm, remctlds: Remctlds, remote: RemoteServer, tmp_path: Path)
     return call
 
 
-def test_calls(remote: RemoteServer, bare: Callable[[], object]) -> None:
+def test_programs_start(invirt_yaml: Path, tmp_path: Path) -> None:
+    """A program that reads the configuration, beside a Python that does nothing."""
+    assert cli.main(apply.COMMAND, ["apply", "--root", str(tmp_path)]) == 0  # as where packages are installed
+    getconf = [sys.executable, str(ROOT / "invirt-base/bin/invirt-getconf"), "site.realm"]
+
+    def start(argv: list[str]) -> None:
+        subprocess.run(argv, check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+    beside(
+        "the start of a program",
+        lambda: quickest(lambda: start(getconf), 2 * ROUNDS),
+        lambda: quickest(lambda: start([sys.executable, "-c", "pass"]), 2 * ROUNDS),
+        START,
+    )
+
+
+def test_calls(remote: RemoteServer, bare: Callable[[], object], tmp_path: Path) -> None:
     machine(remote.database, "remus")
+    assert cli.main(apply.COMMAND, ["apply", "--root", str(tmp_path)]) == 0  # as where packages are installed
 
     def status() -> None:
         assert remote.call("alice", "control", "remus", "status").stdout == "remus is off\n"

@@ -6,14 +6,17 @@ import grp
 import json
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
 
+from invirt import config
 from invirt.base import cli
 from invirt.base.apply import Templates
 from invirt.base.commands import config as command
 from invirt.base.errors import BadConfig
+from invirt.base.process import run
 
 HEAD = "<% from invirt import config %>\\\n"
 
@@ -196,6 +199,28 @@ def test_what_was_applied_last_is_what_counts(
     config.applied().write_text("bogus: 1\n")  # of another version
     assert root.run("--last") == 0
     assert config.applied().read_text() == invirt_yaml.read_text()
+
+
+@pytest.mark.children
+def test_what_was_read_is_kept(root: Root, invirt_yaml: Path) -> None:
+    """Programs then read no YAML, as long as it is of the file that counts, and of this schema."""
+    code = "import sys; from invirt import config; print(config.site.domain, 'yaml' in sys.modules)"
+
+    def asked() -> str:
+        return run([sys.executable, "-c", code]).stdout.strip()
+
+    assert asked() == "invirt.test True"
+    root.run()
+    assert asked() == "invirt.test False"
+    text = config.kept().read_text()
+    for damaged in (text[:50], "[]", '{"text": 1}', text.replace('"schema": ', '"schema": 1'), "\0\xff"):
+        config.kept().write_text(damaged, encoding="latin-1")
+        assert asked() == "invirt.test True", damaged
+    assert root.run("--last") == 0  # as at an upgrade
+    assert config.kept().read_text() == text
+    other = config.applied().read_text().replace("invirt.test", "other.test")
+    config.applied().write_text(other)
+    assert asked() == "other.test True"
 
 
 def test_a_file_is_checked_before_it_counts(

@@ -112,6 +112,6 @@ VERBS = [
 def test_examples_are_understood(invirt_yaml: Path, command: cli.Command, place: cli.Place) -> None:
     """And each verb's function takes what its row says."""
     call = cli.parsed(command, shlex.split(place.example)[len(command.name.split()) :])
-    assert call and call.verb == place.row
+    assert call and call.verb is place.row
     values = {name: value for name, value in call.values.items() if name != "user"}  # web's, not the verb's
     inspect.signature(call.verb.run).bind_partial(**values)

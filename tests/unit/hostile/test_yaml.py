@@ -19,6 +19,7 @@ from invirt.base import cli, firewall, templates
 from invirt.base.commands.getconf import COMMAND
 from invirt.base.errors import BadConfig
 from invirt.base.identity import database_role
+from invirt.config import parsed
 from invirt.config.schema import Config, Form, Range
 from invirt.database import servers
 from tests.examples import given, thorough
@@ -69,6 +70,24 @@ def load(folder: Path, text: bytes) -> Config:
 @thorough(50)
 def test_what_is_written_is_what_is_read(tmp_path: Path, meant: Config) -> None:
     assert load(tmp_path, json.dumps(dataclasses.asdict(meant)).encode()) == meant
+
+
+def flat(found: Any) -> Any:
+    """Sections, of either kind, as dictionaries."""
+    return {name: flat(value) for name, value in vars(found).items()} if hasattr(found, "__dict__") else found
+
+
+@given(CONFIGS)
+@thorough(50)
+def test_what_is_kept_is_what_was_read(tmp_path: Path, meant: Config) -> None:
+    """And no more once the file is another, be it by a letter."""
+    file, beside = tmp_path / "invirt.yaml", tmp_path / "kept"
+    text = json.dumps(dataclasses.asdict(meant)).encode()
+    file.write_bytes(text)
+    beside.write_text(parsed.written(file, config.load(file)))
+    assert flat(parsed.read(beside, file)) == flat(meant) | {"remote_principals": meant.remote_principals}
+    file.write_bytes(text + b" ")
+    assert parsed.read(beside, file) is None
 
 
 BITS = st.sampled_from(

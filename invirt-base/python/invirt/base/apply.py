@@ -26,7 +26,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +35,7 @@ from invirt import config
 from invirt.base import lock, templates
 from invirt.base.errors import BadConfig, Busy, CommandFailed
 from invirt.base.process import run
-from invirt.config import loader
+from invirt.config import loader, parsed
 from invirt.config.schema import Folder, Form
 
 LOCK_TIMEOUT = 60  # seconds
@@ -238,8 +238,12 @@ class Templates:
     def _keep(self) -> None:
         """From now on what was compiled counts; but another folder's is no matter of this server."""
         ours = self.root == Path("/") or str(config.path()) != config.DEFAULT_PATH
-        if ours and self.source == config.path():
+        if not ours or self.source not in (config.path(), config.applied()):
+            return
+        if self.source == config.path():
             _replace(config.applied(), self.source.read_bytes())
+        with suppress(BadConfig):  # invirt.yaml was written just now
+            _replace(config.kept(), parsed.written(config.applied(), config.load(config.applied())).encode())
 
     def _reload(self, really: bool) -> None:
         """Not under the lock: a unit may have to start invirt-config.service first, which wants it."""

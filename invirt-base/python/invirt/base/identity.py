@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import struct
@@ -46,6 +45,8 @@ def database_role(kind: str, server: str) -> str:
     """A server's role in PostgreSQL, e.g. invirt_host.host1.example.org; a long name ends in a sum."""
     name = f"invirt_{kind}.{server}"
     if len(name) > LONGEST:
+        import hashlib  # only for those that are too long
+
         name = f"{name[:46]}.{hashlib.sha256(server.encode()).hexdigest()[:16]}"
     return name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import syslog
-import traceback
 
 INFO, WARNING, ERROR = syslog.LOG_INFO, syslog.LOG_WARNING, syslog.LOG_ERR
 
@@ -27,6 +26,8 @@ def write(text: str, level: int = INFO, *, program: str = "invirt") -> None:
 
 def bug(error: BaseException, *, program: str = "invirt") -> None:
     """Write the traceback of error, a line each."""
+    import traceback  # only for bugs
+
     for part in traceback.format_exception(error):
         for line in part.splitlines():
             write(line, ERROR, program=program)

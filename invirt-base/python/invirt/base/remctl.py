@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from invirt.base import log, validate
-from invirt.base.cli import Command, Place, complain, help, parsed, show, whole
+from invirt.base.cli import Command, Place, complain, parsed, show, whole
 from invirt.base.errors import BadInput, Denied, InvirtError
 
 # Where hosts listen for remote (invirt-host-remctld.socket): not remctl's own
@@ -66,6 +66,8 @@ def help_text(place: Place, words: Sequence[str]) -> str:
                 f"there is no help for {word!a}", hint=f"There is: {', '.join(known) or 'help alone'}."
             )
         place = known[word]
+    from invirt.base.cli import help  # only for those who ask
+
     return help.text(place)
 
 

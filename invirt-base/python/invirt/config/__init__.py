@@ -12,25 +12,27 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invirt.base import log
 from invirt.base.errors import BadConfig
-from invirt.config.schema import (
-    Config,
-    Console,
-    Database,
-    Dhcp,
-    Dns,
-    Hypervisor,
-    Machines,
-    Network,
-    Quota,
-    Remote,
-    Site,
-    Storage,
-    Web,
-)
+
+if TYPE_CHECKING:
+    from invirt.config.schema import (
+        Config,
+        Console,
+        Database,
+        Dhcp,
+        Dns,
+        Hypervisor,
+        Machines,
+        Network,
+        Quota,
+        Remote,
+        Site,
+        Storage,
+        Web,
+    )
 
 DEFAULT_PATH = "/etc/invirt/invirt.yaml"
 
@@ -60,6 +62,11 @@ def applied() -> Path:
     return path().with_name(f"{path().name}.applied")
 
 
+def kept() -> Path:
+    """What `invirt-config apply` has read, for programs that need no more."""
+    return applied().with_name(f"{applied().name}.json")
+
+
 def load(file: Path | str | None = None) -> Config:
     """Read and check file without making it the current one.
 
@@ -80,7 +87,8 @@ def load(file: Path | str | None = None) -> Config:
 
 
 def _read(file: Path) -> Config:
-    from invirt.config.loader import read  # yaml costs 15 ms: only when needed
+    from invirt.config.loader import read  # yaml and the schema cost 40 ms: only when needed
+    from invirt.config.schema import Config
 
     return read(file, Config)
 
@@ -106,6 +114,7 @@ def _warn(text: str) -> None:
 
 
 _current: list[Config] = []  # one, once it was read
+_values: list[Any] = []  # those of the current one, or of what was kept
 
 
 def current() -> Config:
@@ -117,16 +126,31 @@ def current() -> Config:
 
 def use(config: Config) -> None:
     """Make config the current one of this process."""
-    _current[:] = [config]
+    _current[:] = _values[:] = [config]
 
 
 def reload() -> None:
     """Forget what was read; the next use of a value reads the file again."""
     _current.clear()
+    _values.clear()
+
+
+def values() -> Any:
+    """The values of the whole configuration; from what was kept, if that is of the file that counts."""
+    if not _values:
+        from invirt.config import parsed
+
+        found = parsed.read(kept(), applied())
+        if found is None:
+            return current()
+        if text := unapplied():
+            _warn(text)
+        _values[:] = [found]
+    return _values[0]
 
 
 def __getattr__(name: str) -> Any:
     # Only declared names: the import system asks for others, such as "schema".
     if name not in __annotations__ or name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(current(), name)
+    return getattr(values(), name)

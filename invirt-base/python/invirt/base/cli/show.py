@@ -14,7 +14,7 @@ from invirt.base.log import one_line
 Shown = Callable[[Any], str]  # makes what people read of what a verb found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Found:
     """What a verb found, where that isn't all.
 
@@ -28,7 +28,7 @@ class Found:
     shown: Shown | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """Shows a list of records as columns.
 
@@ -51,7 +51,7 @@ class Table:
         return tables.table(list(columns), cells)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Facts:
     """Shows a record as one fact a line: the key of each name, or what makes the fact of the record."""
 

@@ -6,18 +6,18 @@ A row's click command is made when it is asked for.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from invirt.base.cli import help
 from invirt.base.cli.rows import Argument, Call, Flag, Group, Option, Place, Verb
 from invirt.base.errors import BadInput
 from invirt.base.log import quoted
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -45,6 +45,8 @@ class _Type(click.ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The choices, or files."""
+        from click.shell_completion import CompletionItem
+
         if self.argument.type is Path:
             return [CompletionItem(incomplete, type="file")]
         return [CompletionItem(str(one)) for one in self.argument.choices if str(one).startswith(incomplete)]
@@ -57,6 +59,8 @@ class _Row(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:
         """Made from the row."""
+        from invirt.base.cli import help
+
         return help.text(self.place).rstrip("\n")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -175,6 +179,8 @@ def made(place: Place) -> click.Command:
 
 def near(word: str, known: Iterable[str]) -> str:
     """A question after the complaint, if word is nearly one of those known."""
+    import difflib  # only for those who err
+
     close = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 

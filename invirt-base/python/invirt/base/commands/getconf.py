@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from typing import Any
 
 from invirt import config
@@ -11,13 +9,10 @@ from invirt.base.cli import Argument, Command, Who
 from invirt.base.errors import NotFound
 
 
-def _values(section: Any, prefix: str = "") -> dict[str, Any]:
+def _values() -> dict[str, Any]:
     """All values by their dotted keys."""
-    found: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
-        key, value = prefix + field.name, getattr(section, field.name)
-        found |= _values(value, f"{key}.") if dataclasses.is_dataclass(value) else {key: value}
-    return found
+    sections = {name: vars(one) for name, one in vars(config.values()).items() if hasattr(one, "__dict__")}
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
 
 
 def lines(value: Any) -> list[str]:
@@ -29,11 +24,13 @@ def lines(value: Any) -> list[str]:
 
 def _run(key: str | None) -> Any:
     """All values by their keys, or that of one; raises NotFound."""
-    values = _values(config.current())
+    values = _values()
     if key is None:
         return values
     if key in values:
         return values[key]
+    import difflib  # only for those who err
+
     near = difflib.get_close_matches(key, values, 1)
     hint = f"Did you mean {near[0]}?" if near else "invirt-getconf without a key lists all."
     raise NotFound(f"there is no key {key!a}", hint)

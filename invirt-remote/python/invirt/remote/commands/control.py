@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from invirt.base.cli import Call, Command, Verb, Who, help, show, whole
+from invirt.base.cli import Call, Command, Verb, Who, show, whole
 from invirt.remote import access, control, verbs
 from invirt.remote.actor import Actor
 
@@ -12,6 +12,8 @@ NAME = "invirt-remote-proxy-control"
 
 
 def _help(actor: Actor, name: str) -> str:
+    from invirt.base.cli import help
+
     return help.text(whole(COMMAND, "control"))
 
 

@@ -10,6 +10,7 @@ from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
+from invirt.remote.verbs import waitable
 
 
 def require(cursor: Any, actor: Actor, name: str) -> Any:
@@ -46,7 +47,7 @@ def _in_words(machine: states.Machine) -> str:
 
 
 def _switch(name: str, operation: str, done: str, summary: str) -> Verb:
-    return Verb(name, summary, switch(operation, done), who=Who.USER, changes=True)
+    return waitable(Verb(name, summary, switch(operation, done), who=Who.USER, changes=True))
 
 
 VERBS = (

@@ -8,7 +8,8 @@ from typing import Any
 
 from invirt import config
 from invirt.base import tables, validate
-from invirt.base.cli import Argument, Facts, Found, Table, Verb, Who
+from invirt.base.cli import Argument, Facts, Found, Option, Table, Verb, Who
+from invirt.base.cli.show import words
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
@@ -182,8 +183,12 @@ def _who(operation: dict[str, Any]) -> str:
     return f"{operation['principal']}{', an administrator' if operation['administrator'] else ''}"
 
 
-def operations(actor: Actor, name: str | None) -> list[dict[str, Any]]:
-    """The newest operations on the actor's machines: how far they are, why they failed."""
+def operations(actor: Actor, name: str | None, follow: int | None) -> list[dict[str, Any]] | Found:
+    """The newest operations on the actor's machines: how far they are, why they failed; or one as it goes."""
+    if follow is not None:
+        from invirt.remote import following  # not for all who look
+
+        return Found(following.follow(actor, follow), shown=words)
     with transaction() as cursor:
         cursor.execute(OPERATIONS, {"who": actor.principal, "name": name, "newest": NEWEST})
         return [_operation(row) for row in cursor.fetchall()]
@@ -211,13 +216,14 @@ def operations_table(found: list[dict[str, Any]]) -> str:
 OWNER = Argument(
     "owner", "default: all of yours", validate.owner_name, "OWNER", required=False, sample="alice"
 )
+FOLLOW = Option("follow", "the steps of one of them, as they come", validate.token, "NUMBER")
 ONE = replace(NAME, help="of this machine alone", required=False)
 VERBS = (
     Verb("list", "your machines: state, host, memory, disks, address", list_machines, who=Who.ANYONE,
          shown=MACHINES),
     Verb("show", "all about one machine, and who may control it", show, (NAME,), who=Who.USER, shown=FACTS),
     Verb("quota", "what an owner uses and may use", quota, (OWNER,), who=Who.ANYONE, shown=QUOTAS),
-    Verb("operations", "what is or was done to your machines, and why it failed", operations, (ONE,),
+    Verb("operations", "what is or was done to your machines, and why it failed", operations, (ONE, FOLLOW),
          who=Who.ANYONE, shown=operations_table, example="remus"),
 )  # fmt: skip
 LISTVMS = Verb("listvms", "everyone's machines, as JSON", list_all, who=Who.WEB, shown=tables.as_json)

@@ -14,7 +14,7 @@ from invirt.remote import access, listing, states, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
-from invirt.remote.verbs import NAME, YES
+from invirt.remote.verbs import NAME, YES, waitable
 
 if TYPE_CHECKING:
     from invirt.remote.operations import Operation
@@ -161,6 +161,10 @@ def _verb(
     return Verb(name, summary, run, (NAME, *arguments), who=who, changes=True, example=example)
 
 
+def _operation(*row: Any, **more: Any) -> Verb:
+    return waitable(_verb(*row, **more))
+
+
 MEMORY = Option("memory", "its memory", memory, "SIZE", unit="MiB", sample="512M")
 DISK_SIZE = Option("disk", "the size of its disk hda", disk_size, "SIZE", unit="GiB", sample="10G")
 CPUS = Option("cpus", "how many CPUs", cpus, "N", sample="2")
@@ -187,18 +191,18 @@ PRINCIPAL = Argument(
 )
 MACHINE = (
     replace(
-        _verb("create", "make a machine, off", create, *CREATE, who=Who.ANYONE,
+        _operation("create", "make a machine, off", create, *CREATE, who=Who.ANYONE,
               example="remus --memory 512M --disk 10G"),
         shown=listing.FACTS,
     ),
     *listing.VERBS,
-    _verb("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
+    _operation("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
           example="remus --memory 1G --disk hda=20G"),
     _verb("set", "say whether a machine is booted again after a crash", set_, AUTOSTART),
-    _verb("rename", "give a machine that is off another name", rename, NEW),
+    _operation("rename", "give a machine that is off another name", rename, NEW),
     _verb("allow", "let a principal control a machine", allow, PRINCIPAL),
     _verb("disallow", "let a principal control a machine no more", disallow, PRINCIPAL),
-    _verb("delete", "put a machine that is off into the trash", delete, Flag("yes", YES),
+    _operation("delete", "put a machine that is off into the trash", delete, Flag("yes", YES),
           example="remus --yes"),
     *undelete.VERBS,
 )  # fmt: skip
@@ -206,8 +210,8 @@ DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")
 NEW_DISK = replace(DISK, name="new", help="its new name", metavar="NEWDISK", sample="hdc")
 DISKS = (
-    _verb("lvcreate", "add a disk", _disk_verb("disk-create"), DISK, SIZE),
-    _verb("lvresize", "make a disk larger", _disk_verb("disk-resize"), DISK, SIZE),
-    _verb("lvrename", "rename a disk", _rename_disk, DISK, NEW_DISK),
-    _verb("lvremove", "remove a disk", _disk_verb("disk-remove"), DISK),
+    _operation("lvcreate", "add a disk", _disk_verb("disk-create"), DISK, SIZE),
+    _operation("lvresize", "make a disk larger", _disk_verb("disk-resize"), DISK, SIZE),
+    _operation("lvrename", "rename a disk", _rename_disk, DISK, NEW_DISK),
+    _operation("lvremove", "remove a disk", _disk_verb("disk-remove"), DISK),
 )

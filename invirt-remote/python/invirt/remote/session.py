@@ -27,6 +27,12 @@ def connected() -> connection.Connection:
     return kept
 
 
+def let_go() -> None:
+    """Close the connection, for one who will not ask for long."""
+    if is_open():
+        _Kept.connection.close()
+
+
 @contextmanager
 def transaction() -> Iterator[Any]:
     """A cursor of named tuples; its work is committed at the end.  Raises InvirtError."""

@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from invirt.remote.operations import Operation
 
 
+class Begun(Exception):
+    """An operation has been begun that nobody waits for."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"operation {number}")
+        self.number = number
+
+
+class _Wait:
+    wanted = True
+
+
+def waits(wanted: bool) -> None:
+    """Whether this call's requester waits for what it asks for."""
+    _Wait.wanted = wanted
+
+
 def progress(text: str) -> None:
     """Tell how it goes, on stderr; a client that went away doesn't stop the work."""
     with contextlib.suppress(OSError):
@@ -22,9 +39,14 @@ def progress(text: str) -> None:
 def submit(
     kind: str, actor: Actor, name: str, arguments: dict[str, Any] | None = None, key: str | None = None
 ) -> Operation:
-    """Run an operation to its end, telling how it goes; raises why it failed."""
+    """Run an operation to its end, telling how it goes; raises why it failed.
+
+    Raises Begun instead where nobody waits: the service does it.
+    """
     from invirt.remote import operations  # not for those who only look
 
+    if not _Wait.wanted:
+        raise Begun(operations.begin(kind, actor, name, arguments or {}, key, connection=connected()))
     return operations.submit(
         kind, actor, name, arguments or {}, key=key, progress=progress, connection=connected()
     )

@@ -13,7 +13,7 @@ from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
 from invirt.remote.trash import Trashed
-from invirt.remote.verbs import YES
+from invirt.remote.verbs import YES, waitable
 
 
 def show(actor: Actor) -> list[dict[str, Any]]:
@@ -106,8 +106,8 @@ NEW = Option(
 VERBS = (
     Verb("trash", "what you deleted, what space it takes, and when it ends", show, who=Who.ANYONE,
          shown=TRASH),
-    Verb("undelete", "give back a machine, or a disk, that you deleted", undelete, (*WHAT, NEW),
-         who=Who.OWNER, changes=True),
-    Verb("purge", "end what you deleted at once, for good", purge, (*WHAT, Flag("yes", YES)),
-         who=Who.OWNER, changes=True, example="remus --yes"),
+    waitable(Verb("undelete", "give back a machine, or a disk, that you deleted", undelete, (*WHAT, NEW),
+                  who=Who.OWNER, changes=True)),
+    waitable(Verb("purge", "end what you deleted at once, for good", purge, (*WHAT, Flag("yes", YES)),
+                  who=Who.OWNER, changes=True, example="remus --yes")),
 )  # fmt: skip

@@ -12,14 +12,28 @@ from dataclasses import replace
 from typing import Any
 
 from invirt.base import validate
-from invirt.base.cli import Argument, Call, Group, Row, Who
+from invirt.base.cli import Argument, Call, Flag, Found, Group, Row, Verb, Who
 from invirt.base.errors import Denied
-from invirt.remote import access, audit
+from invirt.remote import access, audit, submission
 from invirt.remote.actor import Actor
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus")
 USER = Argument("user", "a principal: who acts", access.full_principal, "USER", sample="alice")
+NO_WAIT = Flag("no_wait", "say the operation's number at once; operations --follow shows how it goes")
 YES = "really"  # what --yes says
+
+
+def waitable(verb: Verb) -> Verb:
+    """A verb that is one operation, whose end need not be waited for."""
+
+    def run(actor: Actor, *, no_wait: bool = False, **values: Any) -> Any:
+        submission.waits(not no_wait)
+        try:
+            return verb.run(actor, **values)
+        except submission.Begun as begun:
+            return Found({"operation": begun.number}, shown=lambda found: f"{found['operation']}\n")
+
+    return replace(verb, run=run, arguments=(*verb.arguments, NO_WAIT))
 
 
 def spoken(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from invirt.base.cli import Argument, Call, Command, Flag, Option, Verb, say
 from invirt.database import connection
 from invirt.database.connection import Connection, transaction
 from invirt.database.follow import follow
+from invirt.remote import followers
 from invirt.remote.hosts import PATIENCE, RemctlHosts
 from invirt.remote.operations import recovery, store
 from invirt.remote.operations.crew import Crew
@@ -154,6 +155,7 @@ VERBS = (
     Verb("list", "those under way and stuck", listing, WHICH, shown=_lines, apart=("stuck", "all")),
     Verb("run", "go on with, or undo, all that nobody works on", run, changes=True),
     Verb("watch", f"do that every {EVERY:g} s: invirt-operations.service", watch, shown=None),
+    Verb("tell", "tell those who follow operations: invirt-followers.service", followers.serve, shown=None),
     Verb("show", "one operation with its steps, and what undoes each", show, (NUMBER,), shown=_described),
     Verb("retry", "try a stuck or waiting one now", retry, (NUMBER,), changes=True),
     Verb("undo", "undo one that nobody works on", undo, (NUMBER,), changes=True),
@@ -164,8 +166,8 @@ VERBS = (
 
 def _do(call: Call) -> Any:
     connection.role = "remote"
-    if call.verb.run is watch:
-        watch()
+    if call.verb.run in (watch, followers.serve):
+        call.run()
     with closing(connection.connect()) as connected:
         return call.run(connected)
 

@@ -218,6 +218,10 @@ class Remctld:
                 )
             self._children = [c for c in self._children if c.poll() is None] + [child]
 
+    def pids(self) -> list[int]:
+        """The processes that were started for connections, some of which may have ended."""
+        return [child.pid for child in self._children]
+
     def stop(self) -> None:
         """Take no more connections and end those that are open; it may have been stopped before."""
         self._ended.set()

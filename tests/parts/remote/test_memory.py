@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.parts.remote.conftest import MEMORY, REMOTE, RemoteServer
@@ -22,19 +24,32 @@ except remctl.RemctlError:
 """
 
 
-def call(remote: RemoteServer, size: int) -> str:
-    """What comes first in answer to a call with an argument of so many bytes."""
-    door = remote.remctld
+def call(remote: RemoteServer, size: int) -> tuple[str, int]:
+    """What comes first in answer to a call with an argument of so many bytes; remctld's bytes at the most."""
+    door, most = remote.remctld, 0
     argv = [sys.executable, "-c", CALL, door.address, str(door.port), f"host/{REMOTE}", str(size)]
     environment = {**os.environ, **remote.remctld.realm.as_user("alice")}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout.strip()
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as calling:
+        while calling.poll() is None:
+            most = max(most, *map(peak, door.pids()), 0)
+        assert calling.stdout
+        return calling.stdout.read().strip(), most
+
+
+def peak(pid: int) -> int:
+    """The most bytes of memory that a process has had; 0 if it is no more."""
+    with suppress(OSError):
+        found = re.search(r"VmPeak:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        return int(found[1]) << 10 if found else 0
+    return 0
 
 
 def test_a_call_too_large_for_its_memory_is_ended(remote: RemoteServer) -> None:
     """90 MB take 275 MB; without a bound remctld goes on to the program, which can't be started with it."""
-    assert call(remote, 90_000_000) in ("ended", "done")
-    assert call(remote, 1000) == "output"  # said by the program
+    said, most = call(remote, 90_000_000)
+    assert said in ("ended", "done")
+    assert MEMORY / 2 < most <= MEMORY
+    assert call(remote, 1000)[0] == "output"  # said by the program
 
 
 def test_the_bound_is_the_units() -> None:

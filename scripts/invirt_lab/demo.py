@@ -1,4 +1,4 @@
-"""The main job, shown: what users do with machines, from the client, with real remctl."""
+"""The main job, shown: what users do with machines, from their own computer, and once by bare remctl."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
 REMOTE = SERVERS["remote"].fqdn
 CONSOLE_SERVER = SERVERS[CONSOLE].fqdn
-REFUSED = 255  # remctl: Access denied
+REFUSED = 4
+DENIED = 255  # remctl's own
 _BOB = f"bob@{REALM}"
 
 _GO_ON = """\
 The lab is up. Go on by hand, for example:
 
-    scripts/lab as alice remctl {remote} help
-    scripts/lab as alice remctl {remote} machine create castor --memory 128 --disk 1
-    scripts/lab as alice remctl {remote} control castor create
+    scripts/lab as alice invirt create castor --memory 128M --disk 1G --start --console
+    scripts/lab as alice invirt list
+    scripts/lab as alice invirt --help
+    scripts/lab as alice remctl {remote} help       (the same, bare)
     scripts/lab shell host1 xm list
     scripts/lab as alice ssh remus@{console}        (its serial console; ^Ec. leaves)
     scripts/lab shell console console remus         (the same as an administrator)
@@ -38,12 +40,18 @@ class Demo:
     def __init__(self) -> None:
         self.times: list[tuple[str, float]] = []
 
-    def user(self, user: str, *words: str, fails: int = 0, timeout: float = 180) -> str:
+    def remctl(self, user: str, *words: str, fails: int = 0) -> None:
         """A remctl call by a user; raises InvirtError unless it ends with the status fails."""
-        shown = shlex.join(("remctl", REMOTE, *words))
-        print(f"\n{user}$ {shown}", flush=True)
+        self._types(user, ("remctl", REMOTE, *words), fails)
+
+    def user(self, user: str, *words: str, fails: int = 0) -> None:
+        """What a user says with invirt; raises InvirtError unless it ends with the status fails."""
+        self._types(user, ("invirt", *words), fails)
+
+    def _types(self, user: str, words: tuple[str, ...], fails: int) -> None:
+        print(f"\n{user}$ {shlex.join(words)}", flush=True)
         start = time.monotonic()
-        done = cluster.as_user(user, "remctl", REMOTE, *words, timeout=timeout, check=False)
+        done = cluster.as_user(user, *words, timeout=180, check=False)
         said = (done.stdout + done.stderr).rstrip()
         self._took(f"{user}: {' '.join(words)}", start)
         print(textwrap.indent(said or "(no output)", "    "))
@@ -51,7 +59,6 @@ class Demo:
             raise InvirtError(
                 f"that ended with status {done.returncode}, not {fails}", hint="scripts/lab log remote"
             )
-        return done.stdout
 
     def wait(self, what: str, work: Callable[[], None]) -> None:
         """Something that is waited for; raises what work raises."""
@@ -94,22 +101,23 @@ def run() -> None:
 
 
 def _first_machine(demo: Demo) -> None:
-    demo.user("alice", "machine", "create", "remus", "--memory", "128", "--disk", "1")
-    demo.user("alice", "machine", "show", "remus")
-    demo.user("alice", "control", "remus", "create")
+    demo.user("alice", "create", "remus", "--memory", "128M", "--disk", "1G")
+    demo.user("alice", "show", "remus")
+    demo.user("alice", "start", "remus")
     demo.wait("the guest's prompt on its serial console", lambda: console.wait_for_prompt("remus"))
-    demo.user("alice", "control", "remus", "status")
-    demo.user("alice", "machine", "list")
-    demo.user("alice", "machine", "quota")
+    demo.user("alice", "status", "remus")
+    demo.user("alice", "list")
+    demo.user("alice", "quota")
+    demo.remctl("alice", "machine", "list")
 
 
 def _by_name(demo: Demo) -> None:
-    demo.user("alice", "machine", "create", "castor", "--memory", "128", "--disk", "1")
-    demo.user("alice", "control", "castor", "create")
+    demo.user("alice", "create", "castor", "--memory", "128M", "--disk", "1G")
+    demo.user("alice", "start", "castor")
     demo.wait("castor to ping remus by its name", lambda: wait_ping("castor", "remus"))
     demo.wait("the client to ping castor by its name", lambda: _client_pings("castor"))
-    demo.user("alice", "control", "castor", "destroy")
-    demo.user("alice", "machine", "delete", "castor", "--yes")
+    demo.user("alice", "kill", "castor")
+    demo.user("alice", "delete", "castor", "--yes")
 
 
 def wait_ping(machine: str, name: str, timeout: float = 120) -> None:
@@ -127,36 +135,37 @@ def _client_pings(name: str) -> None:
 
 
 def _other_people(demo: Demo) -> None:
-    demo.user("bob", "control", "remus", "status", fails=REFUSED)
-    demo.user("alice", "machine", "allow", "remus", _BOB)
-    demo.user("bob", "control", "remus", "status")
-    demo.user("alice", "machine", "disallow", "remus", _BOB)
-    demo.user("bob", "control", "remus", "status", fails=REFUSED)
+    demo.remctl("bob", "control", "remus", "status", fails=DENIED)
+    demo.user("bob", "status", "remus", fails=REFUSED)
+    demo.user("alice", "share", "remus", _BOB)
+    demo.user("bob", "status", "remus")
+    demo.user("alice", "unshare", "remus", _BOB)
+    demo.user("bob", "status", "remus", fails=REFUSED)
 
 
 def _change_it(demo: Demo) -> None:
-    demo.user("alice", "control", "remus", "reboot")
+    demo.user("alice", "reboot", "remus")
     demo.wait("the prompt again, after the reboot", lambda: console.wait_for_prompt("remus"))
-    demo.user("alice", "control", "remus", "shutdown")
+    demo.user("alice", "stop", "remus")
     demo.wait("the guest to be off", lambda: wait_off("remus"))
-    demo.user("alice", "machine", "resize", "remus", "--memory", "192")
-    demo.user("alice", "machine", "rename", "remus", "romulus")
-    demo.user("alice", "machine", "show", "romulus")
+    demo.user("alice", "resize", "remus", "--memory", "192")
+    demo.user("alice", "rename", "remus", "romulus")
+    demo.user("alice", "show", "romulus")
 
 
 def _end_it(demo: Demo) -> None:
-    demo.user("alice", "control", "romulus", "create")
+    demo.user("alice", "start", "romulus")
     demo.wait("the prompt of the renamed guest", lambda: console.wait_for_prompt("romulus"))
-    demo.user("alice", "control", "romulus", "destroy")
-    demo.user("alice", "control", "romulus", "status")
-    demo.user("alice", "machine", "delete", "romulus", "--yes")
-    demo.user("alice", "machine", "list")
+    demo.user("alice", "kill", "romulus")
+    demo.user("alice", "status", "romulus")
+    demo.user("alice", "delete", "romulus", "--yes")
+    demo.user("alice", "list")
 
 
 def _type_into_it(demo: Demo) -> None:
     """Over ssh, as its login, with alice's ticket; it stays up to go on by hand."""
-    demo.user("alice", "machine", "create", "remus", "--memory", "128", "--disk", "1")
-    demo.user("alice", "control", "remus", "create")
+    demo.user("alice", "create", "remus", "--memory", "128M", "--disk", "1G")
+    demo.user("alice", "start", "remus")
     typed = "echo Hello from $(hostname), up $(cut -d. -f1 /proc/uptime) s"
     demo.wait(
         f"alice$ ssh remus@{CONSOLE_SERVER}, and types: {typed}",

@@ -136,8 +136,10 @@ def _include(changes: Path) -> None:
 
 
 def needed(package: str, folder: Path = POOL) -> tuple[list[Path], list[str]]:
-    """What one of the packages in folder needs: itself with others of ours, and Debian's."""
+    """What a package in folder needs: itself with others of ours, and Debian's; nothing if it isn't there."""
     debs = {deb.name.split("_")[0]: deb for deb in folder.rglob("*.deb")}
+    if package not in debs:
+        return [], []
     found: set[str] = set()
     wanted = [package]
     while wanted:

@@ -15,6 +15,7 @@ from invirt_lab.cluster import on
 from invirt_lab.progress import step
 from invirt_lab.site import (
     BEFORE,
+    CLIENT,
     CONSOLE,
     DOMAIN,
     GATEWAY,
@@ -73,13 +74,21 @@ _SETTINGS = (
         for name in HOSTS
     ),
     *(("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address) for name in ("dns", "remote")),
+    (
+        "record",
+        "add",
+        f"_invirt.{DOMAIN}",
+        "TXT",
+        f"remote={SERVERS['remote'].fqdn} console={SERVERS[CONSOLE].fqdn} realm={REALM}",
+    ),
 )
 
 
 def configure(before: bool = False) -> None:
     """Write invirt.yaml on every server that will have a role; before: as the version before takes it."""
     for server in _with_role():
-        write_config(server, _CONFIG.replace(_NEW, "") if before else _CONFIG)
+        if server.role != CLIENT:
+            write_config(server, _CONFIG.replace(_NEW, "") if before else _CONFIG)
 
 
 def write_config(server: Server, config: str = _CONFIG) -> None:

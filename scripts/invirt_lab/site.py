@@ -12,6 +12,7 @@ REVERSE_ZONE = "0.86.10.in-addr.arpa"
 GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
 USERS = ("alice", "bob")
 ADMIN = "root/admin"
+CLIENT = "invirt-client"  # the users' package, for which no invirt.yaml is needed
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
 BEFORE = "/srv/before"  # the packages of the version before, as the servers see them
@@ -72,7 +73,7 @@ SERVERS = {
         Server("console", 7, role="invirt-console-server", devices=("/dev/fuse",)),
         _host("host1", 11),
         _host("host2", 12),
-        Server("client", 20, packages=("remctl-client", "openssh-client", "bind9-dnsutils")),
+        Server("client", 20, packages=("remctl-client", "bind9-dnsutils"), role=CLIENT),
     )
 }
 HOSTS = ("host1", "host2")

@@ -55,8 +55,11 @@ def test_tables(database: Database, role: str, table: str) -> None:
         "ALTER TABLE machines DISABLE TRIGGER room",
         "CREATE TABLE x (y integer)",
         "CREATE FUNCTION x() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-        "UPDATE owners SET memory = 100000",
-        "UPDATE hosts SET memory = 100000",
+        "UPDATE owners SET name = 'x'",
+        "UPDATE hosts SET hostname = 'x'",
+        "INSERT INTO hosts (name, hostname, memory) VALUES ('x', 'x', 1)",
+        "INSERT INTO administrators (principal) VALUES ('x@X')",
+        "UPDATE types SET kernel = '/x'",
         "UPDATE counters SET value = 0",
         "DELETE FROM reserved_names",
         "DELETE FROM audit",
@@ -100,6 +103,15 @@ def test_remote_locks_what_it_counts(database: Database, table: str) -> None:
     assert database.execute(f"SELECT {key} FROM {table} FOR UPDATE", user="invirt_remote")
     with pytest.raises(psycopg2.errors.GeneratedAlways):
         database.execute(f"UPDATE {table} SET {key} = 9", user="invirt_remote")
+
+
+def test_no_function_of_ours_is_everyone_s(database: Database) -> None:
+    """PostgreSQL gives each new one to all; many run with the owner's rights."""
+    assert not database.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc"
+        " WHERE pronamespace IN ('public'::regnamespace, 'dns'::regnamespace)"
+        " AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE')"
+    )
 
 
 def test_remote_s_day(database: Database) -> None:

@@ -14,13 +14,14 @@ from invirt.base import remctl, validate
 from invirt.base.cli import Command
 from invirt.remote import remconffs, session
 from invirt.remote.audit import record
-from invirt.remote.commands import control, machine, web
+from invirt.remote.commands import admin, control, machine, web
 from tests.examples import given, thorough
 from tests.parts.operations.conftest import ALICE, BOB, Site
 
 WEB = "host/web.invirt.test@INVIRT.TEST"
 PROGRAMS: dict[str, Command] = {
     "machine": machine.COMMAND,
+    "admin": admin.COMMAND,
     "control": control.COMMAND,
     "web": web.COMMAND,
 }

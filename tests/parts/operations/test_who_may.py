@@ -12,11 +12,16 @@ import pytest
 from invirt import config
 from invirt.base.cli import Place, Who, whole
 from invirt.remote import session
-from invirt.remote.commands import control, machine, web
+from invirt.remote.commands import admin, control, machine, web
 from tests.parts.hostile.test_users import WEB, call
 from tests.parts.operations.conftest import ALICE, BOB, Site
 
-PROGRAMS = {"machine": machine.COMMAND, "control": control.COMMAND, "web": web.COMMAND}
+PROGRAMS = {
+    "machine": machine.COMMAND,
+    "control": control.COMMAND,
+    "web": web.COMMAND,
+    "admin": admin.COMMAND,
+}
 EVE, CAROL = "eve@INVIRT.TEST", "carol@INVIRT.TEST"
 NOT_FOUND, DENIED = 3, 4
 PLACES = [
@@ -58,8 +63,10 @@ def asked(program: str, place: Place, who: str) -> tuple[int, object]:
 def test_who_may(rome: Site, program: str, place: Place) -> None:
     assert place.verb
     answers = {who: asked(program, place, who) for who in (EVE, BOB, CAROL, ALICE)}
-    refused = {who for who, (code, _) in answers.items() if code in (NOT_FOUND, DENIED)}
+    refusals = (DENIED,) if program == "admin" else (NOT_FOUND, DENIED)  # whose things are no secret there
+    refused = {who for who, (code, _) in answers.items() if code in refusals}
     expected = {Who.ANYONE: set(), Who.USER: {EVE}, Who.OWNER: {EVE, BOB}, Who.WEB: set()}
+    expected[Who.SITE] = {ALICE, BOB, EVE}
     assert refused == expected[place.verb.who], answers
     for code, document in answers.values():
         if code:

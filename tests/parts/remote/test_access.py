@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +189,64 @@ def test_web_acts_as_the_user_it_names_and_takes_nobody_else(remote: RemoteServe
         ("alice@INVIRT.TEST", f"{web}@INVIRT.TEST", "invirt-remote-web", "succeeded"),
         ("bob@INVIRT.TEST", f"{web}@INVIRT.TEST", "invirt-remote-web", "failed"),
     ]
+
+
+def test_administrators_need_no_shell_for_their_day(remote: RemoteServer) -> None:
+    machine(remote.database, "remus")
+    remote.database.execute(
+        "INSERT INTO hosts (name, hostname, memory) VALUES ('host1', 'host1.invirt.test', 1024)"
+    )
+    day = (
+        ("host", "list"), ("host", "set", "host1", "--disable"), ("owner", "add", "cs101", "--memory", "2G"),
+        ("member", "add", "cs101", "bob@INVIRT.TEST"), ("quota", "set", "cs101", "--disk", "1T"),
+        ("owner", "list"), ("type", "list"), ("operations", "list", "--all"),
+    )  # fmt: skip
+    for words in day:
+        refused = remote.call("alice", "admin", *words)
+        assert refused.status == 4 and "no administrator" in refused.stderr, refused
+    administrator(remote)
+    answers = {words[:2]: remote.call("root/admin", "admin", *words) for words in day}
+    assert {answer.status for answer in answers.values()} == {0}, answers
+    assert "cs101" in answers["owner", "list"].stdout
+    assert remote.database.execute("SELECT enabled FROM hosts") == [(False,)]
+    assert remote.database.execute("SELECT memory, disk FROM owners WHERE name = 'cs101'") == [(2048, 1024)]
+    assert remote.database.execute(
+        "SELECT DISTINCT administrator FROM audit WHERE principal = 'root/admin@INVIRT.TEST'"
+    ) == [(True,)]
+    for words in (
+        ("host", "add", "x"),
+        ("host", "remove", "host1"),
+        ("host", "set", "host1", "--hostname", "x"),
+    ):
+        assert remote.call("root/admin", "admin", *words).status == 2
+
+
+def test_a_key_is_one_s_own(remote: RemoteServer, tmp_path: Path) -> None:
+    made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")]
+    subprocess.run(made, check=True, timeout=30)
+    line = (tmp_path / "key.pub").read_text()
+    added = remote.call("alice", "machine", "key", "add", line)
+    assert added.status == 0, added
+    fingerprint = added.stdout.split()[0]
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", tmp_path / "key.pub"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert fingerprint == shown.stdout.split()[1]
+    assert fingerprint in remote.call("alice", "machine", "key", "list").stdout
+    assert "no keys" in remote.call("bob", "machine", "key", "list").stdout
+    assert remote.call("bob", "machine", "key", "remove", fingerprint).status == 2
+    assert (
+        remote.call(
+            "host/web.invirt.test", "machine", "key", "add", (tmp_path / "key.pub").read_text()
+        ).status
+        == 2
+    )
+    assert remote.call("alice", "machine", "key", "remove", fingerprint).status == 0
+    assert remote.database.execute("SELECT count(*) FROM public_keys") == [(0,)]
 
 
 def test_every_command_answers_help_and_summary(remote: RemoteServer) -> None:

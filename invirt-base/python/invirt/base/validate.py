@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable
 
@@ -105,6 +106,12 @@ def key_line(text: str) -> str:
     if _fields(blob)[:1] != [kind.encode()]:
         raise BadInput(f"{_shown(text)} is not a whole key", hint="Copy the one line of the .pub file again.")
     return f"{kind} {base64.b64encode(blob).decode()}"
+
+
+def fingerprint(key: str) -> str:
+    """A public key's, as `ssh-keygen -l` shows it."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def _fields(blob: bytes) -> list[bytes]:

@@ -36,9 +36,13 @@ class _Now:
     administrator: bool | None = None  # as the database saw it when the change began: its machine may be gone
 
 
-def understood(actor: Actor, machine_name: str | None) -> None:
-    """Tell who acts on which machine, for the rows of this process' command."""
+def understood(actor: Actor, machine_name: str | None, *, administrator: bool | None = None) -> None:
+    """Tell who acts on which machine, for the rows of this process' command.
+
+    administrator: whether by that right alone; None: as the database sees it.
+    """
     _Now.entry = Entry(actor, machine_name)
+    _Now.administrator = administrator
 
 
 def begin(program: str, words: tuple[str, ...]) -> None:

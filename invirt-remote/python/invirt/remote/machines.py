@@ -10,7 +10,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
-from invirt.remote import access, listing, states, undelete
+from invirt.remote import access, keys, listing, states, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -205,6 +205,7 @@ MACHINE = (
     _operation("delete", "put a machine that is off into the trash", delete, Flag("yes", YES),
           example="remus --yes"),
     *undelete.VERBS,
+    keys.GROUP,
 )  # fmt: skip
 DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from invirt.base.cli import show
 from invirt.base.cli.rows import (
+    JSON,
     Argument,
     Call,
     Command,
@@ -31,6 +32,7 @@ from invirt.base.cli.words import rest_of_line, understood
 from invirt.base.errors import BadInput, InvirtError
 
 __all__ = [
+    "JSON",
     "Argument",
     "Call",
     "Command",

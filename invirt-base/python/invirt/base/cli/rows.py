@@ -7,7 +7,7 @@ other: to make what compares and shows them would take 2 ms of each program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -22,6 +22,7 @@ class Who(Enum):
     HERE = "anyone on that server"
     USER = "members of the machine's owner, whom they have allowed, and the site's administrators"
     OWNER = "members of the machine's owner, and the site's administrators"
+    SITE = "administrators of the site"
     WEB = "the web server"
     REMOTE = "the remote server"
     ROOT = "root, on that server"
@@ -34,7 +35,7 @@ class Argument:
     name: by which the verb's function gets it.  type: the whitelist, which
     returns the value or raises BadInput.  unit: that of a number without one.
     several: a tuple of one or more values, or of none if not required.  sample:
-    a value for the example.
+    a value for the example.  known: the values that there are, for completion.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Argument:
     choices: tuple[Any, ...] = ()
     unit: str = ""
     sample: str = ""
+    known: Callable[[], Iterable[str]] = tuple
     required: bool = True
     several: bool = False
     default: Any = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invirt.base.cli.rows import Argument, Call, Flag, Group, Option, Place, Verb
+from invirt.base.cli.rows import JSON, Argument, Call, Flag, Group, Option, Place, Verb
 from invirt.base.errors import BadInput
 from invirt.base.log import quoted
 
@@ -44,12 +44,13 @@ class _Type(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The choices, or files."""
+        """The choices, what is known, or files."""
         from click.shell_completion import CompletionItem
 
         if self.argument.type is Path:
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(str(one)) for one in self.argument.choices if str(one).startswith(incomplete)]
+        values = map(str, self.argument.choices or self.argument.known())
+        return [CompletionItem(one) for one in values if one.startswith(incomplete)]
 
 
 class _Row(click.Command):
@@ -208,7 +209,8 @@ def _call(command: click.Command, context: click.Context) -> Call:
         values |= context.params
     assert isinstance(command, _Verb)
     as_json = bool(values.pop("json", False))
-    own = {argument.name: _given(argument, values.pop(argument.name)) for argument in command.verb.arguments}
+    taken = [argument for argument in command.verb.arguments if argument is not JSON]
+    own = {argument.name: _given(argument, values.pop(argument.name)) for argument in taken}
     return Call(command.verb, tuple(path), values | own, as_json)
 
 

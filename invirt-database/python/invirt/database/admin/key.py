@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import replace
 
 from invirt.base import validate
@@ -14,26 +12,20 @@ from invirt.database.models import PublicKey
 from invirt.database.session import session
 
 
-def _fingerprint(key: PublicKey) -> str:
-    """As `ssh-keygen -l` shows it."""
-    digest = hashlib.sha256(base64.b64decode(key.key.split()[1])).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-
-
 def _add(principal: str, key: tuple[str, ...]) -> None:
     session.add(PublicKey(principal=principal, key=validate.key_line(" ".join(key))))
 
 
 def _list() -> list[Row]:
     return [
-        {"principal": key.principal, "type": key.key.split()[0], "fingerprint": _fingerprint(key)}
+        {"principal": key.principal, "type": key.key.split()[0], "fingerprint": validate.fingerprint(key.key)}
         for key in PublicKey.find()
     ]
 
 
 def _remove(principal: str, fingerprint: str) -> None:
     theirs = PublicKey.find(principal=principal)
-    found = [key for key in theirs if _fingerprint(key) == fingerprint]
+    found = [key for key in theirs if validate.fingerprint(key.key) == fingerprint]
     if not found:
         raise NotFound(
             f"{principal} has no key {fingerprint}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from invirt.base import log
 from invirt.base.cli import Call, Command
-from invirt.database.admin import host, key, machine, nic, owner, range, record, trash, type
+from invirt.database.admin import administrator, host, key, machine, nic, owner, range, record, trash, type
 from invirt.database.models import Audit
 from invirt.database.session import session, transaction
 
@@ -17,6 +17,7 @@ GROUPS = (
     type.GROUP,
     owner.GROUP,
     owner.MEMBER,
+    administrator.GROUP,
     machine.GROUP,
     machine.RESERVED,
     nic.GROUP,

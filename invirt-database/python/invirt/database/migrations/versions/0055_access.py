@@ -70,6 +70,7 @@ ALTER TABLE operations ADD COLUMN administrator boolean;
 ALTER TABLE audit ADD COLUMN administrator boolean;
 COMMENT ON COLUMN operations.administrator IS 'of the site, and nothing else gave them the right; null: of before';
 COMMENT ON COLUMN audit.administrator IS 'of the site, and nothing else gave them the right; null: of before';
+REVOKE EXECUTE ON FUNCTION few_administrators(), as_administrator(text, text), note_administrator() FROM PUBLIC;
 CREATE TRIGGER administrator BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION note_administrator();
 CREATE TRIGGER administrator BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION note_administrator();
 """

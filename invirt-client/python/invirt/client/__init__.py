@@ -1,0 +1,1 @@
+"""invirt, on a user's own computer: what people type, said to the remote server by remctl."""

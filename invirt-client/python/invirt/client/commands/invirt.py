@@ -1,0 +1,198 @@
+"""invirt: a user's machines, from their own computer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from invirt.base import validate
+from invirt.base.cli import JSON, Argument, Call, Command, Flag, Group, Option, Verb, Who, rest_of_line
+from invirt.base.errors import BadConfig, BadInput, CommandFailed
+from invirt.client import call, site
+from invirt.client.names import names
+from invirt.client.words import CONTROL, Words, coloured, control, machine, translated
+
+NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus", known=names)
+PRINCIPAL = Argument("principal", "whom; bob is bob@ your realm", metavar="PRINCIPAL", sample="bob")
+TRASHED = Argument("name", "as invirt trash has it", metavar="NAME|NUMBER", sample="remus")
+MEMORY = Option("memory", "its memory", metavar="SIZE", unit="MiB")
+CPUS = Option("cpus", "how many CPUs", metavar="N")
+SIZES = Option(
+    "disk", "a disk (hda) and its new size; it only grows", metavar="[DISK=]SIZE", several=True, unit="GiB"
+)
+OF_TRASH = Option("disk", "a single disk of that machine, hda to hdz", metavar="DISK")
+YES = Flag("yes", "really")
+
+
+def create(start: bool, console: bool, **values: Any) -> list[Words]:
+    """Make it, and boot it if that is wanted; who wants its console wants it on."""
+    made = machine("create", "name")(**values)
+    return [made, control("start")(values["name"])] if start or console else [made]
+
+
+def open_console(name: str) -> NoReturn:
+    """Become ssh, at the machine's console."""
+    where = site.find().console
+    if not where:
+        raise BadConfig("this site names no console server", hint="Ask its administrators.")
+    if not shutil.which("ssh"):
+        raise CommandFailed("ssh is not installed", hint="apt-get install openssh-client")
+    options = ("GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=no")
+    os.execvp("ssh", ["ssh", "-t", *(word for one in options for word in ("-o", one)), f"{name}@{where}"])
+
+
+def add_key(file: Path | None) -> Words:
+    """The words that hand in a public key: of file, or the user's own."""
+    own = [Path.home() / ".ssh" / f"id_{kind}.pub" for kind in ("ed25519", "ecdsa", "rsa")]
+    path = file or next((path for path in own if path.exists()), own[0])
+    try:
+        return ("machine", "key", "add", path.read_text().strip())
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or "it is no text"
+        raise BadInput(f"{path} can't be read: {said}", hint="ssh-keygen -t ed25519 makes a key.") from error
+
+
+def do(asked: Call) -> int:
+    """Say it to the server, all of it until something fails; returns the exit code of what was last."""
+    if asked.verb.run is open_console:
+        asked.run()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # remctl waits where Python can't hear it
+    first, *others = found if isinstance(found := asked.run(), list) else [found]
+    if asked.as_json:
+        out, err = call.standard()
+        said = [((*first, "--json"), out, err), *((words, err, err) for words in others)]
+    else:
+        said = [(words, *call.standard(translated, coloured)) for words in (first, *others)]
+    where = site.find()
+    for words, *lines in said:
+        if code := call.say(where, words, *lines):
+            return code
+    if asked.values.get("console"):
+        open_console(asked.values["name"])
+    return 0
+
+
+def _verb(
+    name: str,
+    summary: str,
+    *arguments: Argument,
+    run: Callable[..., Any] | None = None,
+    example: str | None = None,
+) -> Verb:
+    places = [argument.name for argument in arguments if not isinstance(argument, Option)]
+    meaning = run or (control(name) if name in CONTROL else machine(name, *places))
+    options = () if run is open_console else (JSON,)
+    return Verb(name, summary, meaning, (*arguments, *options), Who.ANYONE, shown=None, example=example)
+
+
+FILE = Argument("file", "a .pub file; by default your own", Path, "FILE", required=False)
+FINGERPRINT = Argument("fingerprint", "as invirt key list has it", metavar="FINGERPRINT", sample="SHA256:…")
+KEY = Group(
+    "key",
+    "your public keys, which do for a ticket at consoles",
+    (
+        _verb("add", "let a key do for your ticket at consoles", FILE, run=add_key),
+        _verb("list", "show your keys", run=lambda: ("machine", "key", "list")),
+        _verb(
+            "remove",
+            "take a key back; its open sessions end",
+            FINGERPRINT,
+            run=lambda fingerprint: ("machine", "key", "remove", fingerprint),
+        ),
+    ),
+)
+VERBS = (
+    _verb(
+        "create",
+        "make a machine",
+        NAME,
+        MEMORY,
+        Option("disk", "the size of its disk", metavar="SIZE", unit="GiB"),
+        CPUS,
+        Option("type", "the type of machine", metavar="TYPE"),
+        Option("owner", "whose quota it counts to", metavar="OWNER"),
+        Option("description", "a line about it", metavar="TEXT"),
+        Option("key", "the same key again is the same request, not a second", metavar="KEY"),
+        Flag("start", "and boot it"),
+        Flag("console", "and boot it and sit at its console"),
+        run=create,
+        example="remus --memory 512M --disk 10G --start --console",
+    ),
+    _verb("list", "your machines: state, host, memory, disks, address"),
+    _verb("show", "all about one machine, and who may control it", NAME),
+    _verb("start", "boot it", NAME),
+    _verb("stop", "ask the guest to shut down, and wait until it has", NAME),
+    _verb("reboot", "ask the guest to reboot; reset it if it doesn't", NAME),
+    _verb("kill", "switch it off at once", NAME),
+    _verb("status", "whether it runs, and where", NAME),
+    _verb("console", "sit at its serial console; ^Ec. leaves", NAME, run=open_console),
+    _verb(
+        "resize",
+        "change memory, CPUs or disks of a machine that is off",
+        NAME,
+        MEMORY,
+        CPUS,
+        SIZES,
+        example="remus --memory 1G --disk hda=20G",
+    ),
+    _verb(
+        "set",
+        "say whether a machine is booted again after a crash",
+        NAME,
+        Option("autostart", "a new machine: yes", choices=("yes", "no"), required=True),
+    ),
+    _verb(
+        "rename",
+        "give a machine that is off another name",
+        NAME,
+        Argument("new", "its new name", validate.machine_name, "NEW", sample="romulus"),
+    ),
+    _verb("share", "let somebody control a machine", NAME, PRINCIPAL),
+    _verb("unshare", "let somebody control a machine no more", NAME, PRINCIPAL),
+    _verb("delete", "put a machine that is off into the trash", NAME, YES, example="remus --yes"),
+    _verb("trash", "what you deleted, what space it takes, and when it ends"),
+    _verb(
+        "undelete",
+        "give back a machine, or a disk, that you deleted",
+        TRASHED,
+        OF_TRASH,
+        Option("name_", "another name for the machine", spelled="--name", metavar="NEW"),
+    ),
+    _verb("purge", "end what you deleted at once, for good", TRASHED, OF_TRASH, YES, example="remus --yes"),
+    _verb(
+        "quota",
+        "what an owner uses and may use",
+        Argument("owner", "all of yours if not named", metavar="OWNER", required=False),
+    ),
+    _verb(
+        "log",
+        "what is or was done to your machines, and why it failed",
+        replace(NAME, help="of this machine alone", required=False),
+    ),
+    KEY,
+    _verb(
+        "admin",
+        "what the site's administrators do: see invirt admin help",
+        Argument("words", "a verb of the server's, and its words", rest_of_line, "WORD", several=True),
+        run=lambda words: ("admin", *words),
+        example="host list",
+    ),
+)
+COMMAND = Command(
+    name="invirt",
+    section=1,
+    summary="your virtual machines",
+    description="Says what you want to the site's remote server, with your Kerberos ticket, and shows what "
+    "it answers as it comes. The site is found in ~/.config/invirt.yaml, in /etc/invirt/client.yaml "
+    "(remote, console, realm), or in the TXT record _invirt of the domain that this computer looks for "
+    "names in. Exit codes are the server's: 2 a word that is wrong, 3 no such machine, 4 not allowed, "
+    "5 busy, 6 no room, 7 a server doesn't answer.",
+    example="invirt create remus --memory 512M --disk 10G --start --console",
+    do=do,
+    verbs=VERBS,
+)

@@ -1,0 +1,98 @@
+"""remctl REMOTE admin …: what the site's administrators do every day, without a shell on a server.
+
+The rows are those of invirt-admin and invirt-operations, as far as the remote
+server's own rights in the database go: it tells of no host and of no type.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from invirt.base.cli import Call, Command, Group, Verb, Who
+from invirt.base.errors import Denied
+from invirt.database import connection
+from invirt.database.admin import host, owner, type
+from invirt.remote import audit, listing, session
+from invirt.remote.actor import Actor
+from invirt.remote.commands import operations
+
+NAME = "invirt-remote-admin"
+WITHOUT = ("hostname",)  # arguments that would need more rights
+
+
+def _rows(verbs: tuple[Any, ...], *names: str) -> tuple[Verb, ...]:
+    """The verbs of those names."""
+    return tuple(
+        replace(
+            verb,
+            who=Who.SITE,
+            arguments=tuple(argument for argument in verb.arguments if argument.name not in WITHOUT),
+        )
+        for verb in verbs
+        if verb.name in names
+    )
+
+
+def _part(group: Group, *names: str) -> Group:
+    return replace(group, verbs=_rows(group.verbs, *names))
+
+
+def _everyones() -> Any:
+    return listing.list_all(Actor(""))
+
+
+OPERATIONS = Group(
+    "operations",
+    "those under way and stuck",
+    _rows(operations.VERBS, "list", "show", "retry", "undo", "resolve"),
+)
+QUOTA = Group("quota", "what owners may use", _rows(owner.GROUP.verbs, "set"))
+MACHINE = Group(
+    "machine",
+    "everyone's machines",
+    (replace(_rows(listing.VERBS, "list")[0], summary="everyone's machines", run=_everyones),),
+)
+
+
+def _do(call: Call) -> Any:
+    """Audited as an administrator's; raises Denied for whom the database doesn't know as one."""
+    with session.transaction() as cursor:
+        cursor.execute("SELECT FROM administrators WHERE principal = %s", (call.caller,))
+        if cursor.fetchone() is None:
+            raise Denied(f"{call.caller} is no administrator of this site")
+    audit.understood(Actor(call.caller), None, administrator=True)
+    if call.verb.changes:
+        audit.begin(NAME, tuple(sys.argv[1:]))
+    if call.words[0] == OPERATIONS.name:
+        with closing(connection.connect()) as connected:
+            return call.run(connected)
+    from invirt.database.session import transaction  # only here: the ORM takes a quarter of a second
+
+    with transaction():
+        return call.run()
+
+
+COMMAND = Command(
+    name=NAME,
+    section=8,
+    summary="what the site's administrators do every day",
+    description=(
+        "Run by remctld for every authenticated user; who is no administrator of the site is refused.\n"
+        "Hosts, address ranges and types are added by invirt-admin on the database server."
+    ),
+    example="remctl remote.example.org admin operations list --stuck",
+    verbs=(
+        _part(host.GROUP, "list", "set"),
+        _part(owner.GROUP, "add", "list"),
+        _part(owner.MEMBER, "add", "remove"),
+        QUOTA,
+        _part(type.GROUP, "list"),
+        MACHINE,
+        OPERATIONS,
+    ),
+    do=_do,
+    remctl="admin",
+)

@@ -1,0 +1,90 @@
+"""What invirt types means in remctl's words, and back."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from invirt.base import cli
+from invirt.base.errors import BadInput
+from invirt.client import call, words
+from invirt.client.commands.invirt import COMMAND, add_key
+
+CREATE = ("machine", "create", "remus", "--memory=512M", "--disk=10G")
+MEANT = {
+    "create remus --memory 512M --disk 10G": [CREATE],
+    "create remus --memory 512M --disk 10G --start": [CREATE, ("control", "remus", "create")],
+    "create remus --memory 512M --disk 10G --console": [CREATE, ("control", "remus", "create")],
+    "list": ("machine", "list"),
+    "stop remus": ("control", "remus", "shutdown"),
+    "kill remus": ("control", "remus", "destroy"),
+    "resize remus --disk hda=20G --disk hdb=1G": (
+        *("machine", "resize", "remus", "--disk=hda=20G", "--disk=hdb=1G"),
+    ),
+    "set remus --autostart no": ("machine", "set", "remus", "--autostart=no"),
+    "rename remus romulus": ("machine", "rename", "remus", "romulus"),
+    "share remus bob": ("machine", "allow", "remus", "bob"),
+    "unshare remus bob": ("machine", "disallow", "remus", "bob"),
+    "delete remus --yes": ("machine", "delete", "remus", "--yes"),
+    "undelete 7 --name romulus": ("machine", "undelete", "7", "--name=romulus"),
+    "quota": ("machine", "quota"),
+    "admin host set host1 --disable": ("admin", "host", "set", "host1", "--disable"),
+    "key list": ("machine", "key", "list"),
+    "key remove SHA256:x": ("machine", "key", "remove", "SHA256:x"),
+    "log remus": ("machine", "operations", "remus"),
+}
+
+
+@pytest.mark.parametrize("typed", MEANT)
+def test_what_is_typed_is_said(typed: str) -> None:
+    asked = cli.parsed(COMMAND, typed.split())
+    assert asked and asked.run() == MEANT[typed]
+
+
+def test_a_key_is_the_user_s_own_unless_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    with pytest.raises(BadInput, match="ssh-keygen"):
+        add_key(None)
+    for name in ("id_rsa.pub", "id_ed25519.pub", "other.pub"):
+        (tmp_path / ".ssh" / name).write_text(f"{name} AAAA me@here\n")
+    assert add_key(None)[3] == "id_ed25519.pub AAAA me@here"
+    assert add_key(tmp_path / ".ssh/other.pub")[3] == "other.pub AAAA me@here"
+
+
+@pytest.mark.parametrize("typed", ["console -oProxyCommand=x", "start --help=1", "start", "lst", "list x"])
+def test_what_is_nothing_goes_nowhere(typed: str) -> None:
+    with pytest.raises(BadInput):
+        cli.parsed(COMMAND, typed.split())
+
+
+SAID = {
+    "machine: there is no machine x that you may use": "invirt: there is no machine x that you may use",
+    "  First: control remus shutdown.": "  First: invirt stop remus.",
+    "machine list shows yours; its owner: machine allow NAME PRINCIPAL.": (
+        "invirt list shows yours; its owner: invirt share NAME PRINCIPAL."
+    ),
+    "the machine lists": "the machine lists",
+}
+
+
+@pytest.mark.parametrize("line", SAID)
+def test_what_the_server_says_to_type_is_of_this_command(line: str) -> None:
+    assert words.translated(line) == SAID[line]
+
+
+def test_pieces_become_lines_that_a_terminal_survives() -> None:
+    stream = io.StringIO()
+    lines = call.Lines(stream, str)
+    for piece in (b"r\xc3", b"\xb6mus is \x1b[2Joff\nand", b" ends"):
+        lines.write(piece)
+    lines.write(b"", final=True)
+    assert stream.getvalue() == "römus is ?[2Joff\nand ends\n"
+
+
+def test_colours_are_for_terminals() -> None:
+    assert call.on_terminal(io.StringIO(), words.coloured)("remus running") == "remus running"
+    assert words.coloured("remus running") == "remus \033[32mrunning\033[0m"
+    assert words.coloured("off-site is a name") == "off-site is a name"

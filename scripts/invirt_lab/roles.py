@@ -79,7 +79,7 @@ _SETTINGS = (
         "add",
         f"_invirt.{DOMAIN}",
         "TXT",
-        f"remote={SERVERS['remote'].fqdn} console={SERVERS[CONSOLE].fqdn} realm={REALM}",
+        f'"remote={SERVERS["remote"].fqdn} console={SERVERS[CONSOLE].fqdn} realm={REALM}"',
     ),
 )
 

@@ -156,7 +156,7 @@ def _depends(deb: Path) -> Iterator[str]:
             yield first.split(":")[0]
 
 
-def _check_reproducible() -> None:
+def reproducible() -> None:
     """Build twice, at two places and two times; raises InvirtError where packages differ."""
     requirements()
     trees = [copy(_BUILD.parent / "reproducible" / name) for name in ("one", "two-with-a-longer-name")]
@@ -176,7 +176,7 @@ def _check_reproducible() -> None:
 
 
 def _run(check_reproducible: bool) -> None:
-    work = _check_reproducible if check_reproducible else publish
+    work = reproducible if check_reproducible else publish
     work()
 
 

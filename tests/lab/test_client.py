@@ -28,7 +28,7 @@ def said(*words: str, user: str = "alice") -> tuple[int, str]:
 def test_from_nothing_to_a_prompt_in_one_line(lab: Lab, tidy: None) -> None:
     """The site is found in DNS; steps are told as they come."""
     terminal = typed("create", NAME, "--memory", "128M", "--disk", "1G", "--start", "--console")
-    terminal.expect("creating volume hda")
+    terminal.expect("creating disk hda")
     prompt(terminal)
     terminal.sendline("echo I am $(hostname)")
     terminal.expect(f"I am {NAME}")

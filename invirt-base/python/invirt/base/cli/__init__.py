@@ -95,4 +95,4 @@ def start(command: Command) -> NoReturn:
     """What the wrappers in bin/ and sbin/ call."""
     from invirt.base.cli import completion
 
-    sys.exit(completion.answered(command) or main(command))
+    sys.exit(0 if completion.answered(command) else main(command))

@@ -32,7 +32,7 @@ def create(who: str, key: str) -> dict[str, Any]:
 
 def operations(who: str, name: str) -> str:
     """`machine operations NAME`."""
-    return json.dumps(listing.operations(Actor(who), name))
+    return json.dumps(listing.operations(Actor(who), name, follow=None))
 
 
 def test_a_repeated_key_shows_what_was_made_for_her(own: Site) -> None:

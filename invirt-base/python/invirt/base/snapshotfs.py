@@ -27,6 +27,7 @@ os.environ.setdefault("FUSE_LIBRARY_PATH", "libfuse.so.2")
 import fusepy
 
 from invirt.base import log
+from invirt.base.cli import Argument
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
 from invirt.base.process import run
@@ -144,6 +145,18 @@ def sweep(mountpoint: Path) -> None:
     """
     while _is_mounted(mountpoint):
         run(["umount", "--lazy", str(mountpoint)], timeout=10)
+
+
+def mountpoint(default: str) -> Argument:
+    """The argument of a command that mounts a tree: where, if not at default."""
+    return Argument(
+        "mountpoint",
+        f"folder (default: {default})",
+        Path,
+        "MOUNTPOINT",
+        required=False,
+        default=Path(default),
+    )
 
 
 def mount(tree: Tree, mountpoint: Path, program: str) -> None:

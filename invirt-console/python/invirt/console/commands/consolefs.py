@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invirt.base import snapshotfs
-from invirt.base.cli import Argument, Command
+from invirt.base.cli import Command
 from invirt.console.consolefs import DEADLINE, MOUNTPOINT, PROGRAM, ConsoleFS
 from invirt.database import connection
 from invirt.database.asker import Asker
@@ -27,16 +27,7 @@ COMMAND = Command(
         "it is unmounted or ended."
     ),
     example="invirt-consolefs /consolefs",
-    arguments=(
-        Argument(
-            "mountpoint",
-            f"folder (default: {MOUNTPOINT})",
-            Path,
-            "MOUNTPOINT",
-            required=False,
-            default=Path(MOUNTPOINT),
-        ),
-    ),
+    arguments=(snapshotfs.mountpoint(MOUNTPOINT),),
     run=_run,
     shown=None,
 )

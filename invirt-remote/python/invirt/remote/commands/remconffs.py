@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invirt import config
 from invirt.base import snapshotfs
-from invirt.base.cli import Argument, Command
+from invirt.base.cli import Command
 from invirt.database import connection, reach
 from invirt.remote.remconffs import MOUNTPOINT, PROGRAM, RemConf
 
@@ -28,16 +28,7 @@ COMMAND = Command(
         "doesn't answer, opening fails and nobody is let in.  Runs until it is unmounted or ended."
     ),
     example="invirt-remconffs /etc/remctl/remconffs",
-    arguments=(
-        Argument(
-            "mountpoint",
-            f"folder (default: {MOUNTPOINT})",
-            Path,
-            "MOUNTPOINT",
-            required=False,
-            default=Path(MOUNTPOINT),
-        ),
-    ),
+    arguments=(snapshotfs.mountpoint(MOUNTPOINT),),
     run=_run,
     shown=None,
 )

@@ -51,6 +51,17 @@ def test_mypy() -> None:
 
 
 @pytest.mark.children
+def test_mypy_tells_machines_from_domains(tmp_path: Path) -> None:
+    mixed = "from invirt.base.names import MachineName, machine_of\nmachine_of(MachineName('remus'))\n"
+    (tmp_path / "mixed.py").write_text(mixed)
+    done = subprocess.run(
+        [tool("mypy"), "--config-file", "setup.cfg", "--cache-dir", ".cache/mypy", tmp_path / "mixed.py"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert 'has incompatible type "MachineName"; expected "DomainName"' in done.stdout
+
+
+@pytest.mark.children
 def test_ruff() -> None:
     lint(tool("ruff"), "check", "--no-cache", ".", *map(str, PYTHON))
 

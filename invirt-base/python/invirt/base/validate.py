@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from invirt.base import log
 from invirt.base.errors import BadInput
+from invirt.base.names import MachineName
 
 _MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _PRINCIPAL = r"[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+){0,2}@[A-Z0-9.-]+"
@@ -52,10 +53,10 @@ def passes(text: str, whitelist: Callable[[str], str], program: str = "") -> boo
     return True
 
 
-def machine_name(text: str) -> str:
+def machine_name(text: str) -> MachineName:
     """The name of a machine, which is also its name in DNS (RFC 1123, lower case)."""
     accepted = "a-z, 0-9 and - (not first or last), at most 63 letters"
-    return _word(text, _MACHINE, "a machine's name", accepted)
+    return MachineName(_word(text, _MACHINE, "a machine's name", accepted))
 
 
 def principal(text: str) -> str:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from invirt.base import certificates, validate
+from invirt.base.names import MachineName
 
 PATIENCE = 5.0  # seconds that a host may take for each answer
 CHUNK = 65536  # bytes
@@ -76,7 +77,7 @@ class Relay:
     homes: Path
     port: int
     seats: Seats
-    name_of: Callable[[int], str] = lambda uid: pwd.getpwuid(uid).pw_name
+    name_of: Callable[[int], MachineName] = lambda uid: MachineName(pwd.getpwuid(uid).pw_name)
 
     def serve(self, control: socket.socket) -> None:
         """One login, until it goes."""
@@ -107,7 +108,7 @@ class Relay:
             except (Refused, OSError, KeyError) as error:
                 control.send(f"no {error}".encode()[:WORD])
 
-    def _asked(self, word: str, uid: int | None) -> tuple[str, str, str]:
+    def _asked(self, word: str, uid: int | None) -> tuple[MachineName, str, str]:
         """Which console, as whom, and how.  What a machine's login says of itself doesn't count."""
         match = REQUEST.fullmatch(word)
         if not match:
@@ -117,9 +118,9 @@ class Relay:
             return self.name_of(uid), str(self.uids.index(uid)), mode
         if not validate.passes(name, validate.machine_name):
             raise Refused("that is no machine's name")
-        return name, who, mode
+        return MachineName(name), who, mode
 
-    def _where(self, name: str) -> str:
+    def _where(self, name: MachineName) -> str:
         try:
             host = (self.homes / name / "host").read_text().strip()
         except FileNotFoundError:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invirt.base import validate
+from invirt.base.names import MachineName
 
 PROGRAM = "/usr/bin/invirt-console-shell"
 POLL = 0.5  # seconds between looks at where a machine is
@@ -85,7 +86,7 @@ class Session:
     has left.  say: tells the user a line.
     """
 
-    name: str
+    name: MachineName
     home: Home
     proofs: tuple[str, ...]
     start: Callable[[Callable[[], bool]], bool]
@@ -142,8 +143,8 @@ class Session:
             return False
 
 
-def login_name() -> str:
+def login_name() -> MachineName:
     """The machine whose login this process runs as."""
     import pwd
 
-    return pwd.getpwuid(os.getuid()).pw_name
+    return MachineName(pwd.getpwuid(os.getuid()).pw_name)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from invirt.base import log, validate
 from invirt.base.errors import BadInput, InvirtError
+from invirt.base.names import MachineName
 
 SERVICE = "org.invirt.Console"
 API = "io.systemd.UserDatabase"
@@ -95,7 +96,7 @@ class UserDB:
             log.write(error.message, log.WARNING, program=PROGRAM)
             raise Refusal("ServiceNotAvailable") from error
 
-    def _record(self, name: str, uid: int) -> dict[str, Any]:
+    def _record(self, name: MachineName, uid: int) -> dict[str, Any]:
         """A user record (https://systemd.io/USER_RECORD)."""
         return {
             "userName": name,

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput
+from invirt.base.names import DomainName
 from invirt.host import devices, words
 from invirt.host.words import OWN_WORDS, WORDS, Value
 
-__all__ = ["OWN_WORDS", "WORDS", "DomainConfig", "Value", "domain_name", "machine_name"]
+__all__ = ["OWN_WORDS", "WORDS", "DomainConfig", "Value", "domain_name"]
 TYPES = {"generic": "pv", "linux": "pv", "hvm": "hvm"}  # by 2008's word for them, builder
 
 
@@ -22,9 +23,9 @@ class DomainConfig:
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
-    def name(self) -> str:
-        """d_ and the machine's name."""
-        return self.text("name")
+    def name(self) -> DomainName:
+        """The domain's, which is not its machine's."""
+        return DomainName(self.text("name"))
 
     @property
     def machine(self) -> int | None:
@@ -88,14 +89,9 @@ class DomainConfig:
         return DomainConfig(json.loads(text))
 
 
-def domain_name(text: str) -> str:
+def domain_name(text: str) -> DomainName:
     """The name of a domain, as an argument."""
     try:
         return words.domain_name(text)
     except ValueError as error:
         raise BadInput(f"a domain's name {error}") from error
-
-
-def machine_name(domain: str) -> str | None:
-    """The machine that a domain's name (d_NAME) belongs to, None for others' domains."""
-    return domain[2:] if domain.startswith("d_") else None

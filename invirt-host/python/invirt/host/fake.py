@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound
+from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.protocols import Domain
@@ -38,34 +39,34 @@ class FakeHypervisor:
     def domains(self) -> list[Domain]:
         with step("list"):
             folder = _home() / "domains"
-            names = sorted(path.name for path in folder.glob("[!.]*")) if folder.is_dir() else []
-            found = [DomainConfig.from_json((folder / name).read_text()) for name in names]
+            files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
+            found = [DomainConfig.from_json(file.read_text()) for file in files]
             return [Domain(one.name, one.memory, one.vcpus) for one in found]
 
-    def running(self, name: str) -> bool:
+    def running(self, name: DomainName) -> bool:
         return _domain(name).exists()
 
-    def ended(self) -> dict[str, str]:
+    def ended(self) -> dict[DomainName, str]:
         """A domain's file that somebody else took away is one that crashed."""
         folder = _home() / "booted"
-        names = [path.name for path in folder.glob("[!.]*") if not self.running(path.name)]
-        return {name: _booted(name).read_text() or "crash" for name in names}
+        names = [DomainName(path.name) for path in folder.glob("[!.]*")]
+        return {name: _booted(name).read_text() or "crash" for name in names if not self.running(name)}
 
-    def shutdown(self, name: str) -> None:
+    def shutdown(self, name: DomainName) -> None:
         with step("shutdown"):
-            if not (_home() / "deaf" / name.removeprefix("d_")).exists():
+            if not (_home() / "deaf" / (machine_of(name) or name)).exists():
                 _end(name)
 
-    def reboot(self, name: str) -> None:
+    def reboot(self, name: DomainName) -> None:
         with step("reboot"):
             if not self.running(name):
                 raise NotFound(f"{name} is off")
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: DomainName) -> None:
         with step("destroy"):
             _end(name)
 
-    def console(self, name: str) -> None:
+    def console(self, name: DomainName) -> None:
         if not self.running(name):
             raise NotFound(f"{name} is off")
         print(f"{name} is a fake and says nothing.")
@@ -73,7 +74,7 @@ class FakeHypervisor:
     def tidy(self, days: float) -> None:
         """Ended domains leave nothing."""
 
-    def show(self, verb: str, names: Sequence[str]) -> str:
+    def show(self, verb: str, names: Sequence[DomainName]) -> str:
         return "".join(f"{domain.name}\n" for domain in self.domains() if not names or domain.name in names)
 
     def status(self) -> dict[str, str]:
@@ -83,33 +84,40 @@ class FakeHypervisor:
 class FakeStorage(FileStorage):
     """Sparse files whose handling fails when told to."""
 
-    def create(self, name: str, disk: str, gib: int) -> None:
+    def create(self, name: MachineName, disk: str, gib: int) -> None:
         with step("volume-create"):
             super().create(name, disk, gib)
 
-    def resize(self, name: str, disk: str, gib: int) -> None:
+    def resize(self, name: MachineName, disk: str, gib: int) -> None:
         with step("volume-resize"):
             super().resize(name, disk, gib)
 
-    def rename(self, name: str, disk: str, new_name: str, new_disk: str) -> None:
+    def rename(self, name: MachineName, disk: str, new_name: MachineName, new_disk: str) -> None:
         with step("volume-rename"):
             super().rename(name, disk, new_name, new_disk)
 
-    def remove(self, name: str, disk: str, operation: int) -> None:
+    def remove(self, name: MachineName, disk: str, operation: int) -> None:
         with step("volume-remove"):
             super().remove(name, disk, operation)
 
     def restore(
-        self, name: str, disk: str, operation: int, new_name: str | None = None, new_disk: str | None = None
+        self,
+        name: MachineName,
+        disk: str,
+        operation: int,
+        new_name: MachineName | None = None,
+        new_disk: str | None = None,
     ) -> None:
         with step("volume-restore"):
             super().restore(name, disk, operation, new_name, new_disk)
 
-    def give_up(self, name: str, disk: str, operation: int, new_name: str, new_disk: str) -> None:
+    def give_up(
+        self, name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str
+    ) -> None:
         with step("volume-return"):
             super().give_up(name, disk, operation, new_name, new_disk)
 
-    def purge(self, name: str, disk: str, operation: int) -> None:
+    def purge(self, name: MachineName, disk: str, operation: int) -> None:
         with step("volume-purge"):
             super().purge(name, disk, operation)
 
@@ -140,15 +148,15 @@ def _go_wrong(fault: Path, when: str) -> None:
         raise CommandFailed(f"{fault.name} failed as it was told to")
 
 
-def _domain(name: str) -> Path:
+def _domain(name: DomainName) -> Path:
     return _home() / "domains" / name
 
 
-def _booted(name: str) -> Path:
+def _booted(name: DomainName) -> Path:
     return _home() / "booted" / name
 
 
-def _end(name: str) -> None:
+def _end(name: DomainName) -> None:
     if _booted(name).exists():
         paths.write(_booted(name), "poweroff")
     _domain(name).unlink(missing_ok=True)

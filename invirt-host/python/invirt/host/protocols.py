@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from invirt.base.names import DomainName
 from invirt.host.domain import DomainConfig
 
 OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
@@ -15,13 +16,13 @@ OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 class Domain:
     """A domain that runs on this host; memory in MiB."""
 
-    name: str
+    name: DomainName
     memory: int
     vcpus: int
 
 
 class Hypervisor(Protocol):
-    """Domains by name ("d_NAME").  Every call is safe to repeat: done already is done."""
+    """Domains by name.  Every call is safe to repeat: done already is done."""
 
     def create(self, config: DomainConfig) -> None:
         """Boot the domain; one that runs already is left alone."""
@@ -29,28 +30,28 @@ class Hypervisor(Protocol):
     def domains(self) -> list[Domain]:
         """All domains that run here, those of others too."""
 
-    def running(self, name: str) -> bool:
+    def running(self, name: DomainName) -> bool:
         """Whether the domain runs on this host."""
 
-    def ended(self) -> dict[str, str]:
+    def ended(self) -> dict[DomainName, str]:
         """Why each domain that is off here is: "poweroff", by itself or by hand, or else "crash"."""
 
-    def shutdown(self, name: str) -> None:
+    def shutdown(self, name: DomainName) -> None:
         """Ask the guest to power off, and don't wait for it."""
 
-    def reboot(self, name: str) -> None:
+    def reboot(self, name: DomainName) -> None:
         """Ask the guest to reboot; reset it when it doesn't obey.  NotFound when it is off."""
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: DomainName) -> None:
         """End the domain at once; it is off when this returns."""
 
-    def console(self, name: str) -> None:
+    def console(self, name: DomainName) -> None:
         """Join this terminal to the guest's serial console.  NotFound when it is off."""
 
     def tidy(self, days: float) -> None:
         """Cut what grows, and clear away what domains left that were off for days."""
 
-    def show(self, verb: str, names: Sequence[str]) -> str:
+    def show(self, verb: str, names: Sequence[DomainName]) -> str:
         """xm's list, vcpu-list, uptime (of all domains, or of names), or info.  NotFound for what is off."""
 
     def status(self) -> dict[str, str]:

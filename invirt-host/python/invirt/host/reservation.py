@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from invirt.base import identity
 from invirt.base.errors import Denied
+from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.database import connection
-from invirt.host.domain import machine_name
 
 RESERVED = """
 SELECT h.hostname FROM reservations r JOIN hosts h USING (host_id)
@@ -13,12 +13,12 @@ SELECT h.hostname FROM reservations r JOIN hosts h USING (host_id)
 """
 
 
-def require(domain: str) -> None:
+def require(domain: DomainName) -> None:
     """Raises Denied if the domain is that of a machine for which nothing is reserved on this host.
 
     Whoever boots it here all the same could boot it a second time, or without room.
     """
-    name = machine_name(domain)
+    name = machine_of(domain)
     if name is not None and identity.hostname() not in hosts(name):
         raise Denied(
             f"no memory is reserved for machine {name} on this host",
@@ -26,7 +26,7 @@ def require(domain: str) -> None:
         )
 
 
-def hosts(name: str) -> set[str]:
+def hosts(name: MachineName) -> set[str]:
     """The host names of those that have memory reserved for the machine, as far as this host may see."""
     connection.role = "host"
     with connection.transaction() as cursor:

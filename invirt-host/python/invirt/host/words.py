@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from invirt.base.names import DomainName
 from invirt.host import devices
 
 Value = str | int | list[str] | list[int]
@@ -28,13 +29,13 @@ def text(value: object) -> str:
     return value
 
 
-def domain_name(value: object) -> str:
+def domain_name(value: object) -> DomainName:
     """A domain's name: it is a folder's and a unit's too; all digits would be an ID."""
     if not re.fullmatch(_NAME, text(value), re.ASCII):
         raise ValueError(
             f"must be of A-Z, a-z, 0-9, . _ and -, at most 64 and not digits alone, not {value!a}"
         )
-    return str(value)
+    return DomainName(str(value))
 
 
 def _form(pattern: str, accepted: str) -> Check:

@@ -13,6 +13,7 @@ from typing import Any
 from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, Denied, NotFound
+from invirt.base.names import MachineName
 
 # One row a machine, with what `list` and `show` need; a principal's rights beside it.
 MACHINE = """
@@ -35,7 +36,7 @@ def full_principal(text: str) -> str:
     return validate.person(text if "@" in text else f"{text}@{config.site.realm}")
 
 
-def find(cursor: Any, machine_name: str, principal: str = "") -> Any:
+def find(cursor: Any, machine_name: MachineName, principal: str = "") -> Any:
     """The machine's row, with the roles that principal has there; raises NotFound."""
     cursor.execute(f"{MACHINE} WHERE m.name = %(name)s", {"name": machine_name, "who": principal})
     row = cursor.fetchone()
@@ -53,7 +54,7 @@ def require_number(cursor: Any, principal: str, machine_id: int | None) -> Any:
     return row
 
 
-def require(cursor: Any, principal: str, machine_name: str) -> Any:
+def require(cursor: Any, principal: str, machine_name: MachineName) -> Any:
     """The machine's row if principal may control it; raises NotFound."""
     row = find(cursor, machine_name, principal)
     if not row.roles:
@@ -61,7 +62,7 @@ def require(cursor: Any, principal: str, machine_name: str) -> Any:
     return row
 
 
-def require_owner(cursor: Any, principal: str, machine_name: str) -> Any:
+def require_owner(cursor: Any, principal: str, machine_name: MachineName) -> Any:
     """The machine's row if principal may do anything to it; raises NotFound or Denied."""
     row = require(cursor, principal, machine_name)
     if set(row.roles) <= {"user"}:
@@ -95,7 +96,7 @@ def acl(cursor: Any, machine_id: int) -> list[str]:
     return [found.principal for found in cursor.fetchall()]
 
 
-def allow(cursor: Any, actor: str, machine_name: str, principal: str) -> None:
+def allow(cursor: Any, actor: str, machine_name: MachineName, principal: str) -> None:
     """Let principal control the machine; allowed already is well.  Raises NotFound or Denied."""
     row = require_owner(cursor, actor, machine_name)
     cursor.execute(
@@ -104,7 +105,7 @@ def allow(cursor: Any, actor: str, machine_name: str, principal: str) -> None:
     )
 
 
-def disallow(cursor: Any, actor: str, machine_name: str, principal: str) -> None:
+def disallow(cursor: Any, actor: str, machine_name: MachineName, principal: str) -> None:
     """Take back what allow() gave.  Raises NotFound, Denied, or BadInput if principal has nothing to lose."""
     row = require_owner(cursor, actor, machine_name)
     cursor.execute(
@@ -115,7 +116,7 @@ def disallow(cursor: Any, actor: str, machine_name: str, principal: str) -> None
         raise BadInput(f"{principal} has not been allowed to control {machine_name}", hint=hint)
 
 
-def _absent(machine_name: str) -> NotFound:
+def _absent(machine_name: MachineName) -> NotFound:
     return NotFound(
         f"there is no machine {machine_name} that you may use",
         hint="machine list shows yours; its owner can let you in: machine allow NAME PRINCIPAL.",

@@ -13,6 +13,7 @@ from typing import Any
 
 from invirt.base import validate
 from invirt.base.errors import InvirtError
+from invirt.base.names import MachineName
 from invirt.remote.hosts import Answer, NoAnswer, failure
 
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
@@ -22,7 +23,7 @@ class Nonsense(NoAnswer):
     """The host answered, but not with what it was asked."""
 
 
-def guest_state(hostname: str, name: str, answer: Answer) -> str:
+def guest_state(hostname: str, name: MachineName, answer: Answer) -> str:
     """Whether guest `name` is "running" or "off", from the answer to `domain status`; raises why not."""
     found = _json(hostname, answer)
     if isinstance(found, dict) and found.get("name") == name and found.get("state") in ("running", "off"):
@@ -30,7 +31,7 @@ def guest_state(hostname: str, name: str, answer: Answer) -> str:
     raise _nonsense(hostname, "the state of a guest")
 
 
-def guests(hostname: str, answer: Answer) -> set[str]:
+def guests(hostname: str, answer: Answer) -> set[MachineName]:
     """The machines whose guests run on the host, from the answer to `domain list`; raises why not.
 
     Guests that no machine can have are left out.
@@ -41,14 +42,14 @@ def guests(hostname: str, answer: Answer) -> set[str]:
     return {row["name"] for row in rows if row["state"] == "running" and _is_machine(row["name"])}
 
 
-def ended(hostname: str, answer: Answer) -> dict[str, str]:
+def ended(hostname: str, answer: Answer) -> dict[MachineName, str]:
     """Why each machine's guest that is off there ended, "poweroff" or "crash", as far as that is told."""
     rows = _rows(hostname, answer, "a list of guests")
     told = [row for row in rows if row.get("state") == "off" and row.get("ended") in ("poweroff", "crash")]
     return {row["name"]: row["ended"] for row in told if _is_machine(row["name"])}
 
 
-def volumes(hostname: str, answer: Answer) -> dict[tuple[str, str], int]:
+def volumes(hostname: str, answer: Answer) -> dict[tuple[MachineName, str], int]:
     """GiB of each volume that is not in the trash, by machine and disk, from the answer to `volume list`.
 
     Raises why there are none.  Volumes that no machine can have are left out.
@@ -60,7 +61,7 @@ def volumes(hostname: str, answer: Answer) -> dict[tuple[str, str], int]:
     return {(row["name"], row["disk"]): row["size"] for row in kept}
 
 
-def trashed(hostname: str, answer: Answer) -> dict[tuple[str, str, int], int]:
+def trashed(hostname: str, answer: Answer) -> dict[tuple[MachineName, str, int], int]:
     """GiB of each volume in the trash, by machine, disk and the operation that removed it: see volumes()."""
     rows = _rows(hostname, answer, "a list of volumes")
     if not all(_has_size(row) for row in rows):

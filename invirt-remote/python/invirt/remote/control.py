@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from invirt.base.cli import Found, Verb, Who
+from invirt.base.names import MachineName
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
@@ -13,17 +14,17 @@ from invirt.remote.submission import submit
 from invirt.remote.verbs import waitable
 
 
-def require(cursor: Any, actor: Actor, name: str) -> Any:
+def require(cursor: Any, actor: Actor, name: MachineName) -> Any:
     """The machine's row, if actor may control it; raises NotFound."""
     if actor.administrator:
         return access.find(cursor, name)
     return access.require(cursor, actor.principal, name)
 
 
-def switch(operation: str, done: str) -> Callable[[Actor, str], str]:
+def switch(operation: str, done: str) -> Callable[[Actor, MachineName], str]:
     """A verb that is an operation on the machine; done: what is said when it is."""
 
-    def run(actor: Actor, name: str) -> str:
+    def run(actor: Actor, name: MachineName) -> str:
         with transaction() as cursor:
             require(cursor, actor, name)
         submit(operation, actor, name)
@@ -32,7 +33,7 @@ def switch(operation: str, done: str) -> Callable[[Actor, str], str]:
     return run
 
 
-def status(actor: Actor, name: str) -> Found:
+def status(actor: Actor, name: MachineName) -> Found:
     """Whether the machine runs, and where."""
     with transaction() as cursor:
         machines = states.describe(cursor, [require(cursor, actor, name)])

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from invirt import config
 from invirt.base.errors import InvirtError
+from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote import operations, trash
 from invirt.remote.hosts import Hosts
 from invirt.remote.operations.model import Actor
 from invirt.remote.rows import Cursor
 
-Stray = tuple[str, str, int]  # machine, disk, and the operation that removed it
+Stray = tuple[MachineName, str, int]  # machine, disk, and the operation that removed it
 
 # Whose a stray was, as far as operations tell: the owner of the machine, if that is still
 # there, else the only owner that who removed it is a member of.  Only of operations from

@@ -10,6 +10,7 @@ from invirt import config
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Facts, Found, Option, Table, Verb, Who
 from invirt.base.cli.show import words
+from invirt.base.names import MachineName
 from invirt.remote import access, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
@@ -113,7 +114,7 @@ FACTS = Facts(
 )
 
 
-def show(actor: Actor, name: str) -> Found:
+def show(actor: Actor, name: MachineName) -> Found:
     """All about a machine, and who may control it."""
     with transaction() as cursor:
         row = access.require(cursor, actor.principal, name)
@@ -183,7 +184,7 @@ def _who(operation: dict[str, Any]) -> str:
     return f"{operation['principal']}{', an administrator' if operation['administrator'] else ''}"
 
 
-def operations(actor: Actor, name: str | None, follow: int | None) -> list[dict[str, Any]] | Found:
+def operations(actor: Actor, name: MachineName | None, follow: int | None) -> list[dict[str, Any]] | Found:
     """The newest operations on the actor's machines: how far they are, why they failed; or one as it goes."""
     if follow is not None:
         from invirt.remote import following  # not for all who look

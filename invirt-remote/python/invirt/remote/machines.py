@@ -10,6 +10,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import MachineName
 from invirt.remote import access, keys, listing, states, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
@@ -48,7 +49,7 @@ def disk_and_size(text: str) -> tuple[str, int]:
     return validate.disk_name(name) if equals else "hda", disk_size(size)
 
 
-def create(actor: Actor, name: str, key: str | None, **values: Any) -> Any:
+def create(actor: Actor, name: MachineName, key: str | None, **values: Any) -> Any:
     """Make a machine: its row, address and disk.  It is off."""
     wanted = {name: value for name, value in values.items() if value is not None}
     done = submit("create", actor, name, wanted, key)
@@ -69,7 +70,7 @@ def made(cursor: Any, actor: Actor, operation: Operation) -> states.Machine:
     return states.describe(cursor, [row])[0]
 
 
-def _owned(actor: Actor, name: str) -> None:
+def _owned(actor: Actor, name: MachineName) -> None:
     """Raises NotFound or Denied unless actor is a member of the machine's owner.
 
     The operation's admission asks again; this is before hosts are asked.
@@ -79,7 +80,7 @@ def _owned(actor: Actor, name: str) -> None:
 
 
 def resize(
-    actor: Actor, name: str, memory: int | None, cpus: int | None, disk: tuple[tuple[str, int], ...]
+    actor: Actor, name: MachineName, memory: int | None, cpus: int | None, disk: tuple[tuple[str, int], ...]
 ) -> str:
     """Change memory, CPUs and disks; the machine has to be off."""
     sizes = dict(disk)
@@ -94,7 +95,7 @@ def resize(
     return f"{name} is resized; it counts from the next boot on"
 
 
-def set_(actor: Actor, name: str, autostart: str) -> str:
+def set_(actor: Actor, name: MachineName, autostart: str) -> str:
     """Change a setting of a machine, from now on."""
     with transaction() as cursor:
         row = access.require_owner(cursor, actor.principal, name)
@@ -105,28 +106,28 @@ def set_(actor: Actor, name: str, autostart: str) -> str:
     return f"{name} has autostart {autostart}"
 
 
-def rename(actor: Actor, name: str, new: str) -> str:
+def rename(actor: Actor, name: MachineName, new: MachineName) -> str:
     """Give a machine another name; it has to be off."""
     _owned(actor, name)
     submit("rename", actor, name, {"name": new})
     return f"{name} is now {new}"
 
 
-def allow(actor: Actor, name: str, principal: str) -> str:
+def allow(actor: Actor, name: MachineName, principal: str) -> str:
     """Let a principal control the machine, from the next call on."""
     with transaction() as cursor:
         access.allow(cursor, actor.principal, name, principal)
     return f"{principal} may control {name}"
 
 
-def disallow(actor: Actor, name: str, principal: str) -> str:
+def disallow(actor: Actor, name: MachineName, principal: str) -> str:
     """Let a principal control the machine no more, from the next call on."""
     with transaction() as cursor:
         access.disallow(cursor, actor.principal, name, principal)
     return f"{principal} may no longer control {name}"
 
 
-def delete(actor: Actor, name: str, yes: bool) -> str:
+def delete(actor: Actor, name: MachineName, yes: bool) -> str:
     """Move a machine and its disks to the trash; without --yes, say what would be lost."""
     with transaction() as cursor:
         lost = states.describe(cursor, [access.require_owner(cursor, actor.principal, name)])
@@ -141,7 +142,7 @@ def delete(actor: Actor, name: str, yes: bool) -> str:
 def _disk_verb(kind: str) -> Callable[..., str]:
     """What does an operation of a single disk."""
 
-    def run(actor: Actor, name: str, disk: str, **values: Any) -> str:
+    def run(actor: Actor, name: MachineName, disk: str, **values: Any) -> str:
         _owned(actor, name)
         submit(kind, actor, name, {"disk": disk, **values})
         return f"{name}: {kind} of {disk} done"
@@ -149,7 +150,7 @@ def _disk_verb(kind: str) -> Callable[..., str]:
     return run
 
 
-def _rename_disk(actor: Actor, name: str, disk: str, new: str) -> str:
+def _rename_disk(actor: Actor, name: MachineName, disk: str, new: str) -> str:
     _owned(actor, name)
     submit("disk-rename", actor, name, {"disk": disk, "name": new})
     return f"{name}: disk-rename of {disk} done"

@@ -14,6 +14,7 @@ from itertools import islice
 
 from invirt import config
 from invirt.base.errors import InvirtError
+from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote import expiry, operations
 from invirt.remote.answers import ended, guests, trashed, volumes
@@ -42,7 +43,7 @@ class Machine:
     """A machine's row, and the number of the last operation on it."""
 
     machine_id: int
-    name: str
+    name: MachineName
     host_id: int | None
     last_operation: int | None
 
@@ -60,15 +61,15 @@ class Difference:
 class Facts:
     """What the database and the hosts said; sizes in GiB; ended: why guests that are off there are."""
 
-    machines: dict[str, Machine] = field(default_factory=dict)
-    disks: dict[tuple[str, str], int] = field(default_factory=dict)
+    machines: dict[MachineName, Machine] = field(default_factory=dict)
+    disks: dict[tuple[MachineName, str], int] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
-    guests: dict[int, set[str]] = field(default_factory=dict)
-    ended: dict[int, dict[str, str]] = field(default_factory=dict)
-    volumes: dict[tuple[str, str], int] | None = None
+    guests: dict[int, set[MachineName]] = field(default_factory=dict)
+    ended: dict[int, dict[MachineName, str]] = field(default_factory=dict)
+    volumes: dict[tuple[MachineName, str], int] | None = None
     strays: dict[expiry.Stray, int] = field(default_factory=dict)  # in hosts' trash, but in no row
     silent: dict[str, str] = field(default_factory=dict)
-    moving: set[str] = field(default_factory=set)
+    moving: set[MachineName] = field(default_factory=set)
     stuck: list[str] = field(default_factory=list)
 
 
@@ -207,7 +208,7 @@ def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
             yield Difference(f"ALARM: disk {disk} of {name} has no volume", "look into the trash and backups")
 
 
-def _trash(hosts: Hosts, name: str, disk: str, size: int) -> None:
+def _trash(hosts: Hosts, name: MachineName, disk: str, size: int) -> None:
     wants = {"disk": disk, "size": size}
     operations.submit("volume-trash", expiry.administrator(), name, wants, hosts=hosts)
 
@@ -232,7 +233,7 @@ def tidy_trash(connection: Connection, hosts: Hosts) -> Iterable[str]:
             yield f"{difference.words}: entered"
 
 
-def release_off(connection: Connection, facts: Facts, kept: Collection[str] = ()) -> list[str]:
+def release_off(connection: Connection, facts: Facts, kept: Collection[MachineName] = ()) -> list[str]:
     """Give back what is reserved for guests that their hosts say are off; returns what was done.
 
     kept: machines that are booted again, on whichever host.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base.errors import InvirtError
+from invirt.base.names import MachineName
 
 if TYPE_CHECKING:
     from invirt.remote.hosts import Hosts
@@ -64,7 +65,7 @@ def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[
     machines = list(machines)
     asked = {machine["hostname"]: machine["host"] for machine in machines if machine["host"]}
     silent: dict[str, str] = {}
-    running: dict[str, set[str]] = {}
+    running: dict[str, set[MachineName]] = {}
     timeout = config.remote.host_timeout
     if not asked:
         return silent
@@ -82,7 +83,7 @@ def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[
     return silent
 
 
-def _state(machine: Machine, running: dict[str, set[str]]) -> str:
+def _state(machine: Machine, running: dict[str, set[MachineName]]) -> str:
     if machine["host"] is None:
         return "off"
     if machine["host"] not in running:

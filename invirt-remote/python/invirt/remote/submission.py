@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from invirt.base.names import MachineName
 from invirt.remote.actor import Actor
 from invirt.remote.session import connected
 
@@ -37,7 +38,11 @@ def progress(text: str) -> None:
 
 
 def submit(
-    kind: str, actor: Actor, name: str, arguments: dict[str, Any] | None = None, key: str | None = None
+    kind: str,
+    actor: Actor,
+    name: MachineName,
+    arguments: dict[str, Any] | None = None,
+    key: str | None = None,
 ) -> Operation:
     """Run an operation to its end, telling how it goes; raises why it failed.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.errors import InvirtError, Unreachable
+from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote.answers import guest_state
 from invirt.remote.hosts import Hosts
@@ -76,7 +77,7 @@ class Survey:
                 raise self.silent[host_id]
         return "running" if "running" in map(self.states.get, self.seen.reserved) else "off"
 
-    def volume_host(self, name: str) -> Host:
+    def volume_host(self, name: MachineName) -> Host:
         """A host to handle the volumes of machine name: the same one each time, as long as it answers.
 
         Every host sees all volumes, but a host knows only the tokens it has seen itself.
@@ -95,7 +96,7 @@ class Survey:
         return error.message if error else ""
 
 
-def seen(cursor: Cursor, name: str) -> Seen:
+def seen(cursor: Cursor, name: MachineName) -> Seen:
     """The machine as it is now."""
     cursor.execute(
         "SELECT m.machine_id,"
@@ -116,7 +117,7 @@ def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
     return tuple(Host(*row) for row in cursor.fetchall())
 
 
-def take(connection: Connection, hosts: Hosts, name: str, ask: bool) -> Survey:
+def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> Survey:
     """Look at the machine; with ask, ask its hosts and all enabled ones about its guest."""
     with transaction(connection) as cursor:
         machine, known = seen(cursor, name), all_hosts(cursor)

@@ -8,6 +8,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.errors import BadInput, Busy, NotFound
+from invirt.base.names import MachineName
 from invirt.remote.rows import Cursor
 
 # A machine's row, and what hangs on it, as JSON.
@@ -57,7 +58,7 @@ class Trashed:
     """
 
     trash_id: int
-    name: str
+    name: MachineName
     machine_id: int | None
     owner_id: int | None
     machine: dict[str, Any] | None

@@ -8,6 +8,7 @@ from typing import Any
 from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Table, Verb, Who
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import MachineName
 from invirt.remote import access, trash
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
@@ -58,7 +59,7 @@ TRASH = Table(
 )
 
 
-def undelete(actor: Actor, name: str, disk: str | None, new: str | None) -> str:
+def undelete(actor: Actor, name: MachineName, disk: str | None, new: MachineName | None) -> str:
     """Give a machine, or a disk, back."""
     with transaction() as cursor:
         found = trash.find(cursor, actor.principal, name, disk)
@@ -70,16 +71,16 @@ def undelete(actor: Actor, name: str, disk: str | None, new: str | None) -> str:
     return f"{what} back"
 
 
-def _home(cursor: Any, actor: Actor, found: Trashed) -> str:
+def _home(cursor: Any, actor: Actor, found: Trashed) -> MachineName:
     """The name that the machine of a single disk has now; raises NotFound."""
     try:
-        return str(access.require_number(cursor, actor.principal, found.machine_id).name)
+        return MachineName(access.require_number(cursor, actor.principal, found.machine_id).name)
     except NotFound as error:
         hint = "Give the disk to another machine of yours with --name."
         raise NotFound(f"{found.name}, which had the disk, is gone", hint) from error
 
 
-def purge(actor: Actor, name: str, disk: str | None, yes: bool) -> str:
+def purge(actor: Actor, name: MachineName, disk: str | None, yes: bool) -> str:
     """End something in the trash for good; without --yes, say what would be lost."""
     with transaction() as cursor:
         found = trash.find(cursor, actor.principal, name, disk)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from invirt import config
+from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote.operations.admission import release
 from invirt.remote.operations.model import Actor
@@ -41,13 +42,13 @@ def actor() -> Actor:
     return Actor(config.remote_principals[0], administrator=True)
 
 
-def to_boot(connection: Connection, facts: Facts) -> list[str]:
+def to_boot(connection: Connection, facts: Facts) -> list[MachineName]:
     """The machines to be booted again now, the oldest first; facts: what the hosts say.
 
     Those that are switched off, by their guests or because booting them again
     doesn't help, are written down as that.
     """
-    names: list[str] = []
+    names: list[MachineName] = []
     begun: Counter[int | None] = Counter()
     for row in list(_off(connection, facts)):
         if why := _not_again(row, facts):

@@ -8,12 +8,13 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Flag, Option, Who
 from invirt.base.errors import Denied
+from invirt.base.names import MachineName
 from invirt.console import shell
 from invirt.console.confine import confine
 from invirt.console.seat import Seat, terminal
 
 
-def join(machine: str, who: str, mode: str) -> int:
+def join(machine: MachineName, who: str, mode: str) -> int:
     """The console on this terminal; 0 when it was left."""
     seat = Seat()
     confine()
@@ -23,7 +24,7 @@ def join(machine: str, who: str, mode: str) -> int:
     return 0 if seat.has_left() else 1
 
 
-def _run(machine: str, force: bool, login: str, i: bool, **_: object) -> int | None:
+def _run(machine: MachineName, force: bool, login: str, i: bool, **_: object) -> int | None:
     if i:  # console(1)'s NAME:HOST,PID,PORT:…; we always come by the relay
         print(f"{machine}:relay,1,1:")
         return None

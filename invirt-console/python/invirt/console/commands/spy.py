@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from invirt.base.cli import Command
+from invirt.base.names import MachineName
 from invirt.console.commands.console import MACHINE, join
 
 SPY = "spy"  # whom the hosts' conservers let look, and no more
 
 
-def _run(machine: str) -> int:
+def _run(machine: MachineName) -> int:
     return join(machine, SPY, "attach")
 
 

@@ -7,50 +7,50 @@ from typing import Any
 
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Verb, Who
+from invirt.base.names import MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
-from invirt.host.domain import machine_name
 
 
-def create(name: str, token: int) -> None:
+def create(name: MachineName, token: int) -> None:
     """Boot the machine as the database describes it; Denied where nothing is reserved for it."""
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
-        if not driver.running(f"d_{name}"):
-            reservation.require(f"d_{name}")
+        if not driver.running(domain_of(name)):
+            reservation.require(domain_of(name))
             file = xmconfig.find("invirt-database")
             driver.create(xmconfig.evaluate(file, {"machine_name": name}))
 
 
-def shutdown(name: str, token: int) -> None:
+def shutdown(name: MachineName, token: int) -> None:
     """Ask the guest to power off."""
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
-        driver.shutdown(f"d_{name}")
+        driver.shutdown(domain_of(name))
 
 
-def reboot(name: str, token: int) -> None:
+def reboot(name: MachineName, token: int) -> None:
     """Ask the guest to reboot, or reset it."""
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
-        driver.reboot(f"d_{name}")
+        driver.reboot(domain_of(name))
 
 
-def destroy(name: str, token: int) -> None:
+def destroy(name: MachineName, token: int) -> None:
     """End the guest at once."""
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
-        driver.destroy(f"d_{name}")
+        driver.destroy(domain_of(name))
 
 
-def fence(name: str, token: int) -> None:
+def fence(name: MachineName, token: int) -> None:
     """Do nothing, but remember the token: no older command is obeyed any more."""
     with tokens.claimed(token, name):
         pass
 
 
-def status(name: str) -> dict[str, str]:
+def status(name: MachineName) -> dict[str, str]:
     """Whether the guest runs here."""
-    return {"name": name, "state": "running" if loading.hypervisor().running(f"d_{name}") else "off"}
+    return {"name": name, "state": "running" if loading.hypervisor().running(domain_of(name)) else "off"}
 
 
 def show_list() -> list[dict[str, object]]:
@@ -59,13 +59,13 @@ def show_list() -> list[dict[str, object]]:
     found: list[dict[str, object]] = [
         {"name": name, "state": "running", "memory": domain.memory, "cpus": domain.vcpus}
         for domain in driver.domains()
-        if (name := machine_name(domain.name))
+        if (name := machine_of(domain.name))
     ]
     running = {row["name"] for row in found}
     return found + [
         {"name": name, "state": "off", "ended": why}
         for domain, why in sorted(driver.ended().items())
-        if (name := machine_name(domain)) and name not in running
+        if (name := machine_of(domain)) and name not in running
     ]
 
 

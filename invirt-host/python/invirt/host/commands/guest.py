@@ -7,6 +7,7 @@ import os
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Verb
 from invirt.base.errors import CommandFailed
+from invirt.base.names import DomainName
 from invirt.host.domain import domain_name
 from invirt.host.network import vif
 from invirt.host.qemu.driver import HOST, POWEROFF, Qemu, end_by
@@ -17,7 +18,7 @@ from invirt.host.waiting import wait
 ACCELERATORS = ("kvm", "tcg")
 
 
-def run(name: str, log: str | None, accelerator: str | None) -> None:
+def run(name: DomainName, log: str | None, accelerator: str | None) -> None:
     """Become QEMU."""
     if log:
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -26,7 +27,7 @@ def run(name: str, log: str | None, accelerator: str | None) -> None:
     launch(name, accelerator or "")
 
 
-def stop(name: str, seconds: int) -> None:
+def stop(name: DomainName, seconds: int) -> None:
     """Ask the guest to power off and wait; for the host's own shutdown."""
     guest = Guest(name)
     if guest.running():
@@ -36,7 +37,7 @@ def stop(name: str, seconds: int) -> None:
         raise CommandFailed(f"{name} did not power off within {seconds} seconds")
 
 
-def clean(name: str) -> None:
+def clean(name: DomainName) -> None:
     """Take away what the ended guest left; systemd says how QEMU ended (systemd.exec(5))."""
     if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
         end_by(Guest(name), POWEROFF)

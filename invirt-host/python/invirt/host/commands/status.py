@@ -7,8 +7,8 @@ from typing import Any
 
 from invirt.base import tables
 from invirt.base.cli import Command, Verb, Who
+from invirt.base.names import machine_of
 from invirt.host import loading
-from invirt.host.domain import machine_name
 
 
 def status() -> dict[str, Any]:
@@ -17,7 +17,7 @@ def status() -> dict[str, Any]:
 
     driver = loading.hypervisor()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    guests = [domain for domain in driver.domains() if machine_name(domain.name)]
+    guests = [domain for domain in driver.domains() if machine_of(domain.name)]
     about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests)}
     return {"driver": config.hypervisor.driver} | about | driver.status()
 

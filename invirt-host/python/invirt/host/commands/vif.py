@@ -8,12 +8,13 @@ from typing import Any
 from invirt import config
 from invirt.base.cli import Argument, Command, Flag, Found, Option, Verb, show
 from invirt.base.errors import NotFound
+from invirt.base.names import DomainName, machine_of
 from invirt.host.network import routes, vif
 from invirt.host.network.rules import REASONS
 from invirt.host.network.rules import rules as generate
 
 
-def add(interface: str, mac: str, ip: tuple[str, ...], name: str, other: tuple[str, ...]) -> None:
+def add(interface: str, mac: str, ip: tuple[str, ...], name: DomainName, other: tuple[str, ...]) -> None:
     """Guard the interface, bring it up, and lead the addresses to it."""
     vif.add(interface, mac, list(ip), name, others=list(other))
 
@@ -23,7 +24,7 @@ def remove(interface: str) -> None:
     vif.remove(interface)
 
 
-def rules(interface: str, mac: str, ip: tuple[str, ...], name: str, other: tuple[str, ...]) -> str:
+def rules(interface: str, mac: str, ip: tuple[str, ...], name: DomainName, other: tuple[str, ...]) -> str:
     """The rules, for a look at them."""
     servers = config.network.servers
     return generate(interface, mac, [*ip, *other], name=name, servers=servers, near=routes.near())
@@ -34,7 +35,7 @@ def counters(guest: str | None, all: bool) -> Found:
     rows = [
         row
         for row in vif.counters()
-        if guest in (None, row["interface"], row["domain"], f"{row['domain']}"[2:])
+        if guest in (None, row["interface"], row["domain"], machine_of(DomainName(f"{row['domain']}")))
     ]
     if guest and not rows:
         raise NotFound(f"no guest {guest} has an interface on this host")

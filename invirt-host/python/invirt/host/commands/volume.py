@@ -7,54 +7,59 @@ from typing import Any
 
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Verb, Who
+from invirt.base.names import MachineName
 from invirt.host import loading, tokens
 
 LARGEST = 1 << 20  # GiB; what one machine may have is remote's to decide
 
 
-def create(name: str, disk: str, gib: int, token: int) -> None:
+def create(name: MachineName, disk: str, gib: int, token: int) -> None:
     """Make a disk."""
     with tokens.claimed(token, name):
         loading.storage().create(name, disk, gib)
 
 
-def resize(name: str, disk: str, gib: int, token: int) -> None:
+def resize(name: MachineName, disk: str, gib: int, token: int) -> None:
     """Grow a disk."""
     with tokens.claimed(token, name):
         loading.storage().resize(name, disk, gib)
 
 
-def rename(name: str, disk: str, new_name: str, new_disk: str, token: int) -> None:
+def rename(name: MachineName, disk: str, new_name: MachineName, new_disk: str, token: int) -> None:
     """Call a disk otherwise."""
     with tokens.claimed(token, name, new_name):
         loading.storage().rename(name, disk, new_name, new_disk)
 
 
-def remove(name: str, disk: str, operation: int, token: int) -> None:
+def remove(name: MachineName, disk: str, operation: int, token: int) -> None:
     """Put a disk into the trash."""
     with tokens.claimed(token, name):
         loading.storage().remove(name, disk, operation)
 
 
-def restore(name: str, disk: str, operation: int, token: int) -> None:
+def restore(name: MachineName, disk: str, operation: int, token: int) -> None:
     """Take a disk back from the trash."""
     with tokens.claimed(token, name):
         loading.storage().restore(name, disk, operation)
 
 
-def undelete(name: str, disk: str, operation: int, new_name: str, new_disk: str, token: int) -> None:
+def undelete(
+    name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str, token: int
+) -> None:
     """Give a disk in the trash to a machine."""
     with tokens.claimed(token, new_name, tokens.item(operation)):
         loading.storage().restore(name, disk, operation, new_name, new_disk)
 
 
-def give_up(name: str, disk: str, operation: int, new_name: str, new_disk: str, token: int) -> None:
+def give_up(
+    name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str, token: int
+) -> None:
     """Put a disk that was given to a machine back into the trash."""
     with tokens.claimed(token, new_name, tokens.item(operation)):
         loading.storage().give_up(name, disk, operation, new_name, new_disk)
 
 
-def purge(name: str, disk: str, operation: int, token: int) -> None:
+def purge(name: MachineName, disk: str, operation: int, token: int) -> None:
     """End a disk in the trash."""
     with tokens.claimed(token, tokens.item(operation)):
         loading.storage().purge(name, disk, operation)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from invirt.base.cli import Argument, Command, Flag, Verb, show
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import DomainName, MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
-from invirt.host.domain import domain_name, machine_name
+from invirt.host.domain import domain_name
 from invirt.host.protocols import Hypervisor
 from invirt.host.words import KNOWN, SEVERAL, Value
 
@@ -17,7 +18,7 @@ def create(config: str, variables: tuple[str, ...], console: bool) -> None:
     """Evaluate the configuration and boot the domain."""
     domain = xmconfig.evaluate(xmconfig.find(config), _variables(variables))
     driver = loading.hypervisor()
-    with tokens.locked(machine_name(domain.name) or domain.name):
+    with tokens.locked(machine_of(domain.name) or domain.name):
         reservation.require(domain.name)
         driver.create(domain)
     if console:
@@ -52,27 +53,28 @@ def _value(name: str, value: str) -> Value:
 def _table(name: str) -> Callable[..., str]:
     """What shows a table of the domains that run, or of the host."""
 
-    def run(domains: tuple[str, ...] = ()) -> str:
+    def run(domains: tuple[DomainName, ...] = ()) -> str:
         driver = loading.hypervisor()
         return driver.show(name, [_known(driver, domain) for domain in domains])
 
     return run
 
 
-def _act(name: str) -> Callable[[str], None]:
+def _act(name: str) -> Callable[[DomainName], None]:
     """What does to a domain what the verb says: console, shutdown, reboot or destroy."""
 
-    def run(domain: str) -> None:
+    def run(domain: DomainName) -> None:
         driver = loading.hypervisor()
         getattr(driver, name)(_known(driver, domain))
 
     return run
 
 
-def _known(driver: Hypervisor, name: str) -> str:
-    """The domain's name; NotFound where it must be that a machine was meant, whose domain is d_NAME."""
-    if not driver.running(name) and driver.running(f"d_{name}"):
-        raise NotFound(f"there is no domain {name}", hint=f"That of machine {name} is d_{name}.")
+def _known(driver: Hypervisor, name: DomainName) -> DomainName:
+    """The domain's name; NotFound where it must be that a machine was meant."""
+    meant = domain_of(MachineName(name))
+    if not driver.running(name) and driver.running(meant):
+        raise NotFound(f"there is no domain {name}", hint=f"That of machine {name} is {meant}.")
     return name
 
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from invirt.base import validate
+from invirt.base.names import PREFIX, MachineName, domain_of
 from invirt.database.connection import Connection
 from invirt.host.console import conserver_list, logs
 
@@ -31,15 +32,15 @@ SELECT m.name, m.machine_id FROM machines m JOIN hosts h USING (host_id)
 WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
 # A guest that reboots, or has yet to boot, is waited for.
-PROGRAM = "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; until xm console d_{}; do sleep 1; done # {}"
-COMMAND = re.compile(rb"until xm console d_([a-z0-9-]+); .* # ([0-9]+)\0")
+PROGRAM = "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; until xm console {}; do sleep 1; done # {}"
+COMMAND = re.compile(rf"until xm console {PREFIX}([a-z0-9-]+); .* # ([0-9]+)\0".encode())
 
-Machine = tuple[str, int]  # its name now, and its number
+Machine = tuple[MachineName, int]  # its name now, and its number
 
 
-def console(name: str, number: int) -> str:
+def console(name: MachineName, number: int) -> str:
     """The line of a machine's console.  Another machine of that name has another line, log and process."""
-    program = PROGRAM.format(validate.machine_name(name), number)
+    program = PROGRAM.format(domain_of(validate.machine_name(name)), number)
     words = f'rw {name}.{number}; logfile {logs.path(number)}; exec "{program}";'
     return f"console {name} {{ master {MASTER}; {words} }}\n"
 
@@ -48,7 +49,7 @@ def update(connected: Connection, keeper: conserver_list.Keeper, host: str = "")
     """Bring the list up to date.  host: this one's name, by default as it knows it itself."""
     with connected.cursor() as cursor:
         cursor.execute(HERE, (host or socket.getfqdn(),))
-        machines = [(str(name), int(number)) for name, number in cursor.fetchall()]
+        machines = [(MachineName(name), int(number)) for name, number in cursor.fetchall()]
     logs.forget(connected)
     pid = conserver_list.running(keeper.pidfile)
     if pid is None:
@@ -81,7 +82,7 @@ def serving(conserver_pid: int) -> list[tuple[Machine, int]]:
         for program in _children(process):
             with suppress(OSError):
                 if match := COMMAND.search(Path(f"/proc/{program}/cmdline").read_bytes()):
-                    found.append(((match[1].decode(), int(match[2])), process))
+                    found.append(((MachineName(match[1].decode()), int(match[2])), process))
     return found
 
 

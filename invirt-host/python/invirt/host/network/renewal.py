@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from invirt.base import log
 from invirt.base.errors import InvirtError
+from invirt.base.names import machine_of
 from invirt.database.connection import Connection
 from invirt.host import tokens
-from invirt.host.domain import machine_name
 from invirt.host.network import routes, vif
 
 CHANNEL = "nics"
@@ -45,7 +45,7 @@ def renew() -> None:
     """Give guests that an older version has booted the rules of this one; what can't be is logged."""
     for interface, link in vif.links().items():
         try:
-            with tokens.locked(machine_name(link.name) or interface, PATIENCE):
+            with tokens.locked(machine_of(link.name) or interface, PATIENCE):
                 if link.addresses and vif.links().get(interface) == link:
                     vif.renew(interface, link)
         except InvirtError as error:
@@ -61,7 +61,7 @@ def _number(interface: str) -> int:
 def _follow(interface: str, link: vif.Link, addresses: Sequence[str], others: Sequence[str]) -> None:
     what = f"{link.name or '-'} on {interface}: {' '.join(addresses) or 'no address'}"
     try:
-        with tokens.locked(machine_name(link.name) or interface, PATIENCE):
+        with tokens.locked(machine_of(link.name) or interface, PATIENCE):
             if vif.links().get(interface) == link:  # it may have been booted anew meanwhile
                 vif.change(interface, addresses, others)
                 log.write(what)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound
+from invirt.base.names import DomainName
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.network import owned as owned_tables
@@ -26,6 +27,7 @@ from invirt.host.network.addresses import split
 from invirt.host.network.announce import announce
 from invirt.host.network.rules import rules
 
+NOBODY = DomainName("")
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
 
 
@@ -39,7 +41,7 @@ class Link:
 
     mac: str
     addresses: tuple[str, ...]
-    name: str = ""
+    name: DomainName = NOBODY
     keeper: int | None = None
     led: bool = True
     others: tuple[str, ...] = ()
@@ -80,7 +82,7 @@ def add(
     interface: str,
     mac: str,
     addresses: Sequence[str],
-    name: str = "",
+    name: DomainName = NOBODY,
     owned: bool = False,
     others: Sequence[str] = (),
 ) -> None:
@@ -93,7 +95,7 @@ def guard(
     interface: str,
     mac: str,
     addresses: Sequence[str],
-    name: str = "",
+    name: DomainName = NOBODY,
     owned: bool = False,
     others: Sequence[str] = (),
 ) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
+from invirt.base.names import DomainName, machine_of
 from invirt.host import paths, tokens
-from invirt.host.domain import DomainConfig, machine_name
+from invirt.host.domain import DomainConfig
 from invirt.host.protocols import OBEY, Domain
 from invirt.host.qemu import able, accelerator, leftovers, tables, terminal
 from invirt.host.qemu.guest import Guest
@@ -70,18 +71,18 @@ class Qemu:
 
     def domains(self) -> list[Domain]:
         folder = paths.run() / "guests"
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        return [_domain(Guest(name)) for name in names if Guest(name).running()]
+        guests = [Guest.of(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+        return [_domain(guest) for guest in guests if guest.running()]
 
-    def running(self, name: str) -> bool:
+    def running(self, name: DomainName) -> bool:
         return Guest(name).running()
 
-    def ended(self) -> dict[str, str]:
-        guests = [Guest(path.name) for path in (paths.state() / "guests").glob("*")]
+    def ended(self) -> dict[DomainName, str]:
+        guests = map(Guest.of, (paths.state() / "guests").glob("*"))
         off = [guest for guest in guests if not guest.running()]
         return {guest.name: "poweroff" if _read(guest.ended) == POWEROFF else "crash" for guest in off}
 
-    def shutdown(self, name: str) -> None:
+    def shutdown(self, name: DomainName) -> None:
         """One that a killed reboot left down is ended."""
         guest = Guest(name)
         if not guest.running():
@@ -91,7 +92,7 @@ class Qemu:
             down = qmp.status() == "shutdown"
             qmp("quit" if down else "system_powerdown")
 
-    def reboot(self, name: str) -> None:
+    def reboot(self, name: DomainName) -> None:
         """The guest goes down into a pause and is reset from there: QEMU, console and tap live on."""
         guest = Guest(name)
         if not guest.running():
@@ -104,25 +105,26 @@ class Qemu:
             qmp("set-action", shutdown="poweroff")
             qmp("cont")
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: DomainName) -> None:
         guest = Guest(name)
         end_by(guest, POWEROFF)
         self.supervisor.stop(guest)
         if not wait(lambda: not guest.running(), 10):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
 
-    def console(self, name: str) -> None:
+    def console(self, name: DomainName) -> None:
         terminal.attach(Guest(name))
 
     def tidy(self, days: float) -> None:
         """What is left of guests that were off for so long goes."""
         for folder in (paths.state() / "guests").glob("*"):
-            with tokens.locked(machine_name(folder.name) or folder.name):
+            guest = Guest.of(folder)
+            with tokens.locked(machine_of(guest.name) or guest.name):
                 age = time.time() - folder.stat().st_mtime
-                if age > days * 86400 and not self.running(folder.name):
+                if age > days * 86400 and not guest.running():
                     shutil.rmtree(folder)
 
-    def show(self, verb: str, names: Sequence[str]) -> str:
+    def show(self, verb: str, names: Sequence[DomainName]) -> str:
         return tables.show(verb, names, self.domains())
 
     def status(self) -> dict[str, str]:

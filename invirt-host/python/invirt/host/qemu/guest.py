@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.qemu.able import QEMU, check
@@ -30,7 +31,12 @@ OVERHEAD = 256 + TRANSLATED  # MiB
 class Guest:
     """The places that belong to the domain called name."""
 
-    name: str
+    name: DomainName
+
+    @staticmethod
+    def of(folder: Path) -> Guest:
+        """The guest whose folder that is."""
+        return Guest(DomainName(folder.name))
 
     @property
     def config_file(self) -> Path:

@@ -13,8 +13,9 @@ from contextlib import suppress
 
 from invirt.base import lock
 from invirt.base.errors import BadConfig, Busy
+from invirt.base.names import machine_of
 from invirt.host import paths
-from invirt.host.domain import DomainConfig, machine_name
+from invirt.host.domain import DomainConfig
 
 PATIENCE = 5.0  # seconds for one that is just ending
 
@@ -24,7 +25,7 @@ def uid(config: DomainConfig) -> int:
     from invirt import config as site
 
     settings, number = site.hypervisor, config.machine
-    if number is None and machine_name(config.name):
+    if number is None and machine_of(config.name):
         raise BadConfig(
             f"the configuration of {config.name} doesn't say its machine's number",
             hint="It lacks: machine = _machine.machine_id (see invirt-database as the package has it).",

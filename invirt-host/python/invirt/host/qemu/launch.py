@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from invirt.base import lock
 from invirt.base.errors import Busy, CommandFailed, NotFound
+from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
@@ -22,7 +23,7 @@ from invirt.host.qemu.guest import Guest, arguments, is_written
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
 
 
-def launch(name: str, accelerated: str = "") -> NoReturn:
+def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     """Execute QEMU for the domain as its configuration was written down.  Busy if it runs already.
 
     accelerated: by kvm or tcg; by default by what this host has.

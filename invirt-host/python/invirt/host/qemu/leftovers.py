@@ -6,15 +6,15 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 
+from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.database import connection
 from invirt.host import paths, tokens
-from invirt.host.domain import machine_name
 from invirt.host.qemu.guest import Guest
 
 MACHINES = "SELECT name, machine_id FROM machines"
 
 
-def machines() -> dict[str, int]:
+def machines() -> dict[MachineName, int]:
     """The numbers of all machines, by name.  Raises Unreachable when the database doesn't answer."""
     with connection.transaction() as cursor:
         cursor.execute(MACHINES)
@@ -31,13 +31,13 @@ def clear(guest: Guest, number: int | None) -> None:
         shutil.rmtree(folder)
 
 
-def sweep(numbers: Mapping[str, int], running: Callable[[str], bool]) -> None:
+def sweep(numbers: Mapping[MachineName, int], running: Callable[[DomainName], bool]) -> None:
     """Remove what is left of domains that run no more and whose machines are gone, or have another name.
 
     numbers: all machines', by name.
     """
     for name in _names():
-        machine = machine_name(name)
+        machine = machine_of(name)
         if machine is None:
             continue  # an administrator's own
         with tokens.locked(machine):
@@ -49,10 +49,10 @@ def sweep(numbers: Mapping[str, int], running: Callable[[str], bool]) -> None:
                 shutil.rmtree(paths.run() / "guests" / name, ignore_errors=True)
 
 
-def _names() -> list[str]:
+def _names() -> list[DomainName]:
     """The domains that something is left of."""
     folders = (paths.state() / "guests", paths.state() / "domains", paths.run() / "guests")
-    return sorted({path.name for folder in folders for path in folder.glob("[!.]*")})
+    return sorted({DomainName(path.name) for folder in folders for path in folder.glob("[!.]*")})
 
 
 def _number(guest: Guest) -> int | None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from invirt.base.errors import InvirtError, NotFound
+from invirt.base.names import DomainName
 from invirt.host.protocols import Domain
 from invirt.host.qemu import qmp
 from invirt.host.qemu.guest import Guest
@@ -38,7 +39,7 @@ def task(folder: Path) -> Task:
     return Task(ticks / TICKS, max(0, time.clock_gettime(time.CLOCK_BOOTTIME) - born), int(words[36]))
 
 
-def show(verb: str, names: Sequence[str], domains: Sequence[Domain]) -> str:
+def show(verb: str, names: Sequence[DomainName], domains: Sequence[Domain]) -> str:
     """The table of verb; NotFound for a name that none of domains has."""
     if verb == "info":
         return _info(domains)

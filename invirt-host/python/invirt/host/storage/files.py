@@ -16,8 +16,8 @@ class FileStorage(Storage):
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
 
-    def path(self, name: str, disk: str) -> str:
-        return str(self._file(f"d_{name}_{disk}"))
+    def path_of(self, key: str) -> str:
+        return str(self._file(key))
 
     def sizes(self) -> dict[str, int]:
         found = {}

@@ -22,8 +22,8 @@ class Lvm(Storage):
         self.group = group
         self.run = run
 
-    def path(self, name: str, disk: str) -> str:
-        return f"/dev/{self.group}/d_{name}_{disk}"
+    def path_of(self, key: str) -> str:
+        return f"/dev/{self.group}/{key}"
 
     def sizes(self) -> dict[str, int]:
         report = ["lvs", "--noheadings", "--units", "b", "--nosuffix", "--options", "lv_name,lv_size"]

@@ -16,19 +16,20 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import PREFIX, MachineName, domain_of
 
 NAME = re.compile(
-    r"(?:trash\.(?P<operation>\d+)\.(?P<time>\d+)\.)?d_(?P<name>[a-z0-9-]+)_(?P<disk>[a-z0-9]+)"
+    rf"(?:trash\.(?P<operation>\d+)\.(?P<time>\d+)\.)?{PREFIX}(?P<name>[a-z0-9-]+)_(?P<disk>[a-z0-9]+)"
 )
 
-ENDED = re.compile(r"purge\.\d+\.\d+\.d_[a-z0-9-]+_[a-z0-9]+")
+ENDED = re.compile(rf"purge\.\d+\.\d+\.{PREFIX}[a-z0-9-]+_[a-z0-9]+")
 
 
 @dataclass(frozen=True)
 class Volume:
     """One volume of this storage; size in GiB, operation and time if it is in the trash."""
 
-    name: str
+    name: MachineName
     disk: str
     size: int
     operation: int | None = None
@@ -38,15 +39,15 @@ class Volume:
     def key(self) -> str:
         """What the driver calls it."""
         prefix = f"trash.{self.operation}.{self.time}." if self.operation is not None else ""
-        return f"{prefix}d_{self.name}_{self.disk}"
+        return prefix + _key(self.name, self.disk)
 
 
 class Storage(ABC):
     """The drivers say how volumes are made, grown, moved and wiped; this says when."""
 
     @abstractmethod
-    def path(self, name: str, disk: str) -> str:
-        """The file or device that a hypervisor opens."""
+    def path_of(self, key: str) -> str:
+        """The file or device of a volume."""
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
@@ -76,9 +77,13 @@ class Storage(ABC):
     def untouched(self, key: str) -> bool:
         """Whether nothing was written to the volume, as far as the driver can tell."""
 
-    def create(self, name: str, disk: str, gib: int) -> None:
+    def path(self, name: MachineName, disk: str) -> str:
+        """The file or device that a hypervisor opens."""
+        return self.path_of(_key(name, disk))
+
+    def create(self, name: MachineName, disk: str, gib: int) -> None:
         """Make a disk; one of that size is left alone.  BadInput if it has another size or holds data."""
-        key = f"d_{name}_{disk}"
+        key = _key(name, disk)
         size = self.size(key)
         if size is None:
             self.make(key, gib)
@@ -87,9 +92,9 @@ class Storage(ABC):
         elif not self.untouched(key):
             raise BadInput(f"disk {disk} of {name} is there already, and holds data")
 
-    def resize(self, name: str, disk: str, gib: int) -> None:
+    def resize(self, name: MachineName, disk: str, gib: int) -> None:
         """Grow a disk to gib.  BadInput if it is larger already."""
-        key = f"d_{name}_{disk}"
+        key = _key(name, disk)
         size = self.size(key)
         if size is None:
             raise _missing(name, disk)
@@ -98,11 +103,11 @@ class Storage(ABC):
         if size < gib:
             self.grow(key, gib)
 
-    def rename(self, name: str, disk: str, new_name: str, new_disk: str) -> None:
+    def rename(self, name: MachineName, disk: str, new_name: MachineName, new_disk: str) -> None:
         """Give a disk to another machine or call it otherwise.  BadInput if the new one exists too."""
         if (name, disk) == (new_name, new_disk):
             return
-        old, new = f"d_{name}_{disk}", f"d_{new_name}_{new_disk}"
+        old, new = _key(name, disk), _key(new_name, new_disk)
         there = self.size(new) is not None
         if self.size(old) is None:
             if not there:
@@ -112,15 +117,20 @@ class Storage(ABC):
         else:
             self.move(old, new)
 
-    def remove(self, name: str, disk: str, operation: int) -> None:
+    def remove(self, name: MachineName, disk: str, operation: int) -> None:
         """Put a disk into the trash, marked with the operation's number."""
-        size = self.size(f"d_{name}_{disk}")
+        size = self.size(_key(name, disk))
         if size is not None:
             trashed = Volume(name, disk, size, operation, int(time.time()))
-            self.move(f"d_{name}_{disk}", trashed.key)
+            self.move(_key(name, disk), trashed.key)
 
     def restore(
-        self, name: str, disk: str, operation: int, new_name: str | None = None, new_disk: str | None = None
+        self,
+        name: MachineName,
+        disk: str,
+        operation: int,
+        new_name: MachineName | None = None,
+        new_disk: str | None = None,
     ) -> None:
         """Take back what the operation removed, for another machine if one is named.
 
@@ -128,22 +138,24 @@ class Storage(ABC):
         """
         found = self._trashed(name, disk, operation)
         name, disk = new_name or name, new_disk or disk
-        there = self.size(f"d_{name}_{disk}") is not None
+        there = self.size(_key(name, disk)) is not None
         if found and there:
             raise BadInput(f"disk {disk} of {name} can't be taken back: another took its place")
         if found:
-            self.move(found.key, f"d_{name}_{disk}")
+            self.move(found.key, _key(name, disk))
         elif not there:
             raise _missing(name, disk)
 
-    def give_up(self, name: str, disk: str, operation: int, new_name: str, new_disk: str) -> None:
+    def give_up(
+        self, name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str
+    ) -> None:
         """Undo restore() for another machine: what is in the trash still stays there."""
-        size = self.size(f"d_{new_name}_{new_disk}")
+        size = self.size(_key(new_name, new_disk))
         if size is not None and not self._trashed(name, disk, operation):
             trashed = Volume(name, disk, size, operation, int(time.time()))
-            self.move(f"d_{new_name}_{new_disk}", trashed.key)
+            self.move(_key(new_name, new_disk), trashed.key)
 
-    def purge(self, name: str, disk: str, operation: int) -> None:
+    def purge(self, name: MachineName, disk: str, operation: int) -> None:
         """End what the operation removed, for good."""
         if found := self._trashed(name, disk, operation):
             self.move(found.key, found.key.replace("trash.", "purge.", 1))
@@ -156,14 +168,16 @@ class Storage(ABC):
             if match:
                 operation = match["operation"]
                 removed = int(operation) if operation else None
-                found.append(Volume(match["name"], match["disk"], size, removed, int(match["time"] or 0)))
+                found.append(
+                    Volume(MachineName(match["name"]), match["disk"], size, removed, int(match["time"] or 0))
+                )
         return found
 
     def trash(self) -> list[Volume]:
         """What was removed and can be taken back."""
         return [one for one in self.volumes() if one.operation is not None]
 
-    def _trashed(self, name: str, disk: str, operation: int) -> Volume | None:
+    def _trashed(self, name: MachineName, disk: str, operation: int) -> Volume | None:
         """The disk that the operation removed, if it is in the trash."""
         found = (
             one for one in self.trash() if (one.name, one.disk, one.operation) == (name, disk, operation)
@@ -178,5 +192,10 @@ class Storage(ABC):
         return ended
 
 
-def _missing(name: str, disk: str) -> NotFound:
+def _key(name: MachineName, disk: str) -> str:
+    """What a volume is called that is not in the trash."""
+    return f"{domain_of(name)}_{disk}"
+
+
+def _missing(name: MachineName, disk: str) -> NotFound:
     return NotFound(f"{name} has no disk {disk} in this storage")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from subprocess import CompletedProcess
 
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import DomainName
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.domain import OWN_WORDS, DomainConfig, Value
@@ -30,21 +31,21 @@ class Xen:
     def domains(self) -> list[Domain]:
         """From the table Name ID Mem VCPUs State Time."""
         rows = [line.split() for line in self.run(["xl", "list"]).stdout.splitlines()[1:]]
-        return [Domain(row[0], int(row[2]), int(row[3])) for row in rows]
+        return [Domain(DomainName(row[0]), int(row[2]), int(row[3])) for row in rows]
 
-    def running(self, name: str) -> bool:
+    def running(self, name: DomainName) -> bool:
         """Looked up in the list: xl's own question for one name fails the same way for any reason."""
         return any(domain.name == name for domain in self.domains())
 
-    def ended(self) -> dict[str, str]:
+    def ended(self) -> dict[DomainName, str]:
         """Not known yet: its machines stay off."""
         return {}
 
-    def shutdown(self, name: str) -> None:
+    def shutdown(self, name: DomainName) -> None:
         if self.running(name):
             self.run(["xl", "shutdown", "-F", name])
 
-    def reboot(self, name: str) -> None:
+    def reboot(self, name: DomainName) -> None:
         """A domain that has rebooted has another number."""
         if not self.running(name):
             raise NotFound(f"{name} is off", hint="Boot it instead.")
@@ -54,20 +55,20 @@ class Xen:
             self.destroy(name)
             self.run(["xl", "create", str(paths.state() / "domains" / name)])
 
-    def _number(self, name: str) -> str:
+    def _number(self, name: DomainName) -> str:
         return self.run(["xl", "domid", name], check=False).stdout.strip()
 
-    def destroy(self, name: str) -> None:
+    def destroy(self, name: DomainName) -> None:
         if self.running(name):
             self.run(["xl", "destroy", name])
 
-    def console(self, name: str) -> None:
+    def console(self, name: DomainName) -> None:
         os.execvp("xl", ["xl", "console", name])
 
     def tidy(self, days: float) -> None:
         """xl leaves nothing that grows."""
 
-    def show(self, verb: str, names: Sequence[str]) -> str:
+    def show(self, verb: str, names: Sequence[DomainName]) -> str:
         """xl's own, which are those of 2008."""
         return self.run(["xl", verb, *names]).stdout
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from invirt.base.cli import Command, Flag, Found, say
 from invirt.base.errors import InvirtError
+from invirt.base.names import MachineName
 from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.remote import operations, reconcile, wanted
@@ -50,7 +51,7 @@ def _release(connected: Connection, hosts: RemctlHosts) -> list[str]:
     return told
 
 
-def _boot(name: str) -> str:
+def _boot(name: MachineName) -> str:
     """Boot a machine again; returns what came of it."""
     try:
         operations.submit("boot", wanted.actor(), name)

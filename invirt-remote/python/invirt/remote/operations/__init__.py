@@ -9,6 +9,7 @@ from contextlib import closing
 
 from invirt import config
 from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
+from invirt.base.names import MachineName
 from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
 from invirt.remote import survey as surveys
@@ -34,7 +35,7 @@ def silence(words: str) -> None:
 def submit(
     kind: str,
     actor: Actor,
-    machine_name: str,
+    machine_name: MachineName,
     arguments: Detail | None = None,
     key: str | None = None,
     progress: Say | None = None,
@@ -62,7 +63,7 @@ def submit(
 def begin(
     kind: str,
     actor: Actor,
-    machine_name: str,
+    machine_name: MachineName,
     arguments: Detail | None = None,
     key: str | None = None,
     *,

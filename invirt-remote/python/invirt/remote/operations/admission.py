@@ -7,6 +7,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.errors import BadInput, Busy, Denied, NotFound
+from invirt.base.names import MachineName
 from invirt.remote import access
 from invirt.remote import survey as surveys
 from invirt.remote.operations import store
@@ -20,7 +21,7 @@ class Machine:
     """A machine's row, locked; memory in MiB, disks: their sizes in GiB."""
 
     machine_id: int
-    name: str
+    name: MachineName
     owner_id: int
     memory: int
     cpus: int
@@ -103,7 +104,7 @@ def release(cursor: Cursor, machine_id: int | None) -> None:
     cursor.execute("DELETE FROM reservations WHERE machine_id = %s", (machine_id,))
 
 
-def claim_name(cursor: Cursor, name: str) -> None:
+def claim_name(cursor: Cursor, name: MachineName) -> None:
     """Make sure that a machine may get the name, and that none is about to; raises BadInput."""
     lock_name(cursor, name)
     cursor.execute("SELECT refuse_name(%s)", (name,))
@@ -112,7 +113,7 @@ def claim_name(cursor: Cursor, name: str) -> None:
         raise BadInput(f"the name {name} is taken", hint="Choose another name.")
 
 
-def lock_name(cursor: Cursor, name: str) -> None:
+def lock_name(cursor: Cursor, name: MachineName) -> None:
     """Lock a name that no machine has, or is about to get or lose; raises BadInput.
 
     The lock is the one that the database's own rule on names takes.

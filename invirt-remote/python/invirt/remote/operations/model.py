@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from invirt import config
 from invirt.base.errors import Busy
+from invirt.base.names import MachineName
 from invirt.remote.actor import Actor as Actor
 from invirt.remote.answers import job_ended
 from invirt.remote.hosts import Hosts, Unknown
@@ -48,7 +49,7 @@ class Request:
 
     kind: str
     actor: Actor
-    machine_name: str
+    machine_name: MachineName
     arguments: Detail = field(default_factory=dict)
     key: str | None = None
 
@@ -230,7 +231,7 @@ class Operation:
     operation_id: int
     kind: str
     machine_id: int | None
-    machine_name: str
+    machine_name: MachineName
     principal: str
     via: str | None
     arguments: Detail

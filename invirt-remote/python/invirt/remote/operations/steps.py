@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from invirt.base.errors import BadInput, NotFound
+from invirt.base.names import MachineName
 from invirt.remote.answers import volumes
 from invirt.remote.operations.model import Action, Detail, Operation, Planned, Step, Work
 from invirt.remote.rows import Cursor
@@ -88,6 +89,6 @@ GROW_VOLUME = Step(
 )
 
 
-def on_volume(step: Step, host: Host, name: str, disk: str, **more: Any) -> Planned:
+def on_volume(step: Step, host: Host, name: MachineName, disk: str, **more: Any) -> Planned:
     """One of these steps, planned for one disk."""
     return Planned(step, {"name": name, "disk": disk, **host.detail, **more})

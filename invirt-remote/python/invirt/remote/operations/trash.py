@@ -6,6 +6,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.errors import BadInput, NoRoom
+from invirt.base.names import MachineName
 from invirt.remote import trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, lock_name, must_be_off, wanted
@@ -128,7 +129,7 @@ def _take(cursor: Cursor, request: Request, taken: str) -> Trashed:
     return trash.take(cursor, who, wanted(request.arguments, "trash", int), taken)
 
 
-def _volumes(step: Step, host: Host, found: Trashed, name: str) -> list[Planned]:
+def _volumes(step: Step, host: Host, found: Trashed, name: MachineName) -> list[Planned]:
     """A step for each disk."""
     return [
         steps.on_volume(step, host, name, disk, old_name=found.name, old_disk=disk, size=size,
@@ -158,7 +159,7 @@ def _admit_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return Plan(found.machine_id, [first, *_volumes(GIVE_BACK, host, found, name), last])
 
 
-def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: str) -> str:
+def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: MachineName) -> str:
     """Make the machine's rows again, with its old number; returns its addresses."""
     cursor.execute(
         "INSERT INTO machines (machine_id, name, owner_id, type_id, memory, cpus, description, created_at,"

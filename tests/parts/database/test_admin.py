@@ -66,7 +66,7 @@ def test_hosts(admin: Admin) -> None:
 def test_ranges_types_owners(admin: Admin, database: Database) -> None:
     """All that a site is told at its beginning."""
     admin("range add 10.5.0.10 10.5.0.19 --prefix 24 --gateway 10.5.0.1")
-    admin("type add linux --kernel /boot/vmlinuz --initrd /boot/initrd")
+    admin("type add linux --kernel /boot/vmlinuz --initrd /boot/initrd --needs cdrom,qemu")
     admin("type set linux --initrd= --append console=ttyS0")
     admin("owner add alice --memory 1024 --member alice@INVIRT.TEST --member bob@INVIRT.TEST")
     admin("owner set alice --machines 7")
@@ -84,6 +84,7 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
             "kernel": "/boot/vmlinuz",
             "initrd": None,
             "append": "console=ttyS0",
+            "needs": "cdrom,qemu",
         }
     ]
     assert admin("owner list") == (
@@ -116,6 +117,7 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("range remove 10.5.0.10 10.5.0.18", 3, "there is no address range 10.5.0.10, 10.5.0.18"),
         ("type add BSD", 2, "a name is"),
         ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
+        ("type add bsd --needs teleport", 2, "a type's machines may need one of"),
         ("type remove linux", 2, "the type linux is in use by remus"),
         ("type set linux", 2, "nothing to set"),
         ("owner add alice", 2, "there is an owner of this name already"),

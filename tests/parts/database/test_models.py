@@ -15,7 +15,8 @@ from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Cluster, Database
 
 COLUMNS = """
-    SELECT table_name, column_name, data_type, is_nullable = 'YES'
+    SELECT table_name, column_name, CASE data_type WHEN 'ARRAY' THEN ltrim(udt_name, '_') || '[]'
+        ELSE data_type END, is_nullable = 'YES'
     FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version'
 """

@@ -51,7 +51,10 @@ class FakeHost:
     nonsense: str | None = None  # the answer to every question
     slow: int = 0  # questions until a job ends
     jobs: dict[int, Job] = field(default_factory=dict)  # by their tokens
-    behind: bool = False  # of the version before, which knows no jobs
+    behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
+    hypervisor: str = "qemu"
+    can: set[str] = field(default_factory=set)
+    storage: dict[str, list[str]] = field(default_factory=lambda: {"file": ["grow"]})
 
     def crash(self, *guests: str) -> None:
         """These guests, or all that run, end without having been switched off."""
@@ -175,7 +178,9 @@ class FakeHosts(OneByOne):
             job.ended = {"status": error.exit_code, "said": f"job: {error.message}"}
 
     def _domain_status(self, host: FakeHost, name: str) -> object:
-        return {"name": name, "state": "running" if name in host.running else "off"}
+        state = {"name": name, "state": "running" if name in host.running else "off"}
+        about = {"hypervisor": host.hypervisor, "can": sorted(host.can), "storage": host.storage}
+        return state if host.behind else state | about
 
     def _domain_list(self, host: FakeHost) -> object:
         on = [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]

@@ -27,7 +27,7 @@ def fault(state: Path, step: str, words: str) -> None:
 
 
 def test_create_boots_once(host: Host) -> None:
-    assert host("domain", "status", "remus") == {"name": "remus", "state": "off"}
+    assert host("domain", "status", "remus")["state"] == "off"
     assert host("domain", "create", "remus") == 0
     assert host("domain", "create", "remus") == 0
     assert host("domain", "status", "remus")["state"] == "running"
@@ -148,7 +148,11 @@ def test_bad_tokens(host: Host, token: str) -> None:
 def test_status_of_the_host(host: Host) -> None:
     host("domain", "create", "remus")
     about = host("host", "status")
-    assert about["driver"] == "fake"
+    assert about["hypervisor"] == "fake"
+    assert about["storage"] == {"fake": ["grow"]}
+    assert {"move", "cdrom"} < set(about["can"])
+    asked = host("domain", "status", "remus")
+    assert (asked["can"], asked["storage"]) == (about["can"], about["storage"])
     assert about["domains"] == 1
     assert about["memory"] > 0
 

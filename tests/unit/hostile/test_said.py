@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt.base import validate
+from invirt.base.abilities import HYPERVISORS, STORAGES, Can
 from invirt.base.errors import CommandFailed, Denied, InvirtError, Unreachable
 from invirt.remote import answers
 from invirt.remote.hosts import LONGEST, SHOWN, Answer, NoAnswer, failure, result
@@ -54,6 +55,34 @@ def test_state_of_a_guest(answer: Answer, name: str) -> None:
         assert json.loads(answer)["name"] == name
         assert json.loads(answer)["state"] == state
         assert state in ("running", "off")
+
+
+@given(ANSWERS)
+def test_what_hosts_can(answer: Answer) -> None:
+    try:
+        told = answers.told(HOST, answer)
+    except Unreachable:
+        return
+    assert told.can <= set(Can)
+    assert told.hypervisor in (None, *HYPERVISORS)
+    assert set(told.storage or ()) <= set(STORAGES)
+
+
+@pytest.mark.parametrize("word", ["can", "storage", "hypervisor"])
+@pytest.mark.parametrize(
+    "value", [None, 7, "move", ["move", 7, None, []], {"file": 7}, {"file": ["move", {}]}]
+)
+def test_what_hosts_say_wrongly_of_themselves(word: str, value: object) -> None:
+    said = {
+        "name": "remus",
+        "hypervisor": "qemu",
+        "can": ["cdrom"],
+        "storage": {"file": ["grow"]},
+        word: value,
+    }
+    told = answers.told(HOST, json.dumps(said))
+    assert told.can <= {Can.CDROM, Can.MOVE}
+    assert all(can <= {Can.GROW, Can.MOVE} for can in (told.storage or {}).values())
 
 
 @given(ANSWERS)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, ForeignKey, Integer, Text
-from sqlalchemy.dialects.postgresql import INET, JSONB, MACADDR, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, MACADDR, TIMESTAMP
 from sqlalchemy.orm import Mapped, relationship
 
 from invirt.database.base import GIVEN, Base, column
@@ -48,7 +48,7 @@ class Member(Base):
 
 
 class Type(Base):
-    """How a kind of machine is booted; without a kernel, from its disk."""
+    """How a kind of machine is booted, without a kernel from its disk, and what it needs of its host."""
 
     __tablename__ = "types"
     type_id: Mapped[int] = column(Integer, primary_key=True)
@@ -58,6 +58,7 @@ class Type(Base):
     kernel: Mapped[str | None] = column(Text)
     initrd: Mapped[str | None] = column(Text)
     append: Mapped[str | None] = column(Text)
+    needs: Mapped[list[str]] = column(ARRAY(Text), nullable=False, server_default=GIVEN)
 
 
 class Host(Base):

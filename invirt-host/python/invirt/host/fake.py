@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from invirt.base.abilities import Can
 from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.host import paths
@@ -29,6 +30,8 @@ from invirt.host.storage.files import FileStorage
 
 class FakeHypervisor:
     """Domains that are files."""
+
+    can = frozenset(Can)
 
     def create(self, config: DomainConfig) -> None:
         with step("create"):

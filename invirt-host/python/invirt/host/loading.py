@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from invirt import config
 from invirt.base.errors import BadConfig
 from invirt.host.protocols import Hypervisor
@@ -24,6 +26,15 @@ def hypervisor() -> Hypervisor:
 
         return FakeHypervisor()
     raise BadConfig(f'hypervisor.driver is "{driver}" in invirt.yaml', hint="It may be xen, qemu or fake.")
+
+
+def about() -> dict[str, Any]:
+    """What this host's hypervisor and its storage are, and can."""
+    return {
+        "hypervisor": config.hypervisor.driver,
+        "can": sorted(hypervisor().can),
+        "storage": {config.storage.driver: sorted(storage().can)},
+    }
 
 
 def storage() -> Storage:

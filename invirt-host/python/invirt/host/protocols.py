@@ -1,4 +1,4 @@
-"""What a host asks of its hypervisor."""
+"""What a host asks of its hypervisor; what it asks of a storage is invirt.host.storage.volumes.Storage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from invirt.base.abilities import Can
 from invirt.base.names import DomainName
 from invirt.host.domain import DomainConfig
 
@@ -22,7 +23,12 @@ class Domain:
 
 
 class Hypervisor(Protocol):
-    """Domains by name.  Every call is safe to repeat: done already is done."""
+    """Domains by name.  Every call is safe to repeat: done already is done.
+
+    can: what not every hypervisor can, and this one does.
+    """
+
+    can: frozenset[Can]
 
     def create(self, config: DomainConfig) -> None:
         """Boot the domain; one that runs already is left alone."""

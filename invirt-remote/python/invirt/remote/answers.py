@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from invirt.base import validate
+from invirt.base.abilities import HYPERVISORS, STORAGES, Can, named
 from invirt.base.errors import InvirtError
 from invirt.base.names import MachineName
 from invirt.remote.hosts import Answer, NoAnswer, failure
@@ -29,6 +31,28 @@ def guest_state(hostname: str, name: MachineName, answer: Answer) -> str:
     if isinstance(found, dict) and found.get("name") == name and found.get("state") in ("running", "off"):
         return str(found["state"])
     raise _nonsense(hostname, "the state of a guest")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a host says of itself: what its hypervisor can, and each of its storages.
+
+    hypervisor, storage: None from one of the version before, which doesn't say.
+    """
+
+    hypervisor: str | None = None
+    can: frozenset[Can] = frozenset()
+    storage: dict[str, frozenset[Can]] | None = None
+
+
+def told(hostname: str, answer: Answer) -> Told:
+    """What the host says of itself in its answer to `domain status`; raises why it says nothing."""
+    found = _json(hostname, answer)
+    storage = found.get("storage") if isinstance(found, dict) else None
+    if not isinstance(storage, dict) or found.get("hypervisor") not in HYPERVISORS:
+        return Told()
+    kinds = {kind: named(can) for kind, can in storage.items() if kind in STORAGES}
+    return Told(found["hypervisor"], named(found.get("can")), kinds)
 
 
 def guests(hostname: str, answer: Answer) -> set[MachineName]:

@@ -1,17 +1,21 @@
-"""Which host a machine boots on: the one with the least RAM in use that has room and answers."""
+"""Which host a machine boots on: of those that answer, have room and can what it needs, the least used."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from invirt import config
-from invirt.base.errors import NoRoom
+from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAGE, named
+from invirt.base.errors import BadInput, NoRoom
+from invirt.remote.answers import Told
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, Survey
 
 
-def choose(cursor: Cursor, survey: Survey, memory: int) -> Host:
+def choose(cursor: Cursor, survey: Survey, memory: int, needs: Collection[str] = ()) -> Host:
     """The host for a guest of memory MiB, with every host's row locked until the transaction's end.
 
-    Raises NoRoom, which says of each host what it lacks.
+    needs: of invirt.base.abilities.NEEDS.  Raises NoRoom, which says of each host what it lacks.
     """
     # In the order of their numbers, so that two boots can't wait for each other.
     cursor.execute(
@@ -19,15 +23,26 @@ def choose(cursor: Cursor, survey: Survey, memory: int) -> Host:
     )
     hosts = [Host(*row) for row in cursor.fetchall()]
     used = in_use(cursor)
-    lacks = {host.host_id: _lacks(host, survey, memory, used.get(host.host_id, 0)) for host in hosts}
-    able = [host for host in hosts if not lacks[host.host_id]]
+    lacks = {
+        host: _silent(host, survey) or misses(host, survey, needs) or _full(host, memory, used)
+        for host in hosts
+    }
+    able = [host for host in hosts if not lacks[host]]
     if not able:
-        said = "\n".join(f"{host.name}: {lacks[host.host_id]}" for host in hosts)
-        raise NoRoom(
-            f"no host has room for a machine of {memory} MiB",
-            hint=f"{said or 'There are no hosts at all.'}\nTry again later, or ask {config.site.contact}.",
-        )
+        raise NoRoom(f"no host has room for a machine of {memory} MiB", hint=_said(lacks))
     return min(able, key=lambda host: (used.get(host.host_id, 0), host.name))
+
+
+def require(survey: Survey, what: str, needs: Collection[str]) -> None:
+    """Raises BadInput, which says what each host can't, unless one that answers can all that is needed."""
+    lacks = {host: _silent(host, survey) or misses(host, survey, needs) for host in survey.hosts}
+    if needs and all(lacks.values()):
+        raise BadInput(f"no host can run {what}, which needs {' and '.join(needs)}", hint=_said(lacks))
+
+
+def _said(lacks: Mapping[Host, str]) -> str:
+    said = "\n".join(f"{host.name}: {lack}" for host, lack in lacks.items())
+    return f"{said or 'There are no hosts at all.'}\nTry again later, or ask {config.site.contact}."
 
 
 def in_use(cursor: Cursor) -> dict[int, int]:
@@ -36,14 +51,27 @@ def in_use(cursor: Cursor) -> dict[int, int]:
     return {row.host_id: int(row.memory) for row in cursor.fetchall()}
 
 
-def _lacks(host: Host, survey: Survey, memory: int, used: int) -> str:
-    """What this host lacks, "" if nothing."""
-    if not host.enabled:
-        return "is disabled"
-    if host.host_id not in survey.states:
-        error = survey.silent.get(host.host_id)
-        return error.message if error else "was not asked"
-    if used + memory > host.memory:
-        free = max(0, host.memory - used)
-        return f"{free} of {host.memory} MiB are free, {memory} are wanted"
-    return ""
+def _silent(host: Host, survey: Survey) -> str:
+    """Why nothing is booted on this host at all, "" if there is no reason."""
+    if host.enabled and host.host_id not in survey.states and host.host_id not in survey.silent:
+        return "was not asked"
+    return survey.why(host)
+
+
+def misses(host: Host, survey: Survey, needs: Collection[str]) -> str:
+    """What of all that is needed the host's hypervisor and storage, as it tells of them, are not or can't."""
+    told = survey.told.get(host.host_id, Told())
+    if needs and told.hypervisor is None:
+        return "is of a version that doesn't say what it can"
+    others = [need for need in needs if need in HYPERVISORS and need != told.hypervisor]
+    faults = [f"runs {told.hypervisor}, not {other}" for other in others]
+    parts = [(told.hypervisor, told.can, OF_HYPERVISOR)]
+    parts += [(driver, able, OF_STORAGE) for driver, able in (told.storage or {}).items()]
+    for part, able, asked in parts:
+        faults += [f"its {part} can't {MEANING[can]}" for can in sorted(named(needs) & asked - able)]
+    return "; ".join(faults)
+
+
+def _full(host: Host, memory: int, used: Mapping[int, int]) -> str:
+    free = max(0, host.memory - used.get(host.host_id, 0))
+    return f"{free} of {host.memory} MiB are free, {memory} are wanted" if memory > free else ""

@@ -15,7 +15,7 @@ from invirt import config
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
-from invirt.remote.answers import guest_state
+from invirt.remote.answers import Told, guest_state, told
 from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
@@ -54,11 +54,12 @@ class Seen:
 @dataclass(frozen=True)
 class Survey:
     """states: of the machine's guest ("running" or "off") on each host that answered, by host_id;
-    silent: why the others didn't."""
+    told: what each of them says of itself; silent: why the others didn't."""
 
     seen: Seen
     hosts: tuple[Host, ...] = ()
     states: dict[int, str] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
     silent: dict[int, InvirtError] = field(default_factory=dict)
 
     def host(self, host_id: int) -> Host:
@@ -132,6 +133,7 @@ def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> 
         try:
             said = answers[host.hostname]
             survey.states[host.host_id] = guest_state(host.hostname, name, said)
+            survey.told[host.host_id] = told(host.hostname, said)
         except InvirtError as error:
             survey.silent[host.host_id] = error
     return survey

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from invirt.base.abilities import NEEDS
 from invirt.base.cli import Group, Option, Verb
 from invirt.database.admin.verbs import Row, given, listing, named, refuse_if_used
 from invirt.database.models import Machine, Type
 from invirt.database.session import session
 
 NAME = named("linux")
+
+
+def _needs(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
 FIELDS = (
     Option("virt", "how it is run; default: pvh", choices=("pv", "pvh", "hvm")),
     Option("description", "a line about it", metavar="TEXT"),
     Option("kernel", "file on the hosts; without one a machine boots from its disk", metavar="FILE"),
     Option("initrd", "file on the hosts", metavar="FILE"),
     Option("append", "the kernel's command line", metavar="WORDS"),
+    Option("needs", f"of its hosts, with commas: {', '.join(NEEDS)}", _needs, "WORDS", sample="qemu,cdrom"),
 )
 NAMES = tuple(field.name for field in FIELDS)
 
 
-def _add(name: str, **values: str | None) -> None:
+def _add(name: str, **values: Any) -> None:
     fields = {key: value for key, value in values.items() if value is not None}
     session.add(Type(name=name, **{"virt": "pvh", **fields}))
 
 
-def _set(name: str, **values: str | None) -> None:
+def _set(name: str, **values: Any) -> None:
     found = Type.get(name=name)
     for key, value in given(values, f"Give one of --{', --'.join(NAMES)}.").items():
         setattr(found, key, value or None if key in ("kernel", "initrd", "append") else value)
 
 
 def _list() -> list[Row]:
-    return [{"name": found.name, **{name: getattr(found, name) for name in NAMES}} for found in Type.find()]
+    return [{"name": found.name, **{name: _cell(found, name) for name in NAMES}} for found in Type.find()]
+
+
+def _cell(found: Type, name: str) -> object:
+    return ",".join(found.needs) if name == "needs" else getattr(found, name)
 
 
 def _remove(name: str) -> None:

@@ -48,9 +48,10 @@ def fence(name: MachineName, token: int) -> None:
         pass
 
 
-def status(name: MachineName) -> dict[str, str]:
-    """Whether the guest runs here."""
-    return {"name": name, "state": "running" if loading.hypervisor().running(domain_of(name)) else "off"}
+def status(name: MachineName) -> dict[str, Any]:
+    """Whether the guest runs here, and what this host can: who asks is about to choose one."""
+    running = loading.hypervisor().running(domain_of(name))
+    return {"name": name, "state": "running" if running else "off", **loading.about()}
 
 
 def show_list() -> list[dict[str, object]]:
@@ -94,7 +95,7 @@ VERBS = (
         SUBJECT,
         TOKEN,
     ),
-    _question("status", "whether a guest runs here", status, NAME),
+    _question("status", "whether a guest runs here, and what this host can", status, NAME),
     _question("list", "the guests that run here", show_list),
 )
 COMMAND = Command(

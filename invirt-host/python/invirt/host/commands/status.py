@@ -12,14 +12,12 @@ from invirt.host import loading
 
 
 def status() -> dict[str, Any]:
-    """The host's hypervisor, its memory in MiB and how many guests run."""
-    from invirt import config
-
+    """The host's hypervisor and storage, what they can, its memory in MiB and how many guests run."""
     driver = loading.hypervisor()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     guests = [domain for domain in driver.domains() if machine_of(domain.name)]
     about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests)}
-    return {"driver": config.hypervisor.driver} | about | driver.status()
+    return loading.about() | about | driver.status()
 
 
 COMMAND = Command(
@@ -31,7 +29,7 @@ COMMAND = Command(
     verbs=(
         Verb(
             "status",
-            "the host's hypervisor, memory in MiB, and how many guests run",
+            "the host's hypervisor and storage, what they can, memory in MiB, and how many guests run",
             status,
             who=Who.REMOTE,
             shown=tables.one_line_json,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from invirt.base.abilities import Can
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName, machine_of
 from invirt.host import paths, tokens
@@ -28,6 +29,8 @@ POWEROFF, HOST = "poweroff", "host"  # how guests end: by themselves or by hand;
 
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
+
+    can = frozenset({Can.CDROM})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor

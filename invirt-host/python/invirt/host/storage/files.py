@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from invirt.base.abilities import Can
 from invirt.host.storage.volumes import Storage
 
 GIB = 1 << 30
@@ -12,6 +13,8 @@ GIB = 1 << 30
 
 class FileStorage(Storage):
     """Files d_NAME_DISK in a directory, the removed ones in its folder trash."""
+
+    can = frozenset({Can.GROW})
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
+from invirt.base.abilities import Can
 from invirt.base.process import run
 from invirt.host.storage.volumes import Storage
 
@@ -17,6 +18,8 @@ class Lvm(Storage):
     Space is zeroed when a volume ends, so that a new one can't show what
     another owner wrote.
     """
+
+    can = frozenset({Can.GROW})
 
     def __init__(self, group: str, run: Callable[..., CompletedProcess[str]] = run) -> None:
         self.group = group

@@ -14,7 +14,9 @@ import re
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
+from invirt.base.abilities import Can
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import PREFIX, MachineName, domain_of
 
@@ -43,7 +45,12 @@ class Volume:
 
 
 class Storage(ABC):
-    """The drivers say how volumes are made, grown, moved and wiped; this says when."""
+    """The drivers say how volumes are made, grown, moved and wiped; this says when.
+
+    can: what not every storage can, and this one does.
+    """
+
+    can: ClassVar[frozenset[Can]]
 
     @abstractmethod
     def path_of(self, key: str) -> str:

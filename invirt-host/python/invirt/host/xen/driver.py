@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from subprocess import CompletedProcess
 
+from invirt.base.abilities import Can
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import DomainName
 from invirt.base.process import run
@@ -17,6 +18,8 @@ from invirt.host.waiting import wait
 
 class Xen:
     """Domains of xl; run starts its processes."""
+
+    can = frozenset({Can.CDROM})
 
     def __init__(self, run: Callable[..., CompletedProcess[str]] = run) -> None:
         self.run = run

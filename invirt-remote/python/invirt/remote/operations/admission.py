@@ -18,7 +18,10 @@ from invirt.remote.survey import Survey
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine's row, locked; memory in MiB, disks: their sizes in GiB."""
+    """A machine's row, locked; memory in MiB.
+
+    needs: what its type wants of a host, of invirt.base.abilities.NEEDS.  disks: their sizes in GiB.
+    """
 
     machine_id: int
     name: MachineName
@@ -27,6 +30,7 @@ class Machine:
     cpus: int
     host_id: int | None
     wanted_on: bool
+    needs: frozenset[str]
     disks: dict[str, int]
 
 
@@ -37,8 +41,8 @@ def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
     """
     name = request.machine_name
     cursor.execute(
-        "SELECT machine_id, name, owner_id, memory, cpus, host_id, wanted_on FROM machines"
-        " WHERE name = %s FOR UPDATE",
+        "SELECT machine_id, m.name, owner_id, memory, cpus, host_id, wanted_on, needs"
+        " FROM machines m JOIN types USING (type_id) WHERE m.name = %s FOR UPDATE OF m",
         (name,),
     )
     row = cursor.fetchone()
@@ -48,7 +52,8 @@ def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
     if surveys.seen(cursor, name) != survey.seen:
         raise Changed(f"{name} changed while this was asked for", hint="Try again.")
     cursor.execute("SELECT name, size FROM disks WHERE machine_id = %s ORDER BY name", (row.machine_id,))
-    return Machine(**row._asdict(), disks={disk.name: disk.size for disk in cursor.fetchall()})
+    sizes = {disk.name: disk.size for disk in cursor.fetchall()}
+    return Machine(**{**row._asdict(), "needs": frozenset(row.needs)}, disks=sizes)
 
 
 def require_access(cursor: Cursor, request: Request, kind: Kind) -> None:

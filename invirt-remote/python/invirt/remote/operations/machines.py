@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invirt import config
 from invirt.base.errors import BadInput
-from invirt.remote import quota, trash
+from invirt.remote import placement, quota, trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, must_be_off, wanted
 from invirt.remote.operations.disks import plan_growth
@@ -84,7 +84,7 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     host = survey.volume_host(name)
     owner_id = quota.lock_owner(cursor, request.actor.principal, wants.get("owner"))
     claim_name(cursor, name)
-    machine_id = _insert_machine(cursor, request, owner_id)
+    machine_id = _insert_machine(cursor, request, owner_id, survey)
     size = wants.get("disk", config.machines.disk)
     cursor.execute(
         "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine_id, FIRST_DISK, size)
@@ -94,12 +94,13 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return Plan(machine_id, [Planned(ENTER, {"name": name, "ip": ip}), volume])
 
 
-def _insert_machine(cursor: Cursor, request: Request, owner_id: int) -> int:
+def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Survey) -> int:
     wants, defaults = request.arguments, config.machines
     kind = wants.get("type") or defaults.type
     cursor.execute(
         "INSERT INTO machines (name, owner_id, type_id, memory, cpus, description)"
-        " SELECT %s, %s, type_id, %s, %s, %s FROM types WHERE name = %s RETURNING machine_id",
+        " SELECT %s, %s, type_id, %s, %s, %s FROM types WHERE name = %s"
+        " RETURNING machine_id, (SELECT needs FROM types t WHERE t.type_id = machines.type_id)",
         (request.machine_name, owner_id, wants.get("memory", defaults.memory),
          wants.get("cpus", defaults.cpus), wants.get("description") or "", kind),
     )  # fmt: skip
@@ -110,6 +111,7 @@ def _insert_machine(cursor: Cursor, request: Request, owner_id: int) -> int:
         raise BadInput(
             f"there is no type of machines called {kind}", hint=f"There is: {known or 'none at all'}."
         )
+    placement.require(survey, f"a machine of type {kind}", row.needs)
     return int(row.machine_id)
 
 

@@ -1,0 +1,69 @@
+"""What a machine needs that not every host can: who asks for it is told before anything begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from invirt.base.errors import BadInput, NoRoom
+from tests.parts.operations.conftest import HOST1, HOST2, Site
+
+
+def need(site: Site, *words: str) -> None:
+    """Machines of the type `special` need that."""
+    site.rows("INSERT INTO types (name, virt, needs) VALUES ('special', 'hvm', %s)", list(words))
+
+
+def test_a_machine_boots_where_what_it_needs_is_there(site: Site) -> None:
+    need(site, "xen", "cdrom", "grow")
+    site.hosts.hosts[HOST2].hypervisor, site.hosts.hosts[HOST2].can = "xen", {"cdrom", "grow"}
+    for name in ("a", "b"):
+        site.create(name, type="special")
+        site.submit("boot", name)
+    site.create("c")
+    site.submit("boot", "c")
+    assert site.homes() == {"a": HOST2, "b": HOST2, "c": HOST1}
+    site.check()
+
+
+def test_what_no_host_can_is_refused_before_anything_begins(site: Site) -> None:
+    need(site, "screen", "snapshot", "xen")
+    site.hosts.hosts[HOST1].can = {"screen"}
+    site.hosts.hosts[HOST2].hypervisor = "xen"
+    with pytest.raises(BadInput) as caught:
+        site.create("remus", type="special")
+    assert caught.value.message == (
+        "no host can run a machine of type special, which needs screen and snapshot and xen"
+    )
+    assert caught.value.hint.splitlines()[:2] == [
+        "host1: runs qemu, not xen; its file can't take a snapshot of a disk",
+        "host2: its xen can't show a guest's screen; its file can't take a snapshot of a disk",
+    ]
+    assert site.rows("SELECT FROM machines") == site.rows("SELECT FROM operations") == []
+
+
+def test_a_machine_that_is_there_is_refused_at_its_boot(site: Site) -> None:
+    site.create("remus")
+    site.rows("UPDATE types SET needs = '{cap}'")
+    with pytest.raises(NoRoom) as caught:
+        site.submit("boot", "remus")
+    assert "host1: its qemu can't change a guest's share of CPUs while it runs" in caught.value.hint
+    site.check()
+
+
+def test_a_host_of_the_version_before_boots_what_needs_nothing(site: Site) -> None:
+    for host in site.hosts.hosts.values():
+        host.behind = True
+    site.create("remus")
+    site.submit("boot", "remus")
+    site.submit("destroy", "remus")
+    site.rows("UPDATE types SET needs = '{cdrom}'")
+    with pytest.raises(NoRoom) as caught:
+        site.submit("boot", "remus")
+    assert "host1: is of a version that doesn't say what it can" in caught.value.hint
+
+
+@pytest.mark.parametrize("words", ["{teleport}", "{NULL}"])
+def test_the_database_knows_what_can_be_needed(site: Site, words: str) -> None:
+    site.owner.autocommit = True
+    with pytest.raises(Exception, match="type_needs"):
+        site.rows("UPDATE types SET needs = %s", words)

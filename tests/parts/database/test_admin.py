@@ -46,17 +46,18 @@ def test_hosts(admin: Admin) -> None:
     assert admin("host add host1 --hostname host1.invirt.test --memory 1024") == ""
     admin("host add host22 --hostname host22.invirt.test --memory 512 --disabled")
     assert admin("host list") == (
-        "name    hostname            memory  reserved  machines  enabled\n"
-        "host1   host1.invirt.test     1024         0         0  yes\n"
-        "host22  host22.invirt.test     512         0         0  no\n"
+        "name    hostname            memory  reserved  machines  hypervisor  enabled\n"
+        "host1   host1.invirt.test     1024         0         0  xen         yes\n"
+        "host22  host22.invirt.test     512         0         0  xen         no\n"
     )
-    admin("host set host22 --memory 2048 --enable")
+    admin("host set host22 --memory 2048 --enable --hypervisor qemu")
     assert admin.rows("host list")[1] == {
         "name": "host22",
         "hostname": "host22.invirt.test",
         "memory": 2048,
         "reserved": 0,
         "machines": 0,
+        "hypervisor": "qemu",
         "enabled": "yes",
     }
     admin("host remove host1")
@@ -117,6 +118,7 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("range remove 10.5.0.10 10.5.0.18", 3, "there is no address range 10.5.0.10, 10.5.0.18"),
         ("type add BSD", 2, "a name is"),
         ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
+        ("host set host1 --hypervisor vmware", 2, "--hypervisor"),
         ("type add bsd --needs teleport", 2, "a type's machines may need one of"),
         ("type remove linux", 2, "the type linux is in use by remus"),
         ("type set linux", 2, "nothing to set"),

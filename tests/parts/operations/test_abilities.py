@@ -13,9 +13,16 @@ def need(site: Site, *words: str) -> None:
     site.rows("INSERT INTO types (name, virt, needs) VALUES ('special', 'hvm', %s)", list(words))
 
 
+def become_xen(site: Site, host: str) -> None:
+    """The host runs Xen, and the administrators have said so."""
+    site.hosts.hosts[host].hypervisor = "xen"
+    site.rows("UPDATE hosts SET hypervisor = 'xen' WHERE hostname = %s", host)
+
+
 def test_a_machine_boots_where_what_it_needs_is_there(site: Site) -> None:
     need(site, "xen", "cdrom", "grow")
-    site.hosts.hosts[HOST2].hypervisor, site.hosts.hosts[HOST2].can = "xen", {"cdrom", "grow"}
+    become_xen(site, HOST2)
+    site.hosts.hosts[HOST2].can = {"cdrom", "grow"}
     for name in ("a", "b"):
         site.create(name, type="special")
         site.submit("boot", name)
@@ -28,7 +35,7 @@ def test_a_machine_boots_where_what_it_needs_is_there(site: Site) -> None:
 def test_what_no_host_can_is_refused_before_anything_begins(site: Site) -> None:
     need(site, "screen", "snapshot", "xen")
     site.hosts.hosts[HOST1].can = {"screen"}
-    site.hosts.hosts[HOST2].hypervisor = "xen"
+    become_xen(site, HOST2)
     with pytest.raises(BadInput) as caught:
         site.create("remus", type="special")
     assert caught.value.message == (
@@ -60,6 +67,30 @@ def test_a_host_of_the_version_before_boots_what_needs_nothing(site: Site) -> No
     with pytest.raises(NoRoom) as caught:
         site.submit("boot", "remus")
     assert "host1: is of a version that doesn't say what it can" in caught.value.hint
+
+
+def test_a_host_that_is_not_what_the_database_says_boots_nothing(site: Site) -> None:
+    site.create("remus")
+    site.rows("UPDATE hosts SET hypervisor = 'qemu'")
+    for host in site.hosts.hosts.values():
+        host.hypervisor = "xen"
+    with pytest.raises(NoRoom, match="no host has room") as caught:
+        site.submit("boot", "remus")
+    assert "host1: runs xen, but the database has it as one of qemu\n" in caught.value.hint
+    become_xen(site, HOST1)
+    site.submit("boot", "remus")
+    assert site.homes() == {"remus": HOST1}
+
+
+def test_xen_is_needed_of_a_host_of_the_version_before(site: Site) -> None:
+    """What it can it doesn't say; what it is the database knows."""
+    need(site, "xen")
+    become_xen(site, HOST2)
+    for host in site.hosts.hosts.values():
+        host.behind = True
+    site.create("remus", type="special")
+    site.submit("boot", "remus")
+    assert site.homes() == {"remus": HOST2}
 
 
 @pytest.mark.parametrize("words", ["{teleport}", "{NULL}"])

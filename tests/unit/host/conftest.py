@@ -45,7 +45,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
         patch.setenv("INVIRT_STATE", str(tmp_path))
         patch.setenv("INVIRT_RUN", str(tmp_path / "run"))
         patch.setenv("INVIRT_XEN", str(tmp_path / "xen"))
-        patch.setattr(reservation, "hosts", lambda name: {identity.hostname()})
+        patch.setattr(reservation, "hosts", lambda name: {identity.hostname(): "fake"})
         config.reload()
         yield tmp_path
     config.reload()

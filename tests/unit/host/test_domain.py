@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from invirt import config
 from invirt.base import identity
 from invirt.base.errors import BadInput, Busy, Denied
-from invirt.host import reservation, tokens
+from invirt.host import loading, reservation, tokens
 
 from .conftest import Host
 
@@ -186,10 +187,11 @@ def test_a_machine_without_a_reservation_here_is_not_booted(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may run elsewhere; one that runs here stays as it is."""
-    monkeypatch.setattr(reservation, "hosts", lambda name: {"another.invirt.test"})
+    monkeypatch.setattr(reservation, "hosts", lambda name: {"another.invirt.test": None})
     assert host("domain", "create", "remus") == Denied.exit_code
     assert host("domain", "status", "remus")["state"] == "off"
-    monkeypatch.setattr(reservation, "hosts", lambda name: {"another.invirt.test", identity.hostname()})
+    both = {"another.invirt.test": "xen", identity.hostname(): None}
+    monkeypatch.setattr(reservation, "hosts", lambda name: both)
     assert host("domain", "create", "remus") == 0
     monkeypatch.setattr(reservation, "hosts", lambda name: set())
     assert host("domain", "create", "remus") == 0
@@ -197,3 +199,29 @@ def test_a_machine_without_a_reservation_here_is_not_booted(
     with pytest.raises(Denied, match="no memory is reserved for machine remus on this host"):
         reservation.require("d_remus")
     reservation.require("remus")  # no machine's
+
+
+def test_a_host_that_is_not_what_the_database_says_boots_no_machine(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reservation, "hosts", lambda name: {identity.hostname(): "xen"})
+    assert host("domain", "create", "remus") == Denied.exit_code
+    monkeypatch.setattr(reservation, "hosts", lambda name: {identity.hostname(): "fake"})
+    assert host("domain", "create", "remus") == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("control_d\n", "xen"), ("\n", "qemu"), (None, "qemu")],
+    ids=["first", "other", "none"],
+)
+def test_a_host_knows_what_it_was_booted_as(
+    said: str | None, found: str, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = (state / "invirt.yaml").read_text().replace("driver: fake}", "driver: auto}")
+    (state / "invirt.yaml").write_text(yaml)
+    config.reload()
+    monkeypatch.setattr(loading, "XEN", tmp_path / "capabilities")
+    if said is not None:
+        loading.XEN.write_text(said)
+    assert loading.driver() == found

@@ -238,9 +238,10 @@ def powerdns(text: str, meant: Config) -> None:
 
 
 def zones(text: str, meant: Config) -> None:
-    """Five words between quotes, of which none can be ended early, and a number."""
-    said = re.findall(r"'([^']*)'", text)
-    domain, named, _, nameservers, _, _ = said
+    """Five words between quotes, of which none can be ended early, and a number; before them, drivers."""
+    drivers, _, rest = text.partition("dns.set_site")
+    assert set(re.findall(r"'([^']*)'", drivers)) <= {meant.hypervisor.driver}
+    domain, named, _, nameservers, _, _ = re.findall(r"'([^']*)'", rest)
     assert domain == meant.site.domain
     assert set(named.split(",")) == {meant.site.domain, *meant.dns.zones}
     assert nameservers.split(",") == list(meant.dns.nameservers) or not meant.dns.nameservers

@@ -71,7 +71,7 @@ OptionalAddress = Annotated[str, Form("an IPv4 address, or empty", f"({_IPV4})?"
 Address = Annotated[str, Form("an IPv4 address", _IPV4)]
 Addresses = Annotated[str, Form("an address or a network", r"[0-9a-f.:]{2,39}(/[0-9]{1,3})?")]
 VolumeGroup = Annotated[str, Form("the name of a volume group", r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}")]
-Driver = Annotated[str, _choice("xen", "qemu", "fake")]
+Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
 Port = Annotated[int, Range(1, 65535)]
@@ -157,7 +157,7 @@ class Quota:
 class Hypervisor:
     """How hosts run guests."""
 
-    driver: Driver = "xen"  # xen, qemu or fake
+    driver: Driver = "xen"  # all hosts': xen, qemu or fake; auto: Xen where one was booted with it, else QEMU
     accelerator: Accelerator = "auto"  # qemu: auto (KVM if the probe guest proves it), kvm, tcg
     probe_kernel: OptionalFile = ""  # qemu: kernel and initrd of the probe guest
     probe_initrd: OptionalFile = ""

@@ -62,7 +62,7 @@ class Type(Base):
 
 
 class Host(Base):
-    """A server that runs guests; memory is what they may have, in MiB."""
+    """A server that runs guests on its hypervisor; memory is what they may have, in MiB."""
 
     __tablename__ = "hosts"
     host_id: Mapped[int] = column(Integer, primary_key=True)
@@ -70,6 +70,7 @@ class Host(Base):
     hostname: Mapped[str] = column(Text, nullable=False)
     memory: Mapped[int] = column(Integer, nullable=False)
     enabled: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+    hypervisor: Mapped[str | None] = column(Text)
     reservations: Mapped[list[Reservation]] = relationship("Reservation", passive_deletes="all")
 
 

@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.errorcodes as codes
 
 from invirt import config
-from invirt.base.abilities import NEEDS
+from invirt.base.abilities import HYPERVISORS, NEEDS
 from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom, Unreachable
 
 
@@ -31,6 +31,7 @@ SENTENCES = {
     "owner_disk": "a quota is 0 or more",
     "owner_machines": "a quota is 0 or more",
     "host_memory": "a host's memory for guests is 0 MiB or more",
+    "host_hypervisor": f"a host's hypervisor is one of {', '.join(HYPERVISORS)}",
     "type_virt": "a type's virt is pv, pvh or hvm",
     "type_needs": f"a type's machines may need one of {', '.join(NEEDS)}",
     "reservation_memory": "a reservation is of at least 1 MiB",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from invirt import config
@@ -9,29 +10,36 @@ from invirt.base.errors import BadConfig
 from invirt.host.protocols import Hypervisor
 from invirt.host.storage.volumes import Storage
 
+XEN = Path("/proc/xen/capabilities")  # of a domain of Xen's; that of the first says control_d
+
+
+def driver() -> str:
+    """xen, qemu or fake: what all hosts run, as invirt.yaml says, or what this one was booted for."""
+    if config.hypervisor.driver != "auto":
+        return config.hypervisor.driver
+    return "xen" if XEN.exists() and "control_d" in XEN.read_text() else "qemu"
+
 
 def hypervisor() -> Hypervisor:
-    """The driver of guests; BadConfig if there is none of that name.  One is imported when it is named."""
-    driver = config.hypervisor.driver
-    if driver == "qemu":
+    """The driver of guests.  One is imported when it is named."""
+    name = driver()
+    if name == "qemu":
         from invirt.host.qemu.driver import Qemu
 
         return Qemu.of_this_host()
-    if driver == "xen":
+    if name == "xen":
         from invirt.host.xen.driver import Xen
 
         return Xen()
-    if driver == "fake":
-        from invirt.host.fake import FakeHypervisor
+    from invirt.host.fake import FakeHypervisor
 
-        return FakeHypervisor()
-    raise BadConfig(f'hypervisor.driver is "{driver}" in invirt.yaml', hint="It may be xen, qemu or fake.")
+    return FakeHypervisor()
 
 
 def about() -> dict[str, Any]:
     """What this host's hypervisor and its storage are, and can."""
     return {
-        "hypervisor": config.hypervisor.driver,
+        "hypervisor": driver(),
         "can": sorted(hypervisor().can),
         "storage": {config.storage.driver: sorted(storage().can)},
     }

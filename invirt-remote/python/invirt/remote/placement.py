@@ -9,7 +9,7 @@ from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAG
 from invirt.base.errors import BadInput, NoRoom
 from invirt.remote.answers import Told
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import Host, Survey
+from invirt.remote.survey import HOSTS, Host, Survey
 
 
 def choose(cursor: Cursor, survey: Survey, memory: int, needs: Collection[str] = ()) -> Host:
@@ -18,9 +18,7 @@ def choose(cursor: Cursor, survey: Survey, memory: int, needs: Collection[str] =
     needs: of invirt.base.abilities.NEEDS.  Raises NoRoom, which says of each host what it lacks.
     """
     # In the order of their numbers, so that two boots can't wait for each other.
-    cursor.execute(
-        "SELECT host_id, name, hostname, memory, enabled FROM hosts ORDER BY host_id FOR NO KEY UPDATE"
-    )
+    cursor.execute(f"{HOSTS} FOR NO KEY UPDATE")
     hosts = [Host(*row) for row in cursor.fetchall()]
     used = in_use(cursor)
     lacks = {
@@ -61,11 +59,14 @@ def _silent(host: Host, survey: Survey) -> str:
 def misses(host: Host, survey: Survey, needs: Collection[str]) -> str:
     """What of all that is needed the host's hypervisor and storage, as it tells of them, are not or can't."""
     told = survey.told.get(host.host_id, Told())
-    if needs and told.hypervisor is None:
+    runs = told.hypervisor or host.hypervisor
+    if host.hypervisor not in (None, runs):
+        return f"runs {runs}, but the database has it as one of {host.hypervisor}"
+    if named(needs) and told.hypervisor is None:
         return "is of a version that doesn't say what it can"
-    others = [need for need in needs if need in HYPERVISORS and need != told.hypervisor]
-    faults = [f"runs {told.hypervisor}, not {other}" for other in others]
-    parts = [(told.hypervisor, told.can, OF_HYPERVISOR)]
+    others = [need for need in needs if need in HYPERVISORS and need != runs]
+    faults = [f"runs {runs}, not {other}" for other in others]
+    parts = [(runs, told.can, OF_HYPERVISOR)]
     parts += [(driver, able, OF_STORAGE) for driver, able in (told.storage or {}).items()]
     for part, able, asked in parts:
         faults += [f"its {part} can't {MEANING[can]}" for can in sorted(named(needs) & asked - able)]

@@ -19,6 +19,8 @@ from invirt.remote.answers import Told, guest_state, told
 from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
+HOSTS = "SELECT host_id, name, hostname, memory, enabled, hypervisor FROM hosts ORDER BY host_id"
+
 
 @dataclass(frozen=True)
 class Host:
@@ -29,6 +31,7 @@ class Host:
     hostname: str
     memory: int
     enabled: bool
+    hypervisor: str | None
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def seen(cursor: Cursor, name: MachineName) -> Seen:
 
 def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
     """Every host, in the order of their numbers, which is also the order of locking."""
-    cursor.execute("SELECT host_id, name, hostname, memory, enabled FROM hosts ORDER BY host_id")
+    cursor.execute(HOSTS)
     return tuple(Host(*row) for row in cursor.fetchall())
 
 

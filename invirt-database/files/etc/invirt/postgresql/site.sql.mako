@@ -6,6 +6,10 @@ nameservers = ",".join(dns.nameservers or dns.servers or (f"ns.{domain}",))
 %>\
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
 UPDATE rules.address_hold SET seconds = ${config.network.address_hold} WHERE seconds <> ${config.network.address_hold};
+% if config.hypervisor.driver != "auto":
+-- Of hosts that were there before each had its own.
+UPDATE hosts SET hypervisor = '${config.hypervisor.driver}' WHERE hypervisor IS NULL;
+% endif
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => '${domain}',

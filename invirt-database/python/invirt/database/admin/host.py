@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from invirt import config
+from invirt.base.abilities import HYPERVISORS
 from invirt.base.cli import Flag, Group, Option, Verb
+from invirt.base.errors import BadInput
 from invirt.database.admin.verbs import Row, given, listing, memory, named, refuse_if_used
 from invirt.database.models import Host
 from invirt.database.session import session
 
 NAME = named("host1", "short, as in host1")
+HYPERVISOR = Option(
+    "hypervisor", "what it runs (a new one: hypervisor.driver of invirt.yaml)", choices=HYPERVISORS
+)
 
 
 def _hostname(*, required: bool = False) -> Option:
@@ -15,8 +21,11 @@ def _hostname(*, required: bool = False) -> Option:
     return Option("hostname", about, metavar="HOSTNAME", required=required, sample="host1.example.org")
 
 
-def _add(name: str, hostname: str, memory: int, disabled: bool) -> None:
-    host = Host(name=name, hostname=hostname, memory=memory)
+def _add(name: str, hostname: str, memory: int, disabled: bool, hypervisor: str | None) -> None:
+    usual = config.hypervisor.driver
+    if hypervisor is None and usual == "auto":
+        raise BadInput("which hypervisor does the host run?", hint="Give --hypervisor xen or qemu.")
+    host = Host(name=name, hostname=hostname, memory=memory, hypervisor=hypervisor or usual)
     host.enabled = not disabled
     session.add(host)
 
@@ -29,6 +38,7 @@ def _list() -> list[Row]:
             "memory": host.memory,
             "reserved": sum(one.memory for one in host.reservations),
             "machines": len(host.reservations),
+            "hypervisor": host.hypervisor,
             "enabled": "yes" if host.enabled else "no",
         }
         for host in Host.find()
@@ -38,7 +48,7 @@ def _list() -> list[Row]:
 def _set(name: str, enable: bool, disable: bool, **values: object) -> None:
     host = Host.get(name=name)
     values["enabled"] = True if enable else False if disable else None
-    wanted = given(values, "Give --hostname, --memory, --enable or --disable.")
+    wanted = given(values, "Give --hostname, --memory, --hypervisor, --enable or --disable.")
     for key, value in wanted.items():
         setattr(host, key, value)
 
@@ -61,6 +71,7 @@ GROUP = Group(
                 NAME,
                 _hostname(required=True),
                 memory("what guests may have", required=True),
+                HYPERVISOR,
                 Flag("disabled", "boot nothing there yet"),
             ),
             changes=True,
@@ -74,6 +85,7 @@ GROUP = Group(
                 NAME,
                 _hostname(),
                 memory("what guests may have"),
+                HYPERVISOR,
                 Flag("enable", "guests may be booted there"),
                 Flag("disable", "boot nothing more there"),
             ),

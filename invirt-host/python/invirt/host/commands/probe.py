@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from invirt.base.cli import Command
+from invirt.host import loading
 from invirt.host.qemu import probe
 
 
 def run() -> str:
     """Boot the probe guest; returns what came of it."""
-    from invirt import config
-
-    if config.hypervisor.driver != "qemu":
-        return f"no probe is needed with hypervisor.driver {config.hypervisor.driver}"
+    if loading.driver() != "qemu":
+        return f"no probe is needed with {loading.driver()}"
     name, reason = probe.probe()
     return f"guests run with {name}: {reason}"
 

@@ -1,5 +1,7 @@
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
 UPDATE rules.address_hold SET seconds = 3600 WHERE seconds <> 3600;
+-- Of hosts that were there before each had its own.
+UPDATE hosts SET hypervisor = 'xen' WHERE hypervisor IS NULL;
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => 'invirt.test',

@@ -77,7 +77,10 @@ def test_guests_get_their_address_and_find_each_other(lab: Lab, machine: Make) -
 
 
 def test_a_further_nic_is_one_for_the_guest(lab: Lab, machine: Make) -> None:
-    """It has a link, an address by DHCP and a name of its own, and works when the first is down."""
+    """It has a link, an address by DHCP and a name of its own, and works when the first is down.
+
+    So has one that comes while the guest runs, until it goes.
+    """
     name, ip, known = machine(), "10.86.0.138", f"second.{DOMAIN}"
     lab.admin("nic", "add", name, "--ip", ip, "--hostname", known)
     lab.remctl("alice", "control", name, "create")
@@ -88,3 +91,14 @@ def test_a_further_nic_is_one_for_the_guest(lab: Lab, machine: Make) -> None:
     assert cluster.on("client", "ping", "-c", "1", "-w", "30", known).returncode == 0
     counted = cluster.on(console.host_of(name) or "", "invirt-vif", "counters", name, "--json")
     assert len(json.loads(counted.stdout)) == 2
+
+    third, cards = "10.86.0.137", "ls /sys/class/net"
+    added = cluster.on("db", "invirt-admin", "nic", "add", name, "--ip", third)
+    assert "plugs the NIC in" in added.stderr
+    eventually(lambda: "eth2" in console.ask(name, cards), "eth2")
+    console.ask(name, "ip link set eth1 down; ip link set eth2 up; udhcpc -i eth2 -q -s /etc/udhcpc")
+    assert f"inet {third}/24" in console.ask(name, "ip address show eth2")
+    wait_ping(name, "dns")
+    mac = console.ask(name, "cat /sys/class/net/eth2/address").split()[-1]
+    lab.admin("nic", "remove", mac)
+    eventually(lambda: "eth2" not in console.ask(name, cards), "eth2")

@@ -176,6 +176,8 @@ def test_xl_commands(tmp_path: Path) -> None:
         ("Domain-0", 640, 1),
         ("d_remus", 128, 2),
     ]
+    xen.plug(PVH, "inv17")
+    assert xen.unplug("d_remus", "inv17", MAC)
     with pytest.raises(NotFound):
         xen.reboot("d_inode")
     compare(xl.text.replace(str(tmp_path), "/var/lib/invirt"), EXPECTED / "xl-commands")

@@ -162,7 +162,7 @@ def test_reserved_names(admin: Admin) -> None:
     assert not {"fine", "good"} & {row["name"] for row in admin.rows("reserved list")}
 
 
-def test_what_waits_for_a_running_machine_to_be_off_is_told(
+def test_what_becomes_of_a_running_machines_nics_is_told(
     admin: Admin, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site(database)
@@ -174,11 +174,11 @@ def test_what_waits_for_a_running_machine_to_be_off_is_told(
 
     assert told("nic add inode") == ""
     database.execute("UPDATE machines SET host_id = (SELECT min(host_id) FROM hosts)")
-    assert told("nic add inode --ip 10.5.0.11").startswith("inode runs on host1: it has the new NIC after")
+    assert told("nic add inode --ip 10.5.0.11").startswith("inode runs on host1, which plugs the NIC in")
     mac = admin.rows("nic list")[1]["mac"]
-    assert "unless it was booted with this NIC" in told(f"nic set {mac} --ip 10.5.0.12")
+    assert "if host1 can't" in told(f"nic set {mac} --ip 10.5.0.12")
     assert told(f"nic set {mac} --ip 10.5.0.13") == ""
-    assert "the NIC's link goes down now" in told(f"nic remove {mac}")
+    assert "plugs the NIC out" in told(f"nic remove {mac}")
     assert told("nic set 02:00:00:00:00:01 --ip 10.5.0.14") == ""
 
 

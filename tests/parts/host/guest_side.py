@@ -144,7 +144,7 @@ def guard() -> dict[str, list[str]]:
 
     Returns what leads to the attacker while it is on its way in, and its addresses change.
     """
-    vif.guard("inv17", PLACE.mac, [NEW], "d_remus", owned=True)
+    vif.guard("inv17", PLACE.mac, [NEW], "d_remus", owned.keeper())
     vif.change("inv17", OWN)
     early = led()
     vif.lead("inv17")

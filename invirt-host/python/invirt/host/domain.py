@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from invirt.base.errors import BadInput
+from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import DomainName
 from invirt.host import devices, words
 from invirt.host.words import OWN_WORDS, WORDS, Value
@@ -78,6 +78,18 @@ class DomainConfig:
             return [parse(str(item)) for item in items]
         except ValueError as error:
             raise self.refusal(word, f": {error}") from error
+
+    def nic(self, vifname: str) -> dict[str, str]:
+        """What is said of the network card of that interface; NotFound if it has none."""
+        for nic in self.devices("vif"):
+            if nic.get("vifname") == vifname:
+                return nic
+        raise NotFound(f"the configuration of {self.name} has no vifname={vifname}")
+
+    def other_addresses(self, vifname: str) -> list[str]:
+        """The addresses of the network cards beside the one of that interface."""
+        others = (nic for nic in self.devices("vif") if nic.get("vifname") != vifname)
+        return [address for nic in others for address in nic.get("ip", "").split()]
 
     def json(self) -> str:
         """For a file that from_json() reads back."""

@@ -69,6 +69,13 @@ class FakeHypervisor:
         with step("destroy"):
             _end(name)
 
+    def plug(self, config: DomainConfig, interface: str) -> None:
+        if self.running(config.name):
+            paths.write(_domain(config.name), config.json())
+
+    def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
+        return True
+
     def console(self, name: DomainName) -> None:
         if not self.running(name):
             raise NotFound(f"{name} is off")

@@ -51,6 +51,12 @@ class Hypervisor(Protocol):
     def destroy(self, name: DomainName) -> None:
         """End the domain at once; it is off when this returns."""
 
+    def plug(self, config: DomainConfig, interface: str) -> None:
+        """Give the running domain a network card that its configuration has; CommandFailed if it can't."""
+
+    def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
+        """Ask the running domain to let go a network card, and say whether it has; it may never do so."""
+
     def console(self, name: DomainName) -> None:
         """Join this terminal to the guest's serial console.  NotFound when it is off."""
 

@@ -1,7 +1,8 @@
 """Network interfaces of machines: more of them, their addresses, their names in DNS.
 
 Its host lets a guest use a new address at once, and the old one no more; the
-guest hears of it at its next DHCP renewal.
+guest hears of it at its next DHCP renewal.  A new interface is plugged into a guest
+that runs, one that is removed is plugged out.
 """
 
 from __future__ import annotations
@@ -46,12 +47,18 @@ def _change(nic: Nic, machine: Machine, held: bool, values: dict[str, str | None
             setattr(nic, name, None if value == NOTHING else value)
 
 
-def _waits(machine: Machine, what: str) -> Found:
-    """Of a machine that runs: what waits until it has been off.  A reboot leaves its virtual hardware."""
+def _plugged(machine: Machine, how: str) -> Found:
+    """Of a machine that runs: what its host does now, and what comes if it can't, or doesn't answer."""
     if not machine.host:
         return Found(None)
-    text = f"{machine.name} runs on {machine.host.name}: {what} after it has been off"
-    return Found(None, [f"{text} (control {machine.name} shutdown, then create)"])
+    host, name = machine.host.name, machine.name
+    return Found(
+        None,
+        [
+            f"{name} runs on {host}, which plugs the NIC {how}",
+            f"if {host} can't (journalctl -u invirt-host-network), that is so after {name} has been off",
+        ],
+    )
 
 
 def _add(machine: str, held: bool, **values: str | None) -> Found:
@@ -60,7 +67,7 @@ def _add(machine: str, held: bool, **values: str | None) -> Found:
     nic = Nic(machine_id=owner.machine_id, mac_addr=mac)
     _change(nic, owner, held, values)
     session.add(nic)
-    return _waits(owner, "it has the new NIC")
+    return _plugged(owner, "in")
 
 
 def _set(mac: str, held: bool, **values: str | None) -> Found:
@@ -68,15 +75,13 @@ def _set(mac: str, held: bool, **values: str | None) -> Found:
     machine = Machine.get(machine_id=nic.machine_id)
     had_none = not nic.addresses
     _change(nic, machine, held, values)
-    if had_none and nic.addresses:
-        return _waits(machine, "unless it was booted with this NIC, it has it")
-    return Found(None)
+    return _plugged(machine, "in") if had_none and nic.addresses else Found(None)
 
 
 def _remove(mac: str) -> Found:
     nic = Nic.get(mac_addr=mac)
     session.delete(nic)
-    return _waits(Machine.get(machine_id=nic.machine_id), "the NIC's link goes down now, and it is gone")
+    return _plugged(Machine.get(machine_id=nic.machine_id), "out")
 
 
 def _list() -> list[Row]:

@@ -41,8 +41,7 @@ def clean(name: DomainName) -> None:
     """Take away what the ended guest left; systemd says how QEMU ended (systemd.exec(5))."""
     if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
         end_by(Guest(name), POWEROFF)
-    for nic in Guest(name).config().devices("vif"):
-        vif.remove(nic["vifname"])
+    vif.remove_all(name)
 
 
 def _seconds(text: str) -> int:

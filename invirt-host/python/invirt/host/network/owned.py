@@ -57,11 +57,18 @@ def _own() -> tuple[Nftables, int]:
     return nft, background(["tail", "--pid", str(os.getpid()), "-f", "/dev/null"], [nft.socket])
 
 
-def load(text: str) -> int:
-    """Load tables that live as long as this process, or what it executes; returns their keeper."""
-    nft, keeper = _own()
-    nft.run(text)
-    return keeper
+def keeper() -> int:
+    """The keeper of tables that live as long as this process, or what it executes."""
+    return _own()[1]
+
+
+def load(text: str, keeper: int) -> None:
+    """Load tables that keeper is to keep, this process' or another's."""
+    nft, own = _own() if _own.cache_info().currsize else (None, None)
+    if nft and keeper == own:
+        nft.run(text)
+    else:
+        change(text, keeper)
 
 
 def change(text: str, keeper: int) -> None:

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.names import DomainName
 from invirt.base.process import run
 from invirt.host import paths
-from invirt.host.network import owned as owned_tables
-from invirt.host.network import routes
+from invirt.host.network import owned, routes
 from invirt.host.network.addresses import split
 from invirt.host.network.announce import announce
 from invirt.host.network.rules import rules
@@ -83,11 +83,11 @@ def add(
     mac: str,
     addresses: Sequence[str],
     name: DomainName = NOBODY,
-    owned: bool = False,
+    keeper: int | None = None,
     others: Sequence[str] = (),
 ) -> None:
     """Guard the interface, and then lead the guest's addresses to it."""
-    guard(interface, mac, addresses, name, owned, others)
+    guard(interface, mac, addresses, name, keeper, others)
     lead(interface)
 
 
@@ -96,20 +96,19 @@ def guard(
     mac: str,
     addresses: Sequence[str],
     name: DomainName = NOBODY,
-    owned: bool = False,
+    keeper: int | None = None,
     others: Sequence[str] = (),
 ) -> None:
     """Let the guest send nothing but its own; its addresses stay where they are.
 
-    name: the guest's domain.  others: see Link.  owned: the rules live as long as this process,
-    or what it executes, and nobody else can take them away (`nft flush
-    ruleset` leaves them); else they stay until remove().
+    name: the guest's domain.  others: see Link.  keeper: whose rules they are (network.owned): nobody
+    else can take them away (`nft flush ruleset` leaves them); without one they stay until remove().
     """
-    link = Link(mac, tuple(addresses), name, 0 if owned else None, led=False, others=tuple(others))
-    if owned:
-        link = replace(link, keeper=owned_tables.load(link.rules(interface)))
-    else:
+    link = Link(mac, tuple(addresses), name, keeper, led=False, others=tuple(others))
+    if keeper is None:
         _load(interface, link)
+    else:
+        owned.load(link.rules(interface), keeper)
     if name:
         run(["ip", "link", "set", interface, "alias", name])
     _remember(interface, link)
@@ -142,7 +141,7 @@ def change(interface: str, addresses: Sequence[str], others: Sequence[str] = ())
 def renew(interface: str, link: Link) -> None:
     """Give a running guest the rules that this version has for it."""
     if link.keeper is not None:
-        owned_tables.change(link.rules(interface), link.keeper)
+        owned.change(link.rules(interface), link.keeper)
     else:
         _load(interface, link)
 
@@ -175,7 +174,11 @@ def _known(interface: str) -> Link:
 
 def links() -> dict[str, Link]:
     """By their interfaces: the links of this host's guests."""
-    return {file.stem: _read(file) for file in _folder().glob("[!.]*.json") if _exists(file.stem)}
+    return {interface: link for interface, link in _remembered().items() if exists(interface)}
+
+
+def _remembered() -> dict[str, Link]:
+    return {file.stem: _read(file) for file in _folder().glob("[!.]*.json")}
 
 
 def _read(file: Path) -> Link:
@@ -184,26 +187,38 @@ def _read(file: Path) -> Link:
     return Link(**{**saved, **lists})
 
 
-def _exists(interface: str) -> bool:
+def exists(interface: str) -> bool:
+    """Whether the kernel has it, whatever else is said of it."""
     return interface in (name for _, name in socket.if_nameindex())
 
 
 def remove(interface: str) -> None:
     """Take away what add() made; the interface, and with it routes and owned rules, may be gone already."""
     routes.close_link(interface)
+    link = _remembered().get(interface, Link("", ()))
     table = f"table netdev invirt_{interface}"
-    run(["nft", "-f", "-"], input=f"{table}\ndelete {table}\n")
-    if _file(interface, ".json").exists():
-        for address in _read(_file(interface, ".json")).addresses:
-            routes.mislead(address, interface)
+    if link.keeper is None:
+        run(["nft", "-f", "-"], input=f"{table}\ndelete {table}\n")
+    else:
+        with suppress(NotFound):  # it has ended, and the rules with it
+            owned.change(f"{table} {{ flags owner; }}\ndelete {table}\n", link.keeper)
+    for address in link.addresses:
+        routes.mislead(address, interface)
     for kind in (".nft", ".json"):
         _file(interface, kind).unlink(missing_ok=True)
+
+
+def remove_all(name: DomainName) -> None:
+    """Take away all that add() made for the domain."""
+    for interface, link in _remembered().items():
+        if link.name == name:
+            remove(interface)
 
 
 def reload() -> None:
     """Load the rules that are not owned once more, after somebody flushed all tables."""
     for file in sorted(_folder().glob("[!.]*.nft")):
-        if _exists(file.stem):
+        if exists(file.stem):
             run(["nft", "-f", str(file)])
 
 

@@ -17,7 +17,7 @@ from invirt.base.names import DomainName, machine_of
 from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig
 from invirt.host.protocols import OBEY, Domain
-from invirt.host.qemu import able, accelerator, leftovers, tables, terminal
+from invirt.host.qemu import able, accelerator, cards, leftovers, tables, terminal
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
 from invirt.host.qemu.supervisor import Supervisor, of_this_host
@@ -114,6 +114,12 @@ class Qemu:
         self.supervisor.stop(guest)
         if not wait(lambda: not guest.running(), 10):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
+
+    def plug(self, config: DomainConfig, interface: str) -> None:
+        cards.plug(Guest(config.name), config, interface)
+
+    def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
+        return cards.unplug(Guest(name), interface)
 
     def console(self, name: DomainName) -> None:
         terminal.attach(Guest(name))

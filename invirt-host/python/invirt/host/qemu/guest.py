@@ -69,6 +69,11 @@ class Guest:
         return paths.run() / "guests" / self.name / "console"
 
     @property
+    def keeper(self) -> Path:
+        """The number of the process that keeps its links' rules, see invirt.host.network.owned."""
+        return paths.run() / "guests" / self.name / "keeper"
+
+    @property
     def lock(self) -> Path:
         """Held by QEMU while it lives."""
         return paths.run() / "guests" / self.name / "lock"
@@ -172,5 +177,5 @@ def _nic(nic: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
     name = nic["vifname"]
     return [
         *("-netdev", f"tap,id={name},fd={descriptors[name]}"),
-        *("-device", f"virtio-net-pci,netdev={name},mac={nic['mac']},romfile="),
+        *("-device", f"virtio-net-pci,id={name},netdev={name},mac={nic['mac']},romfile="),
     ]

@@ -16,7 +16,7 @@ from invirt.base.errors import Busy, CommandFailed, NotFound
 from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.network import vif
+from invirt.host.network import owned, vif
 from invirt.host.qemu import accelerator, identity
 from invirt.host.qemu.guest import Guest, arguments, is_written
 
@@ -39,11 +39,12 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
         "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
         **_disks(config),
     }
-    nics = config.devices("vif")
-    for nic in nics:
+    keeper = owned.keeper()
+    paths.write(guest.keeper, str(keeper))
+    for nic in config.devices("vif"):
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
-        others = [address for other in nics if other is not nic for address in other["ip"].split()]
-        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, owned=True, others=others)
+        others = config.other_addresses(nic["vifname"])
+        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)
     argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)

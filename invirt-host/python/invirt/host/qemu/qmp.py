@@ -40,6 +40,11 @@ class Qmp:
         self.lines.close()
         self.socket.close()
 
+    def hand(self, name: str, descriptor: int) -> None:
+        """Give QEMU an open file, which commands then call by name."""
+        socket.send_fds(self.socket, [b" "], [descriptor])  # it is kept for the command that comes next
+        self("getfd", fdname=name)
+
     def __call__(self, command: str, **arguments: Any) -> Any:
         """Run command and return its answer."""
         question = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"

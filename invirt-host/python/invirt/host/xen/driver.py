@@ -65,6 +65,15 @@ class Xen:
         if self.running(name):
             self.run(["xl", "destroy", name])
 
+    def plug(self, config: DomainConfig, interface: str) -> None:
+        """xl takes the words of xl-network-configuration(5); its script guards and leads the link."""
+        said = [f"{key}={value}" for key, value in config.nic(interface).items()]
+        self.run(["xl", "network-attach", config.name, *said])
+
+    def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
+        self.run(["xl", "network-detach", name, mac])
+        return True
+
     def console(self, name: DomainName) -> None:
         os.execvp("xl", ["xl", "console", name])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,19 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.children
 
 
-@pytest.mark.parametrize("program", ["invirt-dhcp/sbin/invirt-kea-dhcp4"])
-def test_wrappers_of_others_programs_say_how_they_are_used(program: str) -> None:
-    done = subprocess.run([ROOT / program, "--help"], capture_output=True, text=True, check=True, timeout=10)
-    assert done.stdout.startswith(f"usage: {Path(program).name}")
+def test_all_programs_say_how_they_are_used() -> None:
+    """From a checkout."""
+
+    def wrong(program: str) -> str:
+        argv = [ROOT / "scripts/env", program, "--help"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        told = done.returncode == 0 and done.stdout.startswith("usage: ")
+        return "" if told else f"{program}: {done.stdout}{done.stderr}"
+
+    programs = [path.name for folder in ("bin", "sbin") for path in ROOT.glob(f"invirt-*/{folder}/*")]
+    assert len(programs) > 30
+    with ThreadPoolExecutor(2) as pool:
+        assert [told for told in pool.map(wrong, programs) if told] == []
 
 
 def test_packages_apply_nothing_that_the_administrator_has_not(checkout: Path) -> None:

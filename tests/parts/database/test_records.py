@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg2
 import pytest
 import sqlalchemy
@@ -121,9 +124,31 @@ def test_a_cname_goes_alone_whichever_comes_first(records: Records, database: Da
     assert (mine["first"], mine["last"]) == ("10.5.0.10", "10.5.0.19")
     for last in (10, 11):  # whose it is now, or will be: no create could get it
         assert "may be a machine's" in records.add(f"{last}.0.5.10.in-addr.arpa", "CNAME", "x.example.org")
-    assert not records.add("9.0.5.10.in-addr.arpa", "CNAME", "9.x.example.org")
-    with pytest.raises(psycopg2.Error, match="CNAME PTR"):
-        database.execute(RAW, ("10.0.5.10.in-addr.arpa", "CNAME", "x.example.org"))
+    with pytest.raises(psycopg2.Error, match="may be a machine's"):
+        database.execute(RAW, ("12.0.5.10.in-addr.arpa", "CNAME", "x.example.org"))
+    for name in ("9.0.5.10.in-addr.arpa", "300.0.5.10.in-addr.arpa", "a.10.0.5.10.in-addr.arpa"):
+        assert not records.add(name, "CNAME", "9.x.example.org")
+    said = records("range add 10.5.0.5 10.5.0.9 --prefix 24 --gateway 10.5.0.1", status=2)
+    assert "9.0.5.10.in-addr.arpa is of an address that may be a machine's" in said
+    with pytest.raises(psycopg2.Error, match="may be a machine's"):
+        database.execute("UPDATE address_ranges SET first = '10.5.0.9'")
+    database.execute("UPDATE address_ranges SET last = '10.5.0.20'")
+
+
+def test_of_a_range_and_a_cname_at_once_one_is_taken(records: Records, database: Database) -> None:
+    """Whoever comes second waits for the first."""
+    first = database.connect("invirt")
+    first.cursor().execute("UPDATE address_ranges SET last = '10.5.0.25'")
+    with ThreadPoolExecutor(1) as thread:
+        second = thread.submit(database.execute, RAW, ("25.0.5.10.in-addr.arpa", "CNAME", "x.example.org"))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 20
+        while not database.execute(waiting)[0][0] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        first.commit()
+        with pytest.raises(psycopg2.Error, match="may be a machine's"):
+            second.result(20)
+    first.close()
 
 
 def test_no_mail_is_no_mail(records: Records) -> None:
@@ -162,6 +187,7 @@ def test_what_was_taken_before_stays_and_is_shown(records: Records, database: Da
         ("c.example.org", "A", "10.0.0.1"),
         ("*.invirt.test", "NS", "ns.example.org"),
         ("fine.invirt.test", "A", "10.0.0.1"),
+        ("15.0.5.10.in-addr.arpa", "CNAME", "x.example.org"),
     ):
         database.execute(RAW, row)
     with engine.begin() as connection:
@@ -170,6 +196,7 @@ def test_what_was_taken_before_stays_and_is_shown(records: Records, database: Da
     faults = {f"{row['name']} {row['type']}": row["fault"] for row in records.rows("record list")}
     alone = "a CNAME goes alone, and a.invirt.test would have CNAME TXT"
     assert faults == {
+        "15.0.5.10.in-addr.arpa CNAME": "no machine can have the address that it is the name of",
         "*.invirt.test NS": "a delegation is of one name",
         "a.invirt.test CNAME": alone,
         "a.invirt.test TXT": alone,

@@ -7,7 +7,7 @@ import re
 from sqlalchemy import text
 
 from invirt.base.cli import Argument, Group, Verb
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import NotFound
 from invirt.database.admin.verbs import Row, listing, named
 from invirt.database.session import session
 
@@ -16,7 +16,6 @@ _REMOVE = """
     DELETE FROM dns.extra_records WHERE name = :name AND type = :type AND content IN (:content, :given)
     RETURNING 1
 """
-_RANGE = "SELECT 1 FROM address_ranges WHERE CAST(:address AS inet) BETWEEN first AND last"
 _LIST = """
     SELECT name, type, content, fault FROM dns.extra_records JOIN dns.faults USING (record_id)
     ORDER BY name, type, content
@@ -53,23 +52,8 @@ def _values(name: str, type: str, content: str) -> dict[str, str]:
     }
 
 
-def _refuse_alias(name: str) -> None:
-    """Raises BadInput at the name of an address that a machine may get: with a CNAME there, none could."""
-    match = re.fullmatch(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa", name, re.ASCII)
-    if match and all(int(byte) < 256 for byte in match.groups()):
-        address = ".".join(str(int(byte)) for byte in reversed(match.groups()))
-        if session.execute(text(_RANGE), {"address": address}).first():
-            raise BadInput(
-                f"{name} is {address}, which may be a machine's: no machine could have it beside a CNAME",
-                hint="For a name of your own, give the address to no machine: invirt-admin range.",
-            )
-
-
 def _add(name: str, type: str, content: str) -> None:
-    values = _values(name, type, content)
-    if values["type"] == "CNAME":
-        _refuse_alias(values["name"])
-    session.execute(text(_ADD), values)
+    session.execute(text(_ADD), _values(name, type, content))
 
 
 def _remove(name: str, type: str, content: str) -> None:

@@ -35,7 +35,12 @@ class Cards:
 
     def update(self, connected: Connection) -> None:
         """Plug in and out what is to be; what can't be is logged."""
-        names = {name for domain in loading.hypervisor().domains() if (name := machine_of(domain.name))}
+        try:
+            domains = loading.hypervisor().domains()
+        except InvirtError as error:
+            self._say("", f"what runs here isn't known: {error.message} {error.hint}", log.WARNING)
+            return
+        names = {name for domain in domains if (name := machine_of(domain.name))}
         links = vif.links()
         numbers = {number: interface for interface in links if (number := _number(interface))}
         with connected.cursor() as cursor:
@@ -56,13 +61,17 @@ class Cards:
             with tokens.locked(name, PATIENCE):
                 if not do(name, interface):
                     return
-            text, priority = "done", log.INFO
+            said, priority = "done", log.INFO
         except Busy:  # it is being booted, perhaps with it
             return
         except InvirtError as error:
-            text, priority = f"{error.message} {error.hint}", log.WARNING
+            said, priority = f"{error.message} {error.hint}", log.WARNING
+        self._say(interface, f"{domain_of(name)}, to {do.__name__.strip('_')} {interface}: {said}", priority)
+
+    def _say(self, interface: str, text: str, priority: int) -> None:
+        """Once, until there is something else to be said."""
         if self.said.get(interface) != text:
-            log.write(f"{domain_of(name)}, to {do.__name__.strip('_')} {interface}: {text}", priority)
+            log.write(text, priority)
         self.said[interface] = text
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from invirt.base.errors import Busy
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
@@ -94,6 +95,9 @@ def test_its_rules_are_there_before_the_guest(
         assert wait(target.qmp.exists, 20)
         with Qmp(target.qmp, 20) as waiting:
             assert waiting.status() == "inmigrate"
+        with pytest.raises(Busy, match="on its way in"):  # its addresses stay where they lead
+            inside_too(qemu.plug, config, "inv17")
+        with Qmp(target.qmp, 20) as waiting:
             assert inside_too(guarded) == ["table", "route", "link"]
             with Qmp(source) as leaving:
                 leaving("migrate", uri=way)

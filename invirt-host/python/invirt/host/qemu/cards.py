@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from invirt.base.errors import CommandFailed, InvirtError, NotFound
+from invirt.base.errors import Busy, CommandFailed, InvirtError, NotFound
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
 from invirt.host.qemu.guest import Guest
@@ -21,9 +21,12 @@ PATIENCE = 2.0  # seconds for a QEMU's answer: meanwhile all guests wait for the
 def plug(guest: Guest, config: DomainConfig, interface: str) -> None:
     """Plug in a card of the configuration, guard its link, and lead its addresses to it.
 
-    Raises CommandFailed if QEMU can't, or if a version that knew nothing of this has booted the guest.
+    Raises CommandFailed if QEMU can't, NotFound if a version that knew nothing of this has booted the
+    guest, and Busy while it is on its way in from another host, where its addresses still lead.
     """
     with Qmp(guest.qmp, PATIENCE) as qmp:
+        if qmp.status() == "inmigrate":
+            raise Busy(f"{guest.name} is on its way in", hint="It has its cards when it is here.")
         if not _is_in(qmp, interface):
             _clear(qmp, interface)
             _put_in(qmp, guest, config, interface)

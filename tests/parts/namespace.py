@@ -26,9 +26,7 @@ set -e
 mount --bind "$1/remctl" /etc/remctl
 mount --bind "$1/hosts" /etc/hosts
 mount -t overlay -o "lowerdir=$2/sbin:/usr/sbin" overlay /usr/sbin
-if [ -d "$2/files/usr/libexec" ]; then
-    mount -t overlay -o "lowerdir=$2/files/usr/libexec:/usr/libexec" overlay /usr/libexec
-fi
+mount -t overlay -o "lowerdir=$1/libexec:/usr/libexec" overlay /usr/libexec
 echo ready
 exec sleep infinity
 """
@@ -84,6 +82,9 @@ def namespace(
     own = ROOT / f"invirt-{role}" / "files/etc/remctl"
     if own.exists():
         shutil.copytree(own, folder / "remctl", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "invirt-base/libexec", folder / "libexec/invirt")
+    if (libexec := ROOT / f"invirt-{role}/files/usr/libexec").exists():
+        shutil.copytree(libexec, folder / "libexec", dirs_exist_ok=True)
     for template in (folder / "remctl").rglob("*.mako"):
         template.with_suffix("").write_text(templates.render(template))
     (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))

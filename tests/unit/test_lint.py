@@ -20,7 +20,7 @@ ROLES = sorted(path.name for path in ROOT.glob("invirt-*") if path.is_dir())
 PROGRAMS = sorted(path for path in ROOT.glob("invirt-*/*bin/*") if path.is_file())
 SCRIPTS = [path for path in PROGRAMS if path.read_bytes().startswith(b"#!/bin/sh\n")]
 WRAPPERS = [path for path in PROGRAMS if path not in SCRIPTS]
-PYTHON = [*WRAPPERS, ROOT / "scripts/make-docs"]  # without .py
+PYTHON = [*WRAPPERS, ROOT / "scripts/make-docs", ROOT / "invirt-base/libexec/warm"]  # without .py
 SHARED = {"base", "config", "database"}
 PACKAGES = sorted(ROOT.glob("invirt-*/python/invirt/**/__init__.py"))
 TOOLS = os.environ.get("INVIRT_TEST_TOOLS", "")  # the folder of mypy and ruff; see scripts/test
@@ -173,7 +173,10 @@ def test_one_table_of_verbs() -> None:
 def test_wrappers_use_debians_python_and_name_their_command(wrapper: Path) -> None:
     text = wrapper.read_text()
     assert os.access(wrapper, os.X_OK)
-    assert text.startswith(("#!/usr/bin/python3\n", "#!/usr/bin/python3 -I\n"))
+    role = wrapper.relative_to(ROOT).parts[0].removeprefix("invirt-")
+    warm = "from invirt.base.remctl import" in text or wrapper.name == "invirt-job"
+    starts = ("#!/usr/bin/python3\n", "#!/usr/bin/python3 -I\n")
+    assert text.startswith(f"#!/usr/libexec/invirt/warm {role}\n" if warm else starts)
     assert len(text.splitlines()) <= 12
     scope: dict[str, object] = {}
     for node in ast.parse(text).body:

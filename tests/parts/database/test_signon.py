@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -14,6 +15,8 @@ import pytest
 
 from invirt import config
 from invirt.base.errors import Unreachable
+from invirt.database import connection
+from invirt.database.ahead import Ahead
 from invirt.database.asker import Asker
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller
@@ -179,3 +182,27 @@ class Ticks:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller, realm: Realm) -> None:
+    """By the first to connect, once, and not after the ticket's end."""
+    principal = "host/remote.invirt.test"
+    caller.become(principal, "remote")
+    made = Ahead("remote")
+    assert 0 < made.seconds <= 86400 and made.is_alive()
+    with closing(connection.connect()) as first, closing(connection.connect()) as second:
+        assert first is made.connection and second is not first
+        with connection.transaction(first) as cursor:
+            cursor.execute("SELECT encrypted FROM pg_stat_gssapi WHERE pid = pg_backend_pid()")
+            assert cursor.fetchone().encrypted
+    assert not made.is_alive()
+    Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).unlink()
+    realm.limit(principal, 60)
+    try:
+        made = Ahead("remote")
+        connection.ahead.clear()
+        assert 0 < made.seconds <= 60
+        made.connection.close()
+    finally:
+        realm.limit(principal, 86400)
+        Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).unlink()

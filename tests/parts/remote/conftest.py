@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from invirt import config
 from invirt.base.remctl import HOST_PORT
+from invirt.remote.commands.warm import SPARE
 from tests.parts.namespace import ROOT, Namespace, namespace
 from tests.parts.owned import owner
 from tests.parts.postgres import Database
@@ -56,6 +58,41 @@ class RemoteServer:
             assert time.monotonic() < limit, "remconffs doesn't mount"
             time.sleep(0.05)
 
+    @contextmanager
+    def warm(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Workers are ready, as long as the context lasts."""
+        path = self.namespace.folder / "run/warm/remote"
+        path.parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as listening, (self.namespace.folder / "log").open("ab") as log:
+            listening.bind(str(path))
+            listening.listen(256)
+            passed = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash"]
+            limited = ["prlimit", f"--as={MEMORY}", *confined()]
+            service = subprocess.Popen(
+                [*passed, *self.namespace.enter, *limited, "/usr/sbin/invirt-remote-warm"],
+                pass_fds=[listening.fileno()],
+                env=dict(self.namespace.environment),
+                stderr=log,
+            )
+            try:
+                self.wait_for_workers()
+                yield service
+            finally:
+                end(service)
+
+    def workers(self) -> set[int]:
+        """The sessions of workers that wait."""
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'invirt-remote' AND query = ''"
+        return {int(str(pid)) for (pid,) in self.database.execute(query, user="postgres")}
+
+    def wait_for_workers(self) -> set[int]:
+        """Until all wait that there can be; their sessions."""
+        limit = time.monotonic() + DEADLINE
+        while len(found := self.workers()) < SPARE:
+            assert time.monotonic() < limit, (self.namespace.folder / "log").read_text()
+            time.sleep(0.02)
+        return found
+
     def end(self) -> None:
         """End remconffs, if it runs."""
         if self.remconffs and self.remconffs.poll() is None:
@@ -95,6 +132,7 @@ def running(
     environment = {
         **realm.environment,
         "INVIRT_CONFIG": str(database.config),
+        "INVIRT_RUN": str(folder / "run"),
         "KRB5_CLIENT_KTNAME": str(realm.keytab(f"host/{REMOTE}")),
         "KRB5CCNAME": f"FILE:{folder}.ccache",
     }

@@ -6,6 +6,7 @@ import os
 
 KEYTAB = "/etc/krb5.keytab"
 CACHE = "FILE:/run/invirt/krb5cc"
+INITIATE = 1  # GSS_C_INITIATE of gssapi.h: to sign on, not to be signed on to
 
 
 def use_host_keytab() -> None:
@@ -18,3 +19,20 @@ def use_host_keytab() -> None:
     """
     os.environ.setdefault("KRB5_CLIENT_KTNAME", KEYTAB)
     os.environ.setdefault("KRB5CCNAME", CACHE)
+
+
+def seconds_left() -> float:
+    """For which our ticket is good; one that isn't any more is replaced first.  0 if there is none.
+
+    Waits for the KDC, as long as that takes.
+    """
+    import ctypes  # only for those who ask
+
+    library = ctypes.CDLL("libgssapi_krb5.so.2")
+    minor, left, credential = ctypes.c_uint32(), ctypes.c_uint32(), ctypes.c_void_p()
+    wanted = (None, 0, None, INITIATE)  # any name, mechanism and time
+    asked = (ctypes.byref(minor), *wanted, ctypes.byref(credential), None, ctypes.byref(left))
+    if library.gss_acquire_cred(*asked):
+        return 0.0
+    library.gss_release_cred(ctypes.byref(minor), ctypes.byref(credential))
+    return float(left.value)

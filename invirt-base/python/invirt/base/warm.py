@@ -1,0 +1,122 @@
+"""Workers started ahead: what every command needs is done before anyone asks.
+
+A role's service has imported what its programs need and read the configuration.
+It forks workers, each of which signs on to the database and then waits for one
+command: it does that and ends (invirt.base.worker).  So nothing of one caller is
+there for the next.  The programs themselves are run by /usr/libexec/invirt/warm,
+which hands their arguments, environment and streams to a worker; where none is
+ready it lets the program do its work, as if there were no service.
+
+A worker is used only if no file has changed that it was made of: programs,
+libraries, configuration.  When one has, the service begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from invirt import config
+from invirt.base import log, worker
+from invirt.base.listening import PASSED
+from invirt.base.notify import notify
+
+MOST = 64  # workers of a role, those at work among them; beyond, programs do their work themselves
+TICK = 1.0  # seconds between two looks whether files have changed; and after a worker that failed
+
+
+class Files:
+    """All that this process was made of, as it was when it was made."""
+
+    def __init__(self, *more: Path) -> None:
+        modules = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        mapped = (line.split(maxsplit=5)[5:] for line in Path("/proc/self/maps").read_text().splitlines())
+        libraries = (path[0] for path in mapped if path and path[0].startswith("/"))
+        self.known = {path: _state(path) for path in {*filter(None, modules), *libraries, *map(str, more)}}
+
+    def have_changed(self) -> bool:
+        """Whether one is another by now."""
+        return any(_state(path) != state for path, state in self.known.items())
+
+
+def _state(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@dataclass
+class Worker:
+    """One that there is; told: the last that it told."""
+
+    pid: int
+    told: bytes = b""
+
+
+@dataclass
+class Crew:
+    """The workers, each by the socket on which it tells how it stands."""
+
+    role: worker.Role
+    listening: socket.socket
+    files: Files
+    workers: dict[socket.socket, Worker] = field(default_factory=dict)
+    not_before: float = 0.0  # of time.monotonic(): no worker is made before that
+
+    def fill(self) -> None:
+        """Make the workers that are missing."""
+        waiting = sum(one.told != worker.TAKEN for one in self.workers.values())
+        missing = min(self.role.spare - waiting, MOST - len(self.workers))
+        for _ in range(missing if time.monotonic() >= self.not_before else 0):
+            ours, its = socket.socketpair()
+            pid = os.fork()
+            if pid == 0:
+                for other in (ours, *self.workers):  # else the others would never see the service end
+                    other.close()
+                worker.work(self.role, self.listening, self.files.have_changed, its)
+            its.close()
+            self.workers[ours] = Worker(pid)
+
+    def hear(self) -> None:
+        """Wait until a worker tells something, or ends; a tick at the longest."""
+        for one in select.select(list(self.workers), [], [], TICK)[0]:
+            if told := one.recv(1):
+                self.workers[one].told = told
+            else:
+                self.bury(self.workers.pop(one))
+                one.close()
+
+    def bury(self, ended: Worker) -> None:
+        """Nothing that it has started lives on; one that was of no use has no successor at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(ended.pid, signal.SIGTERM)
+        if not ended.told:
+            self.not_before = time.monotonic() + TICK
+
+
+def serve(role: worker.Role) -> NoReturn:
+    """Keep workers ready on the socket that systemd passes.  Raises BadConfig."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries workers, also those from before
+    files = Files(config.path(), config.applied(), config.kept())
+    config.values()
+    listening = socket.socket(fileno=PASSED)
+    listening.setblocking(False)
+    gc.freeze()  # what is there is never freed, and so stays shared
+    crew = Crew(role, listening, files)
+    notify("READY=1")
+    while not files.have_changed():
+        crew.fill()
+        crew.hear()
+    log.write("programs, libraries or the configuration changed: beginning anew", program="invirt-warm")
+    os.execv(sys.executable, sys.orig_argv)

@@ -1,0 +1,201 @@
+"""One worker of invirt.base.warm: it waits for a command, does it and ends.
+
+What it is sent, on a socket that only root can open, after it has greeted: the
+length in 4 bytes with three streams beside it, then texts with a NUL between them:
+the number of words, the working folder, the words (the program first), and the
+environment.  It answers with the exit code in one byte, or, if it did nothing,
+with two.  When the caller goes away the kernel ends the worker, and what it has
+started, by SIGTERM, as systemd does to all processes of a connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+
+LIFE = 300.0  # seconds that a worker waits at the longest
+UNSIGNED = 5.0  # the same of one that couldn't sign on
+PATIENCE = 5.0  # seconds in which a caller must have said all
+LONGEST = 4 << 20  # bytes of a command: twice what the kernel lets one have
+GREETING, REFUSED = b"!", b"no"
+SIGNED_ON, TAKEN = b"s", b"t"  # what a worker tells the service
+
+# What counts for work that is done ahead: a caller with other values is not served.
+SETTINGS = ("INVIRT_CONFIG", "KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
+
+
+class SignedOn(Protocol):
+    """A connection to the database that was made ahead.  seconds: for which it may be used."""
+
+    seconds: float
+
+    def fileno(self) -> int:
+        """That can be read when something has happened to it."""
+
+    def is_alive(self) -> bool:
+        """Whether the database answers."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role's workers.
+
+    programs: what each does, by its name; it finds its arguments in sys.argv and
+    returns its exit code.  sign_on: raises InvirtError; such a worker then lets its
+    program sign on by itself.  spare: workers that wait.
+    """
+
+    name: str
+    programs: Mapping[str, Callable[[], int]]
+    sign_on: Callable[[], SignedOn]
+    spare: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done: words are the program and its arguments."""
+
+    folder: str
+    words: list[str]
+    environment: dict[str, str]
+
+
+def work(
+    role: Role, listening: socket.socket, have_changed: Callable[[], bool], told: socket.socket
+) -> NoReturn:
+    """Be a worker, in a process of its own.
+
+    have_changed: whether what it is made of has.  told: where the service hears how it stands.
+    """
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()  # a group of its own, which ends as a whole
+        own = _settings(os.environ)
+        signed_on = _sign_on(role)
+        told.send(SIGNED_ON)
+        caller = _caller(listening, told, signed_on)
+        told.send(TAKEN)
+        listening.close()
+        if _is_ours(caller) and not have_changed() and (signed_on is None or signed_on.is_alive()):
+            caller.send(GREETING)
+            _serve(role, caller, own)
+    except Exception as error:
+        log.bug(error, program=f"invirt-{role.name}-warm")
+    finally:
+        os._exit(1)
+
+
+def _sign_on(role: Role) -> SignedOn | None:
+    """None: the program tries it itself, and tells what is wrong."""
+    try:
+        return role.sign_on()
+    except InvirtError:
+        return None
+
+
+def _caller(listening: socket.socket, told: socket.socket, signed_on: SignedOn | None) -> socket.socket:
+    """Wait for one; ends when the service does, when the connection is lost, and in time."""
+    seconds = min(LIFE + os.getpid() % 60, signed_on.seconds) if signed_on else UNSIGNED
+    until = time.monotonic() + seconds  # not all at the same time
+    others = [told.fileno(), *([signed_on.fileno()] if signed_on else [])]
+    while (left := until - time.monotonic()) > 0:
+        readable = select.select([listening.fileno(), *others], [], [], left)[0]
+        if any(one in readable for one in others):
+            break
+        with contextlib.suppress(BlockingIOError):  # another worker was quicker
+            return listening.accept()[0]
+    os._exit(0)
+
+
+def _is_ours(caller: socket.socket) -> bool:
+    """Whether it is a process of this one's user, which is root."""
+    credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return bool(struct.unpack("3i", credentials)[1] == os.geteuid())
+
+
+def _settings(environment: Mapping[str, str]) -> list[str | None]:
+    return [environment.get(name) for name in SETTINGS]
+
+
+def _serve(role: Role, caller: socket.socket, own: list[str | None]) -> None:
+    """Do what the caller asks for, if it is one of the role's programs."""
+    request = _request(caller)
+    program = role.programs.get(Path(request.words[0]).name)
+    if program is None or _settings(request.environment) != own or not _entered(request.folder):
+        caller.send(REFUSED)
+        return
+    _go_with(caller)
+    sys.argv = request.words
+    os.environ.clear()
+    os.environ.update(request.environment)
+    code = _run(program)
+    caller.send(bytes([code & 255]))
+    os._exit(code)
+
+
+def _entered(folder: str) -> bool:
+    try:
+        os.chdir(folder)
+    except OSError:
+        return False
+    return True
+
+
+def _request(caller: socket.socket) -> Request:
+    """What the caller says, whose streams are ours from now on; raises for what is none."""
+    caller.settimeout(PATIENCE)
+    head, streams, _, _ = socket.recv_fds(caller, 4, 3)
+    length = int.from_bytes(head, "big")
+    if len(head) != 4 or len(streams) != 3 or length > LONGEST:
+        raise ValueError("no request")
+    said = bytearray()
+    while len(said) < length:
+        if not (more := caller.recv(length - len(said))):
+            raise ValueError("cut off")
+        said += more
+    number, folder, *texts = os.fsdecode(bytes(said)).split("\0")
+    words, setting = texts[: int(number)], texts[int(number) :]
+    request = Request(folder, words, dict(one.split("=", 1) for one in setting))
+    for stream, received in enumerate(streams):
+        os.dup2(received, stream)
+        os.close(received)
+    return request
+
+
+def _go_with(caller: socket.socket) -> None:
+    """From now on the kernel ends this process and its children by SIGTERM when the caller is gone."""
+    caller.setblocking(True)
+    fcntl.fcntl(caller, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(caller, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(caller, fcntl.F_SETFL, fcntl.fcntl(caller, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([caller], [], [], 0)[0]:  # it was gone already
+        os._exit(1)
+
+
+def _run(program: Callable[[], int]) -> int:
+    """Its exit code, as if it were a process of its own."""
+    code: object = 1
+    try:
+        code = program()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code if isinstance(code, int) else 1

@@ -1,0 +1,40 @@
+"""Keeps workers ready for the programs that remctld, and its jobs, start on a host."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NoReturn
+
+from invirt.base import cli, remctl, warm
+from invirt.base.cli import Command
+from invirt.base.worker import Role
+from invirt.database.ahead import Ahead
+from invirt.host import loading
+from invirt.host.commands import domain, job, status, volume, work
+
+PROGRAMS = (domain.COMMAND, volume.COMMAND, job.COMMAND, status.COMMAND)
+SPARE = 2  # each holds a session of the database
+
+
+def serve() -> NoReturn:
+    """Until it is ended."""
+    loading.hypervisor()  # for what it imports
+    loading.storage()
+    programs = {one.name: partial(remctl.main, one) for one in PROGRAMS}
+    programs[work.COMMAND.name] = partial(cli.main, work.COMMAND)
+    warm.serve(Role("host", programs, partial(Ahead, "host"), SPARE))
+
+
+COMMAND = Command(
+    name="invirt-host-warm",
+    section=8,
+    summary="keep workers ready for what the remote server asks for",
+    description=(
+        "Run by invirt-host-warm.service.  Each worker has modules, configuration and a session of the\n"
+        "database, does one command that remctld's program hands to it, and ends.  Where there is none,\n"
+        "that program does its work itself."
+    ),
+    example="systemctl restart invirt-host-warm.service",
+    run=serve,
+    shown=None,
+)

@@ -1,0 +1,367 @@
+"""Workers started ahead: a service of two small programs, called by the real client."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.parts.realm import DEADLINE, end
+
+CLIENT = Path(__file__).parents[3] / "invirt-base/libexec/warm"
+SECRET = "alice's alone"
+
+# A role: what its service runs.  code.py is a file of its own, to be changed.
+SERVICE = """
+import json, os, subprocess, sys, time
+from invirt import config
+from invirt.base import warm
+from invirt.base.errors import Unreachable
+from invirt.base.worker import Role
+sys.path.insert(0, os.environ["FOLDER"])
+import code_of_ours
+calls = 0
+class Connection:
+    seconds = float(os.environ["SECONDS"])
+    def __init__(self):
+        if os.path.exists(os.environ["FOLDER"] + "/down"):
+            raise Unreachable("there is no database")
+        self.read, self.write = os.pipe()
+    def fileno(self):
+        return self.read
+    def is_alive(self):
+        return not os.path.exists(os.environ["FOLDER"] + "/dead")
+def tell():
+    global calls
+    calls += 1
+    with open("/proc/self/fd/0") as stdin:
+        said = stdin.read()
+    print(json.dumps({
+        "pid": os.getpid(), "calls": calls, "words": sys.argv, "environment": dict(os.environ),
+        "folder": os.getcwd(), "stdin": said, "code": code_of_ours.VERSION, "contact": config.site.contact,
+        "open": sorted(map(int, os.listdir("/proc/self/fd"))),
+    }))
+    print("on stderr", file=sys.stderr)
+    return 7
+def wait():
+    child = subprocess.Popen(["sleep", "600"])
+    with open(sys.argv[1] + ".new", "w") as file:
+        print(os.getpid(), child.pid, file=file)
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+    time.sleep(600)
+warm.serve(Role("test", {"tell": tell, "wait": wait}, Connection, 2))
+"""
+PROGRAM = f"""\
+#!{CLIENT} test
+import sys
+print("by itself:", *sys.argv[1:])
+sys.exit(3)
+"""
+
+
+@dataclass
+class Service:
+    """A running service, its folder, and the environment of who calls it."""
+
+    folder: Path
+    environment: dict[str, str]
+    listening: socket.socket
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.folder / "warm/test"
+
+    def start(self, seconds: float = 1000) -> None:
+        """As systemd does."""
+        argv = [
+            "bash",
+            "-c",
+            f'exec "$@" 3<&{self.listening.fileno()}',
+            "bash",
+            sys.executable,
+            "-c",
+            SERVICE,
+        ]
+        self.process = subprocess.Popen(
+            argv,
+            pass_fds=[self.listening.fileno()],
+            env={**self.environment, "FOLDER": str(self.folder), "SECONDS": str(seconds)},
+        )
+
+    def stop(self) -> None:
+        """As systemd does: workers that are at work live on."""
+        if self.process:
+            end(self.process)
+            self.process = None
+
+    def call(self, *words: str, program: str = "tell", **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a program."""
+        return subprocess.run(
+            [self.folder / program, *words],
+            env={**self.environment, **more},
+            input="given",
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            timeout=DEADLINE,
+        )
+
+    def told(self, *words: str, **more: str) -> dict[str, object]:
+        """What a worker tells, as soon as one is ready; it must have been one."""
+        limit = time.monotonic() + DEADLINE
+        while (done := self.call(*words, **more)).returncode == 3:
+            assert time.monotonic() < limit, "no worker is ever ready"
+        assert (done.returncode, done.stderr) == (7, "on stderr\n"), done
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    def wait(self) -> tuple[subprocess.Popen[bytes], list[int]]:
+        """A call that is under way: its program, and the processes that do its work."""
+        self.told()
+        at = self.folder / "pids"
+        calling = subprocess.Popen(
+            [self.folder / "wait", at], env=self.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        until(at.exists)
+        return calling, [int(pid) for pid in at.read_text().split()]
+
+
+def until(what: Callable[[], object]) -> None:
+    """Wait for it."""
+    limit = time.monotonic() + DEADLINE
+    while not what():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether it is a process that does anything."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def stopped(invirt_yaml: Path) -> Iterator[Service]:
+    """A service that is not running, on a socket that is there."""
+    folder = Path(tempfile.mkdtemp(prefix="invirt-warm-"))  # its path has to be short
+    for program in ("tell", "wait"):
+        (folder / program).write_text(PROGRAM)
+        (folder / program).chmod(0o755)
+    (folder / "code_of_ours.py").write_text("VERSION = 1\n")
+    (folder / "warm").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "warm/test"))
+        listening.listen()
+        service = Service(folder, {**os.environ, "INVIRT_RUN": str(folder)}, listening)
+        try:
+            yield service
+        finally:
+            service.stop()
+            shutil.rmtree(folder)
+
+
+@pytest.fixture
+def service(stopped: Service) -> Service:
+    """A service that runs."""
+    stopped.start()
+    return stopped
+
+
+def test_a_worker_has_all_that_its_caller_has_and_nothing_of_another(service: Service) -> None:
+    alice = service.told("a", "", "ä b", "\udcff", SECRET=SECRET, EMPTY="", LINES="1\n2")
+    environment = alice["environment"]
+    assert isinstance(environment, dict)
+    assert environment.items() >= {"SECRET": SECRET, "EMPTY": "", "LINES": "1\n2"}.items()
+    assert not {"FOLDER", "SECONDS"} & set(environment)  # the service's own
+    assert alice["words"] == [str(service.folder / "tell"), "a", "", "ä b", "\udcff"]
+    assert (alice["stdin"], alice["folder"]) == ("given", os.getcwd())
+    for _ in range(5):
+        bob = service.told("b")
+        assert SECRET not in json.dumps(bob)
+        assert bob["pid"] != alice["pid"] and bob["calls"] == alice["calls"] == 1
+
+
+def test_streams_are_the_callers_and_no_others_are_there(service: Service) -> None:
+    """Beside them: the socket of the caller, that of the service, a connection, and what reads these."""
+    assert len(service.told()["open"]) <= 9  # type: ignore[arg-type]
+
+
+def test_without_a_service_a_program_does_its_work(stopped: Service) -> None:
+    """On a socket on which nobody is, and without one."""
+    began = time.monotonic()
+    assert stopped.call("a", "b").stdout == "by itself: a b\n"
+    assert time.monotonic() - began < DEADLINE / 4
+    stopped.socket.unlink()
+    done = stopped.call("a b", "\udcff".encode(errors="surrogateescape").decode(errors="replace"))
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_frozen_service_holds_nobody_up(service: Service) -> None:
+    pid = service.told()["pid"]
+    assert isinstance(pid, int) and service.process
+    until(lambda: len(workers(service)) == 2)
+    frozen = [service.process.pid, *workers(service)]
+    for one in frozen:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        assert service.call().returncode == 3
+    finally:
+        for one in frozen:
+            os.kill(one, signal.SIGCONT)
+    service.told()
+
+
+def workers(service: Service) -> list[int]:
+    """Its children."""
+    assert service.process
+    pid = service.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_caller_that_goes_away_ends_what_is_done_for_it(service: Service, how: signal.Signals) -> None:
+    """And what that has started."""
+    calling, pids = service.wait()
+    assert all(map(lives, pids)) and calling.pid not in pids
+    calling.send_signal(how)
+    assert calling.wait(DEADLINE) == -how
+    until(lambda: not any(map(lives, pids)))
+
+
+def test_who_calls_is_told_when_the_work_was_cut_off(service: Service) -> None:
+    """It is not done a second time, and nothing of it goes on."""
+    calling, pids = service.wait()
+    os.kill(pids[0], signal.SIGKILL)
+    out, said = calling.communicate(timeout=DEADLINE)
+    assert (calling.returncode, out) == (9, b"") and b"was cut off" in said
+    assert not lives(pids[1])
+    service.told()
+
+
+def test_work_goes_on_when_the_service_is_stopped(service: Service) -> None:
+    """Workers that only wait end with it."""
+    calling, pids = service.wait()
+    waiting = [pid for pid in workers(service) if pid not in pids]
+    service.stop()
+    until(lambda: not any(map(lives, waiting)))
+    assert all(map(lives, pids))
+    calling.kill()
+    calling.wait(DEADLINE)
+    until(lambda: not any(map(lives, pids)))
+
+
+def test_what_changes_is_used_at_once(service: Service, invirt_yaml: Path) -> None:
+    """Code and configuration: no worker that was made before does anything any more."""
+    assert (service.told()["code"], service.told()["contact"]) == (1, "root")
+    until(lambda: len(workers(service)) == 2)
+    old = workers(service)
+    (service.folder / "code_of_ours.py").write_text("VERSION = 1 + 1\n")
+    found = service.told()
+    assert found["code"] == 2 and found["pid"] not in old
+    new = invirt_yaml.with_suffix(".new")
+    new.write_text(invirt_yaml.read_text().replace("realm: INVIRT.TEST", "realm: INVIRT.TEST, contact: help"))
+    new.rename(invirt_yaml)
+    assert service.told()["contact"] == "help"
+
+
+def test_a_connection_that_is_dead_is_not_used(service: Service) -> None:
+    service.told()
+    (service.folder / "dead").touch()
+    assert service.call().returncode == 3
+    (service.folder / "dead").unlink()
+    service.told()
+
+
+def test_a_connection_is_used_as_long_as_its_ticket_lasts(stopped: Service) -> None:
+    """Then another takes its worker's place."""
+    stopped.start(seconds=0.5)
+    stopped.told()
+    old = workers(stopped)
+    until(lambda: not any(map(lives, old)))
+    stopped.told()
+
+
+def test_without_a_database_workers_are_ready_all_the_same(stopped: Service) -> None:
+    """Their programs tell what is wrong."""
+    (stopped.folder / "down").touch()
+    stopped.start()
+    stopped.told()
+
+
+def test_another_configuration_is_no_worker_s(service: Service, tmp_path: Path) -> None:
+    service.told()
+    done = service.call("x", INVIRT_CONFIG=str(tmp_path / "other.yaml"))
+    assert (done.returncode, done.stdout) == (3, "by itself: x\n")
+
+
+def test_a_program_that_the_role_has_not_is_no_worker_s(service: Service) -> None:
+    service.told()
+    (service.folder / "tell").rename(service.folder / "other")
+    assert service.call("x", program="other").stdout == "by itself: x\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "streams"),
+    [
+        (b"", 3),
+        (b"\0\0", 3),
+        (b"\0\0\0\x05abc", 3),
+        (b"\xff\xff\xff\xff", 3),
+        (b"\0\0\0\x0c1\0/\0tell\0A=b", 0),
+        (b"\0\0\0\x0c1\0/\0tell\0A=b", 2),
+        (b"\0\0\0\x0c1\0/\0tell\0A=b", 9),
+        (b"\0\0\0\x0cx\0/\0tell\0A=b", 3),
+        (b"\0\0\0\x0c9\0/\0tell\0A=b", 3),
+        (b"\0\0\0\x0b1\0/\0tell\0Ab", 3),
+        (b"\0\0\0\x0c1\0-\0tell\0A=b", 3),
+        (b"\0\0\0\x0c0\0/\0tell\0A=b", 3),
+        (b"\0\0\0\x00", 3),
+    ],
+)
+def test_nonsense_does_nothing(service: Service, said: bytes, streams: int) -> None:
+    """Root's own nonsense: nobody else comes to the socket."""
+    service.told()
+    with socket.socket(socket.AF_UNIX) as calling, (service.folder / "written").open("w+b") as written:
+        calling.settimeout(DEADLINE)
+        calling.connect(str(service.socket))
+        assert calling.recv(1) == b"!"
+        if said:
+            socket.send_fds(calling, [said], [written.fileno()] * streams)
+        calling.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            assert calling.recv(2) in (b"", b"no")
+        assert written.seek(0, os.SEEK_END) == 0
+    service.told()
+
+
+def test_another_user_gets_no_answer(service: Service) -> None:
+    """Even were the socket open to all."""
+    service.told()
+    for path, mode in ((service.folder, 0o755), (service.folder / "warm", 0o755), (service.socket, 0o666)):
+        path.chmod(mode)
+    with socket.socket(socket.AF_UNIX) as calling:
+        calling.settimeout(DEADLINE)
+        os.seteuid(65534)
+        try:
+            calling.connect(str(service.socket))
+        finally:
+            os.seteuid(0)
+        assert calling.recv(1) == b""
+    service.told()

@@ -1,0 +1,44 @@
+"""Units: what a worker may do is what the program of its caller may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# What is the door's alone, and what bounds one connection where the workers' bounds all of them.
+DOORS = ("ExecStart", "Standard", "Environment", "RuntimeMaxSec", "MemoryMax", "TasksMax")
+WORKERS = (
+    *("ExecStart", "Environment", "MemoryMax", "TasksMax"),
+    *("Type", "Restart", "RuntimeDirectory", "KillMode", "OOMPolicy"),
+)
+
+
+def service(unit: Path, but: tuple[str, ...]) -> list[str]:
+    """The lines of [Service], without those that begin so."""
+    lines = unit.read_text().partition("[Service]\n")[2].partition("\n[")[0].splitlines()
+    return sorted(line for line in lines if line and not line.startswith(("#", *but)))
+
+
+@pytest.mark.parametrize(
+    ("door", "workers"),
+    [
+        ("invirt-remote/systemd/invirt-remctld@.service", "invirt-remote/systemd/invirt-remote-warm.service"),
+        ("invirt-host/systemd/invirt-host-remctld@.service", "invirt-host/systemd/invirt-host-warm.service"),
+        ("invirt-host/systemd/invirt-host-job@.service", "invirt-host/systemd/invirt-host-warm.service"),
+    ],
+)
+def test_a_worker_is_confined_as_the_program_is(checkout: Path, door: str, workers: str) -> None:
+    wanted = service(checkout / door, (*DOORS, "Type"))
+    assert len(wanted) > 12
+    assert service(checkout / workers, WORKERS) == wanted
+
+
+def test_programs_and_units_agree_where_workers_listen(checkout: Path) -> None:
+    """Root's alone."""
+    assert b"d /run/invirt/warm 0700 root root -\n" in (checkout / "debian/invirt-base.tmpfiles").read_bytes()
+    client = (checkout / "invirt-base/libexec/warm").read_text()
+    assert 'b"/run/invirt")' in client and 'b"/warm/" + role' in client
+    for role in ("remote", "host"):
+        unit = (checkout / f"invirt-{role}/systemd/invirt-{role}-warm.socket").read_text()
+        assert f"\nListenStream=/run/invirt/warm/{role}\nSocketMode=0600\nDirectoryMode=0700\n" in unit

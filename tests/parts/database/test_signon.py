@@ -188,7 +188,7 @@ def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller
     """By the first to connect, once, and not after the ticket's end."""
     principal = "host/remote.invirt.test"
     caller.become(principal, "remote")
-    made = Ahead("remote")
+    made = Ahead("remote", lambda cursor: cursor.execute("SELECT 1"))
     assert 0 < made.seconds <= 86400 and made.is_alive()
     with closing(connection.connect()) as first, closing(connection.connect()) as second:
         assert first is made.connection and second is not first
@@ -199,7 +199,7 @@ def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller
     Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).unlink()
     realm.limit(principal, 60)
     try:
-        made = Ahead("remote")
+        made = Ahead("remote", lambda cursor: cursor.execute("SELECT 1"))
         connection.ahead.clear()
         assert 0 < made.seconds <= 60
         made.connection.close()

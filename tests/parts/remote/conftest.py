@@ -82,7 +82,9 @@ class RemoteServer:
 
     def workers(self) -> set[int]:
         """The sessions of workers that wait."""
-        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'invirt-remote' AND query = ''"
+        query = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'invirt-remote' AND query = 'ROLLBACK'"
+        )
         return {int(str(pid)) for (pid,) in self.database.execute(query, user="postgres")}
 
     def wait_for_workers(self) -> set[int]:

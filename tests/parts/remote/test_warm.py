@@ -65,7 +65,7 @@ def test_a_restarted_database_is_signed_on_to_anew(remote: RemoteServer) -> None
             before = remote.wait_for_workers()
             remote.database.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'invirt-remote' AND query = ''",
+                " WHERE application_name = 'invirt-remote' AND query = 'ROLLBACK'",
                 user="postgres",
             )
             assert remote.call("alice", "control", "remus", "status").stdout == "remus is off\n"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from invirt.base import cli, remctl, warm
 from invirt.base.cli import Command
 from invirt.base.worker import Role
 from invirt.database.ahead import Ahead
-from invirt.host import loading
+from invirt.host import loading, reservation
 from invirt.host.commands import domain, job, status, volume, work
 
 PROGRAMS = (domain.COMMAND, volume.COMMAND, job.COMMAND, status.COMMAND)
 SPARE = 2  # each holds a session of the database
+
+
+def usual(cursor: Any) -> None:
+    """What a boot asks first."""
+    cursor.execute(reservation.RESERVED, ("",))
 
 
 def serve() -> NoReturn:
@@ -22,7 +27,7 @@ def serve() -> NoReturn:
     loading.storage()
     programs = {one.name: partial(remctl.main, one) for one in PROGRAMS}
     programs[work.COMMAND.name] = partial(cli.main, work.COMMAND)
-    warm.serve(Role("host", programs, partial(Ahead, "host"), SPARE))
+    warm.serve(Role("host", programs, partial(Ahead, "host", usual), SPARE))
 
 
 COMMAND = Command(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import pexpect
 import pytest
 
 from invirt.base.errors import CommandFailed
@@ -27,10 +28,13 @@ from tests.lab.faults import (
     held,
     killed,
     open_operations,
+    places,
     taken_up,
     unnoticed,
 )
+from tests.lab.test_client import typed
 from tests.lab.users import Done, Lab, eventually
+from tests.results import longest
 
 __all__ = ["guest", "unnoticed"]  # fixtures
 REMOTES = [SERVERS[name].fqdn for name in ("remote", "remote2")]
@@ -265,6 +269,21 @@ def test_the_requester_is_killed(lab: Lab, machine: Make, kind: str, words: str)
     assert lab.on("remote", "invirt-reconcile").stdout == "no difference\n"
 
 
+def test_who_follows_sees_every_step_to_the_end(lab: Lab, machine: Make) -> None:
+    """Who began it is gone at once; who follows it comes again when all connections die."""
+    name = machine()
+    with held(name):
+        number = cluster.as_user("alice", "invirt", "start", name, "--no-wait").stdout.strip()
+        follower = typed("log", "--follow", number)
+        follower.expect(f"booting {name}")
+        lab.on("remote", "systemctl", "kill", "--signal=KILL", "invirt-remctld@*")
+    follower.expect(f"booting {name} on host[12]: done")
+    follower.expect(f"{name} is done")
+    follower.expect(pexpect.EOF)
+    follower.close()
+    assert follower.exitstatus == 0
+
+
 @pytest.fixture(scope="module")
 def second(lab: Lab) -> str:
     """The second remote server, with its role; it stays."""
@@ -298,6 +317,27 @@ def test_two_remote_servers_on_one_database(lab: Lab, second: str) -> None:
         gone = [pool.submit(call, remote, "machine", "delete", name, "--yes")
                 for remote, name in zip(reversed(REMOTES), names, strict=True)]  # fmt: skip
         assert [one.result().returncode for one in gone] == [0, 0]
+
+
+@pytest.mark.usefixtures("tidy")
+def test_what_a_frozen_remote_server_was_amid_is_taken_over(lab: Lab, machine: Make, second: str) -> None:
+    """And once it moves again it does nothing more."""
+    name, amid = machine(), ("invirt-remctld@*", "invirt-operations.service")
+    with ThreadPoolExecutor() as pool:
+        with held(name):
+            call = pool.submit(lab.try_remctl, "alice", "control", name, "create")
+            eventually(lambda: open_operations(lab), "the operation to begin")
+            lab.on("remote", "systemctl", "kill", "--signal=STOP", *amid)
+        try:
+            began = time.monotonic()
+            eventually(lambda: not open_operations(lab), f"{second} to take it over")
+            longest("lab: what a frozen remote server was amid is done", time.monotonic() - began, 30)
+            assert len(places(lab, name)) == 1
+        finally:
+            lab.on("remote", "systemctl", "kill", "--signal=CONT", *amid)
+        assert call.result().returncode != 0
+    assert len(places(lab, name)) == 1
+    assert lab.sql("SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1") == "boot|done\n"
 
 
 # As whoever has the keytab ($0, in base64), from a remote server, to which alone the port is open.

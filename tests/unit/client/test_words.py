@@ -11,6 +11,7 @@ from invirt.base import cli
 from invirt.base.errors import BadInput
 from invirt.client import call, words
 from invirt.client.commands.invirt import COMMAND, add_key
+from invirt.client.site import Site
 
 CREATE = ("machine", "create", "remus", "--memory=512M", "--disk=10G")
 MEANT = {
@@ -34,6 +35,8 @@ MEANT = {
     "key list": ("machine", "key", "list"),
     "key remove SHA256:x": ("machine", "key", "remove", "SHA256:x"),
     "log remus": ("machine", "operations", "remus"),
+    "log --follow 12": ("machine", "operations", "--follow=12"),
+    "start remus --no-wait": ("control", "remus", "create", "--no-wait"),
 }
 
 
@@ -41,6 +44,54 @@ MEANT = {
 def test_what_is_typed_is_said(typed: str) -> None:
     asked = cli.parsed(COMMAND, typed.split())
     assert asked and asked.run() == MEANT[typed]
+
+
+@pytest.mark.parametrize("further", ["--start", "--console"])
+def test_what_is_not_waited_for_is_not_booted_yet(further: str) -> None:
+    asked = cli.parsed(COMMAND, ["create", "remus", "--no-wait", further])
+    with pytest.raises(BadInput, match="before it is made"):
+        asked and asked.run()
+
+
+class Server:
+    """Answers each call with the next of these: seconds that it takes, and its exit code (None: cut off)."""
+
+    def __init__(self, *answers: tuple[float, int | None]) -> None:
+        self.answers, self.now = list(answers), 0.0
+
+    def say(self, *_: object) -> int:
+        """See call.say()."""
+        seconds, code = self.answers.pop(0)
+        self.sleep(seconds)
+        if code is None:
+            raise call.CutOff("no answer any more")
+        return code
+
+    def sleep(self, seconds: float) -> None:
+        """See time."""
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([(2, 0)], 0),
+        ([(2, 5)], 5),
+        ([(720, 5), (720, 5), (2, 0)], 0),
+        ([(3, None), (1, 7)], 7),
+        ([(720, 5), (3, 5)], 5),
+    ],
+)
+def test_who_follows_comes_again_until_there_is_an_end(
+    answers: list[tuple[float, int | None]], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(*answers)
+    monkeypatch.setattr(call, "say", server.say)
+    monkeypatch.setattr(call.time, "sleep", server.sleep)
+    monkeypatch.setattr(call.time, "monotonic", lambda: server.now)
+    lines = call.Lines(io.StringIO(), str)
+    assert call.follow(Site("remote", "R"), ("machine", "operations"), lines, lines) == code
+    assert not server.answers
 
 
 def test_a_key_is_the_user_s_own_unless_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

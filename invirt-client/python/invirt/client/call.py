@@ -8,18 +8,25 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from typing import TextIO
 
-from invirt.base.errors import Denied, InvirtError, Unreachable
+from invirt.base.errors import Busy, Denied, InvirtError, Unreachable
 from invirt.base.process import run
 from invirt.client.site import Site
 
 PATIENCE = 10  # seconds until the server must have let us in
 LONGEST = 900  # seconds between two words of it
+BRIEF = 30.0  # seconds: a call that lasted longer was cut off for its length
+AGAIN = 5.0  # seconds until a call that was cut off is made again
 UNPRINTABLE = re.compile(r"[^\n\t -~\xa0-\U0010ffff]")
 
 Say = Callable[[str], str]  # makes of a line what is shown
+
+
+class CutOff(Unreachable):
+    """The server had our words, and then said nothing of how they ended."""
 
 
 class Lines:
@@ -38,7 +45,7 @@ class Lines:
 
 
 def say(site: Site, words: tuple[str, ...], out: Lines, err: Lines) -> int:
-    """Say words to the remote server; returns its exit code.  Raises Denied or Unreachable."""
+    """Say words to the remote server; returns its exit code.  Raises Denied, Unreachable or CutOff."""
     import remctl
 
     client = remctl.Remctl()
@@ -61,12 +68,25 @@ def say(site: Site, words: tuple[str, ...], out: Lines, err: Lines) -> int:
                     "there is nothing of that name that you may use", hint="invirt list shows yours."
                 )
             else:
-                raise Unreachable(f"{site.remote} ended the call without an answer")
+                raise CutOff(f"{site.remote} ended the call without an answer")
     except remctl.RemctlError as error:
-        raise Unreachable(f"{site.remote} doesn't answer any more: {error}") from error
+        raise CutOff(f"{site.remote} doesn't answer any more: {error}") from error
     finally:
         for lines in (out, err):
             lines.write(b"", final=True)
+
+
+def follow(site: Site, words: tuple[str, ...], out: Lines, err: Lines) -> int:
+    """As say(), for words that only ask: cut off, they are said again, until there is an end."""
+    while True:
+        began = time.monotonic()
+        try:
+            code = say(site, words, out, err)
+        except CutOff:
+            time.sleep(AGAIN)  # a server that starts again lets nobody in meanwhile
+        else:
+            if code != Busy.exit_code or time.monotonic() - began < BRIEF:
+                return code
 
 
 def _not_let_in(site: Site, said: str) -> InvirtError:

@@ -43,7 +43,7 @@ def _options(values: dict[str, Any]) -> Words:
         each = value if isinstance(value, tuple) else (value,)
         for one in each:
             if one not in (None, False):
-                option = f"--{name.rstrip('_')}"
+                option = f"--{name.rstrip('_').replace('_', '-')}"
                 found.append(option if one is True else f"{option}={one}")
     return tuple(found)
 

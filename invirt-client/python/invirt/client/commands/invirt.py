@@ -27,10 +27,18 @@ SIZES = Option(
 )
 OF_TRASH = Option("disk", "a single disk of that machine, hda to hdz", metavar="DISK")
 YES = Flag("yes", "really")
+NO_WAIT = Flag("no_wait", "say the operation's number at once; invirt log --follow shows how it goes")
+
+
+OPERATIONS = (
+    *("create", "start", "stop", "reboot", "kill", "resize", "rename", "delete", "undelete", "purge"),
+)
 
 
 def create(start: bool, console: bool, **values: Any) -> list[Words]:
     """Make it, and boot it if that is wanted; who wants its console wants it on."""
+    if values["no_wait"] and (start or console):
+        raise BadInput("it can't be booted before it is made", hint="Leave out --no-wait, or --start.")
     made = machine("create", "name")(**values)
     return [made, control("start")(values["name"])] if start or console else [made]
 
@@ -69,8 +77,9 @@ def do(asked: Call) -> int:
     else:
         said = [(words, *call.standard(translated, coloured)) for words in (first, *others)]
     where = site.find()
+    say = call.follow if asked.values.get("follow") else call.say
     for words, *lines in said:
-        if code := call.say(where, words, *lines):
+        if code := say(where, words, *lines):
             return code
     if asked.values.get("console"):
         open_console(asked.values["name"])
@@ -87,7 +96,10 @@ def _verb(
     places = [argument.name for argument in arguments if not isinstance(argument, Option)]
     meaning = run or (control(name) if name in CONTROL else machine(name, *places))
     options = () if run is open_console else (JSON,)
-    return Verb(name, summary, meaning, (*arguments, *options), Who.ANYONE, shown=None, example=example)
+    waits = (NO_WAIT,) if name in OPERATIONS else ()
+    return Verb(
+        name, summary, meaning, (*arguments, *waits, *options), Who.ANYONE, shown=None, example=example
+    )
 
 
 FILE = Argument("file", "a .pub file; by default your own", Path, "FILE", required=False)
@@ -173,6 +185,7 @@ VERBS = (
         "log",
         "what is or was done to your machines, and why it failed",
         replace(NAME, help="of this machine alone", required=False),
+        Option("follow", "one operation, step by step until it ends", metavar="NUMBER"),
     ),
     KEY,
     _verb(

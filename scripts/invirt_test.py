@@ -27,7 +27,7 @@ from invirt_lab import host, images
 LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
-    "python3-pytest-xdist",
+    *("python3-pytest-xdist", "python3-pytest-timeout"),
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
@@ -46,7 +46,9 @@ class Kind:
     where: their files and folders, without tests/.  needs: Debian's packages, on
     this machine.  slow: each test is named as it runs.  workers: processes that
     share them, a file each, where no time is measured.  environment: the tests',
-    unless the caller says other.  timeout: seconds for all of them.
+    unless the caller says other.  nightly: run only when it is named, or `nightly` is.
+    marked: those that are marked `nightly` in their files, else the others.
+    timeout: seconds for all of them.
     """
 
     what: str
@@ -55,7 +57,9 @@ class Kind:
     slow: bool = False
     workers: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 3600
+    nightly: bool = False
+    marked: bool = False
+    timeout: float = 2400
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -74,33 +78,51 @@ KINDS = {
         "one real part at a time: PostgreSQL, Kerberos, remctld, FUSE, QEMU",
         ("parts",),
         (*LIBRARIES, *SERVERS, "mmdebstrap"),
-        workers=2,
+        workers=3,
     ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
     "lab13": Kind(
-        "a cluster of Debian 13: the main job, consoles, names",
-        ("lab/test_demo.py", "lab/test_main_job.py", "lab/test_console.py", "lab/test_names.py"),
+        "a cluster of Debian 13: the main job",
+        ("lab/test_demo.py",),
         LAB,
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
     ),
-    "upgrade": Kind(
-        "a cluster of the version before is upgraded, with a guest and a console; only when it is named",
-        ("upgrade",),
-        LAB,
-        slow=True,
-    ),
     "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"), slow=True),
-    "nightly": Kind(
-        "hostile input and simulated histories, many thousands of each; only when it is named",
+    "hostile": Kind(
+        "hostile input and simulated histories, many thousands of each",
         ("unit/hostile", "parts/hostile", "parts/operations/test_simulation.py"),
         (*LIBRARIES, *SERVERS),
         slow=True,
-        environment={"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000"},
+        environment={"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000", "PYTEST_TIMEOUT": "0"},
+        nightly=True,
         timeout=8 * 3600,
     ),
+    "rest": Kind(
+        "what takes long in parts and lab",
+        ("parts", "lab"),
+        (*LIBRARIES, *SERVERS, *LAB, "mmdebstrap"),
+        slow=True,
+        nightly=True,
+        marked=True,
+    ),
+    "names13": Kind(
+        "a cluster of Debian 13: consoles, names, all of the main job",
+        ("lab/test_main_job.py", "lab/test_console.py", "lab/test_names.py"),
+        LAB,
+        slow=True,
+        environment={"INVIRT_LAB_DEBIAN": "13"},
+        nightly=True,
+    ),
+    "upgrade": Kind(
+        "a cluster of the version before is upgraded, with a guest and a console",
+        ("upgrade",),
+        LAB,
+        slow=True,
+        nightly=True,
+    ),
 }
-NAMED = ("upgrade", "nightly")  # they take long
+NIGHTLY = "nightly"  # all those that are
 # What Debian lacks; mypy reads models as SQLAlchemy 2 has them, and click, with their own types.
 LINTERS = (
     "mypy==2.4.1",
@@ -204,7 +226,8 @@ def here(kind: Kind, counts: Path) -> bool:
     What a lab leaves is looked for by tests of its own.
     """
     clean = CLEAN if kind.needs is not LAB else ()
-    how = ["-v", "--durations=5"] if kind.slow else []
+    how = ["--durations=20", "-m", NIGHTLY if kind.marked else f"not {NIGHTLY}"]
+    how += ["-v"] if kind.slow else []
     how += ["-n", str(kind.workers), "--dist", "loadfile"] if kind.workers else []
     return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.paths], kind, counts)
 
@@ -263,7 +286,9 @@ def main(kinds: tuple[str, ...]) -> int:
     """Run the kinds that are named, or all but those that want to be."""
     for word in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(word, ended)
-    names = list(kinds) or [kind for kind in KINDS if kind not in NAMED]
+    nightly = [name for name, kind in KINDS.items() if kind.nightly]
+    wanted = {name for word in kinds for name in (nightly if word == NIGHTLY else [word])}
+    names = [name for name in KINDS if name in wanted or not (kinds or name in nightly)]
     with tempfile.NamedTemporaryFile() as counts:
         try:
             install(names)
@@ -277,7 +302,7 @@ def main(kinds: tuple[str, ...]) -> int:
     return 1 if failed else 0
 
 
-SHOWN = "; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items())
+SHOWN = "; ".join(f"{name}{f' ({NIGHTLY})' * kind.nightly}: {kind.what}" for name, kind in KINDS.items())
 COMMAND = cli.Command(
     name="scripts/test",
     section=8,
@@ -287,8 +312,8 @@ COMMAND = cli.Command(
     arguments=(
         cli.Argument(
             "kinds",
-            f"default: all but {' and '.join(NAMED)}. {SHOWN}",
-            choices=tuple(KINDS),
+            f"default: all but those of {NIGHTLY}. {SHOWN}",
+            choices=(*KINDS, NIGHTLY),
             metavar="KIND",
             required=False,
             several=True,

@@ -24,7 +24,7 @@ __all__ = ["site"]  # the fixture
 
 ROOT = Path(__file__).parents[2]
 ONE, MANY = 3.0, 4.0  # times as long, alone and AT_ONCE
-AT_ONCE = 50
+AT_ONCE = 25
 FILLED = 10_000  # machines
 
 # The hosts are in the process' own memory.

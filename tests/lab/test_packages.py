@@ -19,5 +19,6 @@ def test_lintian_has_nothing_to_say() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.nightly
 def test_reproducible() -> None:
     packages.reproducible()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,20 +38,25 @@ invirt_test.install = lambda kinds: None
 invirt_test.host.TREE = sys.argv.pop()
 argv = [*invirt_test.CLEAN, "/usr/bin/python3", "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "."]
 invirt_test.here = lambda kind, counts: invirt_test.child(argv, kind, counts)
-sys.argv = ["test", "parts"]
-sys.exit(invirt_test.main())
+sys.exit(invirt_test.main(("parts",)))
 """
 
 
 @pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_started_is_taken_down(checkout: Path, tmp_path: Path, word: signal.Signals) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
-    os.mkfifo(tmp_path / "begun")
+    begun = tmp_path / "begun"
     path = f"{checkout}/scripts:{checkout}/invirt-base/python"
     argv = [sys.executable, "-c", RUN, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}) as process:
-        server = int((tmp_path / "begun").read_text())
-        process.send_signal(word)
-        assert process.wait(DEADLINE) != 0
+        try:
+            deadline = time.monotonic() + DEADLINE
+            while not (begun.exists() and begun.read_text()):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(word)
+            assert process.wait(DEADLINE) != 0
+        finally:
+            process.kill()
     assert (tmp_path / "taken-down").read_text() == "x"
-    assert not Path("/proc", str(server)).exists()
+    assert not Path("/proc", begun.read_text().strip()).exists()

@@ -84,7 +84,8 @@ def installed(release: int) -> list[Path]:
     return [images.layer("kea", base, ["kea-dhcp4-server", "apparmor"]) / "upper", base]
 
 
-@pytest.fixture(params=["Kea of Debian 12", "Kea of Debian 13"])
+# The lab has Kea of Debian 12.
+@pytest.fixture(params=[pytest.param("Kea of Debian 12", marks=pytest.mark.nightly), "Kea of Debian 13"])
 def kea(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path, stack: ExitStack
 ) -> Iterator[Kea]:

@@ -122,6 +122,7 @@ def test_a_worker_that_is_killed_is_followed_by_another(
     assert site.homes() == {"remus": None}
 
 
+@pytest.mark.nightly
 def test_a_dead_remote_s_machine_is_soon_free_again(
     site: Site, hosts: ProcessHosts, many: crew.Crew, tmp_path: Path, record: Any
 ) -> None:

@@ -222,6 +222,7 @@ def made(mutant: Any, database: Database) -> Iterator[World]:
         yield world
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_mutant_is_noticed(
     mutant: object, database: Database, record: Callable[[str, str, int], None]

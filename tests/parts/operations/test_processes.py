@@ -121,6 +121,7 @@ def test_a_host_command_that_is_killed_is_undone(site: Site, hosts: ProcessHosts
         check(site, hosts, tmp_path)
 
 
+@pytest.mark.nightly
 def test_requesters_are_killed_at_any_moment(
     site: Site, hosts: ProcessHosts, tmp_path: Path, record: Any
 ) -> None:

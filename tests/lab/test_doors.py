@@ -120,6 +120,56 @@ def test_strangers_leave_room_for_servers(lab: Lab) -> None:
             assert listed(lab) is not None
 
 
+# Addresses and ports: of the door, and whence; how many connections say "SSH-2.0" of so many silent ones.
+GREETED = """
+import socket, sys
+door, source, times = (sys.argv[1], 22), (sys.argv[2], 0), int(sys.argv[3])
+doors = [socket.create_connection(door, 10, source) for _ in range(times)]
+def greets(one):
+    try:
+        return one.recv(7) == b"SSH-2.0"
+    except ConnectionResetError:
+        return False
+print(sum(map(greets, doors)))
+"""
+# Seconds until a silent connection is ended.
+SILENCE = """
+import socket, sys, time
+one, began = socket.create_connection((sys.argv[1], 53), 10), time.monotonic()
+one.settimeout(60)
+assert one.recv(1) == b""
+print(time.monotonic() - began)
+"""
+
+
+def test_one_source_has_so_many_that_sign_on_to_ssh(lab: Lab) -> None:
+    script = ("python3", "-c", GREETED, SERVERS[CONSOLE].address, STRANGERS[1], "30")
+    assert int(lab.on("client", *script).stdout) == 20
+
+
+def test_dns_ends_silence(lab: Lab) -> None:
+    seconds = float(lab.on("client", "python3", "-c", SILENCE, SERVERS["dns"].address).stdout)
+    assert 4 < seconds < 30
+
+
+# In place of a QEMU whose guest makes it warn without end.
+SHOUTS = """
+unit=invirt-guest@d_shouter.service; folder=/run/systemd/system/$unit.d
+mkdir -p $folder
+printf '[Service]\\nExecStart=\\nExecStart=seq 20000\\nExecStopPost=\\n' >$folder/shouts.conf
+systemctl daemon-reload && systemctl start --wait $unit; journalctl --sync
+rm -r $folder && systemctl daemon-reload
+journalctl --boot -u $unit -o cat | grep -cx '[0-9]*'
+journalctl --boot -g "Suppressed .* $unit" -o cat
+"""
+
+
+def test_a_guests_qemu_fills_no_journal(lab: Lab) -> None:
+    kept, suppressed = lab.on("host1", "sh", "-c", SHOUTS).stdout.split("\n", 1)
+    assert 0 < int(kept) <= 100
+    assert "Suppressed" in suppressed
+
+
 def test_a_host_hears_remote_alone(lab: Lab) -> None:
     def reaches(server: str, *door: str) -> bool:
         return (

@@ -13,11 +13,12 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from invirt.base.cli import parsed
 from invirt.base.errors import Busy, CommandFailed, NotFound
-from invirt.database.connection import connect
+from invirt.database.connection import Connection, connect
 from invirt.remote import followers, following, operations, session, verbs
 from invirt.remote.commands import machine
 from invirt.remote.followers import Told
@@ -129,6 +130,40 @@ def test_200_see_every_step_by_one_connection(site: Site, service: Service) -> N
         one.join(DEADLINE)
         assert one.told[-1].state == "done"
         assert one.steps()[-1] == (2, "done")
+
+
+def test_word_that_comes_with_an_answer_is_heard(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read with that, so that the connection's socket doesn't tell of it any more."""
+    for seconds in ("ALIVE", "DEAF"):
+        monkeypatch.setattr(followers, seconds, 4 * DEADLINE)
+    monkeypatch.setenv("INVIRT_FOLLOWERS", str(tmp_path / "followers"))
+    number = make(site)
+
+    class Slow(followers.Server):
+        """Once it has told how an operation stands, that is done before it listens again."""
+
+        def tell(self, connected: Connection, numbers: set[int]) -> None:
+            """See there."""
+            super().tell(connected, numbers)
+            if numbers and site.rows("SELECT state FROM operations") == [("running",)]:
+                recovery.run(site.remote, site.hosts)
+                with connected.cursor() as cursor:
+                    cursor.execute("SELECT")
+
+    def serve() -> None:
+        with suppress(psycopg2.Error), closing(connect()) as connected:  # until the database goes
+            Slow(followers.listen(followers.path())).serve(connected)
+
+    threading.Thread(target=serve, daemon=True).start()
+    deadline = time.monotonic() + DEADLINE
+    while not followers.path().exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    one = Follower(number)
+    one.join(DEADLINE)
+    assert one.told[-1].state == "done"
 
 
 def test_it_is_the_database_that_wakes_them(site: Site, service: Service) -> None:

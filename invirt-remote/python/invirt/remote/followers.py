@@ -103,7 +103,8 @@ class Server:
             waited: list[Any] = [connected, *self.new]
             if self.count() < MOST:
                 waited.append(self.listening)
-            select.select(waited, [], [], ALIVE)
+            # Word that came with an answer has been read already: the socket doesn't tell of it.
+            select.select(waited, [], [], 0 if connected.notifies else ALIVE)
             connected.poll()
             changed = {int(word.payload) for word in connected.notifies if word.payload.isdigit()}
             connected.notifies.clear()

@@ -152,7 +152,7 @@ def test_dns_ends_silence(lab: Lab) -> None:
     assert 4 < seconds < 30
 
 
-# In place of a QEMU whose guest makes it warn without end.
+# In place of a QEMU whose guest makes it warn without end; the lines of it that are kept.
 SHOUTS = """
 unit=invirt-guest@d_shouter.service; folder=/run/systemd/system/$unit.d
 mkdir -p $folder
@@ -160,14 +160,12 @@ printf '[Service]\\nExecStart=\\nExecStart=seq 20000\\nExecStopPost=\\n' >$folde
 systemctl daemon-reload && systemctl start --wait $unit; journalctl --sync
 rm -r $folder && systemctl daemon-reload
 journalctl --boot -u $unit -o cat | grep -cx '[0-9]*'
-journalctl --boot -g "Suppressed .* $unit" -o cat
 """
+BURST, ROOMY = 100, 8  # lines; times as many are kept where the journal has much room
 
 
 def test_a_guests_qemu_fills_no_journal(lab: Lab) -> None:
-    kept, suppressed = lab.on("host1", "sh", "-c", SHOUTS).stdout.split("\n", 1)
-    assert 0 < int(kept) <= 100
-    assert "Suppressed" in suppressed
+    assert BURST <= int(lab.on("host1", "sh", "-c", SHOUTS).stdout) <= BURST * ROOMY
 
 
 def test_a_host_hears_remote_alone(lab: Lab) -> None:

@@ -38,5 +38,5 @@ NEEDS = (*Can, *HYPERVISORS)  # what a type of machine may need of its host
 
 def named(words: object) -> frozenset[Can]:
     """Those of the words that are abilities; one that isn't may be a newer version's."""
-    known = words if isinstance(words, Iterable) else ()
-    return frozenset(can for can in Can if can in [word for word in known if isinstance(word, str)])
+    known = list(words) if isinstance(words, Iterable) else []
+    return frozenset(can for can in Can if can in known)

@@ -21,12 +21,14 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from invirt import config
 from invirt.base import log, worker
+from invirt.base.cli import Command
 from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
@@ -120,3 +122,20 @@ def serve(role: worker.Role) -> NoReturn:
         crew.hear()
     log.write("programs, libraries or the configuration changed: beginning anew", program="invirt-warm")
     os.execv(sys.executable, sys.orig_argv)
+
+
+def command(role: str, who: str, serve: Callable[[], NoReturn]) -> Command:
+    """The command of a role's service; who: whose asking its workers are ready for."""
+    return Command(
+        name=f"invirt-{role}-warm",
+        section=8,
+        summary=f"keep workers ready for what {who} for",
+        description=(
+            f"Run by invirt-{role}-warm.service.  Each worker has modules, configuration and a session of\n"
+            "the database, does one command that remctld's program hands to it, and ends.  Where there is\n"
+            "none, that program does its work itself."
+        ),
+        example=f"systemctl restart invirt-{role}-warm.service",
+        run=serve,
+        shown=None,
+    )

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 from invirt.base import cli, remctl, warm
-from invirt.base.cli import Command
 from invirt.base.worker import Role
 from invirt.database.ahead import Ahead
 from invirt.host import loading, reservation
@@ -30,16 +29,4 @@ def serve() -> NoReturn:
     warm.serve(Role("host", programs, partial(Ahead, "host", usual), SPARE))
 
 
-COMMAND = Command(
-    name="invirt-host-warm",
-    section=8,
-    summary="keep workers ready for what the remote server asks for",
-    description=(
-        "Run by invirt-host-warm.service.  Each worker has modules, configuration and a session of the\n"
-        "database, does one command that remctld's program hands to it, and ends.  Where there is none,\n"
-        "that program does its work itself."
-    ),
-    example="systemctl restart invirt-host-warm.service",
-    run=serve,
-    shown=None,
-)
+COMMAND = warm.command("host", "the remote server asks", serve)

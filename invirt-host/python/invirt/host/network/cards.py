@@ -14,7 +14,7 @@ from invirt.base.errors import Busy, InvirtError
 from invirt.base.names import MachineName, domain_of, machine_of
 from invirt.database.connection import Connection
 from invirt.host import loading, tokens, xmconfig
-from invirt.host.network import routes, vif
+from invirt.host.network import vif
 
 PATIENCE = 1.0  # seconds for what else is done with the machine, such as its boot; the next look will do
 # A host sees its own reservations alone.
@@ -42,7 +42,8 @@ class Cards:
             return
         names = {name for domain in domains if (name := machine_of(domain.name))}
         links = vif.links()
-        numbers = {number: interface for interface in links if (number := _number(interface))}
+        # Not the second of two that Xen gives a NIC.
+        numbers = {number: one for one in links if vif.interface(number := vif.number(one)) == one}
         with connected.cursor() as cursor:
             cursor.execute(WANTED, (list(names),))
             wanted = {vif.interface(number): name for name, number in cursor.fetchall()}
@@ -90,9 +91,3 @@ def _unplug(name: MachineName, interface: str) -> bool:
 
 def _works(links: Mapping[str, vif.Link], interface: str) -> bool:
     return interface in links and links[interface].led
-
-
-def _number(interface: str) -> int:
-    """The nic_id that the interface is named after; 0 for others, and for the second of two."""
-    ours = routes.OURS.fullmatch(interface)
-    return int(ours[1]) if ours and not ours[2] else 0

@@ -64,9 +64,8 @@ def keeper() -> int:
 
 def load(text: str, keeper: int) -> None:
     """Load tables that keeper is to keep, this process' or another's."""
-    nft, own = _own() if _own.cache_info().currsize else (None, None)
-    if nft and keeper == own:
-        nft.run(text)
+    if _own.cache_info().currsize and _own()[1] == keeper:
+        _own()[0].run(text)
     else:
         change(text, keeper)
 

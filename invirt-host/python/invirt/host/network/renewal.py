@@ -14,7 +14,7 @@ from invirt.base.errors import InvirtError
 from invirt.base.names import machine_of
 from invirt.database.connection import Connection
 from invirt.host import tokens
-from invirt.host.network import routes, vif
+from invirt.host.network import vif
 
 CHANNEL = "nics"
 EVERY = 10.0  # seconds between looks without word of a change: one may come while a guest is being booted
@@ -31,7 +31,7 @@ FROM nics n WHERE n.nic_id = ANY(%s)
 def update(connected: Connection) -> None:
     """Bring the links of this host's guests up to date; one that can't be is logged."""
     links = vif.links()
-    numbers = {interface: _number(interface) for interface in links}
+    numbers = {interface: vif.number(interface) for interface in links}
     with connected.cursor() as cursor:
         cursor.execute(NICS, (list(numbers.values()),))
         nics = {number: (addresses, others) for number, addresses, others in cursor.fetchall()}
@@ -50,12 +50,6 @@ def renew() -> None:
                     vif.renew(interface, link)
         except InvirtError as error:
             log.write(f"rules of {interface} stay as they are: {error.message} {error.hint}", log.WARNING)
-
-
-def _number(interface: str) -> int:
-    """The nic_id that the interface is named after; 0, which no nic has, for others."""
-    ours = routes.OURS.fullmatch(interface)
-    return int(ours[1]) if ours else 0
 
 
 def _follow(interface: str, link: vif.Link, addresses: Sequence[str], others: Sequence[str]) -> None:

@@ -66,6 +66,12 @@ def interface(nic_id: int) -> str:
     return f"inv{nic_id}"
 
 
+def number(interface: str) -> int:
+    """The nic_id that the interface is named after; 0, which no nic has, for others."""
+    ours = routes.OURS.fullmatch(interface)
+    return int(ours[1]) if ours else 0
+
+
 def tap(interface: str) -> int:
     """A new tap interface, down; it goes away when the descriptor that is returned is closed."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
@@ -174,7 +180,8 @@ def _known(interface: str) -> Link:
 
 def links() -> dict[str, Link]:
     """By their interfaces: the links of this host's guests."""
-    return {interface: link for interface, link in _remembered().items() if exists(interface)}
+    there = _interfaces()
+    return {interface: link for interface, link in _remembered().items() if interface in there}
 
 
 def _remembered() -> dict[str, Link]:
@@ -189,7 +196,11 @@ def _read(file: Path) -> Link:
 
 def exists(interface: str) -> bool:
     """Whether the kernel has it, whatever else is said of it."""
-    return interface in (name for _, name in socket.if_nameindex())
+    return interface in _interfaces()
+
+
+def _interfaces() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
 
 
 def remove(interface: str) -> None:
@@ -217,8 +228,9 @@ def remove_all(name: DomainName) -> None:
 
 def reload() -> None:
     """Load the rules that are not owned once more, after somebody flushed all tables."""
+    there = _interfaces()
     for file in sorted(_folder().glob("[!.]*.nft")):
-        if exists(file.stem):
+        if file.stem in there:
             run(["nft", "-f", str(file)])
 
 

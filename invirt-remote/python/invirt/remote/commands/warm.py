@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from invirt.base import remctl, warm
-from invirt.base.cli import Command
 from invirt.base.errors import NotFound
 from invirt.base.names import MachineName
 from invirt.base.worker import Role
@@ -38,16 +37,4 @@ def serve() -> NoReturn:
     warm.serve(Role("remote", programs, partial(Ahead, "remote", usual), SPARE))
 
 
-COMMAND = Command(
-    name="invirt-remote-warm",
-    section=8,
-    summary="keep workers ready for what users ask for",
-    description=(
-        "Run by invirt-remote-warm.service.  Each worker has modules, configuration and a session of the\n"
-        "database, does one command that remctld's program hands to it, and ends.  Where there is none,\n"
-        "that program does its work itself."
-    ),
-    example="systemctl restart invirt-remote-warm.service",
-    run=serve,
-    shown=None,
-)
+COMMAND = warm.command("remote", "users ask", serve)

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.parts.waiting import until
 
 DEADLINE = 60.0  # seconds
 TESTS = """
@@ -50,10 +51,10 @@ def test_what_was_started_is_taken_down(checkout: Path, tmp_path: Path, word: si
     argv = [sys.executable, "-c", RUN, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}) as process:
         try:
-            deadline = time.monotonic() + DEADLINE
-            while not (begun.exists() and begun.read_text()):
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
+            until(
+                lambda: process.poll() is not None or begun.exists() and begun.read_text(), seconds=DEADLINE
+            )
+            assert process.poll() is None
             process.send_signal(word)
             assert process.wait(DEADLINE) != 0
         finally:

@@ -12,13 +12,13 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.parts.realm import DEADLINE, end
+from tests.parts.waiting import until
 
 ROOT = Path(__file__).parents[3]
 
@@ -96,15 +96,28 @@ class Server:
             self.holder.stdout.close()
             end(self.holder)
 
-    def _emptied(self) -> bool:
-        """Kill what is in here but the holder; whether there was nothing."""
+    def processes(self) -> Iterator[Path]:
+        """Those in here but the holder, by their folders in /proc; one may end at any moment."""
         assert self.holder and self.names != os.readlink("/proc/self/ns/uts")
-        emptied = True
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended meanwhile
                 if int(process.name) != self.holder.pid and os.readlink(process / "ns/uts") == self.names:
-                    emptied = False
-                    os.kill(int(process.name), signal.SIGKILL)
+                    yield process
+
+    def of(self, uid: int) -> Iterator[Path]:
+        """A user's."""
+        for process in self.processes():
+            with suppress(OSError):
+                if process.stat().st_uid == uid:
+                    yield process
+
+    def _emptied(self) -> bool:
+        """Kill what is in here; whether there was nothing."""
+        emptied = True
+        for process in self.processes():
+            emptied = False
+            with suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
         return emptied
 
     def start(
@@ -157,7 +170,4 @@ def wait(
     true: Callable[[], bool], what: str, why: Callable[[], str] = str, seconds: float = DEADLINE
 ) -> None:
     """Until true() is."""
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, f"in vain: {what}\n{why()[-3000:]}"
-        time.sleep(0.02)
+    until(true, lambda: f"in vain: {what}\n{why()[-3000:]}", seconds)

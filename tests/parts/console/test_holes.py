@@ -134,23 +134,23 @@ def environment(site: Site, port: int, folder: Path) -> bool:
     """What the user has set reaches the program that the terminal is joined to."""
     evil = "SetEnv=LC_EVIL=1 LD_PRELOAD=/evil.so SHELL=/evil"
     uid = int(site.console.run("id", "-u", "remus").stdout)
-    before = set(_environments(uid))  # of sessions that are still ending
+    before = set(_environments(site, uid))  # of sessions that are still ending
     session = site.terminal("alice", "remus", "-tt", "-o", evil, port=port)
     session.expect([r"\$ ", "booted"])
     try:
-        new = [text for process, text in _environments(uid).items() if process not in before]
+        new = [text for process, text in _environments(site, uid).items() if process not in before]
         assert new
         return any(b"LD_PRELOAD" in text for text in new)
     finally:
         session.close(force=True)
 
 
-def _environments(uid: int) -> dict[str, bytes]:
+def _environments(site: Site, uid: int) -> dict[str, bytes]:
     """The environment of each of a user's programs at a terminal, by process."""
     found = {}
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in site.console.of(uid):
         with contextlib.suppress(OSError):  # it may have ended meanwhile
-            if process.stat().st_uid == uid and (process / "comm").read_text().startswith("invirt-console-"):
+            if (process / "comm").read_text().startswith("invirt-console-"):
                 found[process.name] = (process / "environ").read_bytes()
     return found
 

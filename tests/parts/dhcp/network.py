@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.parts.realm import end
+from tests.parts.waiting import until
 
 ROOT = Path(__file__).parents[3]
 DEADLINE = 20.0  # seconds
@@ -36,14 +36,6 @@ bound | renew)
     ip route replace default via "$router" dev eth0 ;;
 esac
 """
-
-
-def until(true: Callable[[], object], why: Callable[[], str] = str, seconds: float = DEADLINE) -> None:
-    """Wait until true() is; fails with why() after that many seconds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.05)
 
 
 @dataclass

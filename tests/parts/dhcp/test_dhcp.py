@@ -8,8 +8,9 @@ import time
 
 from tests.parts.database.rows import machine
 from tests.parts.dhcp.conftest import Kea
-from tests.parts.dhcp.network import Guest, until
+from tests.parts.dhcp.network import Guest
 from tests.parts.postgres import Cluster
+from tests.parts.waiting import until
 
 MAC = "02:00:00:00:00:0{}"
 

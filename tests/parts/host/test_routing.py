@@ -15,7 +15,8 @@ import pytest
 
 from invirt import config
 from invirt.host.network.announce import ADVERTISEMENT, EVERY, TIMES
-from tests.parts.dhcp.network import ROOT, Guest, Network, Node, until
+from tests.parts.dhcp.network import ROOT, Guest, Network, Node
+from tests.parts.waiting import until
 
 CONFIG = """\
 site: {domain: invirt.test, realm: INVIRT.TEST}

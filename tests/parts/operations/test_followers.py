@@ -25,6 +25,7 @@ from invirt.remote.followers import Told
 from invirt.remote.operations import Actor, begin, recovery
 from tests.parts.operations.conftest import ALICE, BOB, Site
 from tests.parts.operations.fakehosts import failing, no_fault
+from tests.parts.waiting import until
 
 MANY = 200
 DEADLINE = 60.0  # seconds
@@ -50,10 +51,7 @@ class Service:
         """Begin, and wait until followers can come."""
         followers.path().unlink(missing_ok=True)
         self.process = subprocess.Popen([sys.executable, "-c", SERVE])
-        deadline = time.monotonic() + DEADLINE
-        while not followers.path().exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(followers.path().exists, seconds=DEADLINE)
 
     def kill(self) -> None:
         """End it at once."""
@@ -97,10 +95,7 @@ class Follower(threading.Thread):
 
     def wait(self, lines: int = 1) -> None:
         """Until it has been told so often."""
-        deadline = time.monotonic() + DEADLINE
-        while len(self.told) < lines:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: len(self.told) >= lines, seconds=DEADLINE)
 
 
 def make(site: Site) -> int:
@@ -157,10 +152,7 @@ def test_word_that_comes_with_an_answer_is_heard(
             Slow(followers.listen(followers.path())).serve(connected)
 
     threading.Thread(target=serve, daemon=True).start()
-    deadline = time.monotonic() + DEADLINE
-    while not followers.path().exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(followers.path().exists, seconds=DEADLINE)
     one = Follower(number)
     one.join(DEADLINE)
     assert one.told[-1].state == "done"

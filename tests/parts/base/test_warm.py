@@ -64,8 +64,8 @@ def test_a_worker_has_all_that_its_caller_has_and_nothing_of_another(service: Se
 
 
 def test_streams_are_the_callers_and_no_others_are_there(service: Service) -> None:
-    """Beside them: the socket of the caller, that of the service, a connection, and what reads these."""
-    assert len(service.told()["open"]) <= 9  # type: ignore[arg-type]
+    """Beside them: the caller's socket and pipe, the service's socket, a connection, what reads these."""
+    assert len(service.told()["open"]) <= 10  # type: ignore[arg-type]
 
 
 def test_without_a_service_a_program_does_its_work(stopped: Service) -> None:
@@ -101,6 +101,30 @@ def test_a_caller_that_goes_away_ends_what_is_done_for_it(service: Service, how:
     calling.send_signal(how)
     assert calling.wait(DEADLINE) == -how
     until(lambda: not any(map(lives, pids)))
+
+
+def test_what_is_heard_late_of_a_caller_is_no_sign_that_it_went(service: Service) -> None:
+    """Only its pipe's end is: word of what was sent may come after that was read."""
+    service.told()
+    at, environment = (
+        service.folder / "pids",
+        [f"{name}={value}" for name, value in service.environment.items()],
+    )
+    said = "\0".join(["2", "/", str(service.folder / "wait"), str(at), *environment]).encode()
+    line, other = os.pipe()
+    with socket.socket(socket.AF_UNIX) as calling, (service.folder / "written").open("w+b") as written:
+        calling.connect(str(service.socket))
+        assert calling.recv(1) == b"!"
+        socket.send_fds(calling, [len(said).to_bytes(4, "big")], [*[written.fileno()] * 3, line])
+        calling.sendall(said)
+        until(at.exists)
+        pids = [int(pid) for pid in at.read_text().split()]
+        calling.send(b"late")
+        time.sleep(0.2)
+        assert all(map(lives, pids))
+        os.close(other)
+        until(lambda: not any(map(lives, pids)))
+    os.close(line)
 
 
 def test_who_calls_is_told_when_the_work_was_cut_off(service: Service) -> None:
@@ -178,19 +202,19 @@ def test_a_program_that_the_role_has_not_is_no_worker_s(service: Service) -> Non
 @pytest.mark.parametrize(
     ("said", "streams"),
     [
-        (b"", 3),
-        (b"\0\0", 3),
-        (b"\0\0\0\x05abc", 3),
-        (b"\xff\xff\xff\xff", 3),
+        (b"", 4),
+        (b"\0\0", 4),
+        (b"\0\0\0\x05abc", 4),
+        (b"\xff\xff\xff\xff", 4),
         (b"\0\0\0\x0c1\0/\0tell\0A=b", 0),
-        (b"\0\0\0\x0c1\0/\0tell\0A=b", 2),
+        (b"\0\0\0\x0c1\0/\0tell\0A=b", 3),
         (b"\0\0\0\x0c1\0/\0tell\0A=b", 9),
-        (b"\0\0\0\x0cx\0/\0tell\0A=b", 3),
-        (b"\0\0\0\x0c9\0/\0tell\0A=b", 3),
-        (b"\0\0\0\x0b1\0/\0tell\0Ab", 3),
-        (b"\0\0\0\x0c1\0-\0tell\0A=b", 3),
-        (b"\0\0\0\x0c0\0/\0tell\0A=b", 3),
-        (b"\0\0\0\x00", 3),
+        (b"\0\0\0\x0cx\0/\0tell\0A=b", 4),
+        (b"\0\0\0\x0c9\0/\0tell\0A=b", 4),
+        (b"\0\0\0\x0b1\0/\0tell\0Ab", 4),
+        (b"\0\0\0\x0c1\0-\0tell\0A=b", 4),
+        (b"\0\0\0\x0c0\0/\0tell\0A=b", 4),
+        (b"\0\0\0\x00", 4),
     ],
 )
 def test_nonsense_does_nothing(service: Service, said: bytes, streams: int) -> None:

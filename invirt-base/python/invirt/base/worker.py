@@ -1,11 +1,12 @@
 """One worker of invirt.base.warm: it waits for a command, does it and ends.
 
 What it is sent, on a socket that only root can open, after it has greeted: the
-length in 4 bytes with three streams beside it, then texts with a NUL between them:
+length in 4 bytes with three streams and the end of a pipe beside it, then texts with a NUL between them:
 the number of words, the working folder, the words (the program first), and the
 environment.  It answers with the exit code in one byte, or, if it did nothing,
-with two.  When the caller goes away the kernel ends the worker, and what it has
-started, by SIGTERM, as systemd does to all processes of a connection.
+with two.  When the caller goes away, and with it the pipe's other end, the kernel ends
+the worker, and what it has started, by SIGTERM, as systemd does to all processes of a
+connection.  Not by the socket: word of what came by that may come after it was read.
 """
 
 from __future__ import annotations
@@ -67,11 +68,12 @@ class Role:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be done: words are the program and its arguments."""
+    """What is to be done: words are the program and its arguments; line: see above."""
 
     folder: str
     words: list[str]
     environment: dict[str, str]
+    line: int
 
 
 def work(
@@ -138,7 +140,8 @@ def _serve(role: Role, caller: socket.socket, own: list[str | None]) -> None:
     if program is None or _settings(request.environment) != own or not _entered(request.folder):
         caller.send(REFUSED)
         return
-    _go_with(caller)
+    caller.setblocking(True)
+    _go_with(request.line)
     sys.argv = request.words
     os.environ.clear()
     os.environ.update(request.environment)
@@ -158,9 +161,9 @@ def _entered(folder: str) -> bool:
 def _request(caller: socket.socket) -> Request:
     """What the caller says, whose streams are ours from now on; raises for what is none."""
     caller.settimeout(PATIENCE)
-    head, streams, _, _ = socket.recv_fds(caller, 4, 3)
+    head, passed, _, _ = socket.recv_fds(caller, 4, 4)
     length = int.from_bytes(head, "big")
-    if len(head) != 4 or len(streams) != 3 or length > LONGEST:
+    if len(head) != 4 or len(passed) != 4 or length > LONGEST:
         raise ValueError("no request")
     said = bytearray()
     while len(said) < length:
@@ -169,20 +172,21 @@ def _request(caller: socket.socket) -> Request:
         said += more
     number, folder, *texts = os.fsdecode(bytes(said)).split("\0")
     words, setting = texts[: int(number)], texts[int(number) :]
-    request = Request(folder, words, dict(one.split("=", 1) for one in setting))
+    *streams, line = passed
+    request = Request(folder, words, dict(one.split("=", 1) for one in setting), line)
+    os.set_inheritable(line, False)
     for stream, received in enumerate(streams):
         os.dup2(received, stream)
         os.close(received)
     return request
 
 
-def _go_with(caller: socket.socket) -> None:
+def _go_with(line: int) -> None:
     """From now on the kernel ends this process and its children by SIGTERM when the caller is gone."""
-    caller.setblocking(True)
-    fcntl.fcntl(caller, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(caller, fcntl.F_SETSIG, signal.SIGTERM)
-    fcntl.fcntl(caller, fcntl.F_SETFL, fcntl.fcntl(caller, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([caller], [], [], 0)[0]:  # it was gone already
+    fcntl.fcntl(line, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([line], [], [], 0)[0]:  # it was gone already
         os._exit(1)
 
 

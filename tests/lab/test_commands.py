@@ -50,7 +50,7 @@ def test_reconcile_fixes(lab: Lab, stray: str) -> None:
     def reconcile(*words: str) -> Done:
         return lab.on("remote", "invirt-reconcile", *words, check=False)
 
-    words = "volume hda of stray (1 GiB) belongs to no machine\n    move it to the trash"
+    words = "volume hda of stray (1 GiB) in pool default belongs to no machine\n    move it to the trash"
     shown = reconcile()
     assert (shown.returncode, shown.stdout) == (1, f"{words} (--fix does it)\n")
     assert lab.on("host1", "test", "-f", stray, check=False).returncode == 0

@@ -1,6 +1,6 @@
 """Hosts in memory: they keep state, obey tokens, and go wrong when told to.
 
-All hosts see the same volumes.  Commands behave as those of invirt-host do,
+Volumes lie in pools, of which all hosts see "default".  Commands behave as those of invirt-host do,
 repeated or late ones too: what comes a second time is refused.  A job ends when
 it has been asked about often enough: at once, unless its host is slow.
 """
@@ -39,6 +39,15 @@ class Job:
 
 
 @dataclass
+class FakePool:
+    """The volumes of a pool, and its trash; seen_by: host names, all if it is empty."""
+
+    volumes: dict[tuple[str, str], int] = field(default_factory=dict)
+    trash: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    seen_by: tuple[str, ...] = ()
+
+
+@dataclass
 class FakeHost:
     """One host's guests, and the highest token it has seen for each machine."""
 
@@ -54,7 +63,7 @@ class FakeHost:
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
     can: set[str] = field(default_factory=set)
-    storage: dict[str, list[str]] = field(default_factory=lambda: {"file": ["grow"]})
+    storage: dict[str, list[str]] = field(default_factory=lambda: {"lvm": ["grow"], "file": ["grow"]})
 
     def crash(self, *guests: str) -> None:
         """These guests, or all that run, end without having been switched off."""
@@ -80,12 +89,12 @@ class OneByOne(Hosts):
 
 
 class FakeHosts(OneByOne):
-    """A Hosts with volumes that all hosts share."""
+    """A Hosts with pools of volumes; volumes, trash: those of the first pool."""
 
     def __init__(self, *hostnames: str) -> None:
         self.hosts = {name: FakeHost() for name in hostnames}
-        self.volumes: dict[tuple[str, str], int] = {}
-        self.trash: dict[tuple[str, str, int], int] = {}
+        self.pools = {"default": FakePool()}
+        self.volumes, self.trash = self.pools["default"].volumes, self.pools["default"].trash
         self.fault: Fault = no_fault
         self.calls: list[tuple[str, ...]] = []
         self.late: list[tuple[str, tuple[str, ...]]] = []
@@ -136,17 +145,31 @@ class FakeHosts(OneByOne):
             if host.behind:
                 raise Unknown(f"{hostname} refuses job {verb}: unknown command")
             return json.dumps(getattr(self, f"_job_{verb}")(hostname, int(rest[0]), *rest[1:]))
+        subject = host if what == "domain" else self.pool(hostname, rest)
         if verb in ("list", "status"):
             if host.nonsense is not None:
                 return host.nonsense
-            return json.dumps(getattr(self, f"_{what}_{verb}")(host, *rest))
+            return json.dumps(getattr(self, f"_{what}_{verb}")(subject, *rest))
         names = tokens_for(what, verb, *rest)
         token = int(rest.pop())
         if any(self.too_late(token, host.tokens.get(name, 0)) for name in names):
             raise Busy(f"{hostname}: this command for {rest[0]} came too late")
         host.tokens.update(dict.fromkeys(names, token))
-        getattr(self, f"_{what}_{verb}")(host, *rest)
+        getattr(self, f"_{what}_{verb}")(subject, *rest)
         return ""
+
+    def pool(self, hostname: str, rest: list[str]) -> FakePool:
+        """The pool that a command on volumes is about; its words are taken from rest."""
+        name = "default"
+        if rest[:1] == ["--pool"]:
+            if self.hosts[hostname].behind:
+                raise BadInput(f"{hostname}: there is no --pool")
+            name = rest[1]
+            del rest[:2]
+        pool = self.pools.get(name, FakePool(seen_by=("nobody",)))
+        if pool.seen_by and hostname not in pool.seen_by:
+            raise NotFound(f"{hostname}: this host doesn't see the pool {name}")
+        return pool
 
     def _job_begin(self, hostname: str, token: int, *words: str) -> object:
         host = self.hosts[hostname]
@@ -206,63 +229,63 @@ class FakeHosts(OneByOne):
     def _domain_fence(self, host: FakeHost, name: str) -> None:
         """Its token is remembered."""
 
-    def _volume_list(self, host: FakeHost) -> object:
-        kept = [{"name": name, "disk": disk, "size": size} for (name, disk), size in self.volumes.items()]
+    def _volume_list(self, pool: FakePool) -> object:
+        kept = [{"name": name, "disk": disk, "size": size} for (name, disk), size in pool.volumes.items()]
         gone = [
             {"name": name, "disk": disk, "size": size, "trash": operation}
-            for (name, disk, operation), size in self.trash.items()
+            for (name, disk, operation), size in pool.trash.items()
         ]
         return kept + gone
 
-    def _volume_create(self, host: FakeHost, name: str, disk: str, size: str) -> None:
-        if self.volumes.setdefault((name, disk), int(size)) != int(size):
+    def _volume_create(self, pool: FakePool, name: str, disk: str, size: str) -> None:
+        if pool.volumes.setdefault((name, disk), int(size)) != int(size):
             raise BadInput(f"disk {disk} of {name} is there already")
 
-    def _volume_resize(self, host: FakeHost, name: str, disk: str, size: str) -> None:
-        if (name, disk) not in self.volumes:
+    def _volume_resize(self, pool: FakePool, name: str, disk: str, size: str) -> None:
+        if (name, disk) not in pool.volumes:
             raise NotFound(f"{name} has no disk {disk}")
-        if self.volumes[name, disk] > int(size):
+        if pool.volumes[name, disk] > int(size):
             raise BadInput(f"disk {disk} of {name} can't shrink")
-        self.volumes[name, disk] = int(size)
+        pool.volumes[name, disk] = int(size)
 
-    def _volume_rename(self, host: FakeHost, name: str, disk: str, new_name: str, new_disk: str) -> None:
-        if (name, disk) in self.volumes and (new_name, new_disk) in self.volumes:
+    def _volume_rename(self, pool: FakePool, name: str, disk: str, new_name: str, new_disk: str) -> None:
+        if (name, disk) in pool.volumes and (new_name, new_disk) in pool.volumes:
             raise BadInput(f"disk {new_disk} of {new_name} is there already")
-        if (name, disk) in self.volumes:
-            self.volumes[new_name, new_disk] = self.volumes.pop((name, disk))
-        elif (new_name, new_disk) not in self.volumes:
+        if (name, disk) in pool.volumes:
+            pool.volumes[new_name, new_disk] = pool.volumes.pop((name, disk))
+        elif (new_name, new_disk) not in pool.volumes:
             raise NotFound(f"{name} has no disk {disk}")
 
-    def _volume_remove(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
-        if (name, disk) in self.volumes:
-            self.trash[name, disk, int(operation)] = self.volumes.pop((name, disk))
+    def _volume_remove(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
+        if (name, disk) in pool.volumes:
+            pool.trash[name, disk, int(operation)] = pool.volumes.pop((name, disk))
 
-    def _volume_restore(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
-        if (name, disk, int(operation)) in self.trash:
-            if (name, disk) in self.volumes:
+    def _volume_restore(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
+        if (name, disk, int(operation)) in pool.trash:
+            if (name, disk) in pool.volumes:
                 raise BadInput(f"disk {disk} of {name}: another took its place")
-            self.volumes[name, disk] = self.trash.pop((name, disk, int(operation)))
-        elif (name, disk) not in self.volumes:
+            pool.volumes[name, disk] = pool.trash.pop((name, disk, int(operation)))
+        elif (name, disk) not in pool.volumes:
             raise NotFound(f"{name} has no disk {disk}")
 
     def _volume_undelete(
-        self, host: FakeHost, name: str, disk: str, operation: str, new_name: str, new_disk: str
+        self, pool: FakePool, name: str, disk: str, operation: str, new_name: str, new_disk: str
     ) -> None:
-        if (name, disk, int(operation)) in self.trash:
-            if (new_name, new_disk) in self.volumes:
+        if (name, disk, int(operation)) in pool.trash:
+            if (new_name, new_disk) in pool.volumes:
                 raise BadInput(f"disk {new_disk} of {new_name}: another took its place")
-            self.volumes[new_name, new_disk] = self.trash.pop((name, disk, int(operation)))
-        elif (new_name, new_disk) not in self.volumes:
+            pool.volumes[new_name, new_disk] = pool.trash.pop((name, disk, int(operation)))
+        elif (new_name, new_disk) not in pool.volumes:
             raise NotFound(f"{new_name} has no disk {new_disk}")
 
     def _volume_return(
-        self, host: FakeHost, name: str, disk: str, operation: str, new_name: str, new_disk: str
+        self, pool: FakePool, name: str, disk: str, operation: str, new_name: str, new_disk: str
     ) -> None:
-        if (new_name, new_disk) in self.volumes and (name, disk, int(operation)) not in self.trash:
-            self.trash[name, disk, int(operation)] = self.volumes.pop((new_name, new_disk))
+        if (new_name, new_disk) in pool.volumes and (name, disk, int(operation)) not in pool.trash:
+            pool.trash[name, disk, int(operation)] = pool.volumes.pop((new_name, new_disk))
 
-    def _volume_purge(self, host: FakeHost, name: str, disk: str, operation: str) -> None:
-        self.trash.pop((name, disk, int(operation)), None)
+    def _volume_purge(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
+        pool.trash.pop((name, disk, int(operation)), None)
 
 
 def meant(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -272,7 +295,8 @@ def meant(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def shown(words: tuple[str, ...]) -> str:
     """A command for a history, in which nothing is told that is another in the next one: no token."""
-    return " ".join(words[:2] if words[:2] == ("job", "status") else meant(words)[:3])
+    words = words[:2] if words[:2] == ("job", "status") else meant(words)
+    return " ".join([word for word in words if word not in ("--pool", "default")][:3])
 
 
 def tokens_for(what: str, verb: str, *rest: str) -> set[str]:

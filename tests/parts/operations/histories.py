@@ -22,6 +22,7 @@ from invirt.remote.operations import Actor, Operation, recovery, silence, store,
 from tests.parts.operations import moving
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, SITE
+from tests.parts.operations.fakehosts import FakePool
 from tests.parts.operations.simulation import CLOCK, HOUR, REMOTES, World
 from tests.parts.operations.weather import FINE, SimulatedHosts
 from tests.parts.postgres import Cluster, Database, fresh
@@ -42,6 +43,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (2, "resize", {"memory": 250, "disks": {"hda": 3}}),
     (2, "resize", {"memory": 100, "disks": {"hda": 4}}),
     (3, "disk-create", {"disk": "hdb", "size": 1}),
+    (2, "disk-create", {"disk": "hdd", "size": 1, "pool": "own"}),
     (1, "disk-remove", {"disk": "hdb"}),
     (1, "disk-resize", {"disk": "hda", "size": 4}),
     (1, "disk-rename", {"disk": "hda", "name": "hdc"}),
@@ -50,6 +52,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
 CREATES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("create", {"memory": 200, "disk": 1, "owner": OWNER}),
     ("create", {"memory": 250, "disk": 2, "owner": OWNER}),
+    ("create", {"memory": 150, "disk": 1, "owner": OWNER, "pool": "own"}),
 )
 OF_TRASH = 0.3  # of the wishes are about what is in the trash
 BEGUN = 22  # by users, services and administrators, in one history
@@ -60,6 +63,11 @@ TOLD = 100  # lines of what went before a failure
 OWNERS = f"""
 INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 600, 20, 4);
 INSERT INTO members SELECT owner_id, unnest(ARRAY['{ALICE}', '{BOB}']) FROM owners;
+"""
+POOL = """
+INSERT INTO pools (name, driver, place, everywhere) VALUES ('own', 'file', '/srv/own', false);
+INSERT INTO pool_hosts SELECT pool_id, host_id FROM pools, hosts
+    WHERE (pools.name, hosts.name) = ('own', 'host2');
 """
 FIRST = "SELECT min(operation_id) FROM operations"
 THERE = ("a", "b")  # at the beginning, with a disk of 1 GiB
@@ -189,10 +197,10 @@ def populate(world: World) -> None:
     world.rows(MACHINES)
     for number, name in enumerate(THERE):
         world.hosts.volumes[name, "hda"] = 1
-        world.hosts.contents[name, "hda"] = -number
+        world.hosts.contents["default", name, "hda"] = -number
     [(number,)] = world.rows("SELECT operation_id FROM trash_disks")
     world.hosts.trash["c", "hda", number] = 1
-    world.hosts.contents["c", "hda", number] = -len(THERE)
+    world.hosts.contents["default", "c", "hda", str(number)] = -len(THERE)
 
 
 def play(world: World, seed: int) -> None:
@@ -274,11 +282,12 @@ def replay(world: World, seed: int) -> str:
 def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[World]:
     """A world on a database of its own; its clock is the one by which operations wait."""
     database.execute(CLOCK.format(name=database.name))
-    database.execute(SITE + OWNERS)
+    database.execute(SITE + OWNERS + POOL)
     connection.role = "remote"
     psycopg2.extensions.set_wait_callback(None)
     with closing(database.connect()) as owner, pytest.MonkeyPatch.context() as patch:
         world = World(database, owner, hosts or SimulatedHosts(HOST1, HOST2))
+        world.hosts.pools["own"] = FakePool(seen_by=(HOST2,))
         world.rows(PREPARED)
         world.hosts.world = world
         moving.install(patch)

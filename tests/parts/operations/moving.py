@@ -12,7 +12,7 @@ from invirt.remote.operations import KINDS, STEPS
 from invirt.remote.operations.admission import lock_machine
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
 from invirt.remote.operations.power import CREATE, DESTROY
-from invirt.remote.placement import in_use
+from invirt.remote.placement import in_use, misses
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
 
@@ -37,7 +37,8 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     used = in_use(cursor)
     for host in survey.hosts:
         room = host.memory - used.get(host.host_id, 0)
-        if host != source and host.host_id in survey.states and room >= machine.memory:
+        missed = misses(host, survey, (), set(machine.pools.values()))
+        if host != source and not missed and room >= machine.memory:
             about = {"name": machine.name}
             steps = [
                 Planned(ROOM, about | host.detail),

@@ -40,10 +40,11 @@ def test_what_no_host_can_is_refused_before_anything_begins(site: Site) -> None:
         site.create("remus", type="special")
     assert caught.value.message == (
         "no host can run a machine of type special, which needs screen and snapshot and xen"
+        " and the pool default"
     )
     assert caught.value.hint.splitlines()[:2] == [
-        "host1: runs qemu, not xen; its file can't take a snapshot of a disk",
-        "host2: its xen can't show a guest's screen; its file can't take a snapshot of a disk",
+        "host1: runs qemu, not xen; its pool default (lvm) can't take a snapshot of a disk",
+        "host2: its xen can't show a guest's screen; its pool default (lvm) can't take a snapshot of a disk",
     ]
     assert site.rows("SELECT FROM machines") == site.rows("SELECT FROM operations") == []
 

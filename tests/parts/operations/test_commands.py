@@ -71,7 +71,7 @@ def test_reconcile_ends_with_0_only_without_differences(site: Site) -> None:
     site.rows("DELETE FROM hosts")
     assert run("invirt-reconcile") == (
         1,
-        "no host could list the volumes\n    nothing is known of the disks\n",
+        "no host could list the volumes of pool default\n    nothing is known of its disks\n",
     )
     assert run("invirt-reconcile", "--release") == (0, "")
 

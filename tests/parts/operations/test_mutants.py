@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from invirt.remote import placement, reconcile
+from invirt.remote import placement, reconcile, survey
 from invirt.remote.operations import STEPS, admission, engine, store
 from invirt.remote.operations.engine import Worker
 from invirt.remote.operations.model import Operation, Plan, StepRow
 from invirt.remote.operations.store import Lease
 from tests.parts.operations import histories
 from tests.parts.operations.conftest import HOST1, HOST2
+from tests.parts.operations.fakehosts import FakePool
 from tests.parts.operations.simulation import World
 from tests.parts.operations.weather import SimulatedHosts
 from tests.parts.postgres import Database
@@ -48,19 +49,19 @@ class Obliging(SimulatedHosts):
 class Trashless(SimulatedHosts):
     """Hosts whose trash is emptied at once."""
 
-    def _volume_remove(self, *words: Any) -> None:
-        super()._volume_remove(*words)
-        self.trash.clear()
+    def _volume_remove(self, pool: FakePool, *words: Any) -> None:
+        super()._volume_remove(pool, *words)
+        pool.trash.clear()
 
 
 class Copying(SimulatedHosts):
     """Hosts on which a rename leaves the old volume."""
 
-    def _volume_rename(self, host: Any, name: str, disk: str, *new: str) -> None:
-        old = self.volumes.get((name, disk))
-        super()._volume_rename(host, name, disk, *new)
+    def _volume_rename(self, pool: FakePool, name: str, disk: str, *new: str) -> None:
+        old = pool.volumes.get((name, disk))
+        super()._volume_rename(pool, name, disk, *new)
         if old is not None:
-            self.volumes[name, disk] = old
+            pool.volumes[name, disk] = old
 
 
 def no_undo(patch: Patch, world: World) -> None:
@@ -158,6 +159,14 @@ def overbooked(patch: Patch, world: World) -> None:
     world.rows("ALTER TABLE reservations DISABLE TRIGGER room")
 
 
+def blind(patch: Patch, world: World) -> None:
+    """Nobody asks which hosts see the pools of a machine's disks; users do nothing but make and boot."""
+    patch.setattr(histories, "WISHES", [(1, "boot", {}), (1, "destroy", {})])
+    patch.setattr(histories, "CREATES", [wish for wish in histories.CREATES if "pool" in wish[1]])
+    patch.setattr(survey.Survey, "blind", lambda *_: "")
+    world.rows("ALTER TABLE reservations DISABLE TRIGGER sight")
+
+
 def believed(patch: Patch, world: World) -> None:
     """What is begun is taken for done."""
     patch.setattr(Worker, "wait", lambda *_: {})
@@ -204,6 +213,7 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     believed,
     no_pivot,
     overbooked,
+    blind,
     unreserved,
     given_up_early,
 )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from invirt import config
-from invirt.base.errors import Denied, InvirtError
+from invirt.base.errors import Denied, InvirtError, NotFound
 from invirt.remote.operations import Actor, Operation, recovery, submit
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, POINTS, Site
 from tests.parts.operations.processes import ROOT, ProcessHosts
@@ -164,3 +164,20 @@ def killed(folder: Path, kind: str, name: str, wants: dict[str, Any], after: flo
     time.sleep(after)
     os.kill(child.pid, signal.SIGKILL)
     child.wait(timeout=20)
+
+
+def test_a_pool_of_one_hosts_own(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
+    """What a host may do where follows from the rows, which it reads itself."""
+    site.rows("INSERT INTO pools (name, driver, place, everywhere) VALUES ('own', 'file', %s, false)",
+              f"{tmp_path}/own")  # fmt: skip
+    site.rows("INSERT INTO pool_hosts SELECT pool_id, 2 FROM pools WHERE name = 'own'")
+    ask(site, hosts, "create", "remus", {"memory": 64, "disk": 1, "pool": "own"})
+    ask(site, hosts, "boot", "remus", {})
+    assert site.homes() == {"remus": HOST2}
+    assert [file.name for file in (tmp_path / "own").iterdir()] == ["d_remus_hda"]
+    assert "remus" in hosts.call(HOST2, "volume", "list", "--pool", "own", timeout=30)
+    assert "remus" not in hosts.call(HOST2, "volume", "list", timeout=30)
+    with pytest.raises(NotFound, match="this host doesn't see the pool own"):
+        hosts.call(HOST1, "volume", "list", "--pool", "own", timeout=30)
+    configured = (tmp_path / "hosts" / HOST2 / "fake/domains/d_remus").read_text()
+    assert f"target={tmp_path}/own/d_remus_hda" in configured

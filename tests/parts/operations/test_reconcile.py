@@ -66,8 +66,8 @@ def test_volumes_without_a_machine_go_to_the_trash(up: Site) -> None:
     up.hosts.volumes["remus", "hdc"] = 3
     up.hosts.volumes["nobody", "hda"] = 4
     assert differences(up, fix=True) == [
-        "volume hda of nobody (4 GiB) belongs to no machine",
-        "volume hdc of remus (3 GiB) belongs to no machine",
+        "volume hda of nobody (4 GiB) in pool default belongs to no machine",
+        "volume hdc of remus (3 GiB) in pool default belongs to no machine",
     ]
     assert sorted(up.hosts.trash.values()) == [3, 4]
     assert differences(up) == []
@@ -101,7 +101,7 @@ def test_silent_hosts_are_told_and_their_reservations_kept(up: Site) -> None:
     assert words.startswith("host host1 does not answer")
     assert up.homes()["remus"] == HOST1
     up.hosts.hosts[HOST2].up = False
-    assert "no host could list the volumes" in differences(up)
+    assert "no host could list the volumes of pool default" in differences(up)
 
 
 def test_what_an_operation_is_at_is_no_difference(up: Site) -> None:

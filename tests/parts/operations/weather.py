@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = ("list", "status")
 NEVER = 1 << 30  # questions: the job ends in its own time
-Place = tuple[str, str] | tuple[str, str, int]  # of a volume; or in the trash, by an operation
+Place = tuple[str, ...]  # pool, machine and disk of a volume; or, in the trash, also the operation
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class SimulatedHosts(FakeHosts):
         answer = super().act(hostname, words)
         if self.world.has_ended(int(words[-1])):
             self.wrong.append(f"{hostname} does {' '.join(words[:3])} for what is over")
-        places: set[Place] = {*self.volumes, *self.trash}
+        places = {
+            (name, *map(str, place))
+            for name, pool in self.pools.items()
+            for place in (*pool.volumes, *pool.trash)
+        }
         left, new = self.contents.keys() - places, places - self.contents.keys()
         for place in new:
             self.contents[place] = self.contents.pop(left.pop()) if left else self.acts

@@ -14,6 +14,7 @@ from invirt import config
 from invirt.base import identity, remctl
 from invirt.host import reservation
 from invirt.host.commands import domain, status, volume
+from invirt.host.storage import pools
 
 PROGRAMS = {"domain": domain.COMMAND, "volume": volume.COMMAND, "host": status.COMMAND}
 QUESTIONS = ("list", "status")
@@ -46,6 +47,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
         patch.setenv("INVIRT_RUN", str(tmp_path / "run"))
         patch.setenv("INVIRT_XEN", str(tmp_path / "xen"))
         patch.setattr(reservation, "hosts", lambda name: {identity.hostname(): "fake"})
+        patch.setattr(pools, "seen", lambda: [pools.Pool("default", first=True)])
         config.reload()
         yield tmp_path
     config.reload()

@@ -240,7 +240,11 @@ def powerdns(text: str, meant: Config) -> None:
 def zones(text: str, meant: Config) -> None:
     """Five words between quotes, of which none can be ended early, and a number; before them, drivers."""
     drivers, _, rest = text.partition("dns.set_site")
-    assert set(re.findall(r"'([^']*)'", drivers)) <= {meant.hypervisor.driver}
+    assert set(re.findall(r"'([^']*)'", drivers)) <= {
+        meant.hypervisor.driver,
+        meant.storage.driver,
+        meant.storage.place,
+    }
     domain, named, _, nameservers, _, _ = re.findall(r"'([^']*)'", rest)
     assert domain == meant.site.domain
     assert set(named.split(",")) == {meant.site.domain, *meant.dns.zones}

@@ -173,12 +173,17 @@ class Hypervisor:
 
 @dataclass(frozen=True)
 class Storage:
-    """Disks of machines; every host sees the same ones."""
+    """What the site's first pool of disks is made of, which all hosts see, and the trash of all pools."""
 
     driver: StorageDriver = "lvm"  # lvm, file or fake
     volume_group: VolumeGroup = "invirt"
     directory: Folder = "/srv/invirt/volumes"
     trash_days: Amount = 7  # how long a removed volume can be taken back
+
+    @property
+    def place(self) -> str:
+        """The volume group, or the folder."""
+        return self.volume_group if self.driver == "lvm" else self.directory
 
 
 @dataclass(frozen=True)

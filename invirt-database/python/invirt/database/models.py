@@ -74,6 +74,30 @@ class Host(Base):
     reservations: Mapped[list[Reservation]] = relationship("Reservation", passive_deletes="all")
 
 
+class Pool(Base):
+    """Where disks lie: a volume group or a folder (place), seen by all hosts or by those of hosts."""
+
+    __tablename__ = "pools"
+    pool_id: Mapped[int] = column(Integer, primary_key=True)
+    name: Mapped[str] = column(Text, nullable=False)
+    driver: Mapped[str | None] = column(Text)
+    place: Mapped[str | None] = column(Text)
+    everywhere: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+    hosts: Mapped[list[PoolHost]] = relationship(
+        "PoolHost", cascade="all, delete-orphan", passive_deletes=True
+    )
+    disks: Mapped[list[Disk]] = relationship("Disk", back_populates="pool", passive_deletes="all")
+
+
+class PoolHost(Base):
+    """A host that sees a pool."""
+
+    __tablename__ = "pool_hosts"
+    pool_id: Mapped[int] = column(ForeignKey("pools.pool_id"), primary_key=True)
+    host_id: Mapped[int] = column(ForeignKey("hosts.host_id"), primary_key=True)
+    host: Mapped[Host] = relationship("Host")
+
+
 class AddressRange(Base):
     """IPv4 addresses, first to last, that machines are given."""
 
@@ -120,7 +144,11 @@ class Machine(Base):
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")
     disks: Mapped[list[Disk]] = relationship(
-        "Disk", order_by="Disk.name", cascade="all, delete-orphan", passive_deletes=True
+        "Disk",
+        order_by="Disk.name",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        back_populates="machine",
     )
     nics: Mapped[list[Nic]] = relationship(
         "Nic", order_by="Nic.nic_id", cascade="all, delete-orphan", passive_deletes=True
@@ -145,13 +173,16 @@ class Reservation(Base):
 
 
 class Disk(Base):
-    """A machine's disk; size is in GiB."""
+    """A machine's disk, in a pool; size is in GiB."""
 
     __tablename__ = "disks"
     disk_id: Mapped[int] = column(Integer, primary_key=True)
     machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), nullable=False)
     name: Mapped[str] = column(Text, nullable=False)
     size: Mapped[int] = column(Integer, nullable=False)
+    pool_id: Mapped[int] = column(ForeignKey("pools.pool_id"), nullable=False, server_default=GIVEN)
+    machine: Mapped[Machine] = relationship("Machine", back_populates="disks")
+    pool: Mapped[Pool] = relationship("Pool", back_populates="disks")
 
 
 class Nic(Base):
@@ -319,6 +350,7 @@ class TrashDisk(Base):
     name: Mapped[str] = column(Text, primary_key=True)
     size: Mapped[int] = column(Integer, nullable=False)
     operation_id: Mapped[int] = column(BigInteger, nullable=False)
+    pool_id: Mapped[int] = column(ForeignKey("pools.pool_id"), nullable=False, server_default=GIVEN)
 
 
 class Counter(Base):

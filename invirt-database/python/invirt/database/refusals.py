@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.errorcodes as codes
 
 from invirt import config
-from invirt.base.abilities import HYPERVISORS, NEEDS
+from invirt.base.abilities import HYPERVISORS, NEEDS, STORAGES
 from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom, Unreachable
 
 
@@ -32,6 +32,10 @@ SENTENCES = {
     "owner_machines": "a quota is 0 or more",
     "host_memory": "a host's memory for guests is 0 MiB or more",
     "host_hypervisor": f"a host's hypervisor is one of {', '.join(HYPERVISORS)}",
+    "pool_driver": f"a pool's driver is one of {', '.join(STORAGES)}",
+    "pool_place": "a pool's place is a volume group's name (lvm) or a folder from / (file)",
+    "pools_name_key": "there is a pool of this name already",
+    "pool_hosts_pkey": "this host sees the pool already",
     "type_virt": "a type's virt is pv, pvh or hvm",
     "type_needs": f"a type's machines may need one of {', '.join(NEEDS)}",
     "reservation_memory": "a reservation is of at least 1 MiB",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invirt import config
-from invirt.base.errors import BadConfig
 from invirt.host.protocols import Hypervisor
-from invirt.host.storage.volumes import Storage
+
+if TYPE_CHECKING:
+    from invirt.host.storage.files import FileStorage
+    from invirt.host.storage.lvm import Lvm
 
 XEN = Path("/proc/xen/capabilities")  # of a domain of Xen's; that of the first says control_d
 
@@ -37,27 +39,20 @@ def hypervisor() -> Hypervisor:
 
 
 def about() -> dict[str, Any]:
-    """What this host's hypervisor and its storage are, and can."""
-    return {
-        "hypervisor": driver(),
-        "can": sorted(hypervisor().can),
-        "storage": {config.storage.driver: sorted(storage().can)},
-    }
+    """What this host's hypervisor is and can, and what each kind of storage can."""
+    kinds = storages().items()
+    storage = {name: sorted(kind.can) for name, kind in kinds}
+    return {"hypervisor": driver(), "can": sorted(hypervisor().can), "storage": storage}
 
 
-def storage() -> Storage:
-    """The driver of disks; BadConfig if there is none of that name."""
-    driver = config.storage.driver
-    if driver == "file":
-        from invirt.host.storage.files import FileStorage
+def storages() -> dict[str, type[FileStorage | Lvm]]:
+    """The drivers of disks, by name, each of which takes its place."""
+    from invirt.host.storage.files import FileStorage
+    from invirt.host.storage.lvm import Lvm
 
-        return FileStorage(config.storage.directory)
-    if driver == "lvm":
-        from invirt.host.storage.lvm import Lvm
-
-        return Lvm(config.storage.volume_group)
-    if driver == "fake":
+    kinds: dict[str, type[FileStorage | Lvm]] = {"file": FileStorage, "lvm": Lvm}
+    if config.storage.driver == "fake":
         from invirt.host.fake import FakeStorage
 
-        return FakeStorage(config.storage.directory)
-    raise BadConfig(f'storage.driver is "{driver}" in invirt.yaml', hint="It may be lvm or file.")
+        kinds["fake"] = FakeStorage
+    return kinds

@@ -13,7 +13,7 @@ from invirt.remote.hosts import Hosts
 from invirt.remote.operations.model import Actor
 from invirt.remote.rows import Cursor
 
-Stray = tuple[MachineName, str, int]  # machine, disk, and the operation that removed it
+Stray = tuple[MachineName, str, int, str]  # machine, disk, the operation that removed it, and the pool
 
 # Whose a stray was, as far as operations tell: the owner of the machine, if that is still
 # there, else the only owner that who removed it is a member of.  Only of operations from
@@ -59,19 +59,21 @@ def end_old(connection: Connection, hosts: Hosts) -> Iterable[str]:
 
 def adopt(connection: Connection, stray: Stray, size: int) -> None:
     """Enter a volume in hosts' trash that no row names."""
-    name, disk, operation = stray
+    name, disk, operation, pool = stray
     with transaction(connection) as cursor:
         if stray in known(cursor):
             return
         cursor.execute(WHOSE, {"operation": operation, "name": name, "disk": disk})
         row = cursor.fetchone()
         owner, ended = (row.owner_id, row.finished_at) if row else (None, None)
-        trash.put_stray(cursor, name, disk, min(size, config.machines.max_disk), operation, owner, ended)
+        found = trash.Found(min(size, config.machines.max_disk), operation, pool)
+        trash.put_stray(cursor, name, disk, found, owner, ended)
 
 
 def known(cursor: Cursor) -> set[Stray]:
     """Every volume that is in the trash by the rows."""
     cursor.execute(
-        "SELECT t.name::text AS of, d.name, operation_id FROM trash t JOIN trash_disks d USING (trash_id)"
+        "SELECT t.name::text, d.name AS disk, operation_id, p.name::text AS pool FROM trash t"
+        " JOIN trash_disks d USING (trash_id) JOIN pools p USING (pool_id)"
     )
-    return {(row.of, row.name, row.operation_id) for row in cursor.fetchall()}
+    return {tuple(row) for row in cursor.fetchall()}

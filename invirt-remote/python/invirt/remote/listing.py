@@ -53,6 +53,11 @@ def _disks(machine: Machine) -> str:
     return ", ".join(f"{name} {size} GiB" for name, size in machine["disks"].items())
 
 
+def _disks_and_pools(machine: Machine) -> str:
+    pools = machine["pools"]
+    return ", ".join(f"{name} {size} GiB in {pools[name]}" for name, size in machine["disks"].items())
+
+
 def _both(nic: dict[str, Any]) -> str:
     return " and ".join(address for address in (nic["ip"], nic["ip6"]) if address)
 
@@ -104,7 +109,7 @@ FACTS = Facts(
         "type": "type",
         "memory": lambda m: f"{m['memory']} MiB",
         "CPUs": "cpus",
-        "disks": _disks,
+        "disks": _disks_and_pools,
         "address": _nics,
         "description": "description",
         "allowed": lambda m: ", ".join(m.get("principals", ())),

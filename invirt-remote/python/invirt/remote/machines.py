@@ -144,7 +144,8 @@ def _disk_verb(kind: str) -> Callable[..., str]:
 
     def run(actor: Actor, name: MachineName, disk: str, **values: Any) -> str:
         _owned(actor, name)
-        submit(kind, actor, name, {"disk": disk, **values})
+        wanted = {key: value for key, value in values.items() if value is not None}
+        submit(kind, actor, name, {"disk": disk, **wanted})
         return f"{name}: {kind} of {disk} done"
 
     return run
@@ -169,10 +170,15 @@ def _operation(*row: Any, **more: Any) -> Verb:
 MEMORY = Option("memory", "its memory", memory, "SIZE", unit="MiB", sample="512M")
 DISK_SIZE = Option("disk", "the size of its disk hda", disk_size, "SIZE", unit="GiB", sample="10G")
 CPUS = Option("cpus", "how many CPUs", cpus, "N", sample="2")
+POOL = Option(
+    "pool", "where it lies; by default with the machine's first disk", validate.machine_name, "POOL",
+    sample="ssd",
+)  # fmt: skip
 CREATE = (
     MEMORY,
     DISK_SIZE,
     CPUS,
+    replace(POOL, help="where its disk lies; by default the site's first pool"),
     Option("type", "the type of machine", validate.machine_name, "TYPE"),
     Option("owner", "whose quota it counts to", validate.owner_name, "OWNER"),
     Option("description", "a line about it", validate.description, "TEXT"),
@@ -212,7 +218,7 @@ DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")
 NEW_DISK = replace(DISK, name="new", help="its new name", metavar="NEWDISK", sample="hdc")
 DISKS = (
-    _operation("lvcreate", "add a disk", _disk_verb("disk-create"), DISK, SIZE),
+    _operation("lvcreate", "add a disk", _disk_verb("disk-create"), DISK, SIZE, POOL),
     _operation("lvresize", "make a disk larger", _disk_verb("disk-resize"), DISK, SIZE),
     _operation("lvrename", "rename a disk", _rename_disk, DISK, NEW_DISK),
     _operation("lvremove", "remove a disk", _disk_verb("disk-remove"), DISK),

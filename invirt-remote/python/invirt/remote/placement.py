@@ -9,33 +9,36 @@ from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAG
 from invirt.base.errors import BadInput, NoRoom
 from invirt.remote.answers import Told
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import HOSTS, Host, Survey
+from invirt.remote.survey import Host, Survey, all_hosts
 
 
-def choose(cursor: Cursor, survey: Survey, memory: int, needs: Collection[str] = ()) -> Host:
+def choose(
+    cursor: Cursor, survey: Survey, memory: int, needs: Collection[str], pools: Collection[str]
+) -> Host:
     """The host for a guest of memory MiB, with every host's row locked until the transaction's end.
 
-    needs: of invirt.base.abilities.NEEDS.  Raises NoRoom, which says of each host what it lacks.
+    needs: of invirt.base.abilities.NEEDS.  pools: where its disks are.  Raises NoRoom, which says of each
+    host what it lacks.
     """
     # In the order of their numbers, so that two boots can't wait for each other.
-    cursor.execute(f"{HOSTS} FOR NO KEY UPDATE")
-    hosts = [Host(*row) for row in cursor.fetchall()]
+    hosts = all_hosts(cursor, "FOR NO KEY UPDATE")
     used = in_use(cursor)
-    lacks = {
-        host: _silent(host, survey) or misses(host, survey, needs) or _full(host, memory, used)
-        for host in hosts
-    }
+    lacks = {host: misses(host, survey, needs, pools) or _full(host, memory, used) for host in hosts}
     able = [host for host in hosts if not lacks[host]]
     if not able:
-        raise NoRoom(f"no host has room for a machine of {memory} MiB", hint=_said(lacks))
+        sees = (
+            f" that sees the pool {' and '.join(sorted(pools))}" if set(pools) - {survey.first_pool} else ""
+        )
+        raise NoRoom(f"no host{sees} has room for a machine of {memory} MiB", hint=_said(lacks))
     return min(able, key=lambda host: (used.get(host.host_id, 0), host.name))
 
 
-def require(survey: Survey, what: str, needs: Collection[str]) -> None:
+def require(survey: Survey, what: str, needs: Collection[str], pools: Collection[str]) -> None:
     """Raises BadInput, which says what each host can't, unless one that answers can all that is needed."""
-    lacks = {host: _silent(host, survey) or misses(host, survey, needs) for host in survey.hosts}
-    if needs and all(lacks.values()):
-        raise BadInput(f"no host can run {what}, which needs {' and '.join(needs)}", hint=_said(lacks))
+    lacks = {host: misses(host, survey, needs, pools) for host in survey.hosts}
+    if all(lacks.values()):
+        wants = " and ".join([*needs, *(f"the pool {pool}" for pool in sorted(pools))])
+        raise BadInput(f"no host can run {what}, which needs {wants}", hint=_said(lacks))
 
 
 def _said(lacks: Mapping[Host, str]) -> str:
@@ -49,15 +52,10 @@ def in_use(cursor: Cursor) -> dict[int, int]:
     return {row.host_id: int(row.memory) for row in cursor.fetchall()}
 
 
-def _silent(host: Host, survey: Survey) -> str:
-    """Why nothing is booted on this host at all, "" if there is no reason."""
-    if host.enabled and host.host_id not in survey.states and host.host_id not in survey.silent:
-        return "was not asked"
-    return survey.why(host)
-
-
-def misses(host: Host, survey: Survey, needs: Collection[str]) -> str:
-    """What of all that is needed the host's hypervisor and storage, as it tells of them, are not or can't."""
+def misses(host: Host, survey: Survey, needs: Collection[str], pools: Collection[str]) -> str:
+    """Why nothing, or nothing with such needs and with disks in these pools, boots there; "" if it does."""
+    if why := survey.why(host) or survey.blind(host, pools):
+        return why
     told = survey.told.get(host.host_id, Told())
     runs = told.hypervisor or host.hypervisor
     if host.hypervisor not in (None, runs):
@@ -67,7 +65,9 @@ def misses(host: Host, survey: Survey, needs: Collection[str]) -> str:
     others = [need for need in needs if need in HYPERVISORS and need != runs]
     faults = [f"runs {runs}, not {other}" for other in others]
     parts = [(runs, told.can, OF_HYPERVISOR)]
-    parts += [(driver, able, OF_STORAGE) for driver, able in (told.storage or {}).items()]
+    for pool in pools:
+        driver = survey.pools[pool]
+        parts.append((f"pool {pool} ({driver})", (told.storage or {}).get(driver, frozenset()), OF_STORAGE))
     for part, able, asked in parts:
         faults += [f"its {part} can't {MEANING[can]}" for can in sorted(named(needs) & asked - able)]
     return "; ".join(faults)

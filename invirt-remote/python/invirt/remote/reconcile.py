@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from invirt import config
 from invirt.base.errors import InvirtError
@@ -21,12 +22,16 @@ from invirt.remote.answers import ended, guests, trashed, volumes
 from invirt.remote.hosts import Hosts
 from invirt.remote.operations.admission import release
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import Host, all_hosts
+from invirt.remote.survey import Host, all_hosts, all_pools
 
 MACHINES = """
 SELECT m.machine_id, m.name, m.host_id, (SELECT max(operation_id) FROM operations o
     WHERE o.machine_id = m.machine_id) AS last_operation
 FROM machines m
+"""
+DISKS = """
+SELECT p.name::text AS pool, m.name, d.name AS disk, size
+FROM disks d JOIN machines m USING (machine_id) JOIN pools p USING (pool_id)
 """
 # The names that open operations, and those that were finished since a time, have to do with.
 MOVING = """
@@ -36,6 +41,9 @@ SELECT machine_name AS name FROM moving
 UNION SELECT arguments->>'name' FROM moving WHERE kind = 'rename'
 """
 UNDER_WAY = "SELECT operation_id FROM operations WHERE finished_at IS NULL OR finished_at >= %s"
+
+
+Place = tuple[str, MachineName, str]  # of a volume: its pool, its machine, its disk
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,13 @@ class Facts:
     """What the database and the hosts said; sizes in GiB; ended: why guests that are off there are."""
 
     machines: dict[MachineName, Machine] = field(default_factory=dict)
-    disks: dict[tuple[MachineName, str], int] = field(default_factory=dict)
+    disks: dict[Place, int] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     guests: dict[int, set[MachineName]] = field(default_factory=dict)
     ended: dict[int, dict[MachineName, str]] = field(default_factory=dict)
-    volumes: dict[tuple[MachineName, str], int] | None = None
+    pools: dict[str, str] = field(default_factory=dict)
+    volumes: dict[Place, int] = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)  # pools whose volumes some host has told
     strays: dict[expiry.Stray, int] = field(default_factory=dict)  # in hosts' trash, but in no row
     silent: dict[str, str] = field(default_factory=dict)
     moving: set[MachineName] = field(default_factory=set)
@@ -77,7 +87,7 @@ def gather(connection: Connection, hosts: Hosts, volumes: bool = True) -> Facts:
     """Ask the database, then the hosts, then the database again for what moved meanwhile."""
     facts = Facts()
     with transaction(connection) as cursor:
-        began, facts.hosts = _now(cursor), all_hosts(cursor)
+        began, facts.hosts, facts.pools = _now(cursor), all_hosts(cursor), all_pools(cursor)
     _ask_hosts(facts, hosts, volumes)
     with transaction(connection) as cursor:
         _ask_database(cursor, facts, began)
@@ -93,8 +103,8 @@ def _now(cursor: Cursor) -> datetime:
 def _ask_database(cursor: Cursor, facts: Facts, began: datetime) -> None:
     cursor.execute(MACHINES)
     facts.machines = {row.name: Machine(*row) for row in cursor.fetchall()}
-    cursor.execute("SELECT m.name, d.name AS disk, size FROM disks d JOIN machines m USING (machine_id)")
-    facts.disks = {(row.name, row.disk): row.size for row in cursor.fetchall()}
+    cursor.execute(DISKS)
+    facts.disks = {(row.pool, row.name, row.disk): row.size for row in cursor.fetchall()}
     cursor.execute(MOVING, (began,))
     facts.moving = {row.name for row in cursor.fetchall()}
     cursor.execute(UNDER_WAY, (began,))
@@ -106,7 +116,7 @@ def _ask_database(cursor: Cursor, facts: Facts, began: datetime) -> None:
 
 
 def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
-    """Guests of every host, and the volumes as one host that answers sees them."""
+    """Guests of every host, and the volumes of each pool as one host that answers sees them."""
     names = [host.hostname for host in facts.hosts]
     answers = hosts.ask(names, "domain", "list", timeout=config.remote.host_timeout)
     for host in facts.hosts:
@@ -117,16 +127,22 @@ def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
             facts.silent[host.name] = error.message
     if not volumes:
         return
-    for host in facts.hosts:
-        if facts.volumes is None and host.host_id in facts.guests:
-            _ask_for_volumes(facts, host, hosts)
+    for pool in facts.pools:
+        for host in facts.hosts:
+            if pool not in facts.listed and pool in host.pools and host.host_id in facts.guests:
+                _ask_for_volumes(facts, pool, host, hosts)
 
 
-def _ask_for_volumes(facts: Facts, host: Host, hosts: Hosts) -> None:
-    """All volumes, those in the trash apart; none if this host can't say."""
+def _ask_for_volumes(facts: Facts, pool: str, host: Host, hosts: Hosts) -> None:
+    """All volumes of a pool, those in the trash apart; none if this host can't say."""
+    # One of the version before knows no pool but the first.
+    where = () if pool == next(iter(facts.pools)) else ("--pool", pool)
     with suppress(InvirtError):
-        answer = hosts.call(host.hostname, "volume", "list", timeout=config.remote.work_timeout)
-        facts.volumes, facts.strays = volumes(host.hostname, answer), trashed(host.hostname, answer)
+        answer = hosts.call(host.hostname, "volume", "list", *where, timeout=config.remote.work_timeout)
+        found, gone = volumes(host.hostname, answer), trashed(host.hostname, answer)
+        facts.volumes |= {(pool, name, disk): size for (name, disk), size in found.items()}
+        facts.strays |= {(*stray, pool): size for stray, size in gone.items()}
+        facts.listed.add(pool)
 
 
 def compare(facts: Facts, connection: Connection, hosts: Hosts) -> Iterable[Difference]:
@@ -186,36 +202,36 @@ def _unchanged(cursor: Cursor, machine: Machine) -> bool:
 
 
 def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
-    if facts.volumes is None:
-        yield Difference("no host could list the volumes", "nothing is known of the disks")
-        return
-    for (name, disk), size in sorted(facts.volumes.items()):
-        wanted = facts.disks.get((name, disk))
+    for pool in sorted(facts.pools.keys() - facts.listed):
+        yield Difference(f"no host could list the volumes of pool {pool}", "nothing is known of its disks")
+    for (pool, name, disk), size in sorted(facts.volumes.items()):
+        wanted = facts.disks.get((pool, name, disk))
         if name in facts.moving:
             continue
         if wanted is None:
             yield Difference(
-                f"volume {disk} of {name} ({size} GiB) belongs to no machine",
+                f"volume {disk} of {name} ({size} GiB) in pool {pool} belongs to no machine",
                 "move it to the trash",
-                lambda name=name, disk=disk, size=size: _trash(hosts, name, disk, size),  # type: ignore[misc]
+                lambda name=name, disk=disk, size=size, pool=pool: _trash(  # type: ignore[misc]
+                    hosts, name, {"disk": disk, "size": size, "pool": pool}
+                ),
             )
         elif wanted != size:
             yield Difference(
                 f"disk {disk} of {name} has {size} GiB, the database says {wanted}", "to be looked at"
             )
-    for name, disk in sorted(facts.disks.keys() - facts.volumes.keys()):
-        if name not in facts.moving:
+    for pool, name, disk in sorted(facts.disks.keys() - facts.volumes.keys()):
+        if name not in facts.moving and pool in facts.listed:
             yield Difference(f"ALARM: disk {disk} of {name} has no volume", "look into the trash and backups")
 
 
-def _trash(hosts: Hosts, name: MachineName, disk: str, size: int) -> None:
-    wants = {"disk": disk, "size": size}
+def _trash(hosts: Hosts, name: MachineName, wants: dict[str, Any]) -> None:
     operations.submit("volume-trash", expiry.administrator(), name, wants, hosts=hosts)
 
 
 def _strays(facts: Facts, connection: Connection) -> Iterable[Difference]:
     for stray, size in sorted(facts.strays.items()):
-        name, disk, operation = stray
+        name, disk, operation, _ = stray
         yield Difference(
             f"volume {disk} of {name} ({size} GiB), removed by operation {operation}, is not in the list of"
             " what is in the trash",

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 Machine = dict[str, Any]  # as --json shows it; memory in MiB, disks in GiB
 
-DISKS = "SELECT machine_id, name, size FROM disks WHERE machine_id = ANY(%s) ORDER BY machine_id, name"
+DISKS = """
+SELECT machine_id, d.name, size, p.name::text AS pool FROM disks d JOIN pools p USING (pool_id)
+WHERE machine_id = ANY(%s) ORDER BY machine_id, d.name
+"""
 NICS = """
 SELECT machine_id, host(ip) AS ip, host(ip6) AS ip6, mac_addr::text AS mac_addr, hostname::text AS hostname
 FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
@@ -31,6 +34,7 @@ def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
     cursor.execute(DISKS, (list(machines),))
     for disk in cursor.fetchall():
         machines[disk.machine_id]["disks"][disk.name] = disk.size
+        machines[disk.machine_id]["pools"][disk.name] = disk.pool
     cursor.execute(NICS, (list(machines),))
     for nic in cursor.fetchall():
         known = {"ip": nic.ip, "ip6": nic.ip6, "mac_addr": nic.mac_addr, "hostname": nic.hostname}
@@ -53,7 +57,7 @@ def _machine(row: Any) -> Machine:
     )
     known = {name: getattr(row, name) for name in names}
     made = row.created_at.isoformat(timespec="seconds")
-    return known | {"state": "off", "created_at": made, "disks": {}, "nics": []}
+    return known | {"state": "off", "created_at": made, "disks": {}, "pools": {}, "nics": []}
 
 
 def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[str, str]:

@@ -8,23 +8,30 @@ that was asked about.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from invirt import config
-from invirt.base.errors import InvirtError, Unreachable
+from invirt.base.errors import InvirtError, NotFound, Unreachable
 from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote.answers import Told, guest_state, told
 from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
-HOSTS = "SELECT host_id, name, hostname, memory, enabled, hypervisor FROM hosts ORDER BY host_id"
+HOSTS = """
+SELECT host_id, name, hostname, memory, enabled, hypervisor,
+    ARRAY(SELECT p.name::text FROM pools p JOIN pool_sight s USING (pool_id) WHERE s.host_id = hosts.host_id)
+        AS pools
+FROM hosts ORDER BY host_id
+"""
+POOLS = "SELECT name::text, driver FROM pools ORDER BY pool_id"
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host as it stands in the database; memory in MiB, for guests."""
+    """A host as it stands in the database; memory in MiB, for guests; pools: the names of those it sees."""
 
     host_id: int
     name: str
@@ -32,6 +39,7 @@ class Host:
     memory: int
     enabled: bool
     hypervisor: str | None
+    pools: tuple[str, ...]
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -57,10 +65,12 @@ class Seen:
 @dataclass(frozen=True)
 class Survey:
     """states: of the machine's guest ("running" or "off") on each host that answered, by host_id;
-    told: what each of them says of itself; silent: why the others didn't."""
+    told: what each of them says of itself; silent: why the others didn't; pools: the driver of each, by name,
+    the first one first."""
 
     seen: Seen
     hosts: tuple[Host, ...] = ()
+    pools: dict[str, str] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
     silent: dict[int, InvirtError] = field(default_factory=dict)
@@ -81,15 +91,19 @@ class Survey:
                 raise self.silent[host_id]
         return "running" if "running" in map(self.states.get, self.seen.reserved) else "off"
 
-    def volume_host(self, name: MachineName) -> Host:
-        """A host to handle the volumes of machine name: the same one each time, as long as it answers.
+    def volume_host(self, name: MachineName, pool: str) -> Host:
+        """A host to handle the volumes of machine name in a pool: the same each time, as long as it answers.
 
-        Every host sees all volumes, but a host knows only the tokens it has seen itself.
+        Every host that sees the pool could, but a host knows only the tokens it has seen itself.
         """
-        able = [host for host in self.hosts if host.enabled and host.host_id in self.states]
+        lacks = {host: self.why(host) or self.blind(host, [pool]) for host in self.hosts}
+        able = [host for host in self.hosts if not lacks[host]]
         if not able:
-            said = "\n".join(f"{host.name}: {self.why(host)}" for host in self.hosts)
-            raise Unreachable("no host answers that could handle disks", hint=said or "There is no host.")
+            said = "\n".join(f"{host.name}: {lack}" for host, lack in lacks.items())
+            raise Unreachable(
+                f"no host answers that sees the pool {pool}, and could handle disks there",
+                hint=said or "There is no host.",
+            )
         return min(able, key=lambda host: zlib.crc32(f"{name} {host.name}".encode()))
 
     def why(self, host: Host) -> str:
@@ -97,7 +111,29 @@ class Survey:
         if not host.enabled:
             return "is disabled"
         error = self.silent.get(host.host_id)
-        return error.message if error else ""
+        if error:
+            return error.message
+        return "" if host.host_id in self.states else "was not asked"
+
+    def blind(self, host: Host, pools: Iterable[str]) -> str:
+        """Which of the pools this host doesn't see, "" if it sees all.
+
+        One of the version before knows of the first pool alone.
+        """
+        old = self.told.get(host.host_id, Told()).storage is None
+        unseen = [pool for pool in pools if pool not in host.pools or old and pool != self.first_pool]
+        return f"doesn't see the pool {' and '.join(unseen)}" if unseen else ""
+
+    @property
+    def first_pool(self) -> str:
+        """The pool where none is named."""
+        return next(iter(self.pools))
+
+    def known_pool(self, name: str | None) -> str:
+        """The pool of that name, the first if there is none; raises NotFound."""
+        if name is not None and name not in self.pools:
+            raise NotFound(f"there is no pool {name}", hint=f"There is: {', '.join(self.pools)}.")
+        return name or self.first_pool
 
 
 def seen(cursor: Cursor, name: MachineName) -> Seen:
@@ -115,23 +151,30 @@ def seen(cursor: Cursor, name: MachineName) -> Seen:
     return Seen(row[0], tuple(row[1]), *row[2:]) if row else Seen()
 
 
-def all_hosts(cursor: Cursor) -> tuple[Host, ...]:
+def all_hosts(cursor: Cursor, lock: str = "") -> tuple[Host, ...]:
     """Every host, in the order of their numbers, which is also the order of locking."""
-    cursor.execute(HOSTS)
-    return tuple(Host(*row) for row in cursor.fetchall())
+    cursor.execute(f"{HOSTS} {lock}")
+    rows = cursor.fetchall()
+    return tuple(Host(**{**row._asdict(), "pools": tuple(row.pools)}) for row in rows)
+
+
+def all_pools(cursor: Cursor) -> dict[str, str]:
+    """The driver of each pool, by name, the first one first."""
+    cursor.execute(POOLS)
+    return {row.name: row.driver or config.storage.driver for row in cursor.fetchall()}
 
 
 def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> Survey:
     """Look at the machine; with ask, ask its hosts and all enabled ones about its guest."""
     with transaction(connection) as cursor:
-        machine, known = seen(cursor, name), all_hosts(cursor)
+        survey = Survey(seen(cursor, name), all_hosts(cursor), all_pools(cursor))
+    machine, known = survey.seen, survey.hosts
     if not ask:
-        return Survey(machine, known)
+        return survey
     asked = [host for host in known if host.enabled or host.host_id in machine.reserved]
     answers = hosts.ask(
         [host.hostname for host in asked], "domain", "status", name, timeout=config.remote.host_timeout
     )
-    survey = Survey(machine, known)
     for host in asked:
         try:
             said = answers[host.hostname]

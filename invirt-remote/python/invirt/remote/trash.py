@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from invirt import config
 from invirt.base.errors import BadInput, Busy, NotFound
@@ -38,9 +38,9 @@ FROM coalesce(%(deleted_at)s::timestamptz, now()) at RETURNING trash_id
 """
 MOVE_DISKS = """
 WITH moved AS (DELETE FROM disks WHERE machine_id = %(machine_id)s AND name LIKE %(disk)s
-    RETURNING name, size)
-INSERT INTO trash_disks (trash_id, name, size, operation_id)
-SELECT %(trash_id)s, name, size, %(operation_id)s FROM moved
+    RETURNING name, size, pool_id)
+INSERT INTO trash_disks (trash_id, name, size, operation_id, pool_id)
+SELECT %(trash_id)s, name, size, %(operation_id)s, pool_id FROM moved
 """
 COLUMNS = """
 SELECT t.trash_id, t.name::text AS name, t.machine_id, t.owner_id, t.machine, t.taken, t.deleted_at,
@@ -50,12 +50,20 @@ MINE = "WHERE t.owner_id IN (SELECT owner_id FROM owner_access WHERE principal =
 MAY = "WHERE t.owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s)"
 
 
+class Found(NamedTuple):
+    """A disk in the trash: its GiB, the operation by whose number hosts know its volume, and its pool.
+
+    pool: "" in operations of the version before, for the first one.
+    """
+
+    size: int
+    operation: int
+    pool: str
+
+
 @dataclass(frozen=True)
 class Trashed:
-    """What lies in the trash: a machine, or a single disk (machine is None).
-
-    disks: the GiB of each, and the number of the operation by which hosts know its volume.
-    """
+    """What lies in the trash: a machine, or a single disk (machine is None)."""
 
     trash_id: int
     name: MachineName
@@ -66,12 +74,12 @@ class Trashed:
     deleted_at: datetime
     ends_at: datetime
     owner: str | None
-    disks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    disks: dict[str, Found] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """GiB of all disks."""
-        return sum(size for size, _ in self.disks.values())
+        return sum(disk.size for disk in self.disks.values())
 
 
 def put_machine(cursor: Cursor, machine_id: int | None, operation_id: int) -> None:
@@ -97,8 +105,7 @@ def put_stray(
     cursor: Cursor,
     name: str,
     disk: str,
-    size: int,
-    operation_id: int,
+    found: Found,
     owner_id: int | None = None,
     deleted_at: datetime | None = None,
 ) -> None:
@@ -106,8 +113,9 @@ def put_stray(
     values = {"name": name, "owner_id": owner_id, "deleted_at": deleted_at}
     cursor.execute(PUT_STRAY, {**values, "days": config.storage.trash_days})
     cursor.execute(
-        "INSERT INTO trash_disks (trash_id, name, size, operation_id) VALUES (%s, %s, %s, %s)",
-        (cursor.fetchone().trash_id, disk, size, operation_id),
+        "INSERT INTO trash_disks (trash_id, name, size, operation_id, pool_id)"
+        " SELECT %s, %s, %s, %s, coalesce((SELECT pool_id FROM pools WHERE name = %s), first_pool())",
+        (cursor.fetchone().trash_id, disk, *found),
     )
 
 
@@ -116,11 +124,12 @@ def select(cursor: Cursor, where: str, **values: object) -> list[Trashed]:
     cursor.execute(f"{COLUMNS} {where} ORDER BY trash_id", values)
     found = {row.trash_id: Trashed(**row._asdict()) for row in cursor.fetchall()}
     cursor.execute(
-        "SELECT trash_id, name, size, operation_id FROM trash_disks WHERE trash_id = ANY(%s) ORDER BY name",
+        "SELECT trash_id, d.name, size, operation_id, p.name::text AS pool FROM trash_disks d"
+        " JOIN pools p USING (pool_id) WHERE trash_id = ANY(%s) ORDER BY d.name",
         (list(found),),
     )
     for disk in cursor.fetchall():
-        found[disk.trash_id].disks[disk.name] = (disk.size, disk.operation_id)
+        found[disk.trash_id].disks[disk.name] = Found(*disk[2:])
     return list(found.values())
 
 

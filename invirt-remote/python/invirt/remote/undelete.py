@@ -29,7 +29,7 @@ def _row(one: Trashed) -> dict[str, Any]:
         "name": one.name,
         "owner": one.owner,
         "machine": one.machine is not None,
-        "disks": {disk: size for disk, (size, _) in one.disks.items()},
+        "disks": {disk: found.size for disk, found in one.disks.items()},
         "size": one.size,
         "deleted_at": one.deleted_at.isoformat(timespec="seconds"),
         "ends_at": one.ends_at.isoformat(timespec="seconds"),

@@ -10,6 +10,8 @@ UPDATE rules.address_hold SET seconds = ${config.network.address_hold} WHERE sec
 -- Of hosts that were there before each had its own.
 UPDATE hosts SET hypervisor = '${config.hypervisor.driver}' WHERE hypervisor IS NULL;
 % endif
+-- Of what the first pool of disks is made, once.
+UPDATE pools SET driver = '${config.storage.driver}', place = '${config.storage.place}' WHERE driver IS NULL;
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => '${domain}',

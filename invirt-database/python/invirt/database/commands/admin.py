@@ -7,12 +7,25 @@ from typing import Any
 
 from invirt.base import log
 from invirt.base.cli import Call, Command
-from invirt.database.admin import administrator, host, key, machine, nic, owner, range, record, trash, type
+from invirt.database.admin import (
+    administrator,
+    host,
+    key,
+    machine,
+    nic,
+    owner,
+    pool,
+    range,
+    record,
+    trash,
+    type,
+)
 from invirt.database.models import Audit
 from invirt.database.session import session, transaction
 
 GROUPS = (
     host.GROUP,
+    pool.GROUP,
     range.GROUP,
     type.GROUP,
     owner.GROUP,

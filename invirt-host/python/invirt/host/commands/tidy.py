@@ -5,9 +5,9 @@ from __future__ import annotations
 from invirt.base import log
 from invirt.base.cli import Command, say
 from invirt.base.errors import Unreachable
-from invirt.database import connection
 from invirt.host import jobs, loading, tokens
 from invirt.host.qemu import leftovers
+from invirt.host.storage import pools
 
 DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long
 
@@ -21,14 +21,14 @@ def tidy() -> list[str]:
     tokens.forget(DAY)
     jobs.forget(DAY)
     wiped = []
-    for key in loading.storage().wipe_ended():
-        say(f"{key} is wiped")
-        wiped.append(key)
     try:
-        connection.role = "host"
+        for pool in pools.seen():
+            for key in pools.made(pool).wipe_ended():
+                say(f"{key} is wiped")
+                wiped.append(key)
         leftovers.sweep(leftovers.machines(), driver.running)
     except Unreachable as error:
-        log.write(f"what machines that are gone left stays for now: {error.message}", log.WARNING)
+        log.write(f"what is ended, or gone, stays for now: {error.message}", log.WARNING)
     return wiped
 
 

@@ -6,69 +6,85 @@ from dataclasses import replace
 from typing import Any
 
 from invirt.base import tables, validate
-from invirt.base.cli import Argument, Command, Verb, Who
+from invirt.base.cli import Argument, Command, Option, Verb, Who
 from invirt.base.names import MachineName
-from invirt.host import loading, tokens
+from invirt.host import tokens
+from invirt.host.storage import pools
 
+Pool = str | None  # None: the site's first
 LARGEST = 1 << 20  # GiB; what one machine may have is remote's to decide
 
 
-def create(name: MachineName, disk: str, gib: int, token: int) -> None:
+def create(name: MachineName, disk: str, gib: int, token: int, pool: Pool) -> None:
     """Make a disk."""
     with tokens.claimed(token, name):
-        loading.storage().create(name, disk, gib)
+        pools.storage(pool).create(name, disk, gib)
 
 
-def resize(name: MachineName, disk: str, gib: int, token: int) -> None:
+def resize(name: MachineName, disk: str, gib: int, token: int, pool: Pool) -> None:
     """Grow a disk."""
     with tokens.claimed(token, name):
-        loading.storage().resize(name, disk, gib)
+        pools.storage(pool).resize(name, disk, gib)
 
 
-def rename(name: MachineName, disk: str, new_name: MachineName, new_disk: str, token: int) -> None:
+def rename(
+    name: MachineName, disk: str, new_name: MachineName, new_disk: str, token: int, pool: Pool
+) -> None:
     """Call a disk otherwise."""
     with tokens.claimed(token, name, new_name):
-        loading.storage().rename(name, disk, new_name, new_disk)
+        pools.storage(pool).rename(name, disk, new_name, new_disk)
 
 
-def remove(name: MachineName, disk: str, operation: int, token: int) -> None:
+def remove(name: MachineName, disk: str, operation: int, token: int, pool: Pool) -> None:
     """Put a disk into the trash."""
     with tokens.claimed(token, name):
-        loading.storage().remove(name, disk, operation)
+        pools.storage(pool).remove(name, disk, operation)
 
 
-def restore(name: MachineName, disk: str, operation: int, token: int) -> None:
+def restore(name: MachineName, disk: str, operation: int, token: int, pool: Pool) -> None:
     """Take a disk back from the trash."""
     with tokens.claimed(token, name):
-        loading.storage().restore(name, disk, operation)
+        pools.storage(pool).restore(name, disk, operation)
 
 
 def undelete(
-    name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str, token: int
+    name: MachineName,
+    disk: str,
+    operation: int,
+    new_name: MachineName,
+    new_disk: str,
+    token: int,
+    pool: Pool,
 ) -> None:
     """Give a disk in the trash to a machine."""
     with tokens.claimed(token, new_name, tokens.item(operation)):
-        loading.storage().restore(name, disk, operation, new_name, new_disk)
+        pools.storage(pool).restore(name, disk, operation, new_name, new_disk)
 
 
 def give_up(
-    name: MachineName, disk: str, operation: int, new_name: MachineName, new_disk: str, token: int
+    name: MachineName,
+    disk: str,
+    operation: int,
+    new_name: MachineName,
+    new_disk: str,
+    token: int,
+    pool: Pool,
 ) -> None:
     """Put a disk that was given to a machine back into the trash."""
     with tokens.claimed(token, new_name, tokens.item(operation)):
-        loading.storage().give_up(name, disk, operation, new_name, new_disk)
+        pools.storage(pool).give_up(name, disk, operation, new_name, new_disk)
 
 
-def purge(name: MachineName, disk: str, operation: int, token: int) -> None:
+def purge(name: MachineName, disk: str, operation: int, token: int, pool: Pool) -> None:
     """End a disk in the trash."""
     with tokens.claimed(token, tokens.item(operation)):
-        loading.storage().purge(name, disk, operation)
+        pools.storage(pool).purge(name, disk, operation)
 
 
-def show_list() -> list[dict[str, str | int]]:
-    """All disks, and those in the trash."""
+def show_list(pool: Pool) -> list[dict[str, str | int]]:
+    """All disks of a pool, and those in the trash."""
     found: list[dict[str, str | int]] = []
-    for volume in loading.storage().volumes():
+    for volume in pools.storage(pool).volumes():
         row: dict[str, str | int] = {"name": volume.name, "disk": volume.disk, "size": volume.size}
         if volume.operation is not None:
             row["trash"] = volume.operation
@@ -88,12 +104,13 @@ OPERATION = Argument("operation", "by which it came into the trash", validate.to
 NEW_NAME = replace(NAME, name="new_name", help="the machine that has it then", metavar="NEWNAME")
 NEW_DISK = replace(DISK, name="new_disk", help="its name then", metavar="NEWDISK")
 TOKEN = Argument("token", "higher than all before it", validate.token, "TOKEN", sample="13")
+POOL = Option("pool", "where it lies; by default the site's first", validate.machine_name, "POOL")
 ONE = (NAME, DISK)
 NEW = (NEW_NAME, NEW_DISK)
 
 
 def _verb(name: str, summary: str, run: Any, *arguments: Argument) -> Verb:
-    return Verb(name, summary, run, (*arguments, TOKEN), who=Who.REMOTE, changes=True)
+    return Verb(name, summary, run, (*arguments, TOKEN, POOL), who=Who.REMOTE, changes=True)
 
 
 VERBS = (
@@ -106,8 +123,8 @@ VERBS = (
     _verb("return", "put a disk that was given to a machine back into the trash", give_up, *ONE, OPERATION,
           *NEW),
     _verb("purge", "end a disk in the trash, for good", purge, *ONE, OPERATION),
-    Verb("list", "all disks and their sizes in GiB, and those in the trash", show_list, who=Who.REMOTE,
-         shown=tables.one_line_json),
+    Verb("list", "all disks of a pool and their sizes in GiB, and those in the trash", show_list, (POOL,),
+         who=Who.REMOTE, shown=tables.one_line_json),
 )  # fmt: skip
 COMMAND = Command(
     name="invirt-host-volume",

@@ -1,15 +1,15 @@
-"""Disks: what is the same everywhere, and a driver a kind."""
+"""Disks: what is the same everywhere, a driver a kind, and the pools that this host sees."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from invirt.host.storage.volumes import Storage
+    from invirt.host.storage.pools import OfMachines
 
 
-def load() -> Storage:
-    """This host's storage, as sites' own copies of /etc/xen/invirt-database ask for it."""
-    from invirt.host import loading
+def load() -> OfMachines:
+    """Where machines' disks are, as sites' own copies of /etc/xen/invirt-database ask for it."""
+    from invirt.host.storage.pools import OfMachines
 
-    return loading.storage()
+    return OfMachines()

@@ -14,7 +14,7 @@ from typing import Any
 from invirt.base.cli import Call, Command, Group, Verb, Who
 from invirt.base.errors import Denied
 from invirt.database import connection
-from invirt.database.admin import host, owner, type
+from invirt.database.admin import host, owner, pool, type
 from invirt.remote import audit, listing, session
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
@@ -86,6 +86,7 @@ COMMAND = Command(
     example="remctl remote.example.org admin operations list --stuck",
     verbs=(
         _part(host.GROUP, "list", "set"),
+        _part(pool.GROUP, "list", "hosts"),
         _part(owner.GROUP, "add", "list"),
         _part(owner.MEMBER, "add", "remove"),
         QUOTA,

@@ -15,12 +15,18 @@ from invirt.remote.operations.model import Changed, Detail, Kind, Operation, Req
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
 
+DISKS = """
+SELECT d.name, size, p.name::text AS pool FROM disks d JOIN pools p USING (pool_id) WHERE machine_id = %s
+ORDER BY d.name
+"""
+
 
 @dataclass(frozen=True)
 class Machine:
     """A machine's row, locked; memory in MiB.
 
     needs: what its type wants of a host, of invirt.base.abilities.NEEDS.  disks: their sizes in GiB.
+    pools: where each of them lies.
     """
 
     machine_id: int
@@ -32,6 +38,7 @@ class Machine:
     wanted_on: bool
     needs: frozenset[str]
     disks: dict[str, int]
+    pools: dict[str, str]
 
 
 def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
@@ -51,9 +58,13 @@ def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
     refuse_if_busy(cursor, row.machine_id, name)
     if surveys.seen(cursor, name) != survey.seen:
         raise Changed(f"{name} changed while this was asked for", hint="Try again.")
-    cursor.execute("SELECT name, size FROM disks WHERE machine_id = %s ORDER BY name", (row.machine_id,))
-    sizes = {disk.name: disk.size for disk in cursor.fetchall()}
-    return Machine(**{**row._asdict(), "needs": frozenset(row.needs)}, disks=sizes)
+    cursor.execute(DISKS, (row.machine_id,))
+    disks = cursor.fetchall()
+    return Machine(
+        **{**row._asdict(), "needs": frozenset(row.needs)},
+        disks={disk.name: disk.size for disk in disks},
+        pools={disk.name: disk.pool for disk in disks},
+    )
 
 
 def require_access(cursor: Cursor, request: Request, kind: Kind) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invirt import config
 from invirt.base.errors import BadInput, NoRoom, NotFound
-from invirt.remote import trash
+from invirt.remote import placement, trash
 from invirt.remote.operations import steps
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, wanted
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
@@ -65,9 +65,8 @@ def plan_growth(cursor: Cursor, machine: Machine, request: Request, survey: Surv
                 "UPDATE disks SET size = %s WHERE machine_id = %s AND name = %s",
                 (size, machine.machine_id, disk),
             )
-            host = survey.volume_host(machine.name)
-            sizes = {"size": size, "old_size": old}
-            planned.append(steps.on_volume(steps.GROW_VOLUME, host, machine.name, disk, **sizes))
+            sizes, pool = {"size": size, "old_size": old}, machine.pools[disk]
+            planned.append(steps.on_volume(steps.GROW_VOLUME, survey, machine.name, disk, pool, **sizes))
     return planned
 
 
@@ -75,6 +74,21 @@ def _size_of(machine: Machine, disk: str) -> int:
     if disk not in machine.disks:
         raise NotFound(f"{machine.name} has no disk {disk}", hint=f"It has: {', '.join(machine.disks)}.")
     return machine.disks[disk]
+
+
+def enter_disk(cursor: Cursor, machine_id: int | None, disk: str, size: int, pool: str) -> None:
+    """Enter a disk's row."""
+    cursor.execute(
+        "INSERT INTO disks (machine_id, name, size, pool_id)"
+        " SELECT %s, %s, %s, pool_id FROM pools WHERE name = %s",
+        (machine_id, disk, size, pool),
+    )
+
+
+def add_disk(cursor: Cursor, machine: Machine, disk: str, size: int, pool: str, survey: Survey) -> None:
+    """Enter one more disk; raises BadInput if no host sees the pools of all."""
+    placement.require(survey, machine.name, machine.needs, {pool, *machine.pools.values()})
+    enter_disk(cursor, machine.machine_id, disk, size, pool)
 
 
 def must_be_new(machine: Machine, disk: str) -> None:
@@ -90,11 +104,10 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     must_be_new(machine, disk)
     if len(machine.disks) >= config.machines.max_disks:
         raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
-    cursor.execute(
-        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine.machine_id, disk, size)
-    )
-    host = survey.volume_host(machine.name)
-    volume = steps.on_volume(steps.CREATE_VOLUME, host, machine.name, disk, size=size)
+    named = request.arguments.get("pool") or next(iter(machine.pools.values()), None)
+    pool = survey.known_pool(named)
+    add_disk(cursor, machine, disk, size, pool, survey)
+    volume = steps.on_volume(steps.CREATE_VOLUME, survey, machine.name, disk, pool, size=size)
     return Plan(machine.machine_id, [Planned(ENTER_DISK, {"name": machine.name, "disk": disk}), volume])
 
 
@@ -103,8 +116,7 @@ def _admit_remove(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     disk = wanted(request.arguments, "disk", str)
     must_be_off(cursor, machine, survey)
     _size_of(machine, disk)
-    host = survey.volume_host(machine.name)
-    volume = steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk)
+    volume = steps.on_volume(steps.REMOVE_VOLUME, survey, machine.name, disk, machine.pools[disk])
     row = Planned(FORGET_DISK, {"name": machine.name, "disk": disk, "in_trash": True})
     return Plan(machine.machine_id, [volume, row])
 
@@ -124,8 +136,7 @@ def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     _size_of(machine, disk)
     must_be_new(machine, new)
     names = {"new_name": machine.name, "new_disk": new}
-    host = survey.volume_host(machine.name)
-    volume = steps.on_volume(steps.RENAME_VOLUME, host, machine.name, disk, **names)
+    volume = steps.on_volume(steps.RENAME_VOLUME, survey, machine.name, disk, machine.pools[disk], **names)
     row = Planned(NAME_DISK, {"name": machine.name, "disk": disk, **names})
     return Plan(machine.machine_id, [volume, row])
 

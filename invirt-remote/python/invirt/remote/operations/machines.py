@@ -7,7 +7,7 @@ from invirt.base.errors import BadInput
 from invirt.remote import placement, quota, trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, must_be_off, wanted
-from invirt.remote.operations.disks import plan_growth
+from invirt.remote.operations.disks import enter_disk, plan_growth
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Planned, Request, Step
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Seen, Survey
@@ -81,20 +81,17 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         raise BadInput(f"there is a machine called {name} already", hint="Choose another name.")
     if survey.running_on:
         raise BadInput(f"{name} can't be used: a guest of that name runs on {survey.running_on[0].name}")
-    host = survey.volume_host(name)
+    pool, size = survey.known_pool(wants.get("pool")), wants.get("disk", config.machines.disk)
+    volume = steps.on_volume(steps.CREATE_VOLUME, survey, name, FIRST_DISK, pool, size=size)
     owner_id = quota.lock_owner(cursor, request.actor.principal, wants.get("owner"))
     claim_name(cursor, name)
-    machine_id = _insert_machine(cursor, request, owner_id, survey)
-    size = wants.get("disk", config.machines.disk)
-    cursor.execute(
-        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine_id, FIRST_DISK, size)
-    )
+    machine_id = _insert_machine(cursor, request, owner_id, survey, pool)
+    enter_disk(cursor, machine_id, FIRST_DISK, size, pool)
     ip = addresses.add_nic(cursor, machine_id)
-    volume = steps.on_volume(steps.CREATE_VOLUME, host, name, FIRST_DISK, size=size)
     return Plan(machine_id, [Planned(ENTER, {"name": name, "ip": ip}), volume])
 
 
-def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Survey) -> int:
+def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Survey, pool: str) -> int:
     wants, defaults = request.arguments, config.machines
     kind = wants.get("type") or defaults.type
     cursor.execute(
@@ -111,16 +108,16 @@ def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Sur
         raise BadInput(
             f"there is no type of machines called {kind}", hint=f"There is: {known or 'none at all'}."
         )
-    placement.require(survey, f"a machine of type {kind}", row.needs)
+    placement.require(survey, f"a machine of type {kind}", row.needs, [pool])
     return int(row.machine_id)
 
 
 def _admit_delete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     machine = lock_machine(cursor, request, survey)
     must_be_off(cursor, machine, survey)
-    host = survey.volume_host(machine.name) if machine.disks else None
     volumes = [
-        steps.on_volume(steps.REMOVE_VOLUME, host, machine.name, disk) for disk in machine.disks if host
+        steps.on_volume(steps.REMOVE_VOLUME, survey, machine.name, disk, pool)
+        for disk, pool in machine.pools.items()
     ]
     return Plan(machine.machine_id, [*volumes, Planned(FORGET, {"name": machine.name, "in_trash": True})])
 
@@ -130,11 +127,9 @@ def _admit_rename(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     new = wanted(request.arguments, "name", str)
     must_be_off(cursor, machine, survey)
     claim_name(cursor, new)
-    host = survey.volume_host(machine.name) if machine.disks else None
     volumes = [
-        steps.on_volume(steps.RENAME_VOLUME, host, machine.name, disk, new_name=new, new_disk=disk)
-        for disk in machine.disks
-        if host
+        steps.on_volume(steps.RENAME_VOLUME, survey, machine.name, disk, pool, new_name=new, new_disk=disk)
+        for disk, pool in machine.pools.items()
     ]
     return Plan(machine.machine_id, [*volumes, Planned(NAME, {"name": machine.name, "new_name": new})])
 

@@ -104,7 +104,7 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         )
     # A guest that powered itself off is placed anew: its old host may be full or disabled by now.
     release(cursor, machine.machine_id)
-    host = placement.choose(cursor, survey, machine.memory, machine.needs)
+    host = placement.choose(cursor, survey, machine.memory, machine.needs, set(machine.pools.values()))
     return Plan(machine.machine_id, [_on_guest(BOOT, machine, host)], reserves=host.host_id)
 
 

@@ -10,40 +10,40 @@ from invirt.base.names import MachineName
 from invirt.remote.answers import volumes
 from invirt.remote.operations.model import Action, Detail, Operation, Planned, Step, Work
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import Host
+from invirt.remote.survey import Survey
 
 
 def _create(work: Work, at: Detail) -> None:
-    work.call(at, "volume", "create", at["name"], at["disk"], at["size"], work.token)
+    volume(work, at, "create", at["name"], at["disk"], at["size"], work.token)
 
 
 def _remove(work: Work, at: Detail) -> None:
-    work.call(at, "volume", "remove", at["name"], at["disk"], work.operation_id, work.token)
+    volume(work, at, "remove", at["name"], at["disk"], work.operation_id, work.token)
 
 
 def _restore(work: Work, at: Detail) -> None:
-    work.call(at, "volume", "restore", at["name"], at["disk"], work.operation_id, work.token)
+    volume(work, at, "restore", at["name"], at["disk"], work.operation_id, work.token)
 
 
 def _rename(work: Work, at: Detail) -> None:
     old, new = (at["name"], at["disk"]), (at["new_name"], at["new_disk"])
-    work.call(at, "volume", "rename", *old, *new, work.token)
+    volume(work, at, "rename", *old, *new, work.token)
 
 
 def _rename_back(work: Work, at: Detail) -> None:
     old, new = (at["name"], at["disk"]), (at["new_name"], at["new_disk"])
-    work.call(at, "volume", "rename", *new, *old, work.token)
+    volume(work, at, "rename", *new, *old, work.token)
 
 
 def _grow(work: Work, at: Detail) -> None:
-    work.call(at, "volume", "resize", at["name"], at["disk"], at["size"], work.token)
+    volume(work, at, "resize", at["name"], at["disk"], at["size"], work.token)
 
 
 def _true_size(work: Work, at: Detail) -> Detail:
     """How large the volume is, after no older command can change it any more."""
     with suppress(BadInput):  # "shrinking" changes nothing, but brings the host our token
-        work.call(at, "volume", "resize", at["name"], at["disk"], at["old_size"], work.token)
-    found = volumes(at["hostname"], work.call(at, "volume", "list"))
+        volume(work, at, "resize", at["name"], at["disk"], at["old_size"], work.token)
+    found = volumes(at["hostname"], volume(work, at, "list"))
     if (at["name"], at["disk"]) not in found:
         raise NotFound(f"{at['host']} has no volume for disk {at['disk']} of {at['name']}")
     return {"true_size": found[at["name"], at["disk"]]}
@@ -89,6 +89,17 @@ GROW_VOLUME = Step(
 )
 
 
-def on_volume(step: Step, host: Host, name: MachineName, disk: str, **more: Any) -> Planned:
-    """One of these steps, planned for one disk."""
-    return Planned(step, {"name": name, "disk": disk, **host.detail, **more})
+def on_volume(step: Step, survey: Survey, name: MachineName, disk: str, pool: str, **more: Any) -> Planned:
+    """One of these steps, planned for one disk in a pool, on a host that sees it.
+
+    A host of the version before isn't told the pool: it knows none but the first.
+    """
+    host = survey.volume_host(name, pool)
+    told = {} if survey.told[host.host_id].storage is None else {"pool": pool}
+    return Planned(step, {"name": name, "disk": disk, **told, **host.detail, **more})
+
+
+def volume(work: Work, at: Detail, verb: str, *words: object) -> str:
+    """Run a command on a volume of the step's pool; the first where none is said."""
+    pool = ("--pool", at["pool"]) if at.get("pool") else ()
+    return work.call(at, "volume", verb, *pool, *words)

@@ -10,25 +10,25 @@ from invirt.base.names import MachineName
 from invirt.remote import trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, lock_name, must_be_off, wanted
-from invirt.remote.operations.disks import must_be_new
+from invirt.remote.operations.disks import add_disk, enter_disk, must_be_new
 from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.rows import Cursor
-from invirt.remote.survey import Host, Seen, Survey
-from invirt.remote.trash import Trashed
+from invirt.remote.survey import Seen, Survey
+from invirt.remote.trash import Found, Trashed
 
 
 def _give_back(work: Work, at: Detail) -> None:
     old, new = (at["old_name"], at["old_disk"]), (at["name"], at["disk"])
-    work.call(at, "volume", "undelete", *old, at["trashed_by"], *new, work.token)
+    steps.volume(work, at, "undelete", *old, at["trashed_by"], *new, work.token)
 
 
 def _return(work: Work, at: Detail) -> None:
     old, new = (at["old_name"], at["old_disk"]), (at["name"], at["disk"])
-    work.call(at, "volume", "return", *old, at["trashed_by"], *new, work.token)
+    steps.volume(work, at, "return", *old, at["trashed_by"], *new, work.token)
 
 
 def _purge(work: Work, at: Detail) -> Detail:
-    work.call(at, "volume", "purge", at["name"], at["disk"], at["trashed_by"], work.token)
+    steps.volume(work, at, "purge", at["name"], at["disk"], at["trashed_by"], work.token)
     return {"ended": True}
 
 
@@ -66,7 +66,8 @@ def _forget(cursor: Cursor, operation: Operation, at: Detail) -> None:
 
 
 def _enter_stray(cursor: Cursor, operation: Operation, at: Detail) -> None:
-    trash.put_stray(cursor, at["name"], at["disk"], at["size"], operation.operation_id)
+    found = Found(at["size"], operation.operation_id, at.get("pool", ""))
+    trash.put_stray(cursor, at["name"], at["disk"], found)
 
 
 ENTER_MACHINE = Step(
@@ -129,12 +130,12 @@ def _take(cursor: Cursor, request: Request, taken: str) -> Trashed:
     return trash.take(cursor, who, wanted(request.arguments, "trash", int), taken)
 
 
-def _volumes(step: Step, host: Host, found: Trashed, name: MachineName) -> list[Planned]:
+def _volumes(step: Step, survey: Survey, found: Trashed, name: MachineName) -> list[Planned]:
     """A step for each disk."""
     return [
-        steps.on_volume(step, host, name, disk, old_name=found.name, old_disk=disk, size=size,
-                        trashed_by=operation, trash_id=found.trash_id)
-        for disk, (size, operation) in found.disks.items()
+        steps.on_volume(step, survey, name, disk, one.pool, old_name=found.name, old_disk=disk, size=one.size,
+                        trashed_by=one.operation, trash_id=found.trash_id)
+        for disk, one in found.disks.items()
     ]  # fmt: skip
 
 
@@ -148,7 +149,6 @@ def _admit_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         raise BadInput(f"there is a machine called {name} by now", hint=hint)
     if survey.running_on:
         raise BadInput(f"{name} can't be used: a guest of that name runs on {survey.running_on[0].name}")
-    host = survey.volume_host(name)
     try:
         claim_name(cursor, name)
     except BadInput as error:
@@ -156,7 +156,7 @@ def _admit_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     ip = _enter(cursor, found, found.machine, name)
     first = Planned(ENTER_MACHINE, {"name": name, "ip": ip, "trash_id": found.trash_id})
     last = Planned(LEAVE_TRASH, {"name": found.name, "trash_id": found.trash_id})
-    return Plan(found.machine_id, [first, *_volumes(GIVE_BACK, host, found, name), last])
+    return Plan(found.machine_id, [first, *_volumes(GIVE_BACK, survey, found, name), last])
 
 
 def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: MachineName) -> str:
@@ -173,10 +173,8 @@ def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: Machin
             f"there is no type of machines called {machine['type']} any more",
             hint=f"Ask {config.site.contact}: {name} can't be made again without it.",
         )
-    for disk, (size, _) in found.disks.items():
-        cursor.execute(
-            "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (found.machine_id, disk, size)
-        )
+    for disk, one in found.disks.items():
+        enter_disk(cursor, found.machine_id, disk, one.size, one.pool)
     for principal in machine["access"]:
         cursor.execute(
             "INSERT INTO machine_access (machine_id, principal) VALUES (%s, %s)",
@@ -193,42 +191,40 @@ def _admit_disk_undelete(cursor: Cursor, request: Request, survey: Survey) -> Pl
     found = _take(cursor, request, "undelete")
     if found.machine is not None or len(found.disks) != 1:
         raise BadInput(f"{found.trash_id} in the trash is no single disk")
-    [(disk, (size, _))] = found.disks.items()
+    [(disk, one)] = found.disks.items()
     must_be_new(machine, disk)
     if len(machine.disks) >= config.machines.max_disks:
         raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
-    cursor.execute(
-        "INSERT INTO disks (machine_id, name, size) VALUES (%s, %s, %s)", (machine.machine_id, disk, size)
-    )
-    host, about = survey.volume_host(machine.name), {"disk": disk, "trash_id": found.trash_id}
+    add_disk(cursor, machine, disk, one.size, one.pool, survey)
+    about = {"disk": disk, "trash_id": found.trash_id}
     first = Planned(ENTER_DISK, {"name": machine.name, **about})
     last = Planned(LEAVE_TRASH, {"name": found.name, **about})
-    return Plan(machine.machine_id, [first, *_volumes(GIVE_BACK, host, found, machine.name), last])
+    return Plan(machine.machine_id, [first, *_volumes(GIVE_BACK, survey, found, machine.name), last])
 
 
 def _admit_purge(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     """machine_name is what was removed; another machine may be called so by now."""
     found = _take(cursor, request, "purge")
     about = {"name": found.name, "trash_id": found.trash_id}
-    host = survey.volume_host(found.name) if found.disks else None
-    volumes = _volumes(PURGE, host, found, found.name) if host else []
+    volumes = _volumes(PURGE, survey, found, found.name)
     return Plan(None, [Planned(TAKE, about), *volumes, Planned(LEAVE_TRASH, about)])
 
 
 def _admit_stray(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     """machine_name is that of the volume; there may be a machine of that name, or none."""
     name, disk = request.machine_name, wanted(request.arguments, "disk", str)
-    machine_id = None
+    machine_id, pool = None, survey.known_pool(request.arguments.get("pool"))
     if survey.seen == Seen():
         lock_name(cursor, name)
     else:
         machine = lock_machine(cursor, request, survey)
         machine_id = machine.machine_id
-        if disk in machine.disks:
+        if machine.pools.get(disk) == pool:
             raise BadInput(f"disk {disk} of {name} belongs to a machine")
     size = wanted(request.arguments, "size", int)
-    volume = steps.on_volume(steps.REMOVE_VOLUME, survey.volume_host(name), name, disk)
-    return Plan(machine_id, [volume, Planned(ENTER_TRASH, {"name": name, "disk": disk, "size": size})])
+    volume = steps.on_volume(steps.REMOVE_VOLUME, survey, name, disk, pool)
+    about = {"name": name, "disk": disk, "size": size, "pool": pool}
+    return Plan(machine_id, [volume, Planned(ENTER_TRASH, about)])
 
 
 KINDS = (

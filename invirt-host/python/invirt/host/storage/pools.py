@@ -1,0 +1,75 @@
+"""The pools of disks that this host sees, as the database has them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from invirt import config
+from invirt.base import identity, validate
+from invirt.base.errors import BadConfig, NotFound
+from invirt.base.names import MachineName
+from invirt.database import connection
+from invirt.host import loading
+from invirt.host.storage.volumes import Storage
+
+SEEN = """
+SELECT p.name::text, p.pool_id = first_pool() AS first, driver, place
+FROM pools p JOIN pool_sight USING (pool_id) JOIN hosts h USING (host_id)
+WHERE h.hostname = %s ORDER BY p.pool_id
+"""
+LIES_IN = """
+SELECT p.name::text FROM disks d JOIN machines m USING (machine_id) JOIN pools p USING (pool_id)
+WHERE m.name = %s AND d.name = %s
+"""
+
+
+class Pool(NamedTuple):
+    """A pool.  first: it is the one that is meant where none is named.
+
+    driver, place: None until they are known from invirt.yaml, which has them then.
+    """
+
+    name: str
+    first: bool
+    driver: str | None = None
+    place: str | None = None
+
+
+def seen() -> list[Pool]:
+    """Those that this host sees."""
+    connection.role = "host"
+    with connection.transaction() as cursor:
+        cursor.execute(SEEN, (identity.hostname(),))
+        return [Pool(*row) for row in cursor.fetchall()]
+
+
+def storage(name: str | None = None) -> Storage:
+    """That of a pool, by default the first; raises NotFound if this host doesn't see it."""
+    for pool in seen():
+        if pool.first if name is None else pool.name == name:
+            return made(pool)
+    raise NotFound(
+        f"this host sees no pool {name or 'at all'}", hint="Those it sees: invirt-admin pool list."
+    )
+
+
+def made(pool: Pool) -> Storage:
+    """The pool's storage; raises BadConfig for a place that can't be one."""
+    driver, place = pool.driver or config.storage.driver, pool.place or config.storage.place
+    if not validate.is_place(driver, place):
+        raise BadConfig(f"pool {pool.name}: {place!a} is no place for the driver {driver!a}")
+    return loading.storages()[driver](place)
+
+
+class OfMachines:
+    """Where machines' disks are, whatever pools they lie in."""
+
+    def path(self, name: MachineName, disk: str) -> str:
+        """The file or device that a hypervisor opens; raises NotFound."""
+        connection.role = "host"
+        with connection.transaction() as cursor:
+            cursor.execute(LIES_IN, (name, disk))
+            row = cursor.fetchone()
+        if row is None:
+            raise NotFound(f"{name} has no disk {disk}")
+        return storage(row.name).path(name, disk)

@@ -1,0 +1,39 @@
+"""The pools of disks that a host sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invirt.base.errors import BadConfig, NotFound
+from invirt.host.storage import pools
+from invirt.host.storage.pools import Pool
+
+from .conftest import Host
+
+
+def test_volumes_lie_in_the_pool_that_is_named(
+    host: Host, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [Pool("ssd", False, "file", f"{state}/ssd"), Pool("default", True)]
+    monkeypatch.setattr(pools, "seen", lambda: seen)
+    host("volume", "create", "remus", "hda", "1", "--pool", "ssd")
+    host("volume", "create", "romulus", "hda", "1")
+    assert (state / "ssd/d_remus_hda").exists()
+    assert (state / "volumes/d_romulus_hda").exists()
+    assert [row["name"] for row in host("volume", "list", "--pool", "ssd")] == ["remus"]
+    assert [row["name"] for row in host("volume", "list")] == ["romulus"]
+    assert host("volume", "list", "--pool", "fast") == NotFound.exit_code
+    monkeypatch.setattr(pools, "seen", lambda: seen[:1])
+    assert host("volume", "list") == NotFound.exit_code
+
+
+@pytest.mark.parametrize(
+    ("driver", "place"),
+    [("file", "srv"), ("file", "/srv/../etc"), ("lvm", "/dev/vg"), ("lvm", "-f"), ("file", "")],
+)
+def test_a_place_is_looked_at_again(state: Path, driver: str, place: str) -> None:
+    """Whatever wrote it: it becomes a path, or an argument of LVM's."""
+    with pytest.raises(BadConfig, match="is no place for the driver"):
+        pools.made(Pool("ssd", False, driver, place))

@@ -64,6 +64,32 @@ def test_hosts(admin: Admin) -> None:
     assert [row["name"] for row in admin.rows("host list")] == ["host22"]
 
 
+def test_pools(admin: Admin) -> None:
+    """From the first to the last day of one; of another, all hosts see it."""
+    admin("host add host1 --hostname host1.invirt.test --memory 1024")
+    admin("host add host2 --hostname host2.invirt.test --memory 1024")
+    admin("pool add ssd --driver lvm --place fast --host host1")
+    admin("pool hosts ssd --add host2")
+    admin("pool add big --driver file --place /srv/big")
+    assert admin("pool list") == (
+        "name     driver  place     hosts        disks  size\n"
+        "default  lvm     invirt    all              0     0\n"
+        "ssd      lvm     fast      host1 host2      0     0\n"
+        "big      file    /srv/big  all              0     0\n"
+    )
+    admin("pool hosts ssd --remove host1")
+    admin("pool hosts big --remove host2")
+    admin("pool set ssd --place faster")
+    assert [(row["place"], row["hosts"]) for row in admin.rows("pool list")] == [
+        ("invirt", "all"), ("faster", "host2"), ("/srv/big", "host1")
+    ]  # fmt: skip
+    admin("pool hosts big --all")
+    assert admin.rows("pool list")[2]["hosts"] == "all"
+    for name in ("ssd", "big"):
+        admin(f"pool remove {name}")
+    assert "default is the only pool" in admin("pool remove default", status=2)
+
+
 def test_ranges_types_owners(admin: Admin, database: Database) -> None:
     """All that a site is told at its beginning."""
     admin("range add 10.5.0.10 10.5.0.19 --prefix 24 --gateway 10.5.0.1")
@@ -118,6 +144,7 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("range remove 10.5.0.10 10.5.0.18", 3, "there is no address range 10.5.0.10, 10.5.0.18"),
         ("type add BSD", 2, "a name is"),
         ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
+        ("pool add x --driver lvm --place /dev/vg", 2, "a pool's place is a volume group's name"),
         ("host set host1 --hypervisor vmware", 2, "--hypervisor"),
         ("type add bsd --needs teleport", 2, "a type's machines may need one of"),
         ("type remove linux", 2, "the type linux is in use by remus"),

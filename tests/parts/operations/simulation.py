@@ -156,8 +156,8 @@ class World:
         self.rows("DELETE FROM operations; DELETE FROM machines; DELETE FROM trash")
         hosts = self.hosts
         for kept in (
-            hosts.volumes,
-            hosts.trash,
+            *(pool.volumes for pool in hosts.pools.values()),
+            *(pool.trash for pool in hosts.pools.values()),
             hosts.contents,
             hosts.wrong,
             hosts.calls,

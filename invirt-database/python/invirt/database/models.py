@@ -1,8 +1,6 @@
 """The schema as objects, for reading and for the administrator's command.
 
-    from invirt.database import models
-    inode = models.Machine.get(name="inode")
-    inode.memory, inode.nics[0].mac_addr
+    models.Machine.get(name="inode").nics[0].mac_addr
 
 The rules are not here: they are constraints in the database (migrations/).
 """
@@ -75,7 +73,7 @@ class Host(Base):
 
 
 class Pool(Base):
-    """Where disks lie: a volume group or a folder (place), seen by all hosts or by those of hosts."""
+    """Where disks lie: a volume group or a folder (place), seen everywhere or by hosts."""
 
     __tablename__ = "pools"
     pool_id: Mapped[int] = column(Integer, primary_key=True)
@@ -83,10 +81,7 @@ class Pool(Base):
     driver: Mapped[str | None] = column(Text)
     place: Mapped[str | None] = column(Text)
     everywhere: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
-    hosts: Mapped[list[PoolHost]] = relationship(
-        "PoolHost", cascade="all, delete-orphan", passive_deletes=True
-    )
-    disks: Mapped[list[Disk]] = relationship("Disk", back_populates="pool", passive_deletes="all")
+    hosts: Mapped[list[PoolHost]] = relationship("PoolHost", cascade="all, delete-orphan")
 
 
 class PoolHost(Base):
@@ -144,11 +139,7 @@ class Machine(Base):
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")
     disks: Mapped[list[Disk]] = relationship(
-        "Disk",
-        order_by="Disk.name",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
-        back_populates="machine",
+        "Disk", order_by="Disk.name", cascade="all, delete-orphan", passive_deletes=True
     )
     nics: Mapped[list[Nic]] = relationship(
         "Nic", order_by="Nic.nic_id", cascade="all, delete-orphan", passive_deletes=True
@@ -181,8 +172,6 @@ class Disk(Base):
     name: Mapped[str] = column(Text, nullable=False)
     size: Mapped[int] = column(Integer, nullable=False)
     pool_id: Mapped[int] = column(ForeignKey("pools.pool_id"), nullable=False, server_default=GIVEN)
-    machine: Mapped[Machine] = relationship("Machine", back_populates="disks")
-    pool: Mapped[Pool] = relationship("Pool", back_populates="disks")
 
 
 class Nic(Base):

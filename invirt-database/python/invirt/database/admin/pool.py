@@ -7,7 +7,7 @@ from invirt.base.abilities import STORAGES
 from invirt.base.cli import Flag, Group, Option, Verb
 from invirt.base.errors import BadInput
 from invirt.database.admin.verbs import Row, given, listing, named, refuse_if_used
-from invirt.database.models import Host, Pool, PoolHost, TrashDisk
+from invirt.database.models import Disk, Host, Machine, Pool, PoolHost, TrashDisk
 from invirt.database.session import session
 
 
@@ -29,10 +29,11 @@ def _list() -> list[Row]:
             "driver": pool.driver or config.storage.driver,
             "place": pool.place or config.storage.place,
             "hosts": "all" if pool.everywhere else " ".join(sorted(one.host.name for one in pool.hosts)),
-            "disks": len(pool.disks),
-            "size": sum(disk.size for disk in pool.disks),
+            "disks": len(disks),
+            "size": sum(disk.size for disk in disks),
         }
         for pool in Pool.find()
+        for disks in [Disk.find(pool_id=pool.pool_id)]
     ]
 
 
@@ -44,7 +45,8 @@ def _set(name: str, **values: str | None) -> None:
 
 def _remove(name: str) -> None:
     pool = Pool.get(name=name)
-    refuse_if_used(f"the pool {name}", [disk.machine for disk in pool.disks])
+    machines = [Machine.get(machine_id=disk.machine_id) for disk in Disk.find(pool_id=pool.pool_id)]
+    refuse_if_used(f"the pool {name}", machines)
     if TrashDisk.find(pool_id=pool.pool_id):
         raise BadInput(f"the pool {name} has disks in the trash", hint="They end in time.")
     if len(Pool.find()) == 1:

@@ -49,7 +49,7 @@ def storage(name: str | None = None) -> Storage:
         if pool.first if name is None else pool.name == name:
             return made(pool)
     raise NotFound(
-        f"this host sees no pool {name or 'at all'}", hint="Those it sees: invirt-admin pool list."
+        f"this host doesn't see the pool {name or 'that is first'}", hint="See invirt-admin pool list."
     )
 
 

@@ -2,6 +2,8 @@
 UPDATE rules.address_hold SET seconds = 3600 WHERE seconds <> 3600;
 -- Of hosts that were there before each had its own.
 UPDATE hosts SET hypervisor = 'xen' WHERE hypervisor IS NULL;
+-- Of what the first pool of disks is made, once.
+UPDATE pools SET driver = 'lvm', place = 'invirt' WHERE driver IS NULL;
 -- Of what names in DNS are made, beside machines.
 SELECT dns.set_site(
     domain => 'invirt.test',

@@ -23,7 +23,7 @@ def usual(cursor: Any) -> None:
 def serve() -> NoReturn:
     """Until it is ended."""
     loading.hypervisor()  # for what it imports
-    loading.storage()
+    loading.storages()
     programs = {one.name: partial(remctl.main, one) for one in PROGRAMS}
     programs[work.COMMAND.name] = partial(cli.main, work.COMMAND)
     warm.serve(Role("host", programs, partial(Ahead, "host", usual), SPARE))

@@ -153,6 +153,8 @@ def _admit_undelete(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         claim_name(cursor, name)
     except BadInput as error:
         raise BadInput(error.message, hint=hint) from error
+    if not found.disks:  # some host must have told whether a guest has the name
+        survey.volume_host(name, survey.first_pool)
     ip = _enter(cursor, found, found.machine, name)
     first = Planned(ENTER_MACHINE, {"name": name, "ip": ip, "trash_id": found.trash_id})
     last = Planned(LEAVE_TRASH, {"name": found.name, "trash_id": found.trash_id})

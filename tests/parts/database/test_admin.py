@@ -71,6 +71,7 @@ def test_pools(admin: Admin) -> None:
     admin("pool add ssd --driver lvm --place fast --host host1")
     admin("pool hosts ssd --add host2")
     admin("pool add big --driver file --place /srv/big")
+    admin("pool hosts big --add host1")
     assert admin("pool list") == (
         "name     driver  place     hosts        disks  size\n"
         "default  lvm     invirt    all              0     0\n"
@@ -145,6 +146,7 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("type add BSD", 2, "a name is"),
         ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
         ("pool add x --driver lvm --place /dev/vg", 2, "a pool's place is a volume group's name"),
+        ("pool hosts default", 2, "say which hosts, or all"),
         ("host set host1 --hypervisor vmware", 2, "--hypervisor"),
         ("type add bsd --needs teleport", 2, "a type's machines may need one of"),
         ("type remove linux", 2, "the type linux is in use by remus"),

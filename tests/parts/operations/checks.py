@@ -84,11 +84,10 @@ def at_rest(world: World) -> None:
     homes = [(host, row.name) for row in world.rows(ALWAYS) for host in row.promised]
     assert world.hosts.running() == sorted(homes), f"running: {world.hosts.running()}, reserved: {homes}"
     sizes = {(pool, name, disk): size for pool, name, disk, size in world.rows(SIZES)}
-    pools = world.hosts.pools.items()
-    volumes = {(name, *at): size for name, pool in pools for at, size in pool.volumes.items()}
+    volumes = world.hosts.all_volumes()
     assert sizes == volumes, f"volumes: {volumes}, rows: {sizes}"
     kept = {tuple(row) for row in world.rows(TRASH)}
-    found = {(name, *at) for name, pool in pools for at in pool.trash}
+    found = set(world.hosts.all_trash())
     assert kept <= found, f"lost from the trash: {kept - found}"
     strays = {operation for _, _, _, operation in found - kept}
     makers = {number for (number,) in world.rows(MAKERS)}

@@ -28,6 +28,11 @@ INSERT INTO hosts (name, hostname, memory) VALUES
 INSERT INTO address_ranges (first, last, prefix, gateway) VALUES ('10.7.0.10', '10.7.0.250', 24, '10.7.0.1');
 INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
 """
+OWN_POOL = """
+INSERT INTO pools (name, driver, place, everywhere) VALUES ('own', 'file', '/srv/own', false);
+INSERT INTO pool_hosts SELECT pool_id, host_id FROM pools, hosts
+    WHERE (pools.name, hosts.name) = ('own', 'host2');
+"""
 
 ZONES = (
     "SELECT dns.set_site('invirt.test', ARRAY['invirt.test', '10.in-addr.arpa'],"
@@ -107,14 +112,12 @@ class Site:
         homes = {name: host for name, host in self.homes().items() if host}
         assert {guest: host for host, guest in self.hosts.running()} == homes
         assert len(self.hosts.running()) == len(homes)
-        disks = self.rows("SELECT m.name, d.name, d.size FROM disks d JOIN machines m USING (machine_id)")
-        assert {(name, disk): size for name, disk, size in disks} == self.hosts.volumes
+        assert {tuple(place): size for *place, size in self.rows(DISKS)} == self.hosts.all_volumes()
         assert self.rows("SELECT m.name FROM machines m WHERE NOT EXISTS (SELECT FROM nics n"
                          " WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL)") == []  # fmt: skip
         assert self.rows(WRONG_NAMES) == []
-        assert {name: size for name, size in self.hosts.trash.items() if not self.undone(name[2])} == {
-            (name, disk, operation): size for name, disk, operation, size in self.rows(TRASH)
-        }
+        gone = {place: size for place, size in self.hosts.all_trash().items() if not self.undone(place[3])}
+        assert gone == {tuple(place): size for *place, size in self.rows(TRASH)}
         assert self.rows("SELECT trash_id FROM trash WHERE taken IS NOT NULL") == []
 
     def undone(self, operation: int) -> bool:
@@ -129,7 +132,14 @@ class Site:
         return number
 
 
-TRASH = "SELECT t.name::text, d.name, operation_id, size FROM trash t JOIN trash_disks d USING (trash_id)"
+DISKS = """
+SELECT p.name::text, m.name, d.name, d.size
+FROM disks d JOIN machines m USING (machine_id) JOIN pools p USING (pool_id)
+"""
+TRASH = """
+SELECT p.name::text, t.name::text, d.name, operation_id, size
+FROM trash t JOIN trash_disks d USING (trash_id) JOIN pools p USING (pool_id)
+"""
 POINTS = "points at which something died or failed"
 recorded: defaultdict[str, Counter[str]] = defaultdict(Counter)
 

@@ -158,6 +158,16 @@ class FakeHosts(OneByOne):
         getattr(self, f"_{what}_{verb}")(subject, *rest)
         return ""
 
+    def all_volumes(self) -> dict[tuple[str, str, str], int]:
+        """GiB of each volume, by pool, machine and disk."""
+        pools = self.pools.items()
+        return {(name, *at): size for name, pool in pools for at, size in pool.volumes.items()}
+
+    def all_trash(self) -> dict[tuple[str, str, str, int], int]:
+        """GiB of each volume in the trash, by pool, machine, disk and the operation that removed it."""
+        pools = self.pools.items()
+        return {(name, *at): size for name, pool in pools for at, size in pool.trash.items()}
+
     def pool(self, hostname: str, rest: list[str]) -> FakePool:
         """The pool that a command on volumes is about; its words are taken from rest."""
         name = "default"

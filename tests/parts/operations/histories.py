@@ -21,7 +21,7 @@ from invirt.remote import clock, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
 from tests.parts.operations import moving
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
-from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, SITE
+from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, OWN_POOL, SITE
 from tests.parts.operations.fakehosts import FakePool
 from tests.parts.operations.simulation import CLOCK, HOUR, REMOTES, World
 from tests.parts.operations.weather import FINE, SimulatedHosts
@@ -63,11 +63,6 @@ TOLD = 100  # lines of what went before a failure
 OWNERS = f"""
 INSERT INTO owners (name, memory, disk, machines) VALUES ('{OWNER}', 600, 20, 4);
 INSERT INTO members SELECT owner_id, unnest(ARRAY['{ALICE}', '{BOB}']) FROM owners;
-"""
-POOL = """
-INSERT INTO pools (name, driver, place, everywhere) VALUES ('own', 'file', '/srv/own', false);
-INSERT INTO pool_hosts SELECT pool_id, host_id FROM pools, hosts
-    WHERE (pools.name, hosts.name) = ('own', 'host2');
 """
 FIRST = "SELECT min(operation_id) FROM operations"
 THERE = ("a", "b")  # at the beginning, with a disk of 1 GiB
@@ -282,7 +277,7 @@ def replay(world: World, seed: int) -> str:
 def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[World]:
     """A world on a database of its own; its clock is the one by which operations wait."""
     database.execute(CLOCK.format(name=database.name))
-    database.execute(SITE + OWNERS + POOL)
+    database.execute(SITE + OWNERS + OWN_POOL)
     connection.role = "remote"
     psycopg2.extensions.set_wait_callback(None)
     with closing(database.connect()) as owner, pytest.MonkeyPatch.context() as patch:

@@ -23,8 +23,8 @@ from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import KINDS, Actor, engine, recovery, submit
 from tests.parts.operations import moving
-from tests.parts.operations.conftest import ALICE, HOST2, POINTS, Site
-from tests.parts.operations.fakehosts import Killed, no_fault
+from tests.parts.operations.conftest import ALICE, HOST2, OWN_POOL, POINTS, Site
+from tests.parts.operations.fakehosts import FakePool, Killed, no_fault
 
 Wants = dict[str, Any]
 
@@ -40,10 +40,11 @@ class Case:
 
 
 SMALL: Wants = {"memory": 64, "disk": 1}
-MADE: tuple[tuple[str, Wants], ...] = (("create", SMALL), ("disk-create", {"disk": "hdb", "size": 2}))
+OWN: Wants = {"pool": "own"}  # which the second host alone sees; the first disk lies where both see it
+MADE: tuple[tuple[str, Wants], ...] = (("create", SMALL), ("disk-create", {"disk": "hdb", "size": 2, **OWN}))
 GONE = (*MADE, ("delete", {}))
 LAST: Wants = {"trash": "last"}  # what went to the trash last
-UP = (*MADE, ("boot", {}))
+UP: tuple[tuple[str, Wants], ...] = (("create", SMALL), ("boot", {}))
 
 
 def _home(site: Site, name: str) -> str | None:
@@ -51,7 +52,7 @@ def _home(site: Site, name: str) -> str | None:
 
 
 def _sizes(site: Site, name: str) -> dict[str, int]:
-    return {disk: size for (machine, disk), size in site.hosts.volumes.items() if machine == name}
+    return {disk: size for (_, machine, disk), size in site.hosts.all_volumes().items() if machine == name}
 
 
 CASES = (
@@ -69,7 +70,8 @@ CASES = (
     Case("disk-undelete", LAST, (*MADE, ("disk-remove", {"disk": "hdb"})),
          lambda site, name: "hdb" in _sizes(site, name)),
     Case("purge", LAST, GONE, lambda site, name: not site.rows("SELECT trash_id FROM trash")),
-    Case("disk-create", {"disk": "hdc", "size": 1}, MADE, lambda site, name: "hdc" in _sizes(site, name)),
+    Case("disk-create", {"disk": "hdc", "size": 1, **OWN}, MADE,
+         lambda site, name: "hdc" in _sizes(site, name)),
     Case("disk-remove", {"disk": "hdb"}, MADE, lambda site, name: "hdb" not in _sizes(site, name)),
     Case("disk-resize", {"disk": "hdb", "size": 5}, MADE, lambda site, name: _sizes(site, name)["hdb"] == 5),
     Case("disk-rename", {"disk": "hdb", "name": "hdz"}, MADE, lambda site, name: "hdz" in _sizes(site, name)),
@@ -177,8 +179,9 @@ def finish(site: Site, case: Case, name: str, wants: Wants) -> None:
     site.check()
     for table in ("machines", "trash"):
         site.rows(f"DELETE FROM {table}")
-    site.hosts.volumes.clear()
-    site.hosts.trash.clear()
+    for pool in site.hosts.pools.values():
+        pool.volumes.clear()
+        pool.trash.clear()
     for each in site.hosts.hosts.values():
         each.running.clear()
 
@@ -197,8 +200,10 @@ def count(site: Site, case: Case) -> tuple[int, int]:
 
 @pytest.fixture
 def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """With a quota that is no matter here, and jobs that have to be asked about."""
+    """With a quota that is no matter here, a pool of one host's own, and jobs that have to be asked about."""
     moving.install(monkeypatch)
+    site.rows(OWN_POOL)
+    site.hosts.pools["own"] = FakePool(seen_by=(HOST2,))
     monkeypatch.setattr(engine, "POLL", 0.001)
     for host in site.hosts.hosts.values():
         host.slow = 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 import psycopg2
 import pytest
 
 from invirt.base.errors import BadInput, NoRoom, NotFound, Unreachable
+from invirt.remote.operations import steps
+from invirt.remote.operations.model import Planned
 from tests.parts.operations.conftest import HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import FakePool
 from tests.parts.operations.test_reconcile import differences
@@ -97,6 +102,41 @@ def test_hosts_of_the_version_before_have_the_first_pool_alone(own: Site) -> Non
     own.check()
     with pytest.raises(Unreachable, match="no host answers that sees the pool two"):
         own.create("romulus", pool="two")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wants"),
+    [
+        ("delete", {}),
+        ("rename", {"name": "romulus"}),
+        ("resize", {"disks": {"hda": 2}}),
+        ("disk-remove", {"disk": "hda"}),
+        ("undelete", {}),
+        ("purge", {}),
+    ],
+)
+def test_a_server_of_the_version_before_does_nothing_in_another_pool(
+    own: Site, monkeypatch: pytest.MonkeyPatch, kind: str, wants: dict[str, Any]
+) -> None:
+    """It tells hosts no pool: that would be the first one, in which there is no such disk."""
+    own.create("remus", pool="two")
+    if kind in ("undelete", "purge"):
+        own.submit("delete", "remus")
+        wants = {"trash": own.trashed()}
+    monkeypatch.setattr(steps, "on_volume", partial(poolless, steps.on_volume))
+    state, calls = lies(own), len(own.hosts.calls)
+    with pytest.raises(BadInput, match="disk hda lies in the pool two, of which this remote server knows"):
+        own.submit(kind, "remus", **wants)
+    assert lies(own) == state
+    assert {words[1:3] for words in own.hosts.calls[calls:]} <= {("domain", "status")}
+    own.create("romulus")
+    own.submit("delete", "romulus")
+
+
+def poolless(planned: Callable[..., Planned], *about: Any, **more: Any) -> Planned:
+    """A step of a server that knows of no pools."""
+    step = planned(*about, **more)
+    return Planned(step.step, {key: value for key, value in step.detail.items() if key != "pool"})
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,7 @@ class SimulatedHosts(FakeHosts):
         answer = super().act(hostname, words)
         if self.world.has_ended(int(words[-1])):
             self.wrong.append(f"{hostname} does {' '.join(words[:3])} for what is over")
-        places = {
-            (name, *map(str, place))
-            for name, pool in self.pools.items()
-            for place in (*pool.volumes, *pool.trash)
-        }
+        places = {tuple(map(str, place)) for place in (*self.all_volumes(), *self.all_trash())}
         left, new = self.contents.keys() - places, places - self.contents.keys()
         for place in new:
             self.contents[place] = self.contents.pop(left.pop()) if left else self.acts

@@ -18,6 +18,7 @@ MEANT = {
     "create remus --memory 512M --disk 10G": [CREATE],
     "create remus --memory 512M --disk 10G --start": [CREATE, ("control", "remus", "create")],
     "create remus --memory 512M --disk 10G --console": [CREATE, ("control", "remus", "create")],
+    "create remus --memory 512M --disk 10G --pool ssd": [(*CREATE, "--pool=ssd")],
     "list": ("machine", "list"),
     "stop remus": ("control", "remus", "shutdown"),
     "kill remus": ("control", "remus", "destroy"),

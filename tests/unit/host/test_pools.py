@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadConfig, NotFound
+from invirt.host.commands import tidy
+from invirt.host.qemu import leftovers
 from invirt.host.storage import pools
 from invirt.host.storage.pools import Pool
 
@@ -37,3 +39,21 @@ def test_a_place_is_looked_at_again(state: Path, driver: str, place: str) -> Non
     """Whatever wrote it: it becomes a path, or an argument of LVM's."""
     with pytest.raises(BadConfig, match="is no place for the driver"):
         pools.made(Pool("ssd", False, driver, place))
+
+
+def test_a_pool_that_is_broken_holds_up_no_other(
+    host: Host, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [Pool("ssd", True, "file", f"{state}/ssd"), Pool("broken", False, "file", "srv")]
+    monkeypatch.setattr(pools, "seen", lambda: seen)
+    monkeypatch.setattr(leftovers, "machines", dict)
+    host("volume", "create", "remus", "hda", "1")
+    host("volume", "remove", "remus", "hda", "7")
+    host("volume", "purge", "remus", "hda", "7")
+    [volume] = (state / "ssd").rglob("purge.*")
+    for pools_seen in (seen, seen[::-1]):
+        monkeypatch.setattr(pools, "seen", lambda seen=pools_seen: seen)
+        volume.touch()
+        with pytest.raises(BadConfig, match="pool broken"):
+            tidy.tidy()
+        assert not volume.exists()

@@ -55,15 +55,17 @@ def _remove(name: str) -> None:
 
 
 def _hosts(name: str, add: tuple[str, ...], remove: tuple[str, ...], all: bool) -> None:
+    if bool(add or remove) == all:
+        raise BadInput("say which hosts, or all", hint="Give --add and --remove, or --all.")
     pool = Pool.get(name=name)
-    if not (add or remove or all):
-        raise BadInput("nothing to change", hint="Give --add, --remove or --all.")
-    gone = {Host.get(name=one).host_id for one in remove}
-    if pool.everywhere and remove:
-        pool.hosts = [PoolHost(host_id=host.host_id) for host in Host.find() if host.host_id not in gone]
-    pool.hosts = [one for one in pool.hosts if one.host_id not in gone] + [_seen_by(one) for one in add]
-    session.flush()
-    pool.everywhere = all
+    more, gone = ({Host.get(name=one).host_id for one in names} for names in (add, remove))
+    seen = {host.host_id for host in (Host.find() if pool.everywhere else pool.hosts)}
+    pool.everywhere |= all
+    if not pool.everywhere or gone:
+        kept = {one.host_id: one for one in pool.hosts}
+        pool.hosts = [kept.get(host) or PoolHost(host_id=host) for host in sorted((seen | more) - gone)]
+        session.flush()  # these see it before the others don't any more
+        pool.everywhere = False
 
 
 NAME = named("ssd")

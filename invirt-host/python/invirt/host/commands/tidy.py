@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from invirt.base import log
 from invirt.base.cli import Command, say
 from invirt.base.errors import Unreachable
@@ -20,16 +22,21 @@ def tidy() -> list[str]:
     driver.tidy(config.storage.trash_days)
     tokens.forget(DAY)
     jobs.forget(DAY)
-    wiped = []
+    wiped: list[str] = []
     try:
-        for pool in pools.seen():
-            for key in pools.made(pool).wipe_ended():
-                say(f"{key} is wiped")
-                wiped.append(key)
-        leftovers.sweep(leftovers.machines(), driver.running)
+        with ExitStack() as turns:  # each is taken, whatever fails in the others
+            turns.callback(lambda: leftovers.sweep(leftovers.machines(), driver.running))
+            for pool in pools.seen():
+                turns.callback(_wipe, pool, wiped)
     except Unreachable as error:
         log.write(f"what is ended, or gone, stays for now: {error.message}", log.WARNING)
     return wiped
+
+
+def _wipe(pool: pools.Pool, wiped: list[str]) -> None:
+    for key in pools.made(pool).wipe_ended():
+        say(f"{key} is wiped")
+        wiped.append(key)
 
 
 COMMAND = Command(

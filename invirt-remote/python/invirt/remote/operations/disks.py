@@ -106,8 +106,8 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
     named = request.arguments.get("pool") or next(iter(machine.pools.values()), None)
     pool = survey.known_pool(named)
-    add_disk(cursor, machine, disk, size, pool, survey)
     volume = steps.on_volume(steps.CREATE_VOLUME, survey, machine.name, disk, pool, size=size)
+    add_disk(cursor, machine, disk, size, pool, survey)
     return Plan(machine.machine_id, [Planned(ENTER_DISK, {"name": machine.name, "disk": disk}), volume])
 
 

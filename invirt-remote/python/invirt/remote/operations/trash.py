@@ -197,11 +197,12 @@ def _admit_disk_undelete(cursor: Cursor, request: Request, survey: Survey) -> Pl
     must_be_new(machine, disk)
     if len(machine.disks) >= config.machines.max_disks:
         raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+    volumes = _volumes(GIVE_BACK, survey, found, machine.name)
     add_disk(cursor, machine, disk, one.size, one.pool, survey)
     about = {"disk": disk, "trash_id": found.trash_id}
     first = Planned(ENTER_DISK, {"name": machine.name, **about})
     last = Planned(LEAVE_TRASH, {"name": found.name, **about})
-    return Plan(machine.machine_id, [first, *_volumes(GIVE_BACK, survey, found, machine.name), last])
+    return Plan(machine.machine_id, [first, *volumes, last])
 
 
 def _admit_purge(cursor: Cursor, request: Request, survey: Survey) -> Plan:

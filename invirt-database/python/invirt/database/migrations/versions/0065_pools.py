@@ -70,7 +70,7 @@ BEGIN
             ORDER BY p.pool_id FOR SHARE;
     ELSE
         pool := OLD.pool_id;
-        PERFORM FROM pools p WHERE p.pool_id = pool FOR UPDATE;
+        PERFORM FROM pools p WHERE p.pool_id = pool FOR NO KEY UPDATE;
     END IF;
     SELECT m.name AS machine, p.name AS pool, h.name AS host INTO blind
         FROM reservations r JOIN disks d USING (machine_id) JOIN machines m USING (machine_id)
@@ -91,15 +91,41 @@ CREATE TRIGGER sight AFTER UPDATE OF everywhere ON pools FOR EACH ROW EXECUTE FU
 CREATE TRIGGER sight AFTER DELETE OR UPDATE ON pool_hosts FOR EACH ROW EXECUTE FUNCTION check_sight();
 REVOKE EXECUTE ON FUNCTION check_sight FROM PUBLIC;
 """
+
+# What a remote server of the version before says to a host is about the first pool: of a disk that
+# lies in another nothing would be done, and its row would go all the same.
+KNOWN = """
+CREATE FUNCTION check_pool_known() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+DECLARE
+    other text;
+BEGIN
+    SELECT p.name INTO other FROM pools p WHERE p.pool_id <> first_pool() AND p.pool_id IN (
+        SELECT d.pool_id FROM disks d JOIN operations o USING (machine_id)
+            WHERE o.operation_id = NEW.operation_id AND d.name = NEW.detail->>'disk'
+        UNION SELECT pool_id FROM trash_disks
+            WHERE trash_id = (NEW.detail->>'trash_id')::bigint AND name = NEW.detail->>'disk');
+    IF FOUND THEN
+        RAISE EXCEPTION 'disk % lies in the pool %, of which this remote server knows nothing',
+            NEW.detail->>'disk', other USING HINT = 'Upgrade that server.';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pool_known AFTER INSERT ON operation_steps FOR EACH ROW
+    WHEN (NEW.detail ?& ARRAY['hostname', 'disk'] AND NOT NEW.detail ? 'pool')
+    EXECUTE FUNCTION check_pool_known();
+REVOKE EXECUTE ON FUNCTION check_pool_known FROM PUBLIC;
+"""
 AWAY = """
 DROP TRIGGER sight ON reservations;
 DROP TRIGGER sight ON disks;
+DROP TRIGGER pool_known ON operation_steps;
 ALTER TABLE disks DROP COLUMN pool_id;
 ALTER TABLE trash_disks DROP COLUMN pool_id;
 DROP VIEW pool_sight;
 DROP TABLE pool_hosts, pools;
 DROP FUNCTION first_pool;
-DROP FUNCTION check_sight;
+DROP FUNCTION check_sight, check_pool_known;
 """
 
 
@@ -109,6 +135,7 @@ def upgrade() -> None:
     for table in ("pools", "pool_hosts"):
         op.execute(SEEN.format(table=table))
     op.execute(RULES.replace(":", r"\:"))
+    op.execute(KNOWN.replace(":", r"\:"))
 
 
 def downgrade() -> None:

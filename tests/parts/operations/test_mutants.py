@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from invirt.remote import placement, reconcile, survey
-from invirt.remote.operations import STEPS, admission, engine, store
+from invirt.remote.operations import STEPS, admission, engine, machines, store
 from invirt.remote.operations.engine import Worker
 from invirt.remote.operations.model import Operation, Plan, StepRow
 from invirt.remote.operations.store import Lease
@@ -193,6 +193,24 @@ def given_up_early(patch: Patch, world: World) -> None:
     patch.setitem(STEPS, "shut guest down", dataclasses.replace(asked, do=None))
 
 
+def prolonged(patch: Patch, world: World) -> None:
+    """Whose lease had ended is taken for dead, though the lease was prolonged since then."""
+    left_over = store.left_over
+
+    def mutant(cursor: Any) -> list[store.LeftOver]:
+        found = left_over(cursor)
+        cursor.execute("SELECT operation_id, lease_holder FROM operations WHERE finished_at IS NULL")
+        holders = dict(cursor.fetchall())
+        return [store.LeftOver(left.number, holders.get(left.number)) for left in found]
+
+    patch.setattr(store, "left_over", mutant)
+
+
+def given_away(patch: Patch, world: World) -> None:
+    """What a resize gives up others can have before it is done, so that an undoing finds it taken."""
+    patch.setattr(machines, "max", lambda wanted, had: wanted, raising=False)
+
+
 MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     Tokenless,
     Obliging,
@@ -216,6 +234,8 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     blind,
     unreserved,
     given_up_early,
+    prolonged,
+    given_away,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from invirt import config
@@ -12,14 +13,14 @@ from invirt.database import connection
 from invirt.host import loading
 from invirt.host.storage.volumes import Storage
 
-SEEN = """
-SELECT p.name::text, p.pool_id = first_pool() AS first, driver, place
+POOLS = """
+p.name::text, p.pool_id = first_pool() AS first, p.driver, p.place
 FROM pools p JOIN pool_sight USING (pool_id) JOIN hosts h USING (host_id)
-WHERE h.hostname = %s ORDER BY p.pool_id
 """
-LIES_IN = """
-SELECT p.name::text FROM disks d JOIN machines m USING (machine_id) JOIN pools p USING (pool_id)
-WHERE m.name = %s AND d.name = %s
+SEEN = f"SELECT {POOLS} WHERE h.hostname = %s ORDER BY p.pool_id"
+LIE = f"""
+SELECT d.name AS disk, {POOLS} JOIN disks d USING (pool_id) JOIN machines m USING (machine_id)
+WHERE h.hostname = %s AND m.name = %s
 """
 
 
@@ -43,6 +44,14 @@ def seen() -> list[Pool]:
         return [Pool(*row) for row in cursor.fetchall()]
 
 
+def disks(name: MachineName) -> dict[str, Pool]:
+    """The pool in which each disk of a machine lies, of those that this host sees."""
+    connection.role = "host"
+    with connection.transaction() as cursor:
+        cursor.execute(LIE, (identity.hostname(), name))
+        return {disk: Pool(*row) for disk, *row in cursor.fetchall()}
+
+
 def storage(name: str | None = None) -> Storage:
     """That of a pool, by default the first; raises NotFound if this host doesn't see it."""
     for pool in seen():
@@ -62,14 +71,14 @@ def made(pool: Pool) -> Storage:
 
 
 class OfMachines:
-    """Where machines' disks are, whatever pools they lie in."""
+    """Where machines' disks are, whatever pools they lie in; looked up once for all disks of a machine."""
+
+    def __init__(self) -> None:
+        self._disks = cache(disks)
 
     def path(self, name: MachineName, disk: str) -> str:
         """The file or device that a hypervisor opens; raises NotFound."""
-        connection.role = "host"
-        with connection.transaction() as cursor:
-            cursor.execute(LIES_IN, (name, disk))
-            row = cursor.fetchone()
-        if row is None:
-            raise NotFound(f"{name} has no disk {disk}")
-        return storage(row.name).path(name, disk)
+        pool = self._disks(name).get(disk)
+        if pool is None:
+            raise NotFound(f"{name} has no disk {disk} in a pool that this host sees")
+        return made(pool).path(name, disk)

@@ -217,6 +217,18 @@ def test_what_was_deleted_is_in_its_owners_trash(lab: Lab) -> None:
     assert "deleted" not in lab.remctl("alice", "machine", "trash")
 
 
+def test_a_pool_of_one_hosts_own(lab: Lab) -> None:
+    """Machines of before lie in the first pool; one of the new pool boots where that is seen."""
+    lab.admin("pool", "add", "own", "--driver", "file", "--place", "/srv/own", "--host", THERE)
+    lab.remctl("alice", "machine", "create", "pooled", "--memory", "128", "--disk", "1", "--pool", "own")
+    lab.remctl("alice", "control", "pooled", "create")
+    assert places(lab, "pooled") == [THERE]
+    assert lab.on(THERE, "ls", "/srv/own").stdout == "d_pooled_hda\n"
+    assert "hda 1 GiB in own" in lab.remctl("alice", "machine", "show", "pooled")
+    assert "hda 1 GiB in default" in lab.remctl("alice", "machine", "show", "witness")
+    lab.remctl("alice", "control", "pooled", "destroy")
+
+
 def test_old_machines_boot_again(lab: Lab, witness: Witness) -> None:
     for name in ("running", "between"):
         lab.remctl("alice", "control", name, "destroy")

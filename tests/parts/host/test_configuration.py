@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from invirt.base import identity
 from invirt.base.errors import NotFound
 from invirt.database import connection
 from invirt.host import xmconfig
@@ -20,6 +21,13 @@ def file(checkout: Path) -> Path:
     return checkout / "invirt-host/files/etc/xen/invirt-database"
 
 
+@pytest.fixture
+def host1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is host1 of the rows."""
+    monkeypatch.setattr(identity, "hostname", lambda: "host1.invirt.test")
+
+
+@pytest.mark.usefixtures("host1")
 def test_a_machine(database: Database, file: Path) -> None:
     site(database)
     machine(database, "inode", memory=192, ip="10.5.0.10", mac="00:16:3e:00:00:01", disk=3)
@@ -43,6 +51,24 @@ def test_a_machine(database: Database, file: Path) -> None:
         "on_reboot": "restart",
         "on_crash": "destroy",
     }
+
+
+@pytest.mark.usefixtures("host1")
+def test_disks_are_where_their_pools_are(database: Database, file: Path) -> None:
+    """One that lies where this host sees nothing is refused, by its name."""
+    site(database)
+    machine(database, "inode", disk=3)
+    database.execute("INSERT INTO pools (name, driver, place) VALUES ('ssd', 'lvm', 'fast')")
+    database.execute(
+        "INSERT INTO disks (machine_id, name, size, pool_id)"
+        " SELECT machine_id, 'hdb', 1, pool_id FROM machines, pools WHERE pools.name = 'ssd'"
+    )
+    disks = xmconfig.evaluate(file, {"machine_name": "inode"}).settings["disk"]
+    paths = [disk.split("target=")[1] for disk in disks]
+    assert paths == ["/dev/invirt/d_inode_hda", "/dev/fast/d_inode_hdb"]
+    database.execute("UPDATE pools SET everywhere = false WHERE name = 'ssd'")
+    with pytest.raises(NotFound, match="inode has no disk hdb in a pool that this host sees"):
+        xmconfig.evaluate(file, {"machine_name": "inode"})
 
 
 def test_both_addresses_of_a_nic(database: Database, file: Path) -> None:

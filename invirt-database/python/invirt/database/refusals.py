@@ -34,6 +34,7 @@ SENTENCES = {
     "host_hypervisor": f"a host's hypervisor is one of {', '.join(HYPERVISORS)}",
     "pool_driver": f"a pool's driver is one of {', '.join(STORAGES)}",
     "pool_place": "a pool's place is a volume group's name (lvm) or a folder from / (file)",
+    "pool_whole": "a pool has both a driver and a place",
     "pools_name_key": "there is a pool of this name already",
     "pool_hosts_pkey": "this host sees the pool already",
     "type_virt": "a type's virt is pv, pvh or hvm",

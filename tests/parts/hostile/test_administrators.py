@@ -15,8 +15,8 @@ import psycopg2.extensions
 import pytest
 from hypothesis import strategies as st
 
-from invirt.base import cli, validate
-from invirt.base.errors import BadInput
+from invirt.base import cli, identity, validate
+from invirt.base.errors import BadInput, NotFound
 from invirt.database import connection
 from invirt.database.commands.admin import COMMAND
 from invirt.host import xmconfig
@@ -42,6 +42,7 @@ SENSE = {
         "remus",
         "mail.invirt.test",
         "*.x.invirt.test",
+        "default",
     ],
     "names": ["fine", "remus", "root"],
     "hostname": ["host9.invirt.test", "www.invirt.test", "none"],
@@ -57,6 +58,10 @@ SENSE = {
     "prefix": ["24", "33"],
     "type": ["A", "AAAA", "MX", "TXT", "SOA"],
     "content": ["10.0.0.1", "10 mail.invirt.test", '"two words"', '"a\\"b"'],
+    "place": ["fast", "/srv/fast", "/srv/../etc", "-f"],
+    "host": ["host1"],
+    "add": ["host1", "host2"],
+    "remove": ["host1", "host2"],
     "kernel": ["/boot/vmlinuz", "/boot/../etc/passwd", "vmlinuz", ""],
     "append": ["console=ttyS0 quiet", 'a="b c"', "a,b=c", "x\\y", ""],
 }
@@ -88,13 +93,18 @@ def lines(place: cli.Place) -> st.SearchStrategy[list[str]]:
 LINES = st.one_of(*(lines(place) for place in cli.whole(COMMAND).all() if place.verb))
 TABLES = [
     *("owners", "members", "types", "hosts", "address_ranges", "reserved_names", "machines", "disks", "nics"),
-    *("hostnames", "machine_access", "dns.extra_records"),
+    *("hostnames", "machine_access", "dns.extra_records", "pools", "pool_hosts"),
 ]
 WORLD = " UNION ALL ".join(f"SELECT '{table}', to_jsonb(t)::text FROM {table} t" for table in TABLES)
 ZONES = (
     "SELECT dns.set_site('invirt.test', ARRAY['invirt.test', '10.in-addr.arpa'],"
     " ARRAY['ns.invirt.test'], 'hostmaster.invirt.test', 30)"
 )
+SEEN = "SELECT hostname::text FROM hosts JOIN pool_sight USING (host_id) JOIN disks USING (pool_id) LIMIT 1"
+PLACE = """
+SELECT CASE coalesce(driver, 'lvm') WHEN 'lvm' THEN '/dev/' ELSE '' END || coalesce(place, 'invirt')
+FROM pools JOIN disks USING (pool_id)
+"""
 
 
 class Rome:
@@ -128,15 +138,20 @@ class Rome:
         with self.superuser.cursor() as cursor:
             cursor.execute(self.again)
 
+    def host(self) -> str:
+        """A host that sees remus' disk, "" if there is none."""
+        return next(iter(self.rows(SEEN)), ("",))[0]
+
     def world(self) -> list[Any]:
         return sorted(self.rows(WORLD))
 
 
 @pytest.fixture
-def rome(database: Database, checkout: Path) -> Iterator[Rome]:
+def rome(database: Database, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rome]:
     """alice's remus on a small site."""
     with closing(database.connect()) as owner:
         made = Rome(database, owner, checkout / "invirt-host/files/etc/xen/invirt-database")
+        monkeypatch.setattr(identity, "hostname", made.host)
         yield made
         made.superuser.close()
 
@@ -187,8 +202,14 @@ def domains(rome: Rome) -> None:
         "SELECT t.virt, t.kernel, t.initrd, t.append FROM types t JOIN machines USING (type_id)"
     )
     virt, kernel, initrd, append = row
+    if not rome.host():
+        with pytest.raises(NotFound, match="in a pool that this host sees"):
+            xmconfig.evaluate(rome.file, {"machine_name": "remus"})
+        return
     config = xmconfig.evaluate(rome.file, {"machine_name": "remus"})
     assert config.settings["type"] == virt
+    [(place,)] = rome.rows(PLACE)
+    assert [disk["target"] for disk in config.devices("disk")] == [f"{place}/d_remus_hda"]
     if virt == "hvm":
         return
     assert (config.text("kernel"), config.text("ramdisk")) == (kernel or "", initrd or "")

@@ -92,6 +92,7 @@ def test_database_frozen(lab: Lab, guest: str) -> None:
     back(lab, guest)
 
 
+PSQL = "runuser -u postgres -- psql -Xq"  # $0 of what follows
 # The cluster moves to a file system of its own, which can be made full; and back.
 SMALL_DISK = """
 set -e
@@ -101,9 +102,11 @@ mkdir /var/lib/postgresql
 mount -t tmpfs -o size=1g tmpfs /var/lib/postgresql
 cp -a /var/lib/postgresql.large/. /var/lib/postgresql/
 systemctl start postgresql
+$0 -c "ALTER SYSTEM SET autovacuum = off" -c "SELECT pg_reload_conf()"  # which would make room in full tables
 """
 LARGE_DISK = """
 set -e
+$0 -c "ALTER SYSTEM RESET autovacuum"
 systemctl stop postgresql 'postgresql@*.service'
 cp -a /var/lib/postgresql /var/lib/postgresql.small
 umount /var/lib/postgresql
@@ -115,11 +118,12 @@ systemctl start postgresql
 FULL = 'mount -o remount,size="$(df --output=used -k /var/lib/postgresql | tail -1)k" /var/lib/postgresql'
 FREE = "mount -o remount,size=1g /var/lib/postgresql"
 # A new file of the journal (WAL), 16 MiB: what is written next lacks room in the tables alone.
-NEW_JOURNAL = "runuser -u postgres -- psql -Xqc 'SELECT pg_switch_wal()' -c CHECKPOINT"
-# Until the last page of the table is full, and there is no room for another.
+NEW_JOURNAL = '$0 -c "SELECT pg_switch_wal()" -c CHECKPOINT'
+# Until the last page of the table is full, or of its index where the machine's name goes, and there is no room for
+# another.
 WRITE = """
 DO $$ BEGIN LOOP
-    INSERT INTO audit (principal, command, outcome) VALUES ('x', 'x', 'x');
+    INSERT INTO audit (principal, command, machine_name, outcome) VALUES ('x', 'x', '{name}', 'x');
     COMMIT;
 END LOOP; END $$;
 """
@@ -132,12 +136,12 @@ WRITE_JOURNAL = (
 @pytest.fixture(scope="module")
 def small_disk(lab: Lab, guest: str) -> Iterator[None]:
     """A disk of the database's own."""
-    lab.on("db", "sh", "-c", SMALL_DISK)
+    lab.on("db", "sh", "-c", SMALL_DISK, PSQL)
     try:
         back(lab, guest)
         yield
     finally:
-        lab.on("db", "sh", "-c", LARGE_DISK)
+        lab.on("db", "sh", "-c", LARGE_DISK, PSQL)
     back(lab, guest)
 
 
@@ -145,7 +149,7 @@ def small_disk(lab: Lab, guest: str) -> Iterator[None]:
 def full_disk(lab: Lab, guest: str, small_disk: None, machine: Make) -> Iterator[None]:
     """The disk is full; and when it isn't any more all is as it was."""
     before = lab.world()
-    lab.on("db", "sh", "-c", NEW_JOURNAL)
+    lab.on("db", "sh", "-c", NEW_JOURNAL, PSQL)
     lab.on("db", "sh", "-c", FULL)
     yield
     lab.on("db", "sh", "-c", FREE)
@@ -164,8 +168,9 @@ def refused_for_want_of_the_database(lab: Lab, guest: str) -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_database_disk_full(lab: Lab, guest: str) -> None:
     """Who only asks is answered; nothing is changed."""
-    with pytest.raises(CommandFailed, match="No space left on device"):
-        lab.sql(WRITE)
+    for name in ("full", guest):
+        with pytest.raises(CommandFailed, match="No space left on device"):
+            lab.sql(WRITE.format(name=name))
     assert "running" in lab.try_remctl("alice", "control", guest, "status").stdout
     refused_for_want_of_the_database(lab, guest)
     assert lab.try_remctl("bob", "control", guest, "status").returncode != 0

@@ -24,6 +24,7 @@ for i in $(seq {TIMES}); do
     host host1 volume create byhand hda 1 $began
     echo $(($(date +%s%N) - began))
     host host1 volume remove byhand hda 1 $((began + 1))
+    host host1 volume purge byhand hda 1 $((began + 2))
 done
 """
 BY_OPERATIONS = f"""

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,12 +172,14 @@ def frozen(cluster: Cluster) -> Iterator[None]:
     try:
         while new := [pid for pid in (first, *map(int, children.read_text().split())) if pid not in stopped]:
             for pid in new:
-                os.kill(pid, signal.SIGSTOP)
                 stopped.append(pid)
+                with suppress(ProcessLookupError):  # it ended before it could be stopped
+                    os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def migrate(cluster: Cluster, name: str) -> None:

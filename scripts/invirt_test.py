@@ -37,6 +37,7 @@ SERVERS = (
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
 LAB = (*LIBRARIES, "lintian")
+BENCH = ("dnsperf", "kea-admin")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ KINDS = {
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
     ),
-    "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, "dnsperf", "kea-admin"), slow=True),
+    "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, *BENCH), slow=True),
     "hostile": Kind(
         "hostile input and simulated histories, many thousands of each",
         ("unit/hostile", "parts/hostile", "parts/operations/test_simulation.py"),
@@ -99,9 +100,9 @@ KINDS = {
         timeout=8 * 3600,
     ),
     "rest": Kind(
-        "what takes long in parts and lab",
-        ("parts", "lab"),
-        (*LIBRARIES, *SERVERS, *LAB, "mmdebstrap"),
+        "what takes long in parts, lab and bench",
+        ("parts", "lab", "bench"),
+        (*LIBRARIES, *SERVERS, *LAB, *BENCH, "mmdebstrap"),
         slow=True,
         nightly=True,
         marked=True,

@@ -144,6 +144,7 @@ def longest(ends: dict[str, int], meanwhile: Callable[[], None]) -> float:
     raise AssertionError("no sessions")
 
 
+@pytest.mark.nightly
 def test_sessions_while_machines_come_and_go(site: Site) -> None:
     """Each that comes or goes lets conserver reread its list."""
     names = crowd(site, SESSIONS)

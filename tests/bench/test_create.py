@@ -79,7 +79,10 @@ def process(program: str, *words: str) -> None:
     subprocess.run([sys.executable, "-c", program, *words], check=True, cwd=ROOT, timeout=120)
 
 
-@pytest.mark.parametrize("there", [0, FILLED], ids=["empty", f"{FILLED} machines"])
+@pytest.mark.parametrize(
+    "there",
+    [pytest.param(0, id="empty", marks=pytest.mark.nightly), pytest.param(FILLED, id=f"{FILLED} machines")],
+)
 def test_creates(site: Site, there: int) -> None:
     site.rows(RANGE)
     site.rows(ZONES)

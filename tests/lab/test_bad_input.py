@@ -24,7 +24,7 @@ def nothing_changes(lab: Lab, tidy: None) -> Iterator[None]:
 def refused(lab: Lab, status: int, *words: str, user: str = "alice") -> str:
     """What the user is told; asserts the exit code, and that no traceback is shown."""
     done = lab.try_remctl(user, *words)
-    assert done.returncode == status, done.stdout + done.stderr
+    assert done.returncode == status, done
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stderr.strip()
     return done.stderr
@@ -47,15 +47,15 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_names(lab: Lab, name: str) -> None:
-    refused(lab, BAD_INPUT, "machine", "create", name, "--memory", "128", "--disk", "1")
+def test_names(lab: Lab) -> None:
+    for name in NAMES:
+        refused(lab, BAD_INPUT, "machine", "create", name, "--memory", "128", "--disk", "1")
 
 
-@pytest.mark.parametrize("name", ["ALL", "remus\nANYUSER", "host1", "a" * 64], ids=ascii)
-def test_names_to_rename_to(lab: Lab, machine: Make, name: str) -> None:
+def test_names_to_rename_to(lab: Lab, machine: Make) -> None:
     own = machine()
-    refused(lab, BAD_INPUT, "machine", "rename", own, name)
+    for name in ("ALL", "remus\nANYUSER", "host1", "a" * 64):
+        refused(lab, BAD_INPUT, "machine", "rename", own, name)
     lab.remctl("alice", "machine", "delete", own, "--yes")
 
 
@@ -68,22 +68,22 @@ PRINCIPALS = [
 ]
 
 
-@pytest.mark.parametrize("principal", PRINCIPALS, ids=ascii)
-def test_principals(lab: Lab, machine: Make, principal: str) -> None:
+def test_principals(lab: Lab, machine: Make) -> None:
     own = machine()
-    refused(lab, BAD_INPUT, "machine", "allow", own, principal)
+    for principal in PRINCIPALS:
+        refused(lab, BAD_INPUT, "machine", "allow", own, principal)
     lab.remctl("alice", "machine", "delete", own, "--yes")
 
 
 SIZES = ["0", "-1", "99999999999999999999", "many", "1.5", "1e3", "", "128\n"]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=ascii)
 @pytest.mark.parametrize("option", ["--memory", "--disk", "--cpus"])
-def test_sizes(lab: Lab, option: str, size: str) -> None:
-    sizes = {"--memory": "128", "--disk": "1", "--cpus": "1"} | {option: size}
-    words = [word for pair in sizes.items() for word in pair]
-    refused(lab, BAD_INPUT, "machine", "create", "remus", *words)
+def test_sizes(lab: Lab, option: str) -> None:
+    for size in SIZES:
+        sizes = {"--memory": "128", "--disk": "1", "--cpus": "1"} | {option: size}
+        words = [word for pair in sizes.items() for word in pair]
+        refused(lab, BAD_INPUT, "machine", "create", "remus", *words)
 
 
 def test_a_name_that_is_taken(lab: Lab, machine: Make) -> None:

@@ -119,8 +119,8 @@ FULL = 'mount -o remount,size="$(df --output=used -k /var/lib/postgresql | tail 
 FREE = "mount -o remount,size=1g /var/lib/postgresql"
 # A new file of the journal (WAL), 16 MiB: what is written next lacks room in the tables alone.
 NEW_JOURNAL = '$0 -c "SELECT pg_switch_wal()" -c CHECKPOINT'
-# Until the last page of the table is full, or of its index where the machine's name goes, and there is no room for
-# another.
+# Until the last page of the table is full, or that of its index where the machine's name goes, and there is
+# no room for another.
 WRITE = """
 DO $$ BEGIN LOOP
     INSERT INTO audit (principal, command, machine_name, outcome) VALUES ('x', 'x', '{name}', 'x');

@@ -127,7 +127,6 @@ def net() -> Iterator[Net]:
 def load(net: Net) -> Callable[[Door], None]:
     def load(door: Door) -> None:
         net.on(net.server, "nft", "-f", "-", input=table("test", door))
-        net.on(net.server, "sh", "-c", "echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct")
 
     return load
 

@@ -77,20 +77,20 @@ def begin(
     request = Request(kind, actor, machine_name, arguments or {}, key)
     if key and (first := _first(connection, request)):
         return first.operation_id
-    return _admit(connection, hosts or RemctlHosts(), request, holder=None).operation_id
+    return _admit(connection, hosts or RemctlHosts(), request, holder=None)[0].operation_id
 
 
 def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Say) -> Operation:
     if request.key and (first := _first(connection, request)):
         return _follow(connection, first)
     try:
-        lease = _admit(connection, hosts, request, store.this_process())
+        lease, admitted = _admit(connection, hosts, request, store.this_process())
     except InvirtError:
         if request.key and (first := _first(connection, request)):  # it came in twice at once
             return _follow(connection, first)
         raise
     try:
-        return Worker(connection, hosts, lease, STEPS, progress).run()
+        return Worker(connection, hosts, lease, STEPS, progress).run(admitted)
     except Unreachable as error:
         if not connection.closed:
             raise
@@ -98,13 +98,19 @@ def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Sa
         raise Unreachable(error.message, hint) from error
 
 
-def _admit(connection: Connection, hosts: Hosts, request: Request, holder: str | None) -> store.Lease:
-    """Ask the hosts, then admit: one transaction that checks, reserves and writes all steps down."""
+def _admit(
+    connection: Connection, hosts: Hosts, request: Request, holder: str | None
+) -> tuple[store.Lease, Operation | None]:
+    """Ask the hosts, then admit: one transaction that checks, reserves and writes all steps down.
+
+    Returns the operation, too, for a holder.
+    """
     kind = KINDS[request.kind]
 
-    def work(cursor: Cursor) -> store.Lease:
+    def work(cursor: Cursor) -> tuple[store.Lease, Operation | None]:
         require_access(cursor, request, kind)
-        return store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
+        lease = store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
+        return lease, store.load(cursor, lease.operation_id) if holder else None
 
     for _ in range(TRIES):
         survey = surveys.take(connection, hosts, request.machine_name, kind.asks)

@@ -87,19 +87,21 @@ class Worker:
         self.steps = steps
         self.say = say
         self.by_hand = by_hand
+        self.ended: Operation | None = None  # as its last step's transaction left it
 
-    def run(self) -> Operation:
+    def run(self, admitted: Operation | None = None) -> Operation:
         """Go on, or go on undoing, to the end.
 
+        admitted: the operation as it stands, if that was read already.
         Raises the error that turned the operation back (once it is undone), or
         that keeps it from being undone; Unreachable when the database went away
         and LeaseLost when another worker has it: then nothing more is touched.
         """
-        operation = self.load()
+        operation = admitted or self.load()
         if operation.state == "running":
             cause = self.forward(operation)
             if cause is None:
-                return self.load()
+                return self.ended or self.load()
             if (now := self.load()).state == "running":
                 self.postpone(now, cause)
                 raise _with_hint(cause, f"Operation {now.operation_id} can't be undone any more; it goes on.")
@@ -153,6 +155,7 @@ class Worker:
             record(cursor, operation, {**row.detail, **found})
         if last:
             store.finish(cursor, self.lease, "done")
+            self.ended = store.load(cursor, self.lease.operation_id)
 
     def turn_back(self, row: StepRow, error: InvirtError, state: str) -> None:
         """From running to undoing; state: of the step that failed."""

@@ -145,7 +145,7 @@ def test_an_address_is_announced_several_times(network: Network, kind: int) -> N
         begun = time.monotonic()
         for number, name in enumerate(("remus", "romulus")):
             network.guest(name, host, number, f"02:00:00:00:00:0{number}", *addresses(number))
-        assert time.monotonic() - begun < (TIMES - 1) * EVERY
+        assert announcements(server, kind, addresses(1)[kind]) < TIMES  # it was not waited for
         vif = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-vif"), "remove", "inv1"]
         host.run("env", f"INVIRT_RUN={network.folder}", *vif)
         gone = announcements(server, kind, addresses(1)[kind])

@@ -194,8 +194,8 @@ def given_up_early(patch: Patch, world: World) -> None:
 
 
 def prolonged(patch: Patch, world: World) -> None:
-    """Whose lease had ended is taken for dead, though the lease was prolonged since then."""
-    left_over = store.left_over
+    """Whose lease had ended is taken for dead, though it was prolonged since then; services are many."""
+    left_over, begin = store.left_over, histories.begin_something
 
     def mutant(cursor: Any) -> list[store.LeftOver]:
         found = left_over(cursor)
@@ -203,6 +203,10 @@ def prolonged(patch: Patch, world: World) -> None:
         holders = dict(cursor.fetchall())
         return [store.LeftOver(left.number, holders.get(left.number)) for left in found]
 
+    def busy(world: World) -> None:
+        (histories.begin_service if world.chance.random() < 0.5 else begin)(world)
+
+    patch.setattr(histories, "begin_something", busy)
     patch.setattr(store, "left_over", mutant)
 
 

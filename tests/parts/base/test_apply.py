@@ -72,7 +72,7 @@ def test_killed_anywhere_leaves_old_or_new_files_and_the_next_run_finishes(
     root: Path, checkout: Path
 ) -> None:
     """Kills at 25 moments from the start of the interpreter to after the end."""
-    names = [f"file{number}" for number in range(30)]
+    names = [f"file{number}" for number in range(10)]
 
     def write(word: str) -> str:
         text = f"{word}\n" * 2000

@@ -78,11 +78,20 @@ CASES = (
 )  # fmt: skip
 
 
+def nightly_but(*kinds: str) -> list[Any]:
+    """All cases, of which these do for every day."""
+    return [
+        pytest.param(case, id=case.kind, marks=() if case.kind in kinds else pytest.mark.nightly)
+        for case in CASES
+    ]
+
+
+MOST = nightly_but("create", "boot", "move", "delete")  # a guest, disks, a pivot, the trash
 # Those which have all the steps that there are; one that has a pivot does for every day.
 WHOLE = [
-    pytest.param(case, id=case.kind, marks=() if case.kind == "move" else pytest.mark.nightly)
-    for case in CASES
-    if case.kind in ("create", "boot", "destroy", "move", "delete", "rename", "resize", "undelete", "purge")
+    case
+    for case in nightly_but("move")
+    if case.id in ("create", "boot", "destroy", "move", "delete", "rename", "resize", "undelete", "purge")
 ]
 
 TROUBLES = (
@@ -214,7 +223,7 @@ def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield site
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+@pytest.mark.parametrize("case", MOST)
 def test_the_requester_dies(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     commits, calls = count(large, case)
     points = [("commit", n, when) for n in range(1, commits + 1) for when in ("before", "after")]
@@ -233,7 +242,7 @@ def test_the_requester_dies(large: Site, case: Case, record: Callable[[str, str,
     record(POINTS, "the requester dies", len(points))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+@pytest.mark.parametrize("case", MOST)
 def test_network_or_host_fails(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     _, calls = count(large, case)
     points = [(n, what, when) for n in range(1, calls + 1) for what, when in TROUBLES]

@@ -223,6 +223,12 @@ def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield site
 
 
+def test_few_transactions(large: Site) -> None:
+    """Each is a turn to the database and back, which a user waits for."""
+    commits = {case.kind: count(large, case)[0] for case in CASES if case.kind in ("create", "boot")}
+    assert commits == {"create": 4, "boot": 4}  # look, admit, begin the step, end
+
+
 @pytest.mark.parametrize("case", MOST)
 def test_the_requester_dies(large: Site, case: Case, record: Callable[[str, str, int], None]) -> None:
     commits, calls = count(large, case)

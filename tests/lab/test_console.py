@@ -90,6 +90,7 @@ def runs(lab: Lab, machine: Make) -> tuple[str, str, str]:
     return name, here, next(host for host in HOSTS if host != here)
 
 
+@pytest.mark.nightly
 def test_a_session_follows_a_machine_that_is_booted_elsewhere(
     lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn]
 ) -> None:

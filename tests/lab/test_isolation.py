@@ -179,6 +179,7 @@ def test_ports_of_hosts_and_servers_are_closed_to_guests(three: tuple[Guest, Gue
     assert counters(forger)["closed_port"] >= len(CLOSED)
 
 
+@pytest.mark.nightly
 def test_swapped_addresses_of_running_machines(lab: Lab, three: tuple[Guest, Guest, Guest]) -> None:
     """Both are right after their next renewal, and neither may use the address that it had."""
     _, one, other = three

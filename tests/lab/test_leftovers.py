@@ -82,23 +82,27 @@ def test_down(started: subprocess.Popen[str]) -> None:
     os.kill(started.pid, signal.SIGKILL)
 
 
+@pytest.mark.nightly
 def test_the_outer_process_killed(started: subprocess.Popen[str]) -> None:
     started.kill()
     eventually(gone, "the servers to end with the lab's outer process")
 
 
+@pytest.mark.nightly
 def test_the_supervisor_killed(started: subprocess.Popen[str]) -> None:
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
     eventually(gone, "the servers to end with their supervisor")
 
 
+@pytest.mark.nightly
 def test_whoever_brings_it_up_is_gone(started: subprocess.Popen[str]) -> None:
     assert started.stdin
     started.stdin.close()
     eventually(gone, "the servers to end when the lab was never said to be ready")
 
 
+@pytest.mark.nightly
 def test_a_server_killed_leaves_the_others(started: subprocess.Popen[str]) -> None:
     os.kill(cluster.leader("kdc"), signal.SIGKILL)
     eventually(lambda: not host.processes("kdc"), "all of the server to end")
@@ -106,6 +110,7 @@ def test_a_server_killed_leaves_the_others(started: subprocess.Popen[str]) -> No
     started.kill()
 
 
+@pytest.mark.nightly
 def test_only_one(started: subprocess.Popen[str]) -> None:
     with pytest.raises(Busy), cluster.only_one():
         pass
@@ -113,6 +118,7 @@ def test_only_one(started: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("line", ["booting", "apt-get install invirt-database-server"])
+@pytest.mark.nightly
 def test_scripts_lab_killed_on_its_way_up(line: str) -> None:
     cluster.down()
     before = mounts()

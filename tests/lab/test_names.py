@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
+
 from invirt_lab import cluster, console
 from invirt_lab.demo import wait_ping
 from invirt_lab.site import DOMAIN
@@ -76,6 +78,7 @@ def test_guests_get_their_address_and_find_each_other(lab: Lab, machine: Make) -
     eventually(lambda: f"inet {changed}/24" in console.ask(first, "ip address show eth0"), changed)
 
 
+@pytest.mark.nightly
 def test_a_further_nic_is_one_for_the_guest(lab: Lab, machine: Make) -> None:
     """It has a link, an address by DHCP and a name of its own, and works when the first is down.
 

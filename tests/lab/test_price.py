@@ -12,7 +12,7 @@ from tests.lab.users import Lab
 from tests.results import beside
 
 PRICE = 2.5  # times as long
-TIMES = 4
+TIMES = 2
 
 # Seconds of each round, a line each.
 BY_HAND = f"""

@@ -104,6 +104,7 @@ def test_two_remote_servers_on_one_database(lab: Lab, second: str) -> None:
 
 
 @pytest.mark.usefixtures("tidy")
+@pytest.mark.nightly
 def test_what_a_frozen_remote_server_was_amid_is_taken_over(lab: Lab, machine: Make, second: str) -> None:
     """And once it moves again it does nothing more."""
     name, amid = machine(), ("invirt-remctld@*", "invirt-remote-warm.service", "invirt-operations.service")

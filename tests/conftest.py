@@ -59,9 +59,12 @@ def invirt_yaml(tmp_path: Path) -> Iterator[Path]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Append this run's counts, passed failed skipped, to a file for scripts/test."""
+    """Append this run's counts, passed failed skipped, to a file for scripts/test.
+
+    A worker of pytest-xdist counts nothing: the process that started it counts all.
+    """
     file = os.environ.get("INVIRT_TEST_COUNTS")
-    if file:
+    if file and not hasattr(terminalreporter.config, "workerinput"):
         passed, failed, errors, skipped = (
             len(terminalreporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")
         )

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import example
 from hypothesis import strategies as st
 
 from invirt.base.errors import InvirtError, NotFound, Unreachable
@@ -34,6 +35,7 @@ MESSAGES = st.builds(lambda head, options: head + relay.MAGIC + options, HEADS, 
 
 
 @given(MESSAGES | st.binary(max_size=400), st.integers(1, 2**31 - 1), OPTIONS)
+@example(b"\1" + bytes(235) + relay.MAGIC + bytes([relay.FQDN, 1, 0, 12, 1, 97]), 1, b"")
 def test_relayed(message: bytes, nic: int, answered: bytes) -> None:
     """A request goes out with its own interface alone, and what is answered to it comes back to that one."""
     interface = f"inv{nic}"
@@ -44,7 +46,7 @@ def test_relayed(message: bytes, nic: int, answered: bytes) -> None:
     marks = [value for _, code, value in relay.options(sent) if code == relay.RELAY_AGENT]
     assert marks == [bytes([1, len(interface)]) + interface.encode()]
     assert (sent[4:24], sent[24:28], sent[28:240]) == (message[4:24], socket.inet_aton(HOST), message[28:240])
-    before = [(code, value) for _, code, value in relay.options(message)]
+    before = [(code, value) for _, code, value in relay.options(message) if code != relay.FQDN]
     assert [(code, value) for _, code, value in relay.options(sent)][:-1] == before
     mark = bytes([relay.RELAY_AGENT, len(marks[0])]) + marks[0]
     answer = b"\2" + sent[1:240] + mark + answered

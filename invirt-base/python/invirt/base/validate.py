@@ -24,8 +24,8 @@ _KEY_TYPE = (
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
 )
 _HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-_GROUP = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}"
-_FOLDER = r"(/\.?[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+"
+VOLUME_GROUP = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}"
+FOLDER = r"(/\.?[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+"
 _GREATEST = 2**63 - 1  # PostgreSQL's bigint
 _UNITS = "MGT"
 
@@ -63,7 +63,7 @@ def machine_name(text: str) -> MachineName:
 
 def is_place(driver: str, text: str) -> bool:
     """Whether a pool of disks of that driver can be there: a volume group (lvm), or a folder."""
-    pattern = _GROUP if driver == "lvm" else _FOLDER
+    pattern = VOLUME_GROUP if driver == "lvm" else FOLDER
     return len(text) <= 255 and re.fullmatch(pattern, text, re.ASCII) is not None
 
 

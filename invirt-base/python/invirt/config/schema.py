@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from invirt.base.validate import FOLDER, VOLUME_GROUP
+
 
 @dataclass(frozen=True)
 class Form:
@@ -48,7 +50,6 @@ def _choice(*words: str) -> Form:
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOSTNAME = rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*"
-_FOLDER = r"(/\.?[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+"
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
 
@@ -64,13 +65,13 @@ Person = Annotated[
 ]
 Mail = Annotated[str, Form("a mail address or a user's name", r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")]
 Word = Annotated[str, Form("a word of a-z, 0-9, - and _", r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")]
-Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{_FOLDER}")]
-Folder = Annotated[str, Form("a folder from /", _FOLDER)]
-OptionalFile = Annotated[str, Form("a file from /, or empty", f"({_FOLDER})?")]
+Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{FOLDER}")]
+Folder = Annotated[str, Form("a folder from /", FOLDER)]
+OptionalFile = Annotated[str, Form("a file from /, or empty", f"({FOLDER})?")]
 OptionalAddress = Annotated[str, Form("an IPv4 address, or empty", f"({_IPV4})?")]
 Address = Annotated[str, Form("an IPv4 address", _IPV4)]
 Addresses = Annotated[str, Form("an address or a network", r"[0-9a-f.:]{2,39}(/[0-9]{1,3})?")]
-VolumeGroup = Annotated[str, Form("the name of a volume group", r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}")]
+VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
 Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from invirt import config
 from invirt.base import identity, validate
@@ -36,20 +36,22 @@ class Pool(NamedTuple):
     place: str | None = None
 
 
-def seen() -> list[Pool]:
-    """Those that this host sees."""
+def _rows(query: str, *more: str) -> list[tuple[Any, ...]]:
+    """What the database says of this host, and of more."""
     connection.role = "host"
     with connection.transaction() as cursor:
-        cursor.execute(SEEN, (identity.hostname(),))
-        return [Pool(*row) for row in cursor.fetchall()]
+        cursor.execute(query, (identity.hostname(), *more))
+        return list(cursor.fetchall())
+
+
+def seen() -> list[Pool]:
+    """Those that this host sees."""
+    return [Pool(*row) for row in _rows(SEEN)]
 
 
 def disks(name: MachineName) -> dict[str, Pool]:
     """The pool in which each disk of a machine lies, of those that this host sees."""
-    connection.role = "host"
-    with connection.transaction() as cursor:
-        cursor.execute(LIE, (identity.hostname(), name))
-        return {disk: Pool(*row) for disk, *row in cursor.fetchall()}
+    return {disk: Pool(*row) for disk, *row in _rows(LIE, name)}
 
 
 def storage(name: str | None = None) -> Storage:

@@ -97,13 +97,18 @@ def must_be_new(machine: Machine, disk: str) -> None:
         raise BadInput(f"{machine.name} has a disk {disk} already", hint="Choose another of hda to hdz.")
 
 
+def must_be_one_more(machine: Machine, disk: str) -> None:
+    """As must_be_new; raises NoRoom if the machine has as many disks as it may have."""
+    must_be_new(machine, disk)
+    if len(machine.disks) >= config.machines.max_disks:
+        raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+
+
 def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     machine = lock_machine(cursor, request, survey)
     disk, size = wanted(request.arguments, "disk", str), wanted(request.arguments, "size", int)
     must_be_off(cursor, machine, survey)
-    must_be_new(machine, disk)
-    if len(machine.disks) >= config.machines.max_disks:
-        raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+    must_be_one_more(machine, disk)
     named = request.arguments.get("pool") or next(iter(machine.pools.values()), None)
     pool = survey.known_pool(named)
     volume = steps.on_volume(steps.CREATE_VOLUME, survey, machine.name, disk, pool, size=size)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from invirt import config
-from invirt.base.errors import BadInput, NoRoom
+from invirt.base.errors import BadInput
 from invirt.base.names import MachineName
 from invirt.remote import trash
 from invirt.remote.operations import addresses, steps
 from invirt.remote.operations.admission import claim_name, lock_machine, lock_name, must_be_off, wanted
-from invirt.remote.operations.disks import add_disk, enter_disk, must_be_new
+from invirt.remote.operations.disks import add_disk, enter_disk, must_be_one_more
 from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Seen, Survey
@@ -194,9 +194,7 @@ def _admit_disk_undelete(cursor: Cursor, request: Request, survey: Survey) -> Pl
     if found.machine is not None or len(found.disks) != 1:
         raise BadInput(f"{found.trash_id} in the trash is no single disk")
     [(disk, one)] = found.disks.items()
-    must_be_new(machine, disk)
-    if len(machine.disks) >= config.machines.max_disks:
-        raise NoRoom(f"{machine.name} has {len(machine.disks)} disks, which is all that a machine may have")
+    must_be_one_more(machine, disk)
     volumes = _volumes(GIVE_BACK, survey, found, machine.name)
     add_disk(cursor, machine, disk, one.size, one.pool, survey)
     about = {"disk": disk, "trash_id": found.trash_id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from invirt.base.cli import Argument, Command, Flag, Verb, show
@@ -18,7 +19,7 @@ def create(config: str, variables: tuple[str, ...], console: bool) -> None:
     """Evaluate the configuration and boot the domain."""
     domain = xmconfig.evaluate(xmconfig.find(config), _variables(variables))
     driver = loading.hypervisor()
-    with tokens.locked(machine_of(domain.name) or domain.name):
+    with _locked(domain.name):
         reservation.require(domain.name)
         driver.create(domain)
     if console:
@@ -61,13 +62,25 @@ def _table(name: str) -> Callable[..., str]:
 
 
 def _act(name: str) -> Callable[[DomainName], None]:
-    """What does to a domain what the verb says: console, shutdown, reboot or destroy."""
+    """What does to a domain what the verb says: shutdown, reboot or destroy."""
 
     def run(domain: DomainName) -> None:
         driver = loading.hypervisor()
-        getattr(driver, name)(_known(driver, domain))
+        with _locked(_known(driver, domain)):
+            getattr(driver, name)(domain)
 
     return run
+
+
+def console(domain: DomainName) -> None:
+    """Join it; others may work on the domain meanwhile."""
+    driver = loading.hypervisor()
+    driver.console(_known(driver, domain))
+
+
+def _locked(domain: DomainName) -> AbstractContextManager[None]:
+    """The lock that remote's commands take for the same guest."""
+    return tokens.locked(machine_of(domain) or domain)
 
 
 def _known(driver: Hypervisor, name: DomainName) -> DomainName:
@@ -103,7 +116,7 @@ VERBS = (
          example="-c invirt-database machine_name=inode"),
     *(Verb(name, summary, _table(name), (THESE,), shown=show.text) for name, summary in _TABLES),
     Verb("info", "this host", _table("info"), shown=show.text),
-    Verb("console", "join the guest's serial console; ^] leaves", _act("console"), (DOMAIN,), shown=None),
+    Verb("console", "join the guest's serial console; ^] leaves", console, (DOMAIN,), shown=None),
     *(Verb(name, summary, _act(name), (DOMAIN,), changes=True) for name, summary in _ACTS),
 )  # fmt: skip
 COMMAND = Command(

@@ -33,7 +33,7 @@ SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
-    *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2"),
+    *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
 LAB = (*LIBRARIES, "lintian")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from invirt.base.cli import Command
+from invirt.base.cli import Command, completion
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in ROOT.glob("invirt-*") if path.is_dir())
@@ -202,11 +202,10 @@ def test_each_program_has_a_manual_page_and_completion(wrapper: Path, docs: Path
     page = (share / f"man/man{section}/{wrapper.name}.{section}").read_text()
     for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"):
         assert f".SH {heading}\n" in page
-    completion = share / "bash-completion/completions" / wrapper.name
-    if "from invirt.base.remctl import" in wrapper.read_text():  # nobody types it
-        assert not completion.exists()
-    else:
-        assert f" {wrapper.name}\n" in completion.read_text()
+    nobody_types_it = "from invirt.base.remctl import" in wrapper.read_text()
+    for place in completion.PLACES.values():
+        file = share / place.format(wrapper.name)
+        assert not file.exists() if nobody_types_it else f" {wrapper.name}" in file.read_text()
 
 
 @pytest.mark.children

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ import pytest
 from invirt.base import cli
 from invirt.base.cli import completion
 from invirt.base.errors import NoRoom
-from invirt.base.process import run
 
-ROOT = Path(__file__).parents[3]
 ROWS = [{"name": "remus", "memory": 64, "tags": ["a"]}, {"name": "b\x1b", "memory": None, "tags": []}]
 
 
@@ -115,21 +112,3 @@ def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     ]
     monkeypatch.delenv("_TOOL_COMPLETE")
     assert not completion.answered(COMMAND)
-
-
-@pytest.mark.children
-def test_a_shell_completes_a_program_s_words(tmp_path: Path) -> None:
-    """bash itself, with the file that the package has."""
-    from invirt.base.commands.config import COMMAND as config
-
-    file = tmp_path / "completion"
-    file.write_text(completion.script(config))
-    script = f"""
-        complete() {{ :; }}; compopt() {{ :; }}
-        . {file}
-        COMP_WORDS=(invirt-config apply --f); COMP_CWORD=2
-        _invirt_config_completion invirt-config; echo "${{COMPREPLY[@]}}"
-    """
-    path = f"{ROOT / 'invirt-base/sbin'}:{os.environ['PATH']}"
-    done = run(["env", f"PATH={path}", "bash", "-c", script], timeout=60)
-    assert done.stdout == "--force\n", done.stderr

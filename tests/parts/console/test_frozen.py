@@ -14,8 +14,10 @@ import pytest
 
 from tests.parts.console.site import Site
 from tests.parts.postgres import Cluster, frozen
+from tests.parts.realm import DEADLINE
 
 LOCAL = "daemon"  # a login of /etc/passwd
+NOTICED = 4.0  # times as long as without the trouble: what waited for the database would take a hundred
 
 
 def test_root_and_administrators_dont_notice(consoles: Site, cluster: Cluster, tmp_path: Path) -> None:
@@ -26,12 +28,12 @@ def test_root_and_administrators_dont_notice(consoles: Site, cluster: Cluster, t
     with frozen(cluster):
         consoles.console.run("getent", "passwd", "remus")  # the service knows now that it can't answer
         for who in ("root", LOCAL):
-            assert _looking_up(consoles, who) < 0.05
+            assert _looking_up(consoles, who) < NOTICED
         for who, seconds in plain.items():
-            assert _login(consoles, who, key) < seconds + 2
+            assert _login(consoles, who, key) < NOTICED * seconds
         begun = time.monotonic()
         assert "Permission denied" in consoles.call("alice", "remus", "-tt").stderr  # and nobody else gets in
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < DEADLINE
         open_session.sendline("still here")  # who is in stays in
         open_session.expect("still here\r\nstill here\r\n")
         open_session.expect([pexpect.TIMEOUT, "may not"], timeout=12)
@@ -61,14 +63,14 @@ def _login(site: Site, who: str, key: Path) -> float:
 
 
 def _looking_up(site: Site, who: str) -> float:
-    """Seconds that `id` takes beyond `true`: the medians, run in turn."""
+    """How many times as long as `true` `id` takes: the medians, run in turn."""
     times: dict[tuple[str, ...], list[float]] = {("id", who): [], ("true",): []}
     for argv in [*times] * 11:
         begun = time.monotonic()
         assert site.console.run(*argv).returncode == 0
         times[argv].append(time.monotonic() - begun)
     id, true = map(statistics.median, times.values())
-    return id - true
+    return id / true
 
 
 def _administrator(site: Site, folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pwd
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -49,7 +48,7 @@ def _server_files(folder: Path, realm: Realm, checkout: Path) -> None:
 @pytest.fixture(scope="module")
 def server(realm: Realm, checkout: Path) -> Iterator[postgres.Cluster]:
     """A PostgreSQL on loopback that lets in whom a production server would."""
-    folder = Path(tempfile.mkdtemp(prefix="invirt-pg-"))
+    folder = postgres.new_folder()
     port = _free_port()
     file = folder / "invirt.yaml"
     file.write_text(CONFIG.format(port=port))

@@ -134,8 +134,8 @@ def test_a_silent_host_holds_nobody_up(hosts: RemctlHosts) -> None:
     with socket.create_server((loopback(), PORTS[0])) as frozen:
         both = RemctlHosts({**hosts.addresses, OTHER: frozen.getsockname()[0]})
         began = time.monotonic()
-        answers = both.ask([OTHER, HOST], "domain", "status", timeout=10)
-        assert time.monotonic() - began < 3 * PATIENCE  # it would be given up after ten seconds
+        answers = both.ask([OTHER, HOST], "domain", "status", timeout=10 * PATIENCE)
+        assert time.monotonic() - began < 9 * PATIENCE
     assert list(answered(answers)) == [HOST]
     assert isinstance(answers[OTHER], Unreachable)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,26 @@ class Namespace:
             text=True,
             timeout=timeout,
         )
+
+    @contextmanager
+    def warm(self, role: str, *before: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Workers of role are ready as long as the context lasts; before: what their argv begins with."""
+        path = self.folder / "run/warm" / role
+        path.parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as listening, (self.folder / "log").open("ab") as log:
+            listening.bind(str(path))
+            listening.listen(256)
+            passed = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash"]
+            service = subprocess.Popen(
+                [*passed, *self.enter, *before, f"/usr/sbin/invirt-{role}-warm"],
+                pass_fds=[listening.fileno()],
+                env=dict(self.environment),
+                stderr=log,
+            )
+            try:
+                yield service
+            finally:
+                end(service)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,11 +13,13 @@ import pytest
 
 from invirt import config
 from invirt.base.remctl import HOST_PORT
+from invirt.host.commands.warm import SPARE as AHEAD
 from invirt.remote.commands.warm import SPARE
 from tests.parts.namespace import ROOT, Namespace, namespace
 from tests.parts.owned import owner
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Answer, Realm, Remctld, Remctlds, end
+from tests.parts.waiting import until
 
 REMOTE, WEB = "remote.invirt.test", "web.invirt.test"
 MEMORY = 256 << 20  # bytes of each process: LimitAS= of invirt-remctld@.service
@@ -61,39 +62,18 @@ class RemoteServer:
     @contextmanager
     def warm(self) -> Iterator[subprocess.Popen[bytes]]:
         """Workers are ready, as long as the context lasts."""
-        path = self.namespace.folder / "run/warm/remote"
-        path.parent.mkdir(parents=True)
-        with socket.socket(socket.AF_UNIX) as listening, (self.namespace.folder / "log").open("ab") as log:
-            listening.bind(str(path))
-            listening.listen(256)
-            passed = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash"]
-            limited = ["prlimit", f"--as={MEMORY}", *confined()]
-            service = subprocess.Popen(
-                [*passed, *self.namespace.enter, *limited, "/usr/sbin/invirt-remote-warm"],
-                pass_fds=[listening.fileno()],
-                env=dict(self.namespace.environment),
-                stderr=log,
-            )
-            try:
-                self.wait_for_workers()
-                yield service
-            finally:
-                end(service)
+        with self.namespace.warm("remote", "prlimit", f"--as={MEMORY}", *confined()) as service:
+            self.wait_for_workers()
+            yield service
 
     def workers(self) -> set[int]:
         """The sessions of workers that wait."""
-        query = (
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'invirt-remote' AND query = 'ROLLBACK'"
-        )
-        return {int(str(pid)) for (pid,) in self.database.execute(query, user="postgres")}
+        return _workers(self.database, "remote")
 
     def wait_for_workers(self) -> set[int]:
         """Until all wait that there can be; their sessions."""
-        limit = time.monotonic() + DEADLINE
-        while len(found := self.workers()) < SPARE:
-            assert time.monotonic() < limit, (self.namespace.folder / "log").read_text()
-            time.sleep(0.02)
-        return found
+        until(lambda: len(self.workers()) >= SPARE, (self.namespace.folder / "log").read_text)
+        return self.workers()
 
     def end(self) -> None:
         """End remconffs, if it runs."""
@@ -108,10 +88,15 @@ class FakeHost:
     hostname: str
     state: Path
     remctld: Remctld
+    namespace: Namespace
 
     def running(self) -> list[str]:
         """The guests that run."""
         return sorted(path.name for path in (self.state / "fake/domains").glob("[!.]*"))
+
+    def call(self, *command: str) -> Answer:
+        """What `remctl HOST COMMAND` brings back to the remote server."""
+        return self.remctld.call(f"host/{REMOTE}", *command)
 
 
 @dataclass
@@ -124,6 +109,22 @@ class Cloud:
     def call(self, user: str, *command: str) -> Answer:
         """What `remctl remote COMMAND` brings back to user."""
         return self.remote.call(user, *command)
+
+    @contextmanager
+    def warm(self) -> Iterator[None]:
+        """Workers are ready on all servers, as long as the context lasts."""
+        with ExitStack() as stack:
+            stack.enter_context(self.remote.warm())
+            for host in self.hosts:
+                stack.enter_context(host.namespace.warm("host"))
+            until(lambda: len(_workers(self.remote.database, "host")) >= AHEAD * len(self.hosts))
+            yield
+
+
+def _workers(database: Database, role: str) -> set[int]:
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND query = 'ROLLBACK'"
+    found = database.execute(query, (f"invirt-{role}",), user="postgres")
+    return {int(str(pid)) for (pid,) in found}
 
 
 @contextmanager
@@ -172,6 +173,7 @@ def host(database: Database, realm: Realm, remctlds: Remctlds, folder: Path, nam
             hostname,
             folder / "state",
             remctlds.start(hostname, conf, enter=made.enter, environment=made.environment, port=HOST_PORT),
+            made,
         )
 
 

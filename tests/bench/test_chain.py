@@ -1,0 +1,80 @@
+"""A user's command all the way: remctl, remote's worker, the database, a host's worker; beside bare calls.
+
+Guests and volumes of the hosts are files, which cost nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from tests.parts.realm import Answer
+from tests.parts.remote.conftest import Cloud, cloud, site
+from tests.results import Result, beside, keep, quickest
+
+__all__ = ["cloud", "site"]  # the fixtures
+
+ROUNDS = 5
+CREATE, CREATES, HOST = 20.0, 20.0, 8.0  # times as long as bare calls
+ABOVE = 0.04  # seconds that a host's command may take above a bare call
+
+_numbers = itertools.count(1)
+
+
+def ok(answer: Answer) -> None:
+    """It must have succeeded."""
+    assert answer.status == 0, answer
+
+
+def create(cloud: Cloud) -> None:
+    ok(cloud.call("alice", "machine", "create", f"m{next(_numbers)}", "--memory", "64", "--disk", "1"))
+
+
+def at_once(work: Callable[[], None], many: int) -> None:
+    """So many of it, all at the same time."""
+    with ThreadPoolExecutor(many) as pool:
+        for done in [pool.submit(work) for _ in range(many)]:
+            done.result()
+
+
+@pytest.mark.parametrize("many", [20, pytest.param(100, marks=pytest.mark.nightly)])
+def test_commands_through_hosts(cloud: Cloud, many: int) -> None:
+    cloud.remote.database.execute("UPDATE owners SET machines = 1000, memory = 100000, disk = 1000")
+    for place in (cloud.remote, *cloud.hosts):
+        conf = place.namespace.folder / "remctl/conf.d/nothing"
+        conf.write_text("nothing ALL /bin/true ANYUSER\n")
+    host = cloud.hosts[0]
+
+    def bare() -> None:
+        ok(cloud.call("alice", "nothing"))
+
+    def bare_of_host() -> None:
+        ok(host.call("nothing"))
+
+    def volume() -> None:
+        ok(host.call("volume", "create", "other", "hda", "1", str(next(_numbers))))
+
+    def status() -> None:
+        ok(host.call("domain", "status", "other"))
+
+    with cloud.warm():
+        for made in (partial(create, cloud), volume, status):
+            made()
+        beside(
+            "machine create, through its host", partial(quickest, partial(create, cloud), ROUNDS),
+            partial(quickest, bare, ROUNDS), CREATE,
+        )  # fmt: skip
+        beside(
+            f"{many} machine creates at once",
+            partial(quickest, partial(at_once, partial(create, cloud), many), 1),
+            partial(quickest, partial(at_once, bare, many), 1), CREATES,
+        )  # fmt: skip
+        for what, work in (("volume create", volume), ("domain status", status)):
+            name = f"remctl HOST {what}"
+            beside(name, partial(quickest, work, ROUNDS), partial(quickest, bare_of_host, ROUNDS), HOST)
+            above = quickest(work, ROUNDS) - quickest(bare_of_host, ROUNDS)
+            keep(Result(f"{name}, above a bare call", above, "s", ABOVE))

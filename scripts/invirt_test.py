@@ -77,9 +77,9 @@ KINDS = {
     "golden": Kind("what is rendered, against files", ("golden",), (*LIBRARIES, "mmdebstrap")),
     "parts": Kind(
         "one real part at a time: PostgreSQL, Kerberos, remctld, FUSE, QEMU",
-        ("parts",),
+        ("parts/host", "parts/dhcp", "parts/remote", "parts/operations", "parts"),  # the long ones first
         (*LIBRARIES, *SERVERS, "mmdebstrap"),
-        workers=3,
+        workers=4,
     ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
     "lab13": Kind(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -81,7 +82,7 @@ class Database:
         On a connection that this thread keeps: to sign on takes longer than most statements.
         """
         key = threading.get_ident(), user
-        if key not in self.kept or self.kept[key].closed:
+        if key not in self.kept or _has_ended(self.kept[key]):
             self.kept[key] = self.connect(user)
         with self.kept[key].cursor() as cursor:
             cursor.execute(query, values)
@@ -91,6 +92,11 @@ class Database:
         """End what was kept."""
         for connected in self.kept.values():
             connected.close()
+
+
+def _has_ended(idle: psycopg2.extensions.connection) -> bool:
+    """Whether it was closed on either side: the server says nothing to one that idles, but its last words."""
+    return bool(idle.closed) or bool(select.select([idle], [], [], 0)[0])
 
 
 @dataclass(frozen=True)

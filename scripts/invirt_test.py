@@ -67,12 +67,18 @@ class Kind:
         """From the checkout's root."""
         return tuple(f"tests/{where}" for where in self.where)
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """What tells pytest of workers."""
+        return ("-n", str(self.workers), "--dist", "loadfile") if self.workers else ()
+
 
 KINDS = {
     "unit": Kind(
         "everything that needs no other program; the linters",
         ("unit",),
         (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
+        workers=2,
     ),
     "golden": Kind("what is rendered, against files", ("golden",), (*LIBRARIES, "mmdebstrap")),
     "parts": Kind(
@@ -229,8 +235,7 @@ def here(kind: Kind, counts: Path) -> bool:
     clean = CLEAN if kind.needs is not LAB else ()
     how = ["--durations=20", "-m", NIGHTLY if kind.marked else f"not {NIGHTLY}"]
     how += ["-v"] if kind.slow else []
-    how += ["-n", str(kind.workers), "--dist", "loadfile"] if kind.workers else []
-    return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.paths], kind, counts)
+    return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.shared, *kind.paths], kind, counts)
 
 
 def on_debian_13(kind: Kind, counts: Path) -> bool:
@@ -246,7 +251,7 @@ def on_debian_13(kind: Kind, counts: Path) -> bool:
     )
     inside = (
         "cd /tmp/tree && INVIRT_TEST_COUNTS=/mnt/counts exec /usr/bin/python3 -m pytest"
-        f" --ignore=tests/unit/test_lint.py {' '.join(kind.paths)}"
+        f" --ignore=tests/unit/test_lint.py {' '.join((*kind.shared, *kind.paths))}"
     )
     with tempfile.TemporaryDirectory() as shared:
         folders = [str(upper), str(base), str(host.TREE), shared]

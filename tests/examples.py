@@ -50,6 +50,20 @@ def thorough(price: int = 1) -> Callable[[Test], Test]:
     )
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist gives its numbers to the process that started it."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["examples"] = (_Tried.examples, _Tried.tests)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Which adds them up."""
+    examples, tests = getattr(node, "workeroutput", {}).get("examples", (0, 0))
+    _Tried.examples += examples
+    _Tried.tests += tests
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many examples were tried."""
     if _Tried.tests:

@@ -55,11 +55,14 @@ def test_a_service_that_just_waits_would_hold_up_everyone_but_root(consoles: Sit
 
 
 def _login(site: Site, who: str, key: Path) -> float:
-    """Seconds that an administrator's login takes."""
-    begun = time.monotonic()
-    done = site.call("alice", who, "--", "echo", "in", key=key)
-    assert done.stdout == "in\n", done.stderr
-    return time.monotonic() - begun
+    """Seconds that an administrator's login takes: the median, since other work has its turns."""
+    times = []
+    for _ in range(3):
+        begun = time.monotonic()
+        done = site.call("alice", who, "--", "echo", "in", key=key)
+        assert done.stdout == "in\n", done.stderr
+        times.append(time.monotonic() - begun)
+    return statistics.median(times)
 
 
 def _looking_up(site: Site, who: str) -> float:

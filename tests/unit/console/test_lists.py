@@ -45,6 +45,7 @@ def test_a_machine_is_a_login(by: dict[str, object]) -> None:
     ("method", "parameters", "error"),
     [
         ("GetUserRecord", {"userName": "Root!"}, "NoRecordFound"),
+        ("GetUserRecord", {"userName": "root"}, "NoRecordFound"),
         ("GetUserRecord", {"uid": 0}, "NoRecordFound"),
         ("GetUserRecord", {"uid": 200100}, "NoRecordFound"),
         ("GetUserRecord", {}, "EnumerationNotSupported"),

@@ -2,9 +2,9 @@
 
 The API is io.systemd.UserDatabase (https://systemd.io/USER_GROUP_API) over
 varlink: JSON with a NUL at its end, one answer a question.  Only
-questions for a machine's name or for a uid of the machines' range go to the
-database.  All others, so those for root and for administrators, are answered
-at once, whatever the database does.
+questions for what may be a machine's name or for a uid of the machines' range
+go to the database.  All others, so those for root and for administrators, whom
+/etc/passwd has, are answered at once, whatever the database does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from invirt.base import log, validate
@@ -24,6 +25,7 @@ GROUP = "invirt-console"  # every machine's login is in it, and nobody else
 SHELL = "/usr/bin/invirt-console-shell"
 HOMES = "/consolefs"
 PROGRAM = "invirt-userdb"
+LOCAL = Path("/etc/passwd")
 DEADLINE = 1.0  # seconds: who asks is sshd, ls or ps, and hangs with us
 
 BY_NAME = "SELECT machine_id, name FROM console.machines WHERE name = %s"
@@ -84,7 +86,8 @@ class UserDB:
     def _find(self, name: str | None, uid: int | None) -> list[tuple[Any, ...]]:
         try:
             if name is not None:
-                return self.asker.rows(BY_NAME, (validate.machine_name(name),))
+                known = _is_local(validate.machine_name(name))
+                return [] if known else self.asker.rows(BY_NAME, (name,))
             return (
                 self.asker.rows(BY_NUMBER, (self.uids.index(uid),))
                 if uid is not None and uid in self.uids
@@ -108,3 +111,11 @@ class UserDB:
             "disposition": "regular",
             "service": SERVICE,
         }
+
+
+def _is_local(name: MachineName) -> bool:
+    """Whether it is one of this server's own logins, which count more than machines'.
+
+    They are asked for here, too, after they were found: for their shadow entry.
+    """
+    return any(line.startswith(f"{name}:") for line in LOCAL.read_text(errors="replace").splitlines())

@@ -32,7 +32,7 @@ from invirt.database import connection, roles, schema
 from invirt.database.session import session
 
 TEMPLATE = "invirt_template"
-ROOM = 2 << 30  # bytes
+ROOM = 2 << 30  # bytes: what the clusters of all workers take, and more
 
 # Speed instead of safety: nothing here outlives the test run.  The last two are as at a site.
 SETTINGS = {
@@ -66,7 +66,9 @@ class Database:
     name: str
     socket: str
     config: Path
-    kept: dict[tuple[int, str], psycopg2.extensions.connection] = field(default_factory=dict, repr=False)
+    kept: dict[tuple[int, str], psycopg2.extensions.connection] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def connect(self, user: str = "invirt") -> psycopg2.extensions.connection:
         """A plain connection as user, committing each statement by itself."""

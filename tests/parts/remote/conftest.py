@@ -72,8 +72,8 @@ class RemoteServer:
 
     def wait_for_workers(self) -> set[int]:
         """Until all wait that there can be; their sessions."""
-        until(lambda: len(self.workers()) >= SPARE, (self.namespace.folder / "log").read_text)
-        return self.workers()
+        log = self.namespace.folder / "log"
+        return until(lambda: found if len(found := self.workers()) >= SPARE else set(), log.read_text)
 
     def end(self) -> None:
         """End remconffs, if it runs."""

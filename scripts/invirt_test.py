@@ -68,8 +68,8 @@ class Kind:
         return tuple(f"tests/{where}" for where in self.where)
 
     @property
-    def shared(self) -> tuple[str, ...]:
-        """What tells pytest of workers."""
+    def workers_options(self) -> tuple[str, ...]:
+        """What tells pytest of them."""
         return ("-n", str(self.workers), "--dist", "loadfile") if self.workers else ()
 
 
@@ -235,7 +235,8 @@ def here(kind: Kind, counts: Path) -> bool:
     clean = CLEAN if kind.needs is not LAB else ()
     how = ["--durations=20", "-m", NIGHTLY if kind.marked else f"not {NIGHTLY}"]
     how += ["-v"] if kind.slow else []
-    return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.shared, *kind.paths], kind, counts)
+    how += kind.workers_options
+    return child([*clean, "/usr/bin/python3", "-m", "pytest", *how, *kind.paths], kind, counts)
 
 
 def on_debian_13(kind: Kind, counts: Path) -> bool:
@@ -251,7 +252,7 @@ def on_debian_13(kind: Kind, counts: Path) -> bool:
     )
     inside = (
         "cd /tmp/tree && INVIRT_TEST_COUNTS=/mnt/counts exec /usr/bin/python3 -m pytest"
-        f" --ignore=tests/unit/test_lint.py {' '.join((*kind.shared, *kind.paths))}"
+        f" --ignore=tests/unit/test_lint.py {' '.join((*kind.workers_options, *kind.paths))}"
     )
     with tempfile.TemporaryDirectory() as shared:
         folders = [str(upper), str(base), str(host.TREE), shared]

@@ -69,8 +69,10 @@ def best(what: str, measure: Callable[[], float], limit: float, at_least: bool =
     assert result.sound, result
 
 
-def beside(what: str, ours: Callable[[], float], bare: Callable[[], float], limit: float) -> None:
-    """As best(), of how many times the seconds of the bare thing ours takes; both are shown, too."""
+def beside(
+    what: str, ours: Callable[[], float], bare: Callable[[], float], limit: float
+) -> tuple[float, float]:
+    """As best(), of how many times the seconds of the bare thing ours takes; both are shown, and returned."""
     seconds: list[tuple[float, float]] = []
 
     def ratio() -> float:
@@ -82,6 +84,7 @@ def beside(what: str, ours: Callable[[], float], bare: Callable[[], float], limi
     best(f"{what}, to the bare thing", ratio, limit)
     mine, plain = map(min, zip(*seconds, strict=True))
     keep(Result(what, mine, "s", bare=plain))
+    return mine, plain
 
 
 def quickest(work: Callable[[], object], times: int) -> float:

@@ -102,7 +102,7 @@ def ours(lab: Lab) -> set[str]:
         ),
         (
             "host1",
-            ("invirt-dhcp-relay.service", "invirt-host-conserver.service", "invirt-host-network.service"),
+            ("invirt-dhcp-relay.service", "invirt-host-observer.service"),
         ),
     ],
 )

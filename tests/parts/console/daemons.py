@@ -64,7 +64,7 @@ def start_consoles(site: Site) -> None:
 def start_list(site: Site) -> None:
     """Who keeps the list, and conserver's network."""
     host = site.host
-    host.start("/usr/sbin/invirt-host-conserver", HOST)
+    host.start("/usr/sbin/invirt-host-observer", "--only", "consoles", HOST)
     host.await_("the list", "test", "-e", LIST)
     host.start("unshare", "-n", "sh", "-c", f"ip link set lo up; echo $$ >{NETWORK}; exec sleep infinity")
     host.await_("a network", "test", "-s", NETWORK)

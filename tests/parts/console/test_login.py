@@ -104,9 +104,7 @@ def test_a_break_is_told_to_the_hypervisors_console(consoles: Site) -> None:
 
 
 def test_a_console_that_its_host_has_yet_to_hear_of_is_waited_for(consoles: Site) -> None:
-    keeper = next(
-        child for child in consoles.host.children if "/usr/sbin/invirt-host-conserver" in child.args
-    )
+    keeper = next(child for child in consoles.host.children if "/usr/sbin/invirt-host-observer" in child.args)
     os.kill(keeper.pid, signal.SIGSTOP)
     try:
         consoles.boot("romulus")

@@ -12,12 +12,13 @@ from tests.parts.postgres import Database
 TABLES = """
 owners members types hosts address_ranges reserved_names refused_names machines disks nics machine_access
 cdroms autoinstalls operations operation_steps audit counters trash trash_disks public_keys held_addresses
-administrators
+administrators host_signs guest_states
 """.split()  # noqa: SIM905 - read as a list of words
 
 READ = {
     "invirt_remote": set(TABLES),
-    "invirt_host": {"machines", "nics", "disks", "types", "hosts", "cdroms", "autoinstalls"},
+    "invirt_host": {"machines", "nics", "disks", "types", "hosts", "cdroms", "autoinstalls"}
+    | {"host_signs", "guest_states"},
 }
 WRITE = {
     "invirt_remote": {
@@ -27,7 +28,7 @@ WRITE = {
         "DELETE": "machines disks nics members machine_access trash trash_disks",
         "TRUNCATE": "",
     },
-    "invirt_host": {"INSERT": "", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
+    "invirt_host": {"INSERT": "host_signs guest_states", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
 }
 
 
@@ -90,7 +91,7 @@ def test_forbidden(database: Database, role: str, query: str) -> None:
     ],
 )
 def test_forbidden_to_hosts(database: Database, query: str) -> None:
-    """A host only looks, and not at people."""
+    """A host only looks, but for what it sees of its guests, and not at people."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         database.execute(query, user="invirt_host")
 

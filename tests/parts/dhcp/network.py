@@ -163,8 +163,8 @@ class Network:
     def follow(self) -> None:
         """On each host: let the rules and routes of guests follow the database."""
         for host in self.hosts.values():
-            program = str(ROOT / "invirt-host/sbin/invirt-host-network")
-            self.stack.callback(end, host.start([sys.executable, program], INVIRT_RUN=str(self.folder)))
+            program = [str(ROOT / "invirt-host/sbin/invirt-host-observer"), "--only", "network"]
+            self.stack.callback(end, host.start([sys.executable, *program], INVIRT_RUN=str(self.folder)))
 
     def dhcp(self, guest: Guest) -> None:
         """Start busybox' udhcpc on the guest; SIGUSR1 makes it renew."""

@@ -186,7 +186,7 @@ def test_what_qemu_is_told_of_disks_and_the_kernel(tmp_path: Path) -> None:
 name, memory, kernel, root, extra = "d_x", 64, "/k", "/dev/vda ro", "quiet"
 disk = ("phy:/dev/vg/x,xvda,w", "vdev=hdb, access=ro, target=/y", "file:/a.iso,hdc:cdrom,r")
 """
-    files = {"qmp": 3, "console": 4, "log": 5, "xvda": 6, "hdb": 7, "hdc": 8}
+    files = {"qmp": 3, "console": 4, "log": 5, "xvda": 6, "hdb": 7, "hdc": 8, "events": 9}
     argv = arguments(evaluated(tmp_path / "config", text), "tcg", files)
     assert argv[argv.index("-append") + 1] == "root=/dev/vda ro quiet"
     drives = [word for word in argv if word.startswith("driver=raw")]

@@ -3,7 +3,7 @@ from invirt import config
 console = config.console
 %>\
 # The host's conserver: the serial consoles of the machines that run here, for
-# invirt-host-consoles alone, in a network of their own. invirt-host-conserver
+# invirt-host-consoles alone, in a network of their own. invirt-host-observer
 # keeps the list.
 config * {
     primaryport ${console.port};

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.host.protocols import Hypervisor
+from invirt.host.watching import Polled, Watch
 
 if TYPE_CHECKING:
     from invirt.host.storage.files import FileStorage
@@ -36,6 +37,15 @@ def hypervisor() -> Hypervisor:
     from invirt.host.fake import FakeHypervisor
 
     return FakeHypervisor()
+
+
+def watch() -> Watch:
+    """Who sees this host's guests."""
+    if driver() == "qemu":
+        from invirt.host.qemu.watch import QemuWatch
+
+        return QemuWatch()
+    return Polled(hypervisor())
 
 
 def about() -> dict[str, Any]:

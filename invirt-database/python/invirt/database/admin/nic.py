@@ -56,7 +56,7 @@ def _plugged(machine: Machine, how: str) -> Found:
         None,
         [
             f"{name} runs on {host}, which plugs the NIC {how}",
-            f"if {host} can't (journalctl -u invirt-host-network), that is so after {name} has been off",
+            f"if {host} can't (journalctl -u invirt-host-observer), that is so after {name} has been off",
         ],
     )
 

@@ -24,7 +24,11 @@ from invirt.host.qemu.supervisor import Supervisor, of_this_host
 from invirt.host.waiting import wait
 
 START = 20  # seconds until QEMU must answer
-POWEROFF, HOST = "poweroff", "host"  # how guests end: by themselves or by hand; with their host
+POWEROFF, KILLED, HOST = (
+    "poweroff",
+    "killed",
+    "host",
+)  # how guests end: by themselves, by hand, with their host
 
 
 class Qemu:
@@ -83,7 +87,9 @@ class Qemu:
     def ended(self) -> dict[DomainName, str]:
         guests = map(Guest.of, (paths.state() / "guests").glob("*"))
         off = [guest for guest in guests if not guest.running()]
-        return {guest.name: "poweroff" if _read(guest.ended) == POWEROFF else "crash" for guest in off}
+        return {
+            guest.name: "poweroff" if _read(guest.ended) in (POWEROFF, KILLED) else "crash" for guest in off
+        }
 
     def shutdown(self, name: DomainName) -> None:
         """One that a killed reboot left down is ended."""
@@ -110,7 +116,7 @@ class Qemu:
 
     def destroy(self, name: DomainName) -> None:
         guest = Guest(name)
-        end_by(guest, POWEROFF)
+        end_by(guest, KILLED)
         self.supervisor.stop(guest)
         if not wait(lambda: not guest.running(), 10):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")

@@ -64,6 +64,11 @@ class Guest:
         return paths.run() / "guests" / self.name / "qmp"
 
     @property
+    def events(self) -> Path:
+        """QEMU's socket for who only listens; see invirt.host.qemu.watch."""
+        return paths.run() / "guests" / self.name / "events"
+
+    @property
     def console(self) -> Path:
         """The serial console's socket; it takes one connection at a time."""
         return paths.run() / "guests" / self.name / "console"
@@ -104,7 +109,7 @@ class Guest:
 def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, int]) -> list[str]:
     """QEMU's command line.
 
-    descriptors: open files by name: "qmp" and "console" (listening sockets),
+    descriptors: open files by name: "qmp", "events" and "console" (listening sockets),
     "log", each disk's vdev and each nic's vifname.  QEMU opens nothing by name
     but kernel and initrd, so it needs no right to a disk or a socket.
     """
@@ -133,6 +138,8 @@ def _channels(descriptors: Mapping[str, int]) -> list[str]:
     return [
         *("-chardev", f"socket,id=qmp,fd={descriptors['qmp']},server=on,wait=off"),
         *("-mon", "chardev=qmp,mode=control"),
+        *("-chardev", f"socket,id=events,fd={descriptors['events']},server=on,wait=off"),
+        *("-mon", "chardev=events,mode=control"),
         *("-add-fd", f"fd={descriptors['log']},set=1"),
         "-chardev",
         f"socket,id=console,fd={descriptors['console']},server=on,wait=off,logfile=/dev/fdset/1,logappend=on",

@@ -35,6 +35,7 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     identity.hold(uid)
     descriptors = {
         "qmp": _listen(guest.qmp),
+        "events": _listen(guest.events),
         "console": _listen(guest.console),
         "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
         **_disks(config),

@@ -1,0 +1,116 @@
+"""Writes into the database what this host sees of its guests, and a sign of life.
+
+Nothing here decides: who boots or moves a machine asks the hosts themselves.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+from invirt.base.names import DomainName, machine_of
+from invirt.database.connection import Connection
+from invirt.host.watching import Seen, Watch
+
+LOOK = 1.0  # seconds between looks, unless something is told
+PAUSE = 0.25  # seconds between two writes: a guest may stop and go on as often as it likes
+SIGN = 5.0  # seconds between signs of life
+AGAIN = 60.0  # seconds after which all is written again: what was refused may be allowed by now
+
+# A guest that was booted again between two looks has another time.  Ages, not times, since a
+# host's clock may be wrong.  One that the host doesn't know any more is off.
+WRITE = """
+WITH told AS (
+    SELECT t.name, t.state, t.why, now() - make_interval(secs => t.age) AS since, m.machine_id, h.host_id,
+        EXISTS (SELECT FROM reservations r
+            WHERE r.machine_id = m.machine_id AND r.host_id = h.host_id) AS placed
+    FROM hosts h CROSS JOIN unnest(%(names)s::text[], %(machines)s::integer[], %(states)s::text[],
+            %(whys)s::text[], %(ages)s::double precision[]) AS t (name, machine, state, why, age)
+        LEFT JOIN machines m ON m.name = t.name AND m.machine_id = coalesce(t.machine, m.machine_id)
+    WHERE %(host)s IN (h.hostname, h.name)
+), known AS (
+    UPDATE guest_states g SET state = t.state, why = t.why, since = t.since FROM told t
+    WHERE g.machine_id = t.machine_id AND g.host_id = t.host_id AND (t.placed OR t.state = 'off')
+        AND ((g.state, g.why) IS DISTINCT FROM (t.state, t.why)
+            OR t.state <> 'off' AND abs(extract(epoch FROM g.since - t.since)) > 2)
+), gone AS (
+    UPDATE guest_states g SET state = 'off', why = NULL, since = now() FROM hosts h
+    WHERE g.host_id = h.host_id AND %(host)s IN (h.hostname, h.name) AND g.state <> 'off'
+        AND NOT EXISTS (SELECT FROM told t WHERE t.machine_id = g.machine_id)
+), new AS (
+    INSERT INTO guest_states (machine_id, host_id, state, why, since)
+    SELECT machine_id, host_id, state, why, since FROM told t WHERE placed AND NOT EXISTS (
+        SELECT FROM guest_states g WHERE g.machine_id = t.machine_id AND g.host_id = t.host_id)
+)
+SELECT name FROM told WHERE state <> 'off' AND NOT placed ORDER BY name
+"""
+ALIVE = """
+INSERT INTO host_signs (host_id, strangers)
+    SELECT host_id, %(strangers)s FROM hosts WHERE %(host)s IN (hostname, name)
+ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers
+"""
+
+
+class Observer:
+    """host: this one's name, by default as it knows it itself."""
+
+    def __init__(self, watch: Watch, host: str = "") -> None:
+        self.watch, self.host = watch, host or socket.getfqdn()
+        self.written: frozenset[Seen] | None = None
+        self.written_at = self.signed_at = 0.0
+        self.connected: Connection | None = None
+        self.strangers: list[str] = []
+        self.said = ""
+
+    def turn(self, connected: Connection) -> None:
+        """Wait for something to happen, and write what is new; what can't be seen is not signed."""
+        if connected is not self.connected:  # another may have been there meanwhile
+            self.connected, self.written, self.written_at = connected, None, 0.0
+            with connected.cursor() as cursor:
+                cursor.execute("SET synchronous_commit = off")  # what is lost is written again
+        else:
+            self.watch.wait(LOOK)
+        try:
+            seen = frozenset(one for one in self.watch.look() if machine_of(one.name))
+        except InvirtError as error:
+            self._say(f"what runs here isn't known: {error.message} {error.hint}")
+            return
+        self._say("")
+        now = time.monotonic()
+        if now - self.written_at > (AGAIN if seen == self.written else PAUSE):
+            self._write(connected, seen)
+            self.written, self.written_at, self.signed_at = seen, now, 0.0
+        if now - self.signed_at > SIGN:
+            with connected.cursor() as cursor:
+                cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers)})
+            self.signed_at = now
+
+    def _write(self, connected: Connection, seen: frozenset[Seen]) -> None:
+        with connected.cursor() as cursor:
+            cursor.execute(WRITE, {"host": self.host, **columns(sorted(seen, key=lambda one: one.name))})
+            strangers = [name for (name,) in cursor.fetchall()]
+        for name in sorted(set(strangers) - set(self.strangers)):
+            log.write(f"a guest of {name} runs here, where nothing is reserved for it", log.WARNING)
+        self.strangers = strangers
+
+    def _say(self, text: str) -> None:
+        """Once, until there is something else to be said."""
+        if text and text != self.said:
+            log.write(text, log.WARNING)
+        self.said = text
+
+
+def columns(seen: Sequence[Seen]) -> dict[str, list[Any]]:
+    """What is written of them, as arrays."""
+    now = time.time()
+    return {
+        "names": [machine_of(DomainName(one.name)) for one in seen],
+        "machines": [one.machine for one in seen],
+        "states": [one.state for one in seen],
+        "whys": [one.why or None for one in seen],
+        "ages": [max(0.0, now - one.since) for one in seen],
+    }

@@ -169,12 +169,12 @@ def test_reconcile(twins: Site, said: list[Answer]) -> None:
 @given(st.lists(MAD, min_size=1, max_size=1))
 @thorough()
 def test_lists_for_users(twins: Site, said: list[Answer]) -> None:
-    """What users are shown of states is running, off or unknown; and why in one line."""
+    """What users are shown of states, when hosts are asked, is running, off or unknown."""
     machines = [
-        {"name": "remus", "host": "host1", "hostname": HOST1},
-        {"name": "romulus", "host": "host2", "hostname": HOST2},
+        {"name": "remus", "host": "host1", "hostname": HOST1, "state": "off", "last_seen": None},
+        {"name": "romulus", "host": "host2", "hostname": HOST2, "state": "off", "last_seen": None},
     ]
-    silent = states.add_states(machines, Mad(iter(said)))
+    silent = states.add_states(machines, Mad(iter(said)), ask=True)
     assert machines[0]["state"] in ("running", "off", "unknown")
     assert machines[1]["state"] == "unknown"
     assert "host2" in silent

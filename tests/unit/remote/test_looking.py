@@ -33,7 +33,24 @@ class Told:
 
 
 def machine(name: str, host: str | None) -> Machine:
-    return {"name": name, "host": host, "hostname": host and f"{host}fqdn", "state": "off"}
+    """Of whose host nothing was ever told."""
+    never = {"state": "unknown", "last_seen": {"state": "off", "seconds": None}}
+    known = never if host else {"state": "off", "last_seen": None}
+    return {
+        "name": name,
+        "host": host,
+        "hostname": host and f"{host}fqdn",
+        "since": None,
+        "ended": None,
+        **known,
+    }
+
+
+def told(name: str, host: str, state: str, seconds: int = 0) -> Machine:
+    """Of which its host told state so many seconds ago."""
+    if seconds < 15:
+        return machine(name, host) | {"state": state, "since": "then", "last_seen": None}
+    return machine(name, host) | {"last_seen": {"state": state, "seconds": seconds}}
 
 
 def test_each_host_is_asked_once_and_silent_ones_are_named(invirt_yaml: Path) -> None:
@@ -45,6 +62,40 @@ def test_each_host_is_asked_once_and_silent_ones_are_named(invirt_yaml: Path) ->
     assert states.add_states(machines, hosts) == {"b": "no route"}
     assert [m["state"] for m in machines] == ["running", "off", "unknown", "off"]
     assert hosts.asked == ["afqdn", "bfqdn"]
+
+
+def test_no_host_is_asked_that_has_told(invirt_yaml: Path) -> None:
+    """Be it silent by now; one that never told anything is of the version before."""
+    hosts = Told(cfqdn='[{"name": "three", "state": "running"}]')
+    machines = [told("one", "a", "paused"), told("two", "b", "running", 40), machine("three", "c")]
+    assert states.add_states(machines, hosts) == {"b": "it said something 40 s ago for the last time"}
+    assert hosts.asked == ["cfqdn"]
+    assert [states.in_words(m) for m in machines] == [
+        "paused",
+        "unknown, last seen running 40 s ago",
+        "running",
+    ]
+
+
+def test_hosts_are_asked_when_that_is_wished(invirt_yaml: Path) -> None:
+    hosts = Told(
+        afqdn='[{"name": "one", "state": "running"}, {"name": "paused", "state": "running"}]',
+        bfqdn=Unreachable("no route"),
+    )
+    machines = [
+        told("one", "a", "off"),
+        told("paused", "a", "paused"),
+        told("gone", "a", "running", 40),
+        told("three", "b", "running"),
+        told("four", "b", "off", 7200),
+    ]
+    assert states.add_states(machines, hosts, ask=True) == {"b": "no route"}
+    assert [states.in_words(m) for m in machines] == [
+        *("running", "paused", "off"),
+        "unknown",
+        "unknown, last seen off 2 h ago",
+    ]
+    assert [m["since"] for m in machines[:2]] == [None, "then"]
 
 
 def test_a_list_has_all_addresses() -> None:

@@ -44,7 +44,7 @@ def status(actor: Actor, name: MachineName) -> Found:
 def _in_words(machine: states.Machine) -> str:
     where = f" on {machine['host']}" if machine["host"] else ""
     why = f": {machine['why_off']}" if machine["state"] == "off" and machine["why_off"] else ""
-    return f"{machine['name']} is {machine['state']}{where}{why}\n"
+    return f"{machine['name']} is {states.in_words(machine)}{where}{why}\n"
 
 
 def _switch(name: str, operation: str, done: str, summary: str) -> Verb:

@@ -8,7 +8,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base import tables, validate
-from invirt.base.cli import Argument, Facts, Found, Option, Table, Verb, Who
+from invirt.base.cli import Argument, Facts, Flag, Found, Option, Table, Verb, Who
 from invirt.base.cli.show import words
 from invirt.base.names import MachineName
 from invirt.remote import access, states
@@ -69,7 +69,7 @@ def _addresses(machine: Machine) -> str:
 MACHINES = Table(
     {
         "NAME": "name",
-        "STATE": "state",
+        "STATE": states.in_words,
         "HOST": "host",
         "MEMORY": lambda m: f"{m['memory']} MiB",
         "DISKS": _disks,
@@ -80,19 +80,34 @@ MACHINES = Table(
 )
 
 
-def list_machines(actor: Actor) -> Found:
-    """All machines that the actor may control, and which hosts didn't answer."""
+def list_machines(actor: Actor, ask: bool = False) -> Found:
+    """All machines that the actor may control, and which hosts are silent."""
     with transaction() as cursor:
         machines = states.describe(cursor, access.mine(cursor, actor.principal))
-    silent = states.add_states(machines)
+    silent = states.add_states(machines, ask=ask)
     return Found({"machines": machines, "silent_hosts": silent}, states.told(silent))
 
 
-def list_all(actor: Actor) -> dict[str, Any]:
-    """Everyone's machines, and which hosts didn't answer."""
+def list_all(actor: Actor, ask: bool = False) -> dict[str, Any]:
+    """Everyone's machines, and which hosts are silent."""
     with transaction() as cursor:
         machines = states.describe(cursor, access.everyones(cursor))
-    return {"machines": machines, "silent_hosts": states.add_states(machines)}
+    return {"machines": machines, "silent_hosts": states.add_states(machines, ask=ask)}
+
+
+ALARMS = """
+SELECT name || ' is said to run on ' || array_to_string(hosts, ' and on ') AS told FROM claimed_twice
+UNION ALL SELECT h.name || ' runs guests that have no reservation there: ' || strangers
+    FROM host_signs JOIN hosts h USING (host_id) WHERE strangers > 0
+ORDER BY told
+"""
+
+
+def alarms() -> list[str]:
+    """What hosts tell that can't be right; nothing is decided by it."""
+    with transaction() as cursor:
+        cursor.execute(ALARMS)
+        return [row.told for row in cursor.fetchall()]
 
 
 def _nics(machine: Machine) -> str:
@@ -103,7 +118,8 @@ FACTS = Facts(
     {
         "name": "name",
         "owner": "owner",
-        "state": "state",
+        "state": states.in_words,
+        "since": "since",
         "off because": "why_off",
         "host": "host",
         "type": "type",
@@ -222,10 +238,11 @@ def operations_table(found: list[dict[str, Any]]) -> str:
 OWNER = Argument(
     "owner", "default: all of yours", validate.owner_name, "OWNER", required=False, sample="alice"
 )
+ASK = Flag("ask", "ask the hosts now, instead of what they told last")
 FOLLOW = Option("follow", "the steps of one of them, as they come", validate.token, "NUMBER")
 ONE = replace(NAME, help="of this machine alone", required=False)
 VERBS = (
-    Verb("list", "your machines: state, host, memory, disks, address", list_machines, who=Who.ANYONE,
+    Verb("list", "your machines: state, host, memory, disks, address", list_machines, (ASK,), who=Who.ANYONE,
          shown=MACHINES),
     Verb("show", "all about one machine, and who may control it", show, (NAME,), who=Who.USER, shown=FACTS),
     Verb("quota", "what an owner uses and may use", quota, (OWNER,), who=Who.ANYONE, shown=QUOTAS),

@@ -1,11 +1,12 @@
-"""What is known of machines: from the database in one transaction, whether they run from their hosts.
+"""What is known of machines: from the database in one transaction, also whether they run, as hosts tell it.
 
-The hosts are asked all at once, each with a deadline; who doesn't answer is named.
+Hosts are asked if that is wished, and those of the version before, which tell nothing: all at
+once, each with a deadline; who doesn't answer is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
@@ -26,6 +27,10 @@ NICS = """
 SELECT machine_id, host(ip) AS ip, host(ip6) AS ip6, mac_addr::text AS mac_addr, hostname::text AS hostname
 FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
 """
+STATES = """
+SELECT machine_id, state, seen, since, why, silence FROM machine_states WHERE machine_id = ANY(%s)
+"""
+UNITS = {"s": 1, "min": 60, "h": 3600}  # seconds; each is used for less than 120 of it
 
 
 def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
@@ -39,6 +44,9 @@ def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
     for nic in cursor.fetchall():
         known = {"ip": nic.ip, "ip6": nic.ip6, "mac_addr": nic.mac_addr, "hostname": nic.hostname}
         machines[nic.machine_id]["nics"].append(known)
+    cursor.execute(STATES, (list(machines),))
+    for row in cursor.fetchall():
+        _observe(machines[row.machine_id], row)
     return list(machines.values())
 
 
@@ -57,39 +65,93 @@ def _machine(row: Any) -> Machine:
     )
     known = {name: getattr(row, name) for name in names}
     made = row.created_at.isoformat(timespec="seconds")
-    return known | {"state": "off", "created_at": made, "disks": {}, "pools": {}, "nics": []}
+    state = {"state": "off", "since": None, "ended": None, "last_seen": None}
+    return known | state | {"created_at": made, "disks": {}, "pools": {}, "nics": []}
 
 
-def add_states(machines: Iterable[Machine], hosts: Hosts | None = None) -> dict[str, str]:
-    """Set each machine's `state` to running, off or unknown; returns the silent hosts and why.
+def _observe(machine: Machine, row: Any) -> None:
+    """last_seen: what a silent host said, and how many seconds ago; null: never."""
+    machine["state"] = row.state
+    if row.state == "unknown":
+        seconds = None if row.silence is None else round(row.silence)
+        machine["last_seen"] = {"state": row.seen, "seconds": seconds}
+    elif row.state == row.seen and row.since:
+        machine["since"] = row.since.isoformat(timespec="seconds")
+        machine["ended"] = row.why
 
-    Only hosts where a machine's memory is reserved are asked: the others are
-    known to be off.
+
+def add_states(machines: Sequence[Machine], hosts: Hosts | None = None, ask: bool = False) -> dict[str, str]:
+    """Complete each machine's `state`: running, paused, off or unknown; returns the silent hosts and why.
+
+    ask: not what hosts have told, but what they say now.  Only hosts where a machine's memory
+    is reserved are asked: the others are known to be off.
     """
-    machines = list(machines)
-    asked = {machine["hostname"]: machine["host"] for machine in machines if machine["host"]}
-    silent: dict[str, str] = {}
+    asking = [machine for machine in machines if machine["host"] and (ask or _never_told(machine))]
+    silent = {machine["host"]: _since(machine) for machine in machines if _silence(machine)}
+    asked = {machine["hostname"]: machine["host"] for machine in asking}
     running: dict[str, set[MachineName]] = {}
-    timeout = config.remote.host_timeout
     if not asked:
         return silent
     from invirt.remote.answers import guests  # only for those who ask a host
     from invirt.remote.hosts import RemctlHosts
 
+    timeout = config.remote.host_timeout
     answers = (hosts or RemctlHosts()).ask(sorted(asked), "domain", "list", timeout=timeout)
+    silent = {host: why for host, why in silent.items() if host not in asked.values()}
     for hostname, answer in answers.items():
         try:
             running[asked[hostname]] = guests(hostname, answer)
         except InvirtError as error:
             silent[asked[hostname]] = error.message
-    for machine in machines:
-        machine["state"] = _state(machine, running)
+    for machine in asking:
+        _answered(machine, _state(machine, running))
     return silent
 
 
+def _silence(machine: Machine) -> int | None:
+    """Seconds for which the host of a machine whose state is unknown has told nothing."""
+    seen = machine["last_seen"]
+    return int(seen["seconds"]) if seen and seen["seconds"] is not None else None
+
+
+def _never_told(machine: Machine) -> bool:
+    return machine["last_seen"] is not None and machine["last_seen"]["seconds"] is None
+
+
+def _since(machine: Machine) -> str:
+    return f"it said something {ago(_silence(machine) or 0)} for the last time"
+
+
+def _answered(machine: Machine, state: str) -> None:
+    """What the host said counts.  That a guest is paused it doesn't say: its QEMU runs."""
+    before, seen = machine["state"], machine["last_seen"]
+    if state == "unknown":
+        known = {"state": before, "seconds": 0} if seen is None else seen
+        machine["last_seen"] = known if known["seconds"] is not None else None
+    else:
+        machine["last_seen"] = None
+    if (before, state) != ("paused", "running"):
+        machine["state"] = state
+    if machine["state"] != before:
+        machine["since"] = machine["ended"] = None
+
+
+def ago(seconds: int) -> str:
+    """So long ago, in words."""
+    for unit, size in UNITS.items():
+        if seconds < 120 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds // 86400} days ago"
+
+
+def in_words(machine: Machine) -> str:
+    """A machine's state as people read it."""
+    if _silence(machine):
+        return f"unknown, last seen {machine['last_seen']['state']} {ago(machine['last_seen']['seconds'])}"
+    return str(machine["state"])
+
+
 def _state(machine: Machine, running: dict[str, set[MachineName]]) -> str:
-    if machine["host"] is None:
-        return "off"
     if machine["host"] not in running:
         return "unknown"
     return "running" if machine["name"] in running[machine["host"]] else "off"

@@ -26,6 +26,12 @@ SELECT host_id, name, hostname, memory, enabled, hypervisor,
         AS pools
 FROM hosts ORDER BY host_id
 """
+# Hosts that told something once, and nothing for so long.
+QUIET = """
+SELECT host_id, extract(epoch FROM now() - seen_at)::integer AS seconds FROM host_signs
+WHERE seen_at < now() - interval '15 s'
+"""
+CLAIMED = "SELECT host_id FROM guest_states WHERE machine_id = %s AND state <> 'off'"
 POOLS = "SELECT name::text, driver FROM pools ORDER BY pool_id"
 
 
@@ -165,13 +171,23 @@ def all_pools(cursor: Cursor) -> dict[str, str]:
 
 
 def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> Survey:
-    """Look at the machine; with ask, ask its hosts and all enabled ones about its guest."""
+    """Look at the machine; with ask, ask the hosts that matter about its guest.
+
+    These are where memory is reserved for it, where it was seen to run, and the enabled ones: of
+    these only those that are silent are left out, since none starts a guest without a reservation.
+    """
     with transaction(connection) as cursor:
         survey = Survey(seen(cursor, name), all_hosts(cursor), all_pools(cursor))
-    machine, known = survey.seen, survey.hosts
-    if not ask:
-        return survey
-    asked = [host for host in known if host.enabled or host.host_id in machine.reserved]
+        if not ask:
+            return survey
+        needed, quiet = {*survey.seen.reserved, *_claimed(cursor, survey.seen)}, _quiet(cursor)
+    asked = []
+    for host in survey.hosts:
+        if host.host_id in needed or host.enabled and host.host_id not in quiet:
+            asked.append(host)
+        elif host.enabled:
+            word = f"{host.name} has told nothing for {quiet[host.host_id]} seconds"
+            survey.silent[host.host_id] = Unreachable(word)
     answers = hosts.ask(
         [host.hostname for host in asked], "domain", "status", name, timeout=config.remote.host_timeout
     )
@@ -183,3 +199,15 @@ def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> 
         except InvirtError as error:
             survey.silent[host.host_id] = error
     return survey
+
+
+def _claimed(cursor: Cursor, machine: Seen) -> set[int]:
+    """The hosts that told last that the machine's guest runs there."""
+    cursor.execute(CLAIMED, (machine.machine_id,))
+    return {row.host_id for row in cursor.fetchall()}
+
+
+def _quiet(cursor: Cursor) -> dict[int, int]:
+    """The hosts that are silent, and for how many seconds."""
+    cursor.execute(QUIET)
+    return {row.host_id: row.seconds for row in cursor.fetchall()}

@@ -11,11 +11,11 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from invirt.base.cli import Call, Command, Group, Verb, Who
+from invirt.base.cli import Call, Command, Found, Group, Verb, Who
 from invirt.base.errors import Denied
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, type
-from invirt.remote import audit, listing, session
+from invirt.remote import audit, listing, session, states
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -40,8 +40,9 @@ def _part(group: Group, *names: str) -> Group:
     return replace(group, verbs=_rows(group.verbs, *names))
 
 
-def _everyones() -> Any:
-    return listing.list_all(Actor(""))
+def _everyones(ask: bool = False) -> Any:
+    found = listing.list_all(Actor(""), ask)
+    return Found(found, [*states.told(found["silent_hosts"]), *listing.alarms()])
 
 
 OPERATIONS = Group(

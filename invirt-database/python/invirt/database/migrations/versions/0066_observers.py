@@ -51,6 +51,7 @@ CREATE POLICY host_again ON guest_states FOR UPDATE TO invirt_host
     USING ({OWN}) WITH CHECK ({OWN} AND (state = 'off' OR {PLACED}));
 """
 
+# What was booted since its host's last sign runs: the host will say so at its next look.
 # Times are the database's: a host's clock may be wrong, or lie.
 VIEWS = """
 CREATE VIEW claimed_twice AS SELECT m.machine_id, m.name, array_agg(h.name ORDER BY h.name) AS hosts
@@ -60,12 +61,16 @@ CREATE VIEW claimed_twice AS SELECT m.machine_id, m.name, array_agg(h.name ORDER
     GROUP BY m.machine_id HAVING count(*) > 1;
 COMMENT ON VIEW claimed_twice IS 'machines whose guest more than one host says to have, and nobody moves';
 CREATE VIEW machine_states AS SELECT m.machine_id, m.host_id,
-    CASE WHEN m.host_id IS NULL THEN 'off' WHEN s.seen_at >= now() - interval '15 s'
-        THEN coalesce(g.state, 'off') ELSE 'unknown' END AS state,
-    CASE WHEN m.host_id IS NULL THEN 'off' ELSE coalesce(g.state, 'off') END AS seen,
+    CASE WHEN m.host_id IS NULL THEN 'off'
+        WHEN greatest(s.seen_at, o.finished_at) < now() - interval '15 s' OR s.seen_at IS NULL THEN 'unknown'
+        WHEN o.finished_at > s.seen_at THEN 'running' ELSE coalesce(g.state, 'off') END AS state,
+    CASE WHEN m.host_id IS NULL THEN 'off' WHEN o.finished_at > s.seen_at THEN 'running'
+        ELSE coalesce(g.state, 'off') END AS seen,
     g.since, g.why, extract(epoch FROM now() - s.seen_at)::double precision AS silence
     FROM machines m LEFT JOIN host_signs s USING (host_id)
-    LEFT JOIN guest_states g ON g.machine_id = m.machine_id AND g.host_id = m.host_id;
+    LEFT JOIN guest_states g ON g.machine_id = m.machine_id AND g.host_id = m.host_id
+    LEFT JOIN reservations r ON r.machine_id = m.machine_id AND r.host_id = m.host_id
+    LEFT JOIN operations o ON o.operation_id = r.operation_id AND o.state = 'done';
 COMMENT ON VIEW machine_states IS 'what is known of each machine where it is at home';
 COMMENT ON COLUMN machine_states.seen IS 'what its host said last, however long ago';
 COMMENT ON COLUMN machine_states.silence IS 'seconds since its host last said anything; null: it never did';

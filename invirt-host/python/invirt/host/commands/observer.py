@@ -66,6 +66,8 @@ def _run(host: str, only: str | None) -> None:
     notify("READY=1")
     for thread in threads:
         thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _or_end(run: Callable[[], NoReturn]) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from invirt.base.errors import InvirtError
 from invirt.base.names import DomainName
-from invirt.database import connection
+from invirt.database import connection, usage
 from invirt.host import observer
 from invirt.host.observer import Observer
+from invirt.host.usage import Counted
 from invirt.host.watching import Seen
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller
@@ -36,7 +37,7 @@ def rows(server: postgres.Cluster) -> Iterator[Any]:
     """rows(query) as the owner; remus is placed on host1, and nobody has said anything yet."""
 
     def clean() -> None:
-        for table in ("guest_states", "host_signs", "reservations"):
+        for table in ("guest_states", "host_signs", "usage_minutes", "usage_drops", "reservations"):
             server.run(CLEAN.format(table), "invirt")
 
     def ask(query: str) -> list[tuple[Any, ...]]:
@@ -128,6 +129,7 @@ class Eyes:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.used: dict[int, Counted] = {}
 
     def wait(self, seconds: float) -> None:
         """Nothing is waited for."""
@@ -135,6 +137,10 @@ class Eyes:
     def look(self) -> list[Seen]:
         """What the test says."""
         return self.seen
+
+    def counted(self) -> dict[int, Counted]:
+        """The same."""
+        return self.used
 
 
 STATES = """
@@ -202,3 +208,66 @@ def test_a_silent_host_s_states_are_old(caller: Caller, rows: Any, monkeypatch: 
     rows("ALTER TABLE host_signs ENABLE TRIGGER now")
     assert rows("SELECT state, seen, silence::integer FROM machine_states") == [("unknown", "running", 40)]
     host.connected.close()
+
+
+def test_an_observer_writes_what_is_used(caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is placed there alone; twice in a minute is once, but drops add up."""
+    monkeypatch.setattr(usage, "EVERY", 0.0)
+    host = Host(caller, "host1", monkeypatch)
+    ((number,),) = rows("SELECT machine_id FROM machines")
+    for turn in range(4):
+        metrics = {"cpu": 500 * turn, "memory": 130, "net_sent": 2048 * turn}
+        host.eyes.used = {
+            each: Counted(dict(metrics), {"foreign_ip": 2 * turn}) for each in (number, number + 1)
+        }
+        host.sees()
+    ((machine, cpu, memory, sent, slots),) = rows(
+        "SELECT machine_id, cpu, memory, net_sent, cardinality(slots) FROM usage_minutes"
+    )
+    assert machine == number and slots in (1, 2)  # a minute may have ended meanwhile
+    assert (cpu, memory, sent) == ([500] * slots, [130] * slots, [2] * slots)
+    assert rows("SELECT machine_id, reason, sum(packets)::integer FROM usage_drops GROUP BY 1, 2") == [
+        (number, "foreign_ip", 6)
+    ]
+    host.connected.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "date_trunc('hour', now() - interval '1 hour', 'UTC'), '{0}'",
+        "date_trunc('hour', now(), 'UTC'), '{60}'",
+        "date_trunc('hour', now(), 'UTC'), '{NULL}'",
+        "date_trunc('hour', now(), 'UTC'), '{1,2}'",
+    ],
+)
+def test_a_host_writes_no_other_usage(caller: Caller, rows: Any, row: str) -> None:
+    """Nothing of the past, and nothing that couldn't be summed up."""
+    ones = ", ".join("'{1}'" for _ in usage.METRICS)
+    refused(
+        caller,
+        ME,
+        f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {', '.join(usage.METRICS)})"
+        f" SELECT machine_id, host_id, {row}, {ones} FROM machines, hosts RETURNING 1",
+    )
+
+
+def test_a_day_is_summed_up_once_and_old_days_go(rows: Any) -> None:
+    metrics = ", ".join(usage.METRICS)
+    three = ", ".join("'{1,2,3}'" for _ in usage.METRICS)
+    day = "date_trunc('day', now(), 'UTC') - interval '24 hours'"
+    rows(
+        f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {metrics})"
+        f" SELECT machine_id, host_id, {day} + interval '3 hours', '{{0,5,59}}', {three}"
+        " FROM machines, hosts WHERE hosts.name = 'host1'"
+    )
+    rows("CREATE TABLE usage_parts.usage_minutes_20010101 PARTITION OF usage_minutes"
+         " FOR VALUES FROM ('2001-01-01 00:00Z') TO ('2001-01-02 00:00Z')")  # fmt: skip
+    for _ in range(2):
+        rows(usage.KEEP)
+        assert rows("SELECT slots, cpu, memory FROM usage_tens") == [([18, 23], [3, 3], [2, 3])]
+        assert rows("SELECT cpu, memory FROM usage_days") == [([6], [3])]
+    assert rows("SELECT to_regclass('usage_parts.usage_minutes_20010101')") == [(None,)]
+    assert rows("SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_minutes'::regclass") == [(3,)]
+    rows("DELETE FROM usage_tens")
+    rows("DELETE FROM usage_days")

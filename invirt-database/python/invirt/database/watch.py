@@ -9,6 +9,7 @@ migrations, which come as other roles.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import closing
 from typing import Any, NoReturn
@@ -19,10 +20,11 @@ from invirt import config
 from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
-from invirt.database import administrators, connection, roles, servers
+from invirt.database import administrators, connection, roles, servers, usage
 
 PROGRAM = "invirt-database-watch"
 EVERY = 0.5  # seconds
+KEPT = 3600.0  # seconds between two looks at what machines used
 LOCKS = 300  # that one session may hold; ours hold some 100
 STATEMENTS = 3  # times database.statement_timeout that one statement may take
 TRANSACTIONS = 6  # the same of a transaction
@@ -76,8 +78,24 @@ class Watch:
         look(self.cursor)
 
 
+def _keep_usage() -> NoReturn:
+    """Every hour: sum up what machines used, and drop what is old; at its own pace."""
+    while True:
+        try:
+            with closing(connection.connect(user="postgres")) as connected:
+                connected.autocommit = True
+                connected.patience = None
+                with connected.cursor() as cursor:
+                    cursor.execute("SET statement_timeout = 0")
+                    cursor.execute(usage.KEEP)
+        except (InvirtError, psycopg2.Error) as error:
+            log.write(f"usage is not summed up: {str(error).splitlines()[0]}", log.WARNING, program=PROGRAM)
+        time.sleep(KEPT)
+
+
 def run() -> NoReturn:
     """Watch for ever; systemd starts it again when PostgreSQL was lost."""
+    threading.Thread(target=_keep_usage, daemon=True).start()
     ready = False
     while True:
         try:

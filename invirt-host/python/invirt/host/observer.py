@@ -10,10 +10,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg2
+
 from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.names import DomainName, machine_of
+from invirt.database import usage
 from invirt.database.connection import Connection
+from invirt.host.usage import Meter
+from invirt.host.usage import columns as measured
 from invirt.host.watching import Seen, Watch
 
 LOOK = 1.0  # seconds between looks, unless something is told
@@ -53,6 +58,29 @@ INSERT INTO host_signs (host_id, strangers)
     SELECT host_id, %(strangers)s FROM hosts WHERE %(host)s IN (hostname, name)
 ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers
 """
+COLUMNS = ", ".join(usage.METRICS)
+USED = f"""
+INSERT INTO usage_minutes (machine_id, begins, host_id, slots, {COLUMNS})
+    SELECT t.machine_id, date_trunc('hour', now(), 'UTC'), h.host_id,
+        ARRAY[extract(minute FROM now() AT TIME ZONE 'UTC')::smallint],
+        {", ".join(f"ARRAY[t.{m}]" for m in usage.METRICS)}
+    FROM hosts h JOIN reservations r USING (host_id) JOIN unnest(%(machines)s::integer[],
+        {", ".join(f"%({m})s::integer[]" for m in usage.METRICS)}) AS t (machine_id, {COLUMNS})
+        USING (machine_id)
+    WHERE %(host)s IN (h.hostname, h.name)
+ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = usage_minutes.slots || excluded.slots,
+    {", ".join(f"{m} = usage_minutes.{m} || excluded.{m}" for m in usage.METRICS)}
+    WHERE NOT usage_minutes.slots && excluded.slots
+"""
+DROPPED = """
+INSERT INTO usage_drops (machine_id, begins, host_id, reason, packets)
+    SELECT t.machine_id, date_trunc('hour', now(), 'UTC'), h.host_id, t.reason, t.packets
+    FROM hosts h JOIN reservations r USING (host_id) JOIN unnest(%(dropped_of)s::integer[],
+        %(reasons)s::text[], %(packets)s::bigint[]) AS t (machine_id, reason, packets) USING (machine_id)
+    WHERE %(host)s IN (h.hostname, h.name)
+ON CONFLICT (machine_id, begins, host_id, reason)
+    DO UPDATE SET packets = usage_drops.packets + excluded.packets
+"""
 
 
 class Observer:
@@ -65,6 +93,7 @@ class Observer:
         self.connected: Connection | None = None
         self.strangers: list[str] = []
         self.said = ""
+        self.meter, self.measured_at = Meter(), 0.0
 
     def turn(self, connected: Connection) -> None:
         """Wait for something to happen, and write what is new; what can't be seen is not signed."""
@@ -88,6 +117,23 @@ class Observer:
             with connected.cursor() as cursor:
                 cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers)})
             self.signed_at = now
+
+        if now - self.measured_at > usage.EVERY:
+            self._measure(connected)
+            self.measured_at = now
+
+    def _measure(self, connected: Connection) -> None:
+        """What was used since the last time; what the database doesn't take is lost, and logged."""
+        used = self.meter.grown(self.watch.counted())
+        if not used:
+            return
+        values = {"host": self.host, **measured(used)}
+        try:
+            with connected.cursor() as cursor:
+                cursor.execute(USED, values)
+                cursor.execute(DROPPED, values)
+        except psycopg2.errors.CheckViolation as error:  # no part of the table is for this day
+            log.write(f"what guests use is not kept: {str(error).splitlines()[0]}", log.WARNING)
 
     def _write(self, connected: Connection, seen: frozenset[Seen]) -> None:
         with connected.cursor() as cursor:

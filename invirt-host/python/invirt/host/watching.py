@@ -8,6 +8,7 @@ from typing import Protocol
 
 from invirt.base.names import DomainName
 from invirt.host.protocols import Hypervisor
+from invirt.host.usage import Counted
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Watch(Protocol):
     def look(self) -> list[Seen]:
         """All domains, those that are off too, as far as this host knows of them."""
 
+    def counted(self) -> dict[int, Counted]:
+        """What each machine's guest has used since it began, as far as that is told."""
+
 
 class Polled:
     """Asks a hypervisor that tells nothing by itself, every EVERY seconds."""
@@ -54,6 +58,10 @@ class Polled:
         states |= {domain.name: ("running", "") for domain in self.hypervisor.domains()}
         self.last = {name: self._seen(name, *state) for name, state in states.items()}
         return list(self.last.values())
+
+    def counted(self) -> dict[int, Counted]:
+        """Nothing yet."""
+        return {}
 
     def _seen(self, name: DomainName, state: str, why: str) -> Seen:
         before = self.last.get(name)

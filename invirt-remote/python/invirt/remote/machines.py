@@ -15,6 +15,7 @@ from invirt.remote import access, keys, listing, states, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
+from invirt.remote.usage import USAGE
 from invirt.remote.verbs import NAME, YES, waitable
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ MACHINE = (
         shown=listing.FACTS,
     ),
     *listing.VERBS,
+    USAGE,
     _operation("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
           example="remus --memory 1G --disk hda=20G"),
     _verb("set", "say whether a machine is booted again after a crash", set_, AUTOSTART),

@@ -118,8 +118,12 @@ def pid(path: Path) -> int | None:
     """The process that listens at a socket of QEMU, None if none does."""
     try:
         with connect(path, 2) as asking:
-            size = struct.calcsize("3i")
-            credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            return peer(asking)
     except NotFound:
         return None
-    return int(struct.unpack("3i", credentials)[0])
+
+
+def peer(connected: socket.socket) -> int:
+    """The process at the other end of a socket: the one that listened there."""
+    size = struct.calcsize("3i")
+    return int(struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0])

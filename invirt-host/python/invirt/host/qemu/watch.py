@@ -16,14 +16,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from invirt.base.names import DomainName
-from invirt.host import paths
+from invirt.host import paths, usage
 from invirt.host.qemu.driver import HOST, KILLED, POWEROFF
 from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.qmp import peer
+from invirt.host.usage import Counted
 from invirt.host.watching import Seen
 
 RATE = 20  # reads a second, in which what comes together is one
 MOST = 1 << 16  # bytes of one read, and of one line
 HELLO = b'{"execute": "qmp_capabilities"}\n{"execute": "query-status", "id": "status"}\n'
+DISKS = b'{"execute": "query-blockstats", "id": "disks"}\n'
 WHY = {POWEROFF: "poweroff", KILLED: "killed", HOST: "host"}
 Stamp = tuple[float, float]  # when a guest's lock was taken, and when its end was written down
 STATES = {"STOP": "paused", "RESUME": "running"}
@@ -37,10 +40,12 @@ class Events:
         self.state, self.down, self.closed = "running", False, False
         self.guest, self.rest = guest, b""
         self.machine = _machine(guest)
+        self.disks: dict[str, int] = {}
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self.socket.connect(str(guest.events))
-            self.socket.send(HELLO)
+            self.socket.send(HELLO + DISKS)
+            self.pid = peer(self.socket)
         except OSError:
             self.socket.close()
             raise
@@ -61,6 +66,13 @@ class Events:
             self._take(line)
         return before != (self.state, self.down, self.closed)
 
+    def counted(self) -> Counted:
+        """What the guest has used; of its disks as it was when this was asked last."""
+        with suppress(OSError):
+            self.socket.send(DISKS)
+        console = self.guest.log.stat().st_size if self.guest.log.exists() else 0
+        return Counted({**usage.of_process(self.pid), **self.disks, "console": console})
+
     def _take(self, line: bytes) -> None:
         try:
             said = json.loads(line)
@@ -69,6 +81,8 @@ class Events:
         if not isinstance(said, dict):
             return
         event = said.get("event")
+        if said.get("id") == "disks":
+            self.disks = usage.of_disks(said.get("return"))
         if said.get("id") == "status" and isinstance(said.get("return"), dict):
             self.state = "running" if said["return"].get("status") == "running" else "paused"
         elif event == "SHUTDOWN":
@@ -110,6 +124,16 @@ class QemuWatch:
         names = {name for part in (paths.run(), paths.state()) for name in _names(part / "guests")}
         self.off = {name: off for name, off in self.off.items() if name in names}
         return [self._look(Guest(name)) for name in sorted(names)]
+
+    def counted(self) -> dict[int, Counted]:
+        """Of those that have events."""
+        found, links = {}, usage.of_links()
+        for name, events in self.events.items():
+            if events.machine is not None:
+                link = links.get(name, Counted())
+                metrics = events.counted().metrics | link.metrics
+                found[events.machine] = Counted(metrics, link.drops)
+        return found
 
     def _look(self, guest: Guest) -> Seen:
         if guest.name not in self.events:

@@ -12,6 +12,11 @@ METRICS = (
     *("net_sent", "net_received", "net_packets", "console", "dropped"),
 )
 COLUMNS = ", ".join(METRICS)
+# A known few, so that a host can't fill the table.
+REASONS = """
+    'foreign_mac', 'foreign_ip', 'foreign_ip6', 'foreign_arp', 'foreign_nd', 'router', 'foreign_dhcp',
+    'dhcp_answer', 'closed_port', 'foreign_icmp', 'too_often', 'fragment', 'hidden', 'protocol', 'multicast'
+"""
 HOST = "host_id integer NOT NULL REFERENCES hosts ON DELETE CASCADE,"
 SEEN = """
 COMMENT ON TABLE {name} IS '{about}';
@@ -36,7 +41,7 @@ CREATE TABLE usage_drops (
     machine_id integer NOT NULL REFERENCES machines ON DELETE CASCADE,
     begins timestamptz NOT NULL,
     {HOST}
-    reason text NOT NULL CONSTRAINT drop_reason CHECK (reason ~ '^[a-z0-9_]{{1,20}}$'),
+    reason text NOT NULL CONSTRAINT drop_reason CHECK (reason IN ({REASONS})),
     packets bigint NOT NULL CONSTRAINT drop_packets CHECK (packets > 0),
     PRIMARY KEY (machine_id, begins, host_id, reason)
 ) PARTITION BY RANGE (begins);

@@ -174,13 +174,16 @@ def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> 
     """Look at the machine; with ask, ask the hosts that matter about its guest.
 
     These are where memory is reserved for it, where it was seen to run, and the enabled ones: of
-    these only those that are silent are left out, since none starts a guest without a reservation.
+    these those that are silent are left out, as long as others are left, since none starts a guest
+    without a reservation.
     """
     with transaction(connection) as cursor:
         survey = Survey(seen(cursor, name), all_hosts(cursor), all_pools(cursor))
         if not ask:
             return survey
         needed, quiet = {*survey.seen.reserved, *_claimed(cursor, survey.seen)}, _quiet(cursor)
+    if all(host.host_id in quiet for host in survey.hosts if host.enabled):
+        quiet = {}
     asked = []
     for host in survey.hosts:
         if host.host_id in needed or host.enabled and host.host_id not in quiet:

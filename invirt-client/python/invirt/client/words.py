@@ -10,7 +10,7 @@ Words = tuple[str, ...]
 MACHINE = {
     "create": "create", "list": "list", "show": "show", "resize": "resize", "set": "set", "rename": "rename",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
-    "purge": "purge", "quota": "quota", "log": "operations",
+    "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
 }  # fmt: skip
 CONTROL = {"start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status"}
 _SPOKEN = {

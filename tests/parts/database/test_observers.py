@@ -25,11 +25,11 @@ ME, OTHER = "host/host1.invirt.test", "host/host2.invirt.test"
 CLEAN = "DELETE FROM {}"
 PLACE = """
 INSERT INTO reservations (machine_id, host_id, memory)
-SELECT machine_id, host_id, 64 FROM machines, hosts h WHERE h.name = '{}'
+SELECT machine_id, h.host_id, 64 FROM machines, hosts h WHERE h.name = '{}'
 """
 CLAIM = """
 INSERT INTO guest_states (machine_id, host_id, state, since)
-SELECT machine_id, host_id, '{}', now() FROM machines, hosts RETURNING host_id
+SELECT machine_id, h.host_id, '{}', now() FROM machines, hosts h RETURNING host_id
 """
 
 
@@ -248,7 +248,7 @@ def test_a_host_writes_no_other_usage(caller: Caller, rows: Any, row: str) -> No
         caller,
         ME,
         f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {', '.join(usage.METRICS)})"
-        f" SELECT machine_id, host_id, {row}, {ones} FROM machines, hosts RETURNING 1",
+        f" SELECT machine_id, h.host_id, {row}, {ones} FROM machines, hosts h RETURNING 1",
     )
 
 
@@ -258,7 +258,7 @@ def test_a_day_is_summed_up_once_and_old_days_go(rows: Any) -> None:
     day = "date_trunc('day', now(), 'UTC') - interval '24 hours'"
     rows(
         f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {metrics})"
-        f" SELECT machine_id, host_id, {day} + interval '3 hours', '{{0,5,59}}', {three}"
+        f" SELECT machine_id, hosts.host_id, {day} + interval '3 hours', '{{0,5,59}}', {three}"
         " FROM machines, hosts WHERE hosts.name = 'host1'"
     )
     rows("CREATE TABLE usage_parts.usage_minutes_20010101 PARTITION OF usage_minutes"

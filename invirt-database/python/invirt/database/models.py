@@ -163,26 +163,6 @@ class Reservation(Base):
     machine: Mapped[Machine] = relationship("Machine")
 
 
-class HostSign(Base):
-    """When a host last said that what it wrote of its guests is true; strangers run there unreserved."""
-
-    __tablename__ = "host_signs"
-    host_id: Mapped[int] = column(ForeignKey("hosts.host_id"), primary_key=True)
-    seen_at: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False, server_default=GIVEN)
-    strangers: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)
-
-
-class GuestState(Base):
-    """What a host saw last of a machine's guest: running, paused or off, since when, and why it is off."""
-
-    __tablename__ = "guest_states"
-    machine_id: Mapped[int] = column(ForeignKey("machines.machine_id"), primary_key=True)
-    host_id: Mapped[int] = column(ForeignKey("hosts.host_id"), primary_key=True)
-    state: Mapped[str] = column(Text, nullable=False)
-    why: Mapped[str | None] = column(Text)
-    since: Mapped[datetime] = column(TIMESTAMP(timezone=True), nullable=False)
-
-
 class Disk(Base):
     """A machine's disk, in a pool; size is in GiB."""
 

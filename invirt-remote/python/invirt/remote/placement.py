@@ -26,6 +26,7 @@ def choose(
     lacks = {host: misses(host, survey, needs, pools) or _full(host, memory, used) for host in hosts}
     able = [host for host in hosts if not lacks[host]]
     if not able:
+        survey.need_all()
         sees = (
             f" that sees the pool {' and '.join(sorted(pools))}" if set(pools) - {survey.first_pool} else ""
         )
@@ -37,6 +38,7 @@ def require(survey: Survey, what: str, needs: Collection[str], pools: Collection
     """Raises BadInput, which says what each host can't, unless one that answers can all that is needed."""
     lacks = {host: misses(host, survey, needs, pools) for host in survey.hosts}
     if all(lacks.values()):
+        survey.need_all()
         wants = " and ".join([*needs, *(f"the pool {pool}" for pool in sorted(pools))])
         raise BadInput(f"no host can run {what}, which needs {wants}", hint=_said(lacks))
 

@@ -7,8 +7,7 @@ that was asked about.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from invirt import config
 from invirt.base.errors import InvirtError, NotFound, Unreachable
 from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
+from invirt.remote import asking
 from invirt.remote.answers import Told, guest_state, told
 from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
@@ -26,13 +26,11 @@ SELECT host_id, name, hostname, memory, enabled, hypervisor,
         AS pools
 FROM hosts ORDER BY host_id
 """
-# Hosts that told something once, and nothing for so long.
-QUIET = """
-SELECT host_id, extract(epoch FROM now() - seen_at)::integer AS seconds FROM host_signs
-WHERE seen_at < now() - interval '15 s'
-"""
-CLAIMED = "SELECT host_id FROM guest_states WHERE machine_id = %s AND state <> 'off'"
 POOLS = "SELECT name::text, driver FROM pools ORDER BY pool_id"
+
+
+class NotAsked(InvirtError):
+    """It depends on a host that was not asked: all have to be."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,27 @@ class Survey:
         """
         lacks = {host: self.why(host) or self.blind(host, [pool]) for host in self.hosts}
         able = [host for host in self.hosts if not lacks[host]]
+        left = [host for host in self.left_out if pool in host.pools]
+        if left and asking.volume_host([*able, *left], name) in left:
+            raise NotAsked("the host of these volumes was not asked")
         if not able:
             said = "\n".join(f"{host.name}: {lack}" for host, lack in lacks.items())
             raise Unreachable(
                 f"no host answers that sees the pool {pool}, and could handle disks there",
                 hint=said or "There is no host.",
             )
-        return min(able, key=lambda host: zlib.crc32(f"{name} {host.name}".encode()))
+        return asking.volume_host(able, name)
+
+    @property
+    def left_out(self) -> list[Host]:
+        """Enabled hosts that were not asked, since others were enough."""
+        known = {*self.states, *self.silent}
+        return [host for host in self.hosts if host.enabled and host.host_id not in known]
+
+    def need_all(self) -> None:
+        """None of those asked will do: raises NotAsked if others are left."""
+        if self.left_out:
+            raise NotAsked("not all hosts were asked")
 
     def why(self, host: Host) -> str:
         """Why this host can't be used, "" if it can."""
@@ -170,27 +182,24 @@ def all_pools(cursor: Cursor) -> dict[str, str]:
     return {row.name: row.driver or config.storage.driver for row in cursor.fetchall()}
 
 
-def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> Survey:
-    """Look at the machine; with ask, ask the hosts that matter about its guest.
+def take(
+    connection: Connection,
+    hosts: Hosts,
+    name: MachineName,
+    ask: bool,
+    pool: str | None = None,
+    whole: bool = False,
+) -> Survey:
+    """Look at the machine; with ask, ask the hosts that matter about its guest (see asking), or all.
 
-    These are where memory is reserved for it, where it was seen to run, and the enabled ones: of
-    these those that are silent are left out, as long as others are left, since none starts a guest
-    without a reservation.
+    pool: where a disk shall be, if that is said.
     """
     with transaction(connection) as cursor:
         survey = Survey(seen(cursor, name), all_hosts(cursor), all_pools(cursor))
         if not ask:
             return survey
-        needed, quiet = {*survey.seen.reserved, *_claimed(cursor, survey.seen)}, _quiet(cursor)
-    if all(host.host_id in quiet for host in survey.hosts if host.enabled):
-        quiet = {}
-    asked = []
-    for host in survey.hosts:
-        if host.host_id in needed or host.enabled and host.host_id not in quiet:
-            asked.append(host)
-        elif host.enabled:
-            word = f"{host.name} has told nothing for {quiet[host.host_id]} seconds"
-            survey.silent[host.host_id] = Unreachable(word)
+        pools = {pool or survey.first_pool} if pool or survey.seen.machine_id is None else set()
+        asked = _asked(cursor, survey, name, pools, whole)
     answers = hosts.ask(
         [host.hostname for host in asked], "domain", "status", name, timeout=config.remote.host_timeout
     )
@@ -204,13 +213,15 @@ def take(connection: Connection, hosts: Hosts, name: MachineName, ask: bool) -> 
     return survey
 
 
-def _claimed(cursor: Cursor, machine: Seen) -> set[int]:
-    """The hosts that told last that the machine's guest runs there."""
-    cursor.execute(CLAIMED, (machine.machine_id,))
-    return {row.host_id for row in cursor.fetchall()}
-
-
-def _quiet(cursor: Cursor) -> dict[int, int]:
-    """The hosts that are silent, and for how many seconds."""
-    cursor.execute(QUIET)
-    return {row.host_id: row.seconds for row in cursor.fetchall()}
+def _asked(
+    cursor: Cursor, survey: Survey, name: MachineName, pools: Collection[str], whole: bool
+) -> list[Host]:
+    """The hosts that are asked; of those that are not since they are silent that is noted."""
+    machine = survey.seen
+    matter = asking.whom(cursor, name, machine.machine_id, machine.reserved, survey.hosts, pools)
+    for host in survey.hosts:
+        if host.enabled and host.host_id in matter.quiet and host.host_id not in matter.must:
+            word = f"{host.name} has told nothing for {matter.quiet[host.host_id]} seconds"
+            survey.silent[host.host_id] = Unreachable(word)
+    left = [host for host in survey.hosts if host.host_id not in survey.silent]
+    return [host for host in left if host.host_id in matter.must or whole and host.enabled]

@@ -19,6 +19,7 @@ from invirt.remote.operations.admission import require_access
 from invirt.remote.operations.engine import Worker, change
 from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
 from invirt.remote.rows import Cursor
+from invirt.remote.survey import NotAsked
 
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (*machines.KINDS, *power.KINDS, *disks.KINDS, *trash.KINDS)
@@ -112,12 +113,13 @@ def _admit(
         lease = store.insert(cursor, request, kind.admit(cursor, request, survey), holder)
         return lease, store.load(cursor, lease.operation_id) if holder else None
 
+    pool, whole = request.arguments.get("pool"), False
     for _ in range(TRIES):
-        survey = surveys.take(connection, hosts, request.machine_name, kind.asks)
+        survey = surveys.take(connection, hosts, request.machine_name, kind.asks, pool, whole)
         try:
             return change(connection, work)
-        except Changed as error:
-            changed = error
+        except (Changed, NotAsked) as error:
+            changed, whole = error, whole or isinstance(error, NotAsked)
     raise changed
 
 

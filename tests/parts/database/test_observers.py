@@ -38,7 +38,14 @@ def rows(server: postgres.Cluster) -> Iterator[Any]:
     """rows(query) as the owner; remus is placed on host1, and nobody has said anything yet."""
 
     def clean() -> None:
-        for table in ("guest_states", "host_signs", "usage_minutes", "usage_drops", "reservations"):
+        for table in (
+            "guest_states",
+            "host_signs",
+            "usage_minutes",
+            "usage_tens",
+            "usage_days",
+            "reservations",
+        ):
             server.run(CLEAN.format(table), "invirt")
 
     def ask(query: str) -> list[tuple[Any, ...]]:
@@ -222,52 +229,64 @@ def test_an_observer_writes_what_is_used(caller: Caller, rows: Any, monkeypatch:
             each: Counted(dict(metrics), dict.fromkeys(REASONS, 2 * turn)) for each in (number, number + 1)
         }
         host.sees()
-    ((machine, cpu, memory, sent, slots),) = rows(
-        "SELECT machine_id, cpu, memory, net_sent, cardinality(slots) FROM usage_minutes"
-    )
-    assert machine == number and slots in (1, 2)  # a minute may have ended meanwhile
-    assert (cpu, memory, sent) == ([500] * slots, [130] * slots, [2] * slots)
-    dropped = rows("SELECT machine_id, reason, sum(packets)::integer FROM usage_drops GROUP BY 1, 2")
-    assert sorted(dropped) == sorted((number, reason, 6) for reason in REASONS)
+    samples = rows("SELECT machine_id, cpu, memory, net_sent, seconds FROM usage")
+    assert set(samples) == {(number, 500, 130, 2, 60)}
+    assert len(samples) in (1, 2)  # a minute may have ended meanwhile
+    dropped = rows("SELECT machine_id, reason, packets FROM usage_drops")
+    assert sorted(dropped) == sorted((number, reason, 2 * len(samples)) for reason in REASONS)
     host.connected.close()
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("begins", "slots", "used"),
     [
-        "date_trunc('hour', now() - interval '1 hour', 'UTC'), '{0}'",
-        "date_trunc('hour', now(), 'UTC'), '{60}'",
-        "date_trunc('hour', now(), 'UTC'), '{NULL}'",
-        "date_trunc('hour', now(), 'UTC'), '{1,2}'",
+        ("now() - interval '1 hour'", "{0}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{60}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{-1}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{NULL}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{1,2}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{{1},{2}}", "{{1,1,1,1,1,1,1,1,1,1},{1,1,1,1,1,1,1,1,1,1}}"),
+        ("now()", "[5:5]={1}", "{1,1,1,1,1,1,1,1,1,1}"),
+        ("now()", "{1}", "{1,1,1,1,1,1,1,1,1,-1}"),
+        ("now()", "{1}", "{1,1,1,1,1,1,1,1,1,NULL}"),
     ],
 )
-def test_a_host_writes_no_other_usage(caller: Caller, rows: Any, row: str) -> None:
+def test_a_host_writes_no_other_usage(caller: Caller, rows: Any, begins: str, slots: str, used: str) -> None:
     """Nothing of the past, and nothing that couldn't be summed up."""
-    ones = ", ".join("'{1}'" for _ in usage.METRICS)
     refused(
         caller,
         ME,
-        f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {', '.join(usage.METRICS)})"
-        f" SELECT machine_id, h.host_id, {row}, {ones} FROM machines, hosts h RETURNING 1",
+        "INSERT INTO usage_minutes (machine_id, host_id, begins, slots, used)"
+        f" SELECT machine_id, h.host_id, date_trunc('hour', {begins}, 'UTC'), '{slots}', '{used}'"
+        " FROM machines, hosts h RETURNING 1",
     )
 
 
-def test_a_day_is_summed_up_once_and_old_days_go(rows: Any) -> None:
-    metrics = ", ".join(usage.METRICS)
-    three = ", ".join("'{1,2,3}'" for _ in usage.METRICS)
-    day = "date_trunc('day', now(), 'UTC') - interval '24 hours'"
-    rows(
-        f"INSERT INTO usage_minutes (machine_id, host_id, begins, slots, {metrics})"
-        f" SELECT machine_id, hosts.host_id, {day} + interval '3 hours', '{{0,5,59}}', {three}"
-        " FROM machines, hosts WHERE hosts.name = 'host1'"
-    )
-    rows("CREATE TABLE usage_parts.usage_minutes_20010101 PARTITION OF usage_minutes"
-         " FOR VALUES FROM ('2001-01-01 00:00Z') TO ('2001-01-02 00:00Z')")  # fmt: skip
+WRITE = """
+INSERT INTO usage_minutes (machine_id, host_id, begins, slots, used, drops)
+SELECT machine_id, h.host_id, {0}, '{{0,5,59}}', '{{{1}}}', array_fill({2}, '{{15}}')
+FROM machines, hosts h
+"""
+SUMMED = "SELECT at = {}, cpu, memory, dropped FROM usage WHERE seconds = {} ORDER BY at"
+
+
+def test_what_is_old_is_summed_up_once_and_goes(rows: Any) -> None:
+    """Here two hosts have written of it, one of them what no sum can hold."""
+    used = ",".join(["1,2,3,4,5,6,7,8,9,10"] * 2 + ["7,7,7,7,7,7,7,7,7,2147483647"])
+    hour = "date_trunc('day', now(), 'UTC') - interval '45 hours'"
+    rows(f"SELECT usage_part('usage_minutes', {hour}, {hour} + interval '1 hour')")
+    rows(WRITE.format(hour, used, 2000000000))
+    for table, days in (("usage_minutes", 2), ("usage_tens", 33), ("usage_days", 400)):
+        at = f"date_trunc('month', now() - interval '{days} days', 'UTC')"
+        rows(f"SELECT usage_part('{table}', {at}, {at} + interval '1 hour')")
     for _ in range(2):
         rows(usage.KEEP)
-        assert rows("SELECT slots, cpu, memory FROM usage_tens") == [([18, 23], [3, 3], [2, 3])]
-        assert rows("SELECT cpu, memory FROM usage_days") == [([6], [3])]
-    assert rows("SELECT to_regclass('usage_parts.usage_minutes_20010101')") == [(None,)]
-    assert rows("SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_minutes'::regclass") == [(3,)]
-    rows("DELETE FROM usage_tens")
-    rows("DELETE FROM usage_days")
+        tens = rows(SUMMED.format(hour, 600))
+        assert tens == [(True, 4, 2, 40), (False, 14, 7, 2147483647)]
+        day = "date_trunc('day', now(), 'UTC') - interval '48 hours'"
+        assert rows(SUMMED.format(day, 86400)) == [(True, 18, 7, 2147483647)]
+        assert rows("SELECT seconds, min(packets), count(*) FROM usage_drops GROUP BY 1 ORDER BY 1") == [
+            *((3600, 2147483647, 15), (86400, 2147483647, 15))
+        ]
+    parts = dict(rows("SELECT inhparent::regclass::text, count(*) FROM pg_inherits GROUP BY 1"))
+    assert parts["usage_minutes"] in (25, 26) and parts["usage_tens"] == 1 and parts["usage_days"] in (1, 2)

@@ -37,12 +37,14 @@ def test_what_uses_most_still_fits() -> None:
     assert grown.metrics["disk_operations"] == (1 << 31) - 1
 
 
-def test_columns_are_of_one_length() -> None:
-    metrics = dict.fromkeys(METRICS, 1)
-    columns = usage.columns({17: Counted(metrics, {"router": 2, "hidden": 1}), 18: Counted(metrics)})
-    assert columns["machines"] == [17, 18] and columns["dropped_of"] == [17, 17]
-    assert {len(columns[metric]) for metric in METRICS} == {2}
-    assert (columns["reasons"], columns["packets"]) == (["router", "hidden"], [2, 1])
+def test_columns_are_arrays_of_all_that_is_kept() -> None:
+    metrics = dict.fromkeys(METRICS, 1) | {"memory": 130}
+    columns = usage.columns({17: Counted(metrics, {"router": 1 << 40, "hidden": 1}), 18: Counted(metrics)})
+    assert columns == {
+        "machines": [17, 18],
+        "used": ["{1,130,1,1,1,1,1,1,1,1}"] * 2,
+        "drops": ["{0,0,0,0,0,2147483647,0,0,0,0,0,0,1,0,0}", None],
+    }
 
 
 def test_a_process_of_its_own() -> None:

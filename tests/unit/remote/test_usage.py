@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invirt.database import usage
 from invirt.database.usage import METRICS
 from invirt.host.network.rules import REASONS
 from invirt.remote.usage import BARS, LINES, WHY, WIDTH, shown, sparkline
@@ -16,7 +17,14 @@ def used(*cpu: int, **dropped: int) -> dict[str, Any]:
     """An hour of which each minute took so many ms of CPU."""
     samples = [{"at": "then", **dict.fromkeys(METRICS, 0), "cpu": ms, "memory": 128} for ms in cpu]
     drops = [{"reason": reason, "packets": packets} for reason, packets in dropped.items()]
-    return {"name": "remus", "of": "hour", "seconds": 60, "samples": samples, "dropped": drops}
+    return {
+        "name": "remus",
+        "of": "hour",
+        "seconds": 60,
+        "samples": samples,
+        "since": "9:00",
+        "dropped": drops,
+    }
 
 
 def test_cpu_is_shown_as_a_share_of_one() -> None:
@@ -26,6 +34,7 @@ def test_cpu_is_shown_as_a_share_of_one() -> None:
 
 def test_drops_are_told_in_words() -> None:
     said = shown(used(1, foreign_ip=12, of_a_later_version=3))
+    assert "\nPackets of remus that were dropped since 9:00:\n" in said
     assert "        12  packets from another IPv4 address than its own; is a bridge" in said
     assert "         3  of_a_later_version\n" in said
 
@@ -35,7 +44,7 @@ def test_nothing_is_known_yet() -> None:
 
 
 def test_all_that_is_counted_has_words() -> None:
-    assert set(WHY) == set(REASONS)
+    assert set(WHY) == set(REASONS) == set(usage.REASONS)
     assert set(LINES) == set(METRICS)
 
 

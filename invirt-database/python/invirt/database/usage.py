@@ -1,7 +1,9 @@
 """What machines use, as the database keeps it: by the minute, by ten minutes, by the day.
 
-A row holds an hour of minutes, a day of ten minutes, or a year of days: an array a
-metric, and one, `slots`, of which minute (ten minutes, day) each sample is, from 0.
+The views usage and usage_drops are for those who read it.  A row of the tables
+holds an hour of minutes or of ten minutes, or a day.  `slots` says which of them each sample is,
+from 0; `used` has all METRICS of each sample, one sample after the other; `drops` the packets that
+were refused in all of that time, for each of REASONS.
 """
 
 from __future__ import annotations
@@ -11,6 +13,11 @@ from __future__ import annotations
 METRICS = (
     *("cpu", "memory", "disk_read", "disk_written", "disk_operations"),
     *("net_sent", "net_received", "net_packets", "console", "dropped"),
+)
+REASONS = (
+    *("foreign_mac", "foreign_ip", "foreign_ip6", "foreign_arp", "foreign_nd", "router", "foreign_dhcp"),
+    *("dhcp_answer", "closed_port", "foreign_icmp", "too_often", "fragment", "hidden", "protocol"),
+    "multicast",
 )
 EVERY = 60.0  # seconds between two samples of a host
 KEEP = "SELECT keep_usage()"

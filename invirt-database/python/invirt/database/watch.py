@@ -24,7 +24,7 @@ from invirt.database import administrators, connection, roles, servers, usage
 
 PROGRAM = "invirt-database-watch"
 EVERY = 0.5  # seconds
-KEPT = 3600.0  # seconds between two looks at what machines used
+KEPT = 600.0  # seconds between two looks at what machines used
 LOCKS = 300  # that one session may hold; ours hold some 100
 STATEMENTS = 3  # times database.statement_timeout that one statement may take
 TRANSACTIONS = 6  # the same of a transaction
@@ -79,7 +79,7 @@ class Watch:
 
 
 def _keep_usage() -> NoReturn:
-    """Every hour: sum up what machines used, and drop what is old; at its own pace."""
+    """Again and again: sum up what machines used, and drop what is old; at its own pace."""
     while True:
         try:
             with closing(connection.connect(user="postgres")) as connected:

@@ -58,28 +58,21 @@ INSERT INTO host_signs (host_id, strangers)
     SELECT host_id, %(strangers)s FROM hosts WHERE %(host)s IN (hostname, name)
 ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers
 """
-COLUMNS = ", ".join(usage.METRICS)
-USED = f"""
-INSERT INTO usage_minutes (machine_id, begins, host_id, slots, {COLUMNS})
-    SELECT t.machine_id, date_trunc('hour', now(), 'UTC'), h.host_id,
-        ARRAY[extract(minute FROM now() AT TIME ZONE 'UTC')::smallint],
-        {", ".join(f"ARRAY[t.{m}]" for m in usage.METRICS)}
-    FROM hosts h JOIN reservations r USING (host_id) JOIN unnest(%(machines)s::integer[],
-        {", ".join(f"%({m})s::integer[]" for m in usage.METRICS)}) AS t (machine_id, {COLUMNS})
-        USING (machine_id)
+# A minute that is there already stays as it is.
+USED = """
+INSERT INTO usage_minutes AS u (machine_id, host_id, begins, slots, used, drops)
+    SELECT t.machine_id, h.host_id, date_trunc('hour', now(), 'UTC'),
+        ARRAY[extract(minute FROM now() AT TIME ZONE 'UTC')::smallint], t.used::integer[], t.drops::integer[]
+    FROM hosts h JOIN reservations r USING (host_id)
+        JOIN unnest(%(machines)s::integer[], %(used)s::text[], %(drops)s::text[])
+            AS t (machine_id, used, drops) USING (machine_id)
     WHERE %(host)s IN (h.hostname, h.name)
-ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = usage_minutes.slots || excluded.slots,
-    {", ".join(f"{m} = usage_minutes.{m} || excluded.{m}" for m in usage.METRICS)}
-    WHERE NOT usage_minutes.slots && excluded.slots
-"""
-DROPPED = """
-INSERT INTO usage_drops (machine_id, begins, host_id, reason, packets)
-    SELECT t.machine_id, date_trunc('hour', now(), 'UTC'), h.host_id, t.reason, t.packets
-    FROM hosts h JOIN reservations r USING (host_id) JOIN unnest(%(dropped_of)s::integer[],
-        %(reasons)s::text[], %(packets)s::bigint[]) AS t (machine_id, reason, packets) USING (machine_id)
-    WHERE %(host)s IN (h.hostname, h.name)
-ON CONFLICT (machine_id, begins, host_id, reason)
-    DO UPDATE SET packets = usage_drops.packets + excluded.packets
+ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = u.slots || excluded.slots,
+    used = u.used || excluded.used,
+    drops = CASE WHEN excluded.drops IS NULL THEN u.drops ELSE (
+        SELECT array_agg(least(coalesce(d.before, 0)::bigint + d.more, 2147483647)::integer ORDER BY d.i)
+        FROM unnest(u.drops, excluded.drops) WITH ORDINALITY AS d (before, more, i)) END
+    WHERE NOT u.slots && excluded.slots
 """
 
 
@@ -117,10 +110,11 @@ class Observer:
             with connected.cursor() as cursor:
                 cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers)})
             self.signed_at = now
-
-        if now - self.measured_at > usage.EVERY:
+        if now - self.measured_at >= usage.EVERY:
             self._measure(connected)
-            self.measured_at = now
+            self.measured_at = (
+                max(self.measured_at, now - 2 * usage.EVERY) + usage.EVERY
+            )  # no minute is left out
 
     def _measure(self, connected: Connection) -> None:
         """What was used since the last time; what the database doesn't take is lost, and logged."""
@@ -131,7 +125,6 @@ class Observer:
         try:
             with connected.cursor() as cursor:
                 cursor.execute(USED, values)
-                cursor.execute(DROPPED, values)
         except psycopg2.errors.CheckViolation as error:  # no part of the table is for this day
             log.write(f"what guests use is not kept: {str(error).splitlines()[0]}", log.WARNING)
 

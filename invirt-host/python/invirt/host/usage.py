@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invirt.base.names import DomainName
-from invirt.database.usage import METRICS
+from invirt.database.usage import METRICS, REASONS
 from invirt.host.network import vif
 
 PROC, NET = Path("/proc"), Path("/sys/class/net")
@@ -115,12 +115,13 @@ def _differences(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str,
 
 
 def columns(used: Mapping[int, Counted]) -> dict[str, Sequence[Any]]:
-    """What is written of them, as arrays."""
-    drops = [(number, *drop) for number, counted in used.items() for drop in counted.drops.items()]
+    """What is written of them, as arrays of arrays: see invirt.database.usage."""
     return {
         "machines": list(used),
-        **{metric: [counted.metrics[metric] for counted in used.values()] for metric in METRICS},
-        "dropped_of": [number for number, _, _ in drops],
-        "reasons": [reason for _, reason, _ in drops],
-        "packets": [packets for _, _, packets in drops],
+        "used": [_array(counted.metrics, METRICS) for counted in used.values()],
+        "drops": [_array(counted.drops, REASONS) if counted.drops else None for counted in used.values()],
     }
+
+
+def _array(values: Mapping[str, int], names: Sequence[str]) -> str:
+    return "{" + ",".join(str(min(values.get(name, 0), MOST)) for name in names) + "}"

@@ -17,29 +17,34 @@ from invirt.remote.verbs import NAME
 
 Record = dict[str, Any]
 
-MINUTE = timedelta(minutes=1)
-# How long ago, from which table, and how much time a sample of it is.
+DAY = 86400  # seconds
+# How long ago, and how many seconds a sample is.
 PERIODS = {
-    "hour": (timedelta(hours=1), "usage_minutes", MINUTE),
-    "day": (timedelta(days=1), "usage_minutes", MINUTE),
-    "month": (timedelta(days=30), "usage_tens", 10 * MINUTE),
-    "year": (timedelta(days=365), "usage_days", 1440 * MINUTE),
+    "hour": (timedelta(hours=1), 60),
+    "day": (timedelta(days=1), 60),
+    "month": (timedelta(days=31), 600),
+    "year": (timedelta(days=365), DAY),
 }
-ROWS = {
-    "usage_minutes": timedelta(hours=1),
-    "usage_tens": timedelta(days=1),
-    "usage_days": timedelta(days=366),
-}
-SAMPLES = """
-SELECT begins + s.slot * %(step)s AS at, {sums} FROM {table} u
-CROSS JOIN LATERAL unnest(u.slots, {arrays}) AS s (slot, {columns})
-WHERE machine_id = %(machine)s AND begins > now() - %(period)s - %(row)s
-    AND begins + s.slot * %(step)s > now() - %(period)s
-GROUP BY 1 ORDER BY 1
+SUMS = ", ".join(
+    f"{'max' if metric == 'memory' else 'sum'}({metric})::bigint AS {metric}" for metric in METRICS
+)
+# What is not yet summed up to what is asked for is summed up here.
+PART = f"""
+machine_id = %(machine)s AND (seconds = {DAY}) = (%(step)s = {DAY} AND at < (
+    SELECT coalesce(max(at), '-infinity') + interval '1 day' FROM usage
+    WHERE machine_id = %(machine)s AND seconds = {DAY}))
 """
-DROPS = """
+SAMPLES = f"""
+SELECT date_bin(%(step)s * interval '1 s', at, '2000-01-01Z') AS at, {SUMS} FROM usage
+WHERE at > now() - %(period)s AND {PART} GROUP BY 1 ORDER BY 1
+"""
+# By whole hours, or days.
+SINCE = (
+    f"SELECT date_trunc(CASE %(step)s WHEN {DAY} THEN 'day' ELSE 'hour' END, now() - %(period)s, 'UTC') AS at"
+)
+DROPS = f"""
 SELECT reason, sum(packets)::bigint AS packets FROM usage_drops
-WHERE machine_id = %s AND begins > now() - %s GROUP BY reason ORDER BY 2 DESC, 1
+WHERE at >= %(since)s AND {PART} GROUP BY reason ORDER BY 2 DESC, 1
 """
 WHY = {
     "foreign_mac": "frames from another MAC than its own; is a bridge or VPN inside it?",
@@ -76,27 +81,18 @@ LINES = {
 
 def usage(actor: Actor, name: MachineName, of: str) -> Record:
     """The samples of a period, the oldest first, and packets dropped by reason; raises NotFound."""
-    period, table, step = PERIODS[of]
-    query = SAMPLES.format(
-        table=table,
-        columns=", ".join(METRICS),
-        arrays=", ".join(f"u.{metric}" for metric in METRICS),
-        sums=", ".join(f"{'max' if m == 'memory' else 'sum'}(s.{m})::bigint AS {m}" for m in METRICS),
-    )
+    period, step = PERIODS[of]
     with transaction() as cursor:
         machine = access.require(cursor, actor.principal, name).machine_id
-        values = {"machine": machine, "period": period, "step": step, "row": ROWS[table]}
-        cursor.execute(query, values)
+        values = {"machine": machine, "period": period, "step": step}
+        cursor.execute(SAMPLES, values)
         samples = [_sample(row) for row in cursor.fetchall()]
-        cursor.execute(DROPS, (machine, period))
+        cursor.execute(SINCE, values)
+        since = cursor.fetchone().at
+        cursor.execute(DROPS, {**values, "since": since})
         dropped = [{"reason": row.reason, "packets": row.packets} for row in cursor.fetchall()]
-    return {
-        "name": name,
-        "of": of,
-        "seconds": int(step.total_seconds()),
-        "samples": samples,
-        "dropped": dropped,
-    }
+    since = since.isoformat(timespec="minutes")
+    return {"name": name, "of": of, "seconds": step, "samples": samples, "since": since, "dropped": dropped}
 
 
 def _sample(row: Any) -> Record:
@@ -119,7 +115,7 @@ def shown(found: Record) -> str:
 
 def _reasons(found: Record) -> Iterable[str]:
     if found["dropped"]:
-        yield f"\nPackets of {found['name']} that were dropped in the last {found['of']}:\n"
+        yield f"\nPackets of {found['name']} that were dropped since {found['since']}:\n"
     for drop in found["dropped"]:
         yield f"{drop['packets']:>10}  {WHY.get(drop['reason'], drop['reason'])}\n"
 

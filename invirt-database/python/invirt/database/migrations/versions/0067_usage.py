@@ -1,4 +1,4 @@
-"""What machines use: by the minute for two days, by ten minutes for a month, by the day for a year."""
+"""What machines use: by the minute for a day, by ten minutes for a month, by the day for a year."""
 
 from __future__ import annotations
 
@@ -7,171 +7,191 @@ from alembic import op
 revision = "0067"
 down_revision = "0066"
 
+# In the order that an array has them.
 METRICS = (
     *("cpu", "memory", "disk_read", "disk_written", "disk_operations"),
     *("net_sent", "net_received", "net_packets", "console", "dropped"),
 )
-COLUMNS = ", ".join(METRICS)
-# A known few, so that a host can't fill the table.
-REASONS = """
-    'foreign_mac', 'foreign_ip', 'foreign_ip6', 'foreign_arp', 'foreign_nd', 'router', 'foreign_dhcp',
-    'dhcp_answer', 'closed_port', 'foreign_icmp', 'too_often', 'fragment', 'hidden', 'protocol', 'multicast'
-"""
+REASONS = (
+    *("foreign_mac", "foreign_ip", "foreign_ip6", "foreign_arp", "foreign_nd", "router", "foreign_dhcp"),
+    *("dhcp_answer", "closed_port", "foreign_icmp", "too_often", "fragment", "hidden", "protocol"),
+    "multicast",
+)
+WIDE = len(METRICS)
 HOST = "host_id integer NOT NULL REFERENCES hosts ON DELETE CASCADE,"
-SEEN = """
+WHOLE = "array_ndims({0}) = 1 AND array_lower({0}, 1) = 1 AND 0 <= ALL ({0}) AND array_position({0}, NULL) IS NULL"
+# slots: of what minute (ten minutes) of the hour a sample is.  A value too large for it never comes to be.
+TABLE = """
+CREATE TABLE {name} (
+    machine_id integer NOT NULL REFERENCES machines ON DELETE CASCADE,
+    {host}
+    begins timestamptz NOT NULL,
+    slots smallint[] NOT NULL CONSTRAINT {name}_slots CHECK ({whole_slots}
+        AND cardinality(slots) BETWEEN 1 AND {slots} AND {slots} > ALL (slots)),
+    used integer[] NOT NULL CONSTRAINT {name}_used CHECK ({whole_used}
+        AND cardinality(used) = {wide} * cardinality(slots)),
+    drops integer[] CONSTRAINT {name}_drops CHECK (
+        drops IS NULL OR {whole_drops} AND cardinality(drops) = {reasons}),
+    PRIMARY KEY ({key})
+) PARTITION BY RANGE (begins);
 COMMENT ON TABLE {name} IS '{about}';
+COMMENT ON COLUMN {name}.used IS 'of each slot: {metrics}';
+COMMENT ON COLUMN {name}.drops IS 'packets that were refused: {why}';
 ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY others ON {name} FOR SELECT TO invirt_remote USING (true);
 GRANT SELECT ON {name} TO invirt_remote;
 """
-TABLE = """
-CREATE TABLE {name} (
-    machine_id integer NOT NULL REFERENCES machines ON DELETE CASCADE,
-    begins timestamptz NOT NULL,
-    {host}
-    slots smallint[] NOT NULL CONSTRAINT {name}_slots CHECK (cardinality(slots) BETWEEN 1 AND {most}
-        AND 0 <= ALL (slots) AND {most} > ALL (slots) AND array_position(slots, NULL) IS NULL),
-    {metrics},
-    CONSTRAINT {name}_whole CHECK ({whole}),
-    PRIMARY KEY ({key})
-) {partitions};
-"""
-DROPS = f"""
-CREATE TABLE usage_drops (
-    machine_id integer NOT NULL REFERENCES machines ON DELETE CASCADE,
-    begins timestamptz NOT NULL,
-    {HOST}
-    reason text NOT NULL CONSTRAINT drop_reason CHECK (reason IN ({REASONS})),
-    packets bigint NOT NULL CONSTRAINT drop_packets CHECK (packets > 0),
-    PRIMARY KEY (machine_id, begins, host_id, reason)
-) PARTITION BY RANGE (begins);
-"""
 # A host writes of this hour alone, and of what is placed there.
-WRITTEN = """
-GRANT SELECT, INSERT, UPDATE ({columns}) ON {name} TO invirt_host;
-CREATE POLICY host ON {name} FOR SELECT TO invirt_host USING (host_id IN (SELECT host_id FROM hosts));
-CREATE POLICY host_new ON {name} FOR INSERT TO invirt_host WITH CHECK ({own});
-CREATE POLICY host_again ON {name} FOR UPDATE TO invirt_host USING ({own}) WITH CHECK ({own});
-"""
 OWN = """
 host_id IN (SELECT host_id FROM hosts) AND begins = date_trunc('hour', now(), 'UTC')
-AND EXISTS (SELECT FROM reservations r WHERE r.machine_id = {name}.machine_id AND r.host_id = {name}.host_id)
+AND EXISTS (SELECT FROM reservations r
+    WHERE r.machine_id = usage_minutes.machine_id AND r.host_id = usage_minutes.host_id)
 """
-
-
-def _table(name: str, most: int, partitions: str = "PARTITION BY RANGE (begins)", host: str = "") -> str:
-    return TABLE.format(
-        name=name,
-        most=most,
-        host=host,
-        metrics=",\n    ".join(f"{metric} integer[] NOT NULL" for metric in METRICS),
-        whole=" AND ".join(f"cardinality({metric}) = cardinality(slots)" for metric in METRICS),
-        key="machine_id, begins" + (", host_id" if host else ""),
-        partitions=partitions,
-    )
-
-
+WRITTEN = f"""
+GRANT SELECT, INSERT, UPDATE (slots, used, drops) ON usage_minutes TO invirt_host;
+CREATE POLICY host ON usage_minutes FOR SELECT TO invirt_host USING (host_id IN (SELECT host_id FROM hosts));
+CREATE POLICY host_new ON usage_minutes FOR INSERT TO invirt_host WITH CHECK ({OWN});
+CREATE POLICY host_again ON usage_minutes FOR UPDATE TO invirt_host USING ({OWN}) WITH CHECK ({OWN});
+"""
+# name: how many slots a row has, and what it is.
 TABLES = {
-    "usage_minutes": (_table("usage_minutes", 60, host=HOST), "an hour of minutes, as a host counted them"),
-    "usage_tens": (_table("usage_tens", 144), "a day of ten minutes"),
-    "usage_days": (_table("usage_days", 366, ""), "a year of days"),
-    "usage_drops": (DROPS, "packets that the rules of a guest''s link refused in an hour, and why"),
+    "usage_minutes": (60, "an hour of minutes, as a host counted them"),
+    "usage_tens": (6, "an hour of ten minutes"),
+    "usage_days": (1, "a day"),
 }
-UPDATED = {"usage_minutes": f"slots, {COLUMNS}", "usage_drops": "packets"}
 
 
-def _sum(metric: str) -> str:
-    """Whatever a host wrote, it fits."""
-    return f"least(greatest({'max' if metric == 'memory' else 'sum'}(s.{metric}), 0), 2147483647)::integer"
+def _table(name: str) -> str:
+    slots, about = TABLES[name]
+    host = HOST if name == "usage_minutes" else ""
+    whole = {f"whole_{column}": WHOLE.format(column) for column in ("slots", "used", "drops")}
+    key = "machine_id, begins" + (", host_id" if host else "")
+    lists = {"metrics": ", ".join(METRICS), "why": ", ".join(REASONS)}
+    sizes = {"slots": slots, "wide": WIDE, "reasons": len(REASONS)}
+    return TABLE.format(name=name, about=about, host=host, key=key, **whole, **lists, **sizes)
 
 
-def _summed(slot: str, table: str) -> str:
-    """For each machine and slot of one day: what was used, and the most memory."""
-    sums = ", ".join(f"{_sum(metric)} AS {metric}" for metric in METRICS)
-    arrays = ", ".join(f"u.{metric}" for metric in METRICS)
-    return f"""
-        SELECT u.machine_id, ({slot})::smallint AS slot, {sums}
-        FROM {table} u CROSS JOIN LATERAL unnest(u.slots, {arrays}) AS s (slot, {COLUMNS})
-        WHERE u.begins >= day AND u.begins < day + interval '24 hours' GROUP BY 1, 2"""
-
-
-TEN = _summed("extract(epoch FROM u.begins - day) / 600 + s.slot / 10", "usage_minutes")
-DAY = _summed("extract(doy FROM day AT TIME ZONE 'UTC') - 1", "usage_tens")
-IN_ORDER = ", ".join(f"array_agg(t.{metric} ORDER BY t.slot)" for metric in METRICS)
-ONE = ", ".join(f"ARRAY[t.{metric}]" for metric in METRICS)
-APPENDED = ", ".join(f"{metric} = d.{metric} || excluded.{metric}" for metric in METRICS)
-# A part of a table is made before it is needed, and goes as a whole.  Only whole days are summed up.
+COLUMNS = ", ".join(f"u.used[{WIDE} * (s.i - 1) + {at}] AS {metric}" for at, metric in enumerate(METRICS, 1))
+SAMPLES = f"""
+    SELECT u.machine_id, u.begins + s.slot * interval '{{minutes}} min' AS at, {{minutes}} * 60 AS seconds,
+        {COLUMNS}
+    FROM {{table}} u CROSS JOIN LATERAL unnest(u.slots) WITH ORDINALITY AS s (slot, i)"""
+STEPS = {"usage_minutes": 1, "usage_tens": 10, "usage_days": 1440}
+EACH = " UNION ALL".join(SAMPLES.format(table=table, minutes=minutes) for table, minutes in STEPS.items())
+WHY = ", ".join(f"({at}, '{reason}')" for at, reason in enumerate(REASONS, 1))
+VIEWS = f"""
+CREATE VIEW usage AS {EACH};
+COMMENT ON VIEW usage IS 'what each machine used in `seconds` from `at`: CPU in ms, the most memory in MiB, disk '
+    'and network in KiB, console in bytes, operations and packets';
+CREATE VIEW usage_drops AS SELECT u.machine_id, u.at, u.seconds, r.reason, u.drops[r.i] AS packets
+    FROM (SELECT machine_id, begins AS at, 3600 AS seconds, drops FROM usage_minutes
+        UNION ALL SELECT machine_id, begins, 3600, drops FROM usage_tens
+        UNION ALL SELECT machine_id, begins, 86400, drops FROM usage_days) u
+    CROSS JOIN (VALUES {WHY}) AS r (i, reason) WHERE u.drops[r.i] > 0;
+COMMENT ON VIEW usage_drops IS 'packets that the rules of a machine''s link refused, and why';
+GRANT SELECT ON usage, usage_drops TO invirt_remote;
+"""
+# Whatever hosts wrote, the sum fits.
+MOST = "least({}, 2147483647)::integer"
+SUM = MOST.format(
+    f"CASE (v.n - 1) % {WIDE} WHEN {METRICS.index('memory')} THEN max(v.value) ELSE sum(v.value) END"
+)
+SUM_UP = f"""
+INSERT INTO {{into}} (machine_id, begins, slots, used, drops)
+    SELECT machine_id, begins, array_agg(slot ORDER BY slot) FILTER (WHERE metric = 0),
+        array_agg(value ORDER BY slot, metric), (SELECT array_agg(d.packets ORDER BY d.i)
+            FROM (SELECT r.i, {MOST.format("sum(r.packets)")} AS packets FROM {{source}} u
+                CROSS JOIN LATERAL unnest(u.drops) WITH ORDINALITY AS r (packets, i)
+                WHERE u.machine_id = t.machine_id AND {{begins}} = t.begins GROUP BY r.i) AS d)
+    FROM (SELECT u.machine_id, {{begins}} AS begins, u.slots[(v.n - 1) / {WIDE} + 1] / {{slots}} AS slot,
+            (v.n - 1) % {WIDE} AS metric, {SUM} AS value
+        FROM {{source}} u CROSS JOIN LATERAL unnest(u.used) WITH ORDINALITY AS v (value, n)
+        WHERE {{when}} GROUP BY 1, 2, 3, 4) AS t
+    GROUP BY machine_id, begins"""
+TENS = SUM_UP.format(
+    into="usage_tens", source="usage_minutes", begins="u.begins", slots=10, when="u.begins < first"
+)
+DAYS = SUM_UP.format(
+    into="usage_days",
+    source="usage_tens",
+    begins="date_trunc('day', u.begins, 'UTC')",
+    slots=6,
+    when="u.begins >= day AND u.begins < day + interval '24 hours'",
+)
+# A part of a table is made before it is needed, and goes as a whole once it is summed up.  Each
+# run's locks are short, but for those on tables that nobody else writes.
 KEEP = f"""
 CREATE SCHEMA usage_parts;
 CREATE FUNCTION usage_part(name text, first timestamptz, after timestamptz) RETURNS void LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 DECLARE
-    part text := name || to_char(first AT TIME ZONE 'UTC', '_YYYYMMDD');
+    part text := name || to_char(first AT TIME ZONE 'UTC', '_YYYYMMDDHH24');
 BEGIN
     IF to_regclass('usage_parts.' || part) IS NULL THEN
-        EXECUTE format('CREATE TABLE usage_parts.%I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, name, first, after);
+        EXECUTE format('CREATE TABLE usage_parts.%I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) WITH (%s)', part, name, first,
+            after, CASE name WHEN 'usage_minutes' THEN 'fillfactor = 70, toast_tuple_target = 8160'
+                ELSE 'fillfactor = 100' END);
     END IF;
 END $$;
-
+CREATE FUNCTION drop_usage(name text, before timestamptz) RETURNS void LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
+DECLARE
+    part text;
+BEGIN
+    FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = name::regclass
+        AND right(c.relname, 10) < to_char(before AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
+    LOOP
+        EXECUTE format('DROP TABLE usage_parts.%I', part);
+    END LOOP;
+END $$;
 CREATE FUNCTION keep_usage() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 DECLARE
-    today timestamptz := date_trunc('day', now(), 'UTC');
-    day timestamptz := today - interval '24 hours';
-    month timestamp := date_trunc('month', day AT TIME ZONE 'UTC');
-    part record;
+    hour timestamptz := date_trunc('hour', now(), 'UTC');
+    first timestamptz := hour - interval '24 hours';
+    day timestamptz;
+    month timestamp;
 BEGIN
-    FOR i IN -1..1 LOOP
-        PERFORM usage_part(name, today + i * interval '24 hours', today + (i + 1) * interval '24 hours')
-            FROM unnest(ARRAY['usage_minutes', 'usage_drops']) AS name;
+    FOR day IN SELECT DISTINCT date_trunc('day', u.begins, 'UTC') FROM usage_minutes u WHERE u.begins < first LOOP
+        PERFORM usage_part('usage_tens', day, day + interval '24 hours');
     END LOOP;
-    FOR i IN 0..1 LOOP
-        PERFORM usage_part('usage_tens', (month + i * interval '1 month') AT TIME ZONE 'UTC',
-            (month + (i + 1) * interval '1 month') AT TIME ZONE 'UTC');
-    END LOOP;
-    IF NOT EXISTS (SELECT FROM usage_tens u WHERE u.begins = day) THEN
-        INSERT INTO usage_tens (machine_id, begins, slots, {COLUMNS})
-            SELECT t.machine_id, day, array_agg(t.slot ORDER BY t.slot), {IN_ORDER}
-            FROM ({TEN}) AS t GROUP BY t.machine_id;
-        INSERT INTO usage_days AS d (machine_id, begins, slots, {COLUMNS})
-            SELECT t.machine_id, date_trunc('year', day, 'UTC'), ARRAY[t.slot], {ONE} FROM ({DAY}) AS t
-        ON CONFLICT (machine_id, begins) DO UPDATE SET slots = d.slots || excluded.slots, {APPENDED};
-        DELETE FROM usage_days d WHERE d.begins < date_trunc('year', day - interval '1 year', 'UTC');
-    END IF;
-    FOR part IN SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'usage_minutes'::regclass AND right(c.relname, 8) < to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD')
-        OR i.inhparent = 'usage_drops'::regclass
-            AND right(c.relname, 8) < to_char((today - interval '31 days') AT TIME ZONE 'UTC', 'YYYYMMDD')
-        OR i.inhparent = 'usage_tens'::regclass
-            AND right(c.relname, 8) < to_char(month - interval '1 month', 'YYYYMMDD')
+    {TENS};
+    FOR day IN SELECT DISTINCT date_trunc('day', u.begins, 'UTC') AS at FROM usage_tens u
+        WHERE u.begins < date_trunc('day', first, 'UTC') ORDER BY 1
     LOOP
-        EXECUTE format('DROP TABLE usage_parts.%I', part.name);
+        CONTINUE WHEN EXISTS (SELECT FROM usage_days d WHERE d.begins = day);
+        month := date_trunc('month', day AT TIME ZONE 'UTC');
+        PERFORM usage_part('usage_days', month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+        {DAYS};
     END LOOP;
+    FOR i IN 0..24 LOOP
+        PERFORM usage_part('usage_minutes', hour + i * interval '1 hour', hour + (i + 1) * interval '1 hour');
+    END LOOP;
+    PERFORM drop_usage('usage_minutes', first);
+    PERFORM drop_usage('usage_tens', date_trunc('day', now() - interval '31 days', 'UTC'));
+    PERFORM drop_usage('usage_days', now() - interval '1 year 1 month');
 END $$;
-COMMENT ON FUNCTION keep_usage IS 'makes parts of the tables of usage, sums up yesterday, drops what is old';
-REVOKE EXECUTE ON FUNCTION usage_part, keep_usage FROM PUBLIC;
+COMMENT ON FUNCTION keep_usage IS 'makes parts of the tables of usage ahead, sums up what is old, drops it';
+REVOKE EXECUTE ON FUNCTION usage_part, drop_usage, keep_usage FROM PUBLIC;
+CREATE INDEX usage_days_begins ON usage_days USING brin (begins);
 SELECT keep_usage();
 """
 AWAY = """
 DROP FUNCTION keep_usage;
+DROP FUNCTION drop_usage;
 DROP FUNCTION usage_part;
-DROP TABLE usage_drops, usage_days, usage_tens, usage_minutes;
+DROP VIEW usage_drops;
+DROP VIEW usage;
+DROP TABLE usage_days, usage_tens, usage_minutes;
 DROP SCHEMA usage_parts;
 """
 
 
-def _do(text: str) -> None:
-    op.execute(text.replace(":", r"\:"))
-
-
 def upgrade() -> None:
     """Nothing is known of the time before."""
-    for name, (table, about) in TABLES.items():
-        _do(table)
-        _do(SEEN.format(name=name, about=about))
-    for name, columns in UPDATED.items():
-        _do(WRITTEN.format(name=name, columns=columns, own=OWN.format(name=name)))
-    _do(KEEP)
+    for part in (*map(_table, TABLES), WRITTEN, VIEWS, KEEP):
+        op.execute(part.replace(":", r"\:"))
 
 
 def downgrade() -> None:

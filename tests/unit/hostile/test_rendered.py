@@ -115,7 +115,8 @@ def test_qemu(name: str, kernel: str, append: str, disks: list[str], nic: int, t
         }
     )
     descriptors = {
-        word: 10 + number for number, word in enumerate(("qmp", "console", "log", *disks, interface))
+        word: 10 + number
+        for number, word in enumerate(("qmp", "events", "console", "log", *disks, interface))
     }
     argv = guest.arguments(config, "tcg", descriptors)
     assert option(argv, "-name") == [f"guest=d_{name}"]

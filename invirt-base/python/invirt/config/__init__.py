@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Dns,
         Hypervisor,
         Machines,
+        Metrics,
         Network,
         Quota,
         Remote,
@@ -48,6 +49,7 @@ storage: Storage
 network: Network
 dns: Dns
 dhcp: Dhcp
+metrics: Metrics
 console: Console
 remote_principals: tuple[str, ...]
 

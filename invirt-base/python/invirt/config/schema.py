@@ -244,6 +244,14 @@ class Dhcp:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """What remote servers tell Prometheus, at port 9373."""
+
+    readers: tuple[Hostname, ...] = ()  # servers that may read it; none: only the remote server itself
+    owners: bool = False  # also what each owner has, by name
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file."""
 
@@ -259,6 +267,7 @@ class Config:
     console: Console = field(default_factory=Console)
     dns: Dns = field(default_factory=Dns)
     dhcp: Dhcp = field(default_factory=Dhcp)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def remote_principals(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ FROM hosts ORDER BY host_id
 POOLS = "SELECT name::text, driver FROM pools ORDER BY pool_id"
 
 
-class NotAsked(InvirtError):
+class NotAsked(Exception):
     """It depends on a host that was not asked: all have to be."""
 
 

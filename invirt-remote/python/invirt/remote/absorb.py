@@ -1,0 +1,95 @@
+"""N+1: whether the other hosts have room for a host's guests, should it die."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from invirt.base.abilities import HYPERVISORS
+from invirt.remote.rows import Cursor
+
+# One that is disabled or silent takes nothing, but its guests may be lost all the same.
+HOSTS = """
+SELECT h.host_id, h.name::text, h.memory, h.hypervisor,
+    h.enabled AND coalesce(s.seen_at > now() - interval '15 s', true) AS takes,
+    ARRAY(SELECT p.name::text FROM pools p JOIN pool_sight x USING (pool_id) WHERE x.host_id = h.host_id)
+        AS pools
+FROM hosts h LEFT JOIN host_signs s USING (host_id) ORDER BY h.name
+"""
+GUESTS = """
+SELECT r.host_id, r.memory, t.needs, ARRAY(SELECT DISTINCT p.name::text
+    FROM disks d JOIN pools p USING (pool_id) WHERE d.machine_id = r.machine_id) AS pools
+FROM reservations r JOIN machines m USING (machine_id) JOIN types t USING (type_id) ORDER BY r.memory DESC
+"""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Memory in MiB; hypervisors: that it needs; pools: where its disks are."""
+
+    memory: int
+    hypervisors: frozenset[str] = frozenset()
+    pools: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Room:
+    """A host: MiB for guests, those that are reserved there, the largest first, and whether it takes others.
+
+    hypervisor: None where that is not said, and any will do.
+    """
+
+    name: str
+    memory: int
+    guests: Sequence[Guest] = ()
+    takes: bool = True
+    pools: frozenset[str] = frozenset()
+    hypervisor: str | None = None
+
+    def suits(self, guest: Guest) -> bool:
+        """Whether the guest could run there, with room enough."""
+        return guest.pools <= self.pools and guest.hypervisors <= {
+            self.hypervisor or one for one in HYPERVISORS
+        }
+
+
+def rooms(cursor: Cursor) -> list[Room]:
+    """All hosts as they stand in the database."""
+    cursor.execute(GUESTS)
+    guests: dict[int, list[Guest]] = {}
+    for row in cursor.fetchall():
+        hypervisors = frozenset(need for need in row.needs if need in HYPERVISORS)
+        guests.setdefault(row.host_id, []).append(Guest(row.memory, hypervisors, frozenset(row.pools)))
+    cursor.execute(HOSTS)
+    return [
+        Room(
+            row.name, row.memory, guests.get(row.host_id, []), row.takes, frozenset(row.pools), row.hypervisor
+        )
+        for row in cursor.fetchall()
+    ]
+
+
+def unplaced(hosts: Sequence[Room]) -> dict[str, int]:
+    """MiB of each host's guests for which there would be no room elsewhere: 0 where its death is absorbed.
+
+    Guests would be placed as boots are (see placement): the largest first, each on the host with the least
+    in use.
+    """
+    used = sorted((sum(guest.memory for guest in host.guests), host.name) for host in hosts if host.takes)
+    by_name = {host.name: host for host in hosts}
+    return {host.name: _unplaced(host, used, by_name) for host in hosts}
+
+
+def _unplaced(lost: Room, used: Iterable[tuple[int, str]], hosts: Mapping[str, Room]) -> int:
+    left, missing = [(memory, name) for memory, name in used if name != lost.name], 0
+    for guest in lost.guests:
+        for at, (memory, name) in enumerate(left):
+            host = hosts[name]
+            if memory + guest.memory <= host.memory and host.suits(guest):
+                del left[at]
+                insort(left, (memory + guest.memory, name))
+                break
+        else:
+            missing += guest.memory
+    return missing

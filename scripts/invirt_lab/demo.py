@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import textwrap
 import time
@@ -15,6 +16,7 @@ REMOTE = SERVERS["remote"].fqdn
 CONSOLE_SERVER = SERVERS[CONSOLE].fqdn
 REFUSED = 4
 DENIED = 255  # remctl's own
+FOREIGN = "203.0.113.9"  # an address that is nobody's
 _BOB = f"bob@{REALM}"
 
 _GO_ON = """\
@@ -93,7 +95,9 @@ def run() -> None:
     demo = Demo()
     _first_machine(demo)
     _by_name(demo)
+    _forge(demo)
     _other_people(demo)
+    _see_it(demo)
     _change_it(demo)
     _end_it(demo)
     _type_into_it(demo)
@@ -141,6 +145,34 @@ def _other_people(demo: Demo) -> None:
     demo.user("bob", "status", "remus")
     demo.user("alice", "unshare", "remus", _BOB)
     demo.user("bob", "status", "remus", fails=REFUSED)
+
+
+def _forge(demo: Demo) -> None:
+    """From inside: what the host's rules refuse."""
+    typed = f"ip address add {FOREIGN}/32 dev eth0; ping -c 3 -W 1 -I {FOREIGN} dns.{DOMAIN}"
+    demo.wait(f"in remus: {typed}", lambda: _ask("remus", typed))
+
+
+def _ask(machine: str, typed: str) -> None:
+    print(textwrap.indent(console.ask(machine, typed).rstrip(), "    "))
+
+
+def _see_it(demo: Demo) -> None:
+    """Hosts count once a minute."""
+    demo.wait("the minute to be over", lambda: wait_usage("alice", "remus"))
+    demo.user("alice", "usage", "remus", "--of", "hour")
+
+
+def wait_usage(user: str, machine: str, timeout: float = 150) -> None:
+    """Until a user sees why packets of a machine were dropped; raises InvirtError after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        said = cluster.as_user(user, "invirt", "usage", machine, "--of", "hour", "--json").stdout
+        if "foreign_ip" in {drop["reason"] for drop in json.loads(said)["dropped"]}:
+            return
+        if time.monotonic() > deadline:
+            raise InvirtError(f"nothing is known of what {machine} used", hint="scripts/lab log host1")
+        time.sleep(1)
 
 
 def _change_it(demo: Demo) -> None:

@@ -17,8 +17,8 @@ def test_what_grew_since_the_last_look() -> None:
     meter = Meter()
     assert meter.grown({17: Counted({"cpu": 1000, "net_sent": 5000})}) == {}  # not how fast
     now = {17: Counted({"cpu": 1600, "net_sent": 9096, "memory": 130}, {"foreign_ip": 3}), 18: Counted()}
-    (grown,) = (used := meter.grown(now)).values()
-    assert list(used) == [17]
+    grown = (used := meter.grown(now))[17]
+    assert list(used) == [17, 18]  # the second one has begun since
     expected = dict.fromkeys(METRICS, 0) | {"cpu": 600, "net_sent": 4, "memory": 130}
     assert grown == Counted(expected, {"foreign_ip": 3})
 
@@ -28,6 +28,15 @@ def test_a_counter_that_began_anew() -> None:
     meter.grown({17: Counted({"cpu": 1000}, {"router": 9})})
     (grown,) = meter.grown({17: Counted({"cpu": 30}, {"router": 2})}).values()
     assert grown.metrics["cpu"] == 30 and grown.drops == {"router": 2}
+
+
+def test_one_that_began_since_used_all_that_it_counts() -> None:
+    """And once: a guest of which nothing is told for a while is not counted from its beginning."""
+    meter = Meter()
+    meter.grown({})
+    assert meter.grown({17: Counted({"cpu": 50})})[17].metrics["cpu"] == 50
+    assert meter.grown({}) == {}
+    assert meter.grown({17: Counted({"cpu": 70})})[17].metrics["cpu"] == 20
 
 
 def test_what_uses_most_still_fits() -> None:

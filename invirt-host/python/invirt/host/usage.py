@@ -88,17 +88,19 @@ class Meter:
     """What was counted last of each machine, by its number."""
 
     def __init__(self) -> None:
-        self.before: dict[int, Counted] = {}
+        self.before: dict[int, Counted] | None = None
 
     def grown(self, now: Mapping[int, Counted]) -> dict[int, Counted]:
-        """What each used since the last look; nothing is told of one that is looked at for the first time.
+        """What each used since the last look; the first tells nothing, since nobody knows since when that is.
 
-        A counter that is less than before began anew: with a boot, or with a log that was cut.
+        One that wasn't there before has begun since.  A counter that is less than before began anew: with
+        a boot, or with a log that was cut.
         """
-        before, self.before = self.before, dict(now)
-        return {
-            number: _grown(before[number], counted) for number, counted in now.items() if number in before
-        }
+        before = self.before
+        self.before = {**(before or {}), **now}
+        if before is None:
+            return {}
+        return {number: _grown(before.get(number, Counted()), counted) for number, counted in now.items()}
 
 
 def _grown(before: Counted, now: Counted) -> Counted:

@@ -31,9 +31,11 @@ MACHINES, HOSTS = 10_000, 64
 MINE, ALL = 1.1, 3.0  # times as long as a bare status, and as the bare query with its rows printed
 CORE = 0.05  # of one, for the samples of 10,000 machines
 BOOT = 1.2  # times as long with 64 hosts as with two
-# Each host has as many; the rules of rows, which take minutes for so many, are left out.
-RESERVE = """
-SET session_replication_role = replica;
+# The rules of rows, which take minutes for so many, are left out.
+BARELY = "SET session_replication_role = replica;"
+# Each host has as many.
+RESERVE = f"""
+{BARELY}
 UPDATE machines m SET host_id = h.host_id
     FROM (SELECT host_id, row_number() OVER () - 1 AS n, count(*) OVER () AS all FROM hosts) h
     WHERE machine_id % h.all = h.n;
@@ -118,7 +120,7 @@ def test_samples(database: Database, cluster: Cluster) -> None:
     """What the sessions use of a core, should all hosts write once a minute."""
     with closing(cluster.superuser(database.name)) as connected, connected.cursor() as cursor:
         cursor.execute("INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz')")
-        cursor.execute(FILL)
+        cursor.execute(BARELY + FILL)
         cursor.execute(
             "SELECT hostname, array_agg(machine_id) FROM reservations JOIN hosts USING (host_id) GROUP BY 1"
         )
@@ -137,7 +139,7 @@ def test_samples(database: Database, cluster: Cluster) -> None:
                 cursor.execute(write, one | each)
             return (cpu.seconds(cluster, database.name, cluster.process.pid) - before) / EVERY
 
-        for _ in range(10):
+        for _ in range(5):
             share()
         best(f"samples of {MACHINES} machines, of a core", share, CORE)
 
@@ -177,7 +179,7 @@ INSERT INTO hosts (name, hostname, memory)
     SELECT 'host' || n, 'host' || n || '.invirt.test', 2048 FROM generate_series(1, {PLACES}) n;
 INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
 INSERT INTO owners (name, memory, disk, machines) VALUES ('alice', 10000000, 10, 100000);
-SET session_replication_role = replica;
+{BARELY}
 INSERT INTO machines (name, owner_id, type_id, memory)
     SELECT 'm' || n, owner_id, type_id, 64 FROM owners, types, generate_series(1, {PLACES * EACH}) n;
 {RESERVE}

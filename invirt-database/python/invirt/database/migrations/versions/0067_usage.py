@@ -118,8 +118,8 @@ DAYS = SUM_UP.format(
     slots=6,
     when="u.begins >= day AND u.begins < day + interval '24 hours'",
 )
-# A part of a table is made before it is needed, and goes as a whole once it is summed up.  Each
-# run's locks are short, but for those on tables that nobody else writes.
+# A part of a table is made before it is needed, and goes as a whole once it is summed up.  What locks a
+# table comes last, and in the order of the view usage, so that no reader and this wait for each other.
 KEEP = f"""
 CREATE SCHEMA usage_parts;
 CREATE FUNCTION usage_part(name text, first timestamptz, after timestamptz) RETURNS void LANGUAGE plpgsql
@@ -128,9 +128,9 @@ DECLARE
     part text := name || to_char(first AT TIME ZONE 'UTC', '_YYYYMMDDHH24');
 BEGIN
     IF to_regclass('usage_parts.' || part) IS NULL THEN
-        EXECUTE format('CREATE TABLE usage_parts.%I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) WITH (%s)', part, name, first,
-            after, CASE name WHEN 'usage_minutes' THEN 'fillfactor = 70, toast_tuple_target = 8160'
-                ELSE 'fillfactor = 100' END);
+        EXECUTE format('CREATE TABLE usage_parts.%I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) WITH (%s)',
+            part, name, first, after, CASE name WHEN 'usage_minutes'
+                THEN 'fillfactor = 70, toast_tuple_target = 8160' ELSE 'fillfactor = 100' END);
     END IF;
 END $$;
 CREATE FUNCTION drop_usage(name text, before timestamptz) RETURNS void LANGUAGE plpgsql
@@ -146,30 +146,38 @@ BEGIN
     END LOOP;
 END $$;
 CREATE FUNCTION keep_usage() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp AS $$
+SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
-    hour timestamptz := date_trunc('hour', now(), 'UTC');
+    hour timestamptz := date_trunc('hour', now());
     first timestamptz := hour - interval '24 hours';
     day timestamptz;
-    month timestamp;
 BEGIN
-    FOR day IN SELECT DISTINCT date_trunc('day', u.begins, 'UTC') FROM usage_minutes u WHERE u.begins < first LOOP
+    FOR day IN SELECT DISTINCT date_trunc('day', u.begins) FROM usage_minutes u WHERE u.begins < first LOOP
         PERFORM usage_part('usage_tens', day, day + interval '24 hours');
     END LOOP;
     {TENS};
-    FOR day IN SELECT DISTINCT date_trunc('day', u.begins, 'UTC') AS at FROM usage_tens u
-        WHERE u.begins < date_trunc('day', first, 'UTC') ORDER BY 1
+    FOR day IN SELECT to_timestamp(right(c.relname, 10), 'YYYYMMDDHH24')
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'usage_tens'::regclass AND right(c.relname, 10) < to_char(first, 'YYYYMMDD')
+        ORDER BY 1
     LOOP
         CONTINUE WHEN EXISTS (SELECT FROM usage_days d WHERE d.begins = day);
-        month := date_trunc('month', day AT TIME ZONE 'UTC');
-        PERFORM usage_part('usage_days', month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+        PERFORM usage_part('usage_days', date_trunc('month', day), date_trunc('month', day) + interval '1 month');
         {DAYS};
     END LOOP;
     FOR i IN 0..24 LOOP
         PERFORM usage_part('usage_minutes', hour + i * interval '1 hour', hour + (i + 1) * interval '1 hour');
     END LOOP;
     PERFORM drop_usage('usage_minutes', first);
-    PERFORM drop_usage('usage_tens', date_trunc('day', now() - interval '31 days', 'UTC'));
+    FOR i IN 0..1 LOOP
+        day := date_trunc('day', first) + i * interval '24 hours';
+        PERFORM usage_part('usage_tens', day, day + interval '24 hours');
+    END LOOP;
+    PERFORM drop_usage('usage_tens', date_trunc('day', now() - interval '31 days'));
+    FOR i IN 0..1 LOOP
+        day := date_trunc('month', first) + i * interval '1 month';
+        PERFORM usage_part('usage_days', day, day + interval '1 month');
+    END LOOP;
     PERFORM drop_usage('usage_days', now() - interval '1 year 1 month');
 END $$;
 COMMENT ON FUNCTION keep_usage IS 'makes parts of the tables of usage ahead, sums up what is old, drops it';

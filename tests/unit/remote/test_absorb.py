@@ -22,15 +22,15 @@ def test_a_host_that_takes_none_is_no_room() -> None:
 
 
 def test_guests_find_room_where_they_can_run() -> None:
-    own = Guest(100, pools=frozenset({"own"}))
+    own = Guest(100, pools=frozenset({1}))
     xen = Guest(100, hypervisors=frozenset({"xen"}))
     hosts = [
-        Room("one", 1000, [own, xen], pools=frozenset({"own"}), hypervisor="xen"),
-        Room("two", 1000, pools=frozenset({"default"}), hypervisor="qemu"),
+        Room("one", 1000, [own, xen], pools=frozenset({1}), hypervisor="xen"),
+        Room("two", 1000, pools=frozenset({2}), hypervisor="qemu"),
     ]
     assert unplaced(hosts)["one"] == 200
     assert unplaced([*hosts, Room("three", 1000, hypervisor="xen")])["one"] == 100
-    assert unplaced([*hosts, Room("any", 1000, pools=frozenset({"own"}))])["one"] == 0
+    assert unplaced([*hosts, Room("any", 1000, pools=frozenset({1}))])["one"] == 0
 
 
 SIZES = st.lists(st.integers(1, 64), max_size=6)

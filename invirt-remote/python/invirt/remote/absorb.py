@@ -13,24 +13,26 @@ from invirt.remote.rows import Cursor
 HOSTS = """
 SELECT h.host_id, h.name::text, h.memory, h.hypervisor,
     h.enabled AND coalesce(s.seen_at > now() - interval '15 s', true) AS takes,
-    ARRAY(SELECT p.name::text FROM pools p JOIN pool_sight x USING (pool_id) WHERE x.host_id = h.host_id)
-        AS pools
-FROM hosts h LEFT JOIN host_signs s USING (host_id) ORDER BY h.name
+    coalesce(pools, '{}') AS pools
+FROM hosts h LEFT JOIN host_signs s USING (host_id)
+    LEFT JOIN (SELECT host_id, array_agg(pool_id) AS pools FROM pool_sight GROUP BY 1) seen USING (host_id)
+ORDER BY h.name
 """
 GUESTS = """
-SELECT r.host_id, r.memory, t.needs, ARRAY(SELECT DISTINCT p.name::text
-    FROM disks d JOIN pools p USING (pool_id) WHERE d.machine_id = r.machine_id) AS pools
-FROM reservations r JOIN machines m USING (machine_id) JOIN types t USING (type_id) ORDER BY r.memory DESC
+SELECT r.host_id, r.memory, t.needs, coalesce(pools, '{}') AS pools
+FROM reservations r JOIN machines m USING (machine_id) JOIN types t USING (type_id)
+    LEFT JOIN (SELECT machine_id, array_agg(pool_id) AS pools FROM disks GROUP BY 1) held USING (machine_id)
+ORDER BY r.memory DESC
 """
 
 
 @dataclass(frozen=True)
 class Guest:
-    """Memory in MiB; hypervisors: that it needs; pools: where its disks are."""
+    """Memory in MiB; hypervisors: that it needs; pools: the numbers of those where its disks are."""
 
     memory: int
     hypervisors: frozenset[str] = frozenset()
-    pools: frozenset[str] = frozenset()
+    pools: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Room:
     memory: int
     guests: Sequence[Guest] = ()
     takes: bool = True
-    pools: frozenset[str] = frozenset()
+    pools: frozenset[int] = frozenset()
     hypervisor: str | None = None
 
     def suits(self, guest: Guest) -> bool:
@@ -58,9 +60,13 @@ def rooms(cursor: Cursor) -> list[Room]:
     """All hosts as they stand in the database."""
     cursor.execute(GUESTS)
     guests: dict[int, list[Guest]] = {}
-    for row in cursor.fetchall():
-        hypervisors = frozenset(need for need in row.needs if need in HYPERVISORS)
-        guests.setdefault(row.host_id, []).append(Guest(row.memory, hypervisors, frozenset(row.pools)))
+    same: dict[tuple[object, ...], Guest] = {}  # most are like others
+    for host_id, memory, needs, pools in cursor.fetchall():
+        guest = same.get(like := (memory, *needs, *pools))
+        if guest is None:
+            hypervisors = frozenset(need for need in needs if need in HYPERVISORS)
+            guest = same[like] = Guest(memory, hypervisors, frozenset(pools))
+        guests.setdefault(host_id, []).append(guest)
     cursor.execute(HOSTS)
     return [
         Room(
@@ -83,7 +89,11 @@ def unplaced(hosts: Sequence[Room]) -> dict[str, int]:
 
 def _unplaced(lost: Room, used: Iterable[tuple[int, str]], hosts: Mapping[str, Room]) -> int:
     left, missing = [(memory, name) for memory, name in used if name != lost.name], 0
+    most = max((hosts[name].memory - memory for memory, name in left), default=0)  # and never more than that
     for guest in lost.guests:
+        if guest.memory > most:
+            missing += guest.memory
+            continue
         for at, (memory, name) in enumerate(left):
             host = hosts[name]
             if memory + guest.memory <= host.memory and host.suits(guest):

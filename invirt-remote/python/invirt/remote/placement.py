@@ -21,7 +21,7 @@ def choose(
     host what it lacks.
     """
     # In the order of their numbers, so that two boots can't wait for each other.
-    hosts = all_hosts(cursor, "FOR NO KEY UPDATE")
+    hosts = all_hosts(cursor, "FOR NO KEY UPDATE OF hosts")
     used = in_use(cursor)
     lacks = {host: misses(host, survey, needs, pools) or _full(host, memory, used) for host in hosts}
     able = [host for host in hosts if not lacks[host]]

@@ -21,10 +21,10 @@ from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
 HOSTS = """
-SELECT host_id, name, hostname, memory, enabled, hypervisor,
-    ARRAY(SELECT p.name::text FROM pools p JOIN pool_sight s USING (pool_id) WHERE s.host_id = hosts.host_id)
-        AS pools
-FROM hosts ORDER BY host_id
+SELECT host_id, name, hostname, memory, enabled, hypervisor, coalesce(pools, '{}') AS pools
+FROM hosts LEFT JOIN (SELECT host_id, array_agg(p.name::text) AS pools
+    FROM pools p JOIN pool_sight USING (pool_id) GROUP BY host_id) seen USING (host_id)
+ORDER BY host_id
 """
 POOLS = "SELECT name::text, driver FROM pools ORDER BY pool_id"
 

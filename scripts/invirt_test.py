@@ -34,7 +34,6 @@ SERVERS = (
     *("qemu-system-x86", "qemu-utils", "busybox-static", "sudo", "util-linux", "openssl"),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
-    "prometheus",
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
 )
 LAB = (*LIBRARIES, "lintian")
@@ -109,7 +108,7 @@ KINDS = {
     "rest": Kind(
         "what takes long in parts, lab and bench",
         ("parts", "lab", "bench"),
-        (*LIBRARIES, *SERVERS, *LAB, *BENCH, "mmdebstrap"),
+        (*LIBRARIES, *SERVERS, *LAB, *BENCH, "mmdebstrap", "prometheus", "ganeti-htools"),
         slow=True,
         nightly=True,
         marked=True,

@@ -1,4 +1,4 @@
-"""Lists, boots, placement and samples of large sites, with a dead host, beside bare ones."""
+"""Lists, boots and samples of large sites, with a dead host, beside bare ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pathlib import Path
 
 from invirt.base import cli
 from invirt.base.commands import config as apply
-from invirt.database import connection
 from invirt.database.usage import EVERY, METRICS
 from invirt.host import observer
-from invirt.remote import absorb, placement, survey
 from tests.bench import cpu
 from tests.parts.operations.conftest import Site
 from tests.parts.operations.conftest import site as operations_site
@@ -21,7 +19,7 @@ from tests.parts.operations.fakehosts import FakeHost
 from tests.parts.owned import machine
 from tests.parts.postgres import Cluster, Database
 from tests.parts.remote.conftest import RemoteServer, remote, site
-from tests.results import Result, beside, best, keep, quickest
+from tests.results import beside, best, quickest
 
 __all__ = ["operations_site", "remote", "site"]  # the fixtures
 
@@ -171,37 +169,3 @@ def test_a_boot_costs_no_more_with_many_hosts(operations_site: Site) -> None:
         return min(took)
 
     beside(f"a boot with {HOSTS} hosts, to one with 2", lambda: boot(True), lambda: boot(False), BOOT)
-
-
-PLACES, EACH = 200, 20
-PLACED = f"""
-INSERT INTO hosts (name, hostname, memory)
-    SELECT 'host' || n, 'host' || n || '.invirt.test', 2048 FROM generate_series(1, {PLACES}) n;
-INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
-INSERT INTO owners (name, memory, disk, machines) VALUES ('alice', 10000000, 10, 100000);
-{BARELY}
-INSERT INTO machines (name, owner_id, type_id, memory)
-    SELECT 'm' || n, owner_id, type_id, 64 FROM owners, types, generate_series(1, {PLACES * EACH}) n;
-{RESERVE}
-ANALYZE
-"""
-
-
-def test_placement(database: Database) -> None:
-    """Beside the one query that it can't do without."""
-    database.execute(PLACED, user="postgres")
-    connection.role = "remote"
-    with closing(connection.connect()) as connected, connection.transaction(connected) as cursor:
-        hosts = survey.all_hosts(cursor)
-        asked = survey.Survey(survey.Seen(), hosts, survey.all_pools(cursor))
-        asked.states.update({host.host_id: "off" for host in hosts})
-
-        def place() -> None:
-            assert placement.choose(cursor, asked, 64, (), ())
-
-        def absorbed() -> None:
-            assert not any(absorb.unplaced(absorb.rooms(cursor)).values())
-
-        cluster = f"{PLACES} hosts with {EACH} machines each"
-        keep(Result(f"placement, {cluster}", quickest(place, ROUNDS), "s", 0.01))
-        keep(Result(f"N+1, {cluster}", quickest(absorbed, ROUNDS), "s", 0.1))

@@ -17,12 +17,15 @@ from invirt.host import observer
 from invirt.host.network.rules import REASONS
 from invirt.host.observer import Observer
 from invirt.host.usage import Counted
+from invirt.host.usage import columns as measured
 from invirt.host.watching import Seen
+from invirt.remote import listing
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller
 
 ME, OTHER = "host/host1.invirt.test", "host/host2.invirt.test"
 CLEAN = "DELETE FROM {}"
+WRITTEN = ("guest_states", "host_signs", "usage_minutes", "usage_tens", "usage_days", "reservations")
 PLACE = """
 INSERT INTO reservations (machine_id, host_id, memory)
 SELECT machine_id, h.host_id, 64 FROM machines, hosts h WHERE h.name = '{}'
@@ -38,14 +41,7 @@ def rows(server: postgres.Cluster) -> Iterator[Any]:
     """rows(query) as the owner; remus is placed on host1, and nobody has said anything yet."""
 
     def clean() -> None:
-        for table in (
-            "guest_states",
-            "host_signs",
-            "usage_minutes",
-            "usage_tens",
-            "usage_days",
-            "reservations",
-        ):
+        for table in WRITTEN:
             server.run(CLEAN.format(table), "invirt")
 
     def ask(query: str) -> list[tuple[Any, ...]]:
@@ -216,6 +212,107 @@ def test_a_silent_host_s_states_are_old(caller: Caller, rows: Any, monkeypatch: 
     rows("ALTER TABLE host_signs ENABLE TRIGGER now")
     assert rows("SELECT state, seen, silence::integer FROM machine_states") == [("unknown", "running", 40)]
     host.connected.close()
+
+
+def test_a_guest_that_stops_and_goes_on_is_written_seldom(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it does; what is so in the end is written."""
+    pause, host = observer.PAUSE, Host(caller, "host1", monkeypatch)
+    written, write = [], host.observer._write
+    monkeypatch.setattr(observer, "PAUSE", pause)
+    monkeypatch.setattr(host.observer, "_write", lambda *seen: (written.append(seen), write(*seen)))
+    turns, end = 0, time.monotonic() + 6 * pause
+    while time.monotonic() < end or turns % 2:
+        host.sees(Seen(REMUS, ("running", "paused")[turns % 2], 0.0))
+        turns += 1
+    time.sleep(pause)
+    host.sees(Seen(REMUS, "paused", 0.0))
+    assert rows("SELECT state FROM guest_states") == [("paused",)]
+    assert turns > 20 and 1 < len(written) <= 8
+    host.connected.close()
+
+
+FLOODS = (
+    "INSERT INTO guest_states SELECT n, host_id, 'running', NULL, now()"
+    " FROM generate_series(1, 100000) n, hosts",
+    "INSERT INTO host_signs (host_id) SELECT n FROM generate_series(1, 100000) n",
+    "INSERT INTO usage_minutes SELECT n, host_id, date_trunc('hour', now(), 'UTC'), '{0}',"
+    " array_fill(1, '{10}') FROM generate_series(1, 100000) n, hosts",
+)
+
+
+def test_a_host_that_floods_has_its_own_rows_alone(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signs on as itself, and writes as fast as it can; what others wrote stays, and no table grows."""
+    other = Host(caller, "host2", monkeypatch)
+    other.sees()
+    caller.become(ME, "host")
+    ((number,),) = rows("SELECT machine_id FROM machines")
+    with closing(connection.connect()) as connected, connected.cursor() as cursor:
+        connected.autocommit = True
+        for flood in FLOODS:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(flood)
+        before = rows("SELECT s.* FROM host_signs s JOIN hosts USING (host_id) WHERE name = 'host2'")
+        cursor.execute(CLAIM.format("running"))
+        cursor.execute(observer.ALIVE, {"host": "host1.invirt.test", "strangers": 0})
+        used = _used(number)
+        for turn in range(500):
+            cursor.execute("UPDATE guest_states SET since = now() - random() * interval '1 hour'")
+            cursor.execute("UPDATE host_signs SET strangers = 2147483647")
+            if turn % 50 == 0:
+                cursor.execute(observer.USED, used)
+    assert rows("SELECT s.* FROM host_signs s JOIN hosts USING (host_id) WHERE name = 'host2'") == before
+    assert rows("SELECT count(*) FROM guest_states") == [(1,)]
+    assert rows("SELECT sum(cardinality(slots)) <= 2 FROM usage_minutes") == [(True,)]
+    [(size,)] = rows("SELECT pg_relation_size('guest_states') + pg_relation_size('host_signs')")
+    assert size <= 1 << 15  # bytes
+    other.connected.close()
+
+
+def _used(number: int) -> dict[str, Any]:
+    most = Counted(dict.fromkeys(usage.METRICS, 2147483647), dict.fromkeys(REASONS, 2147483647))
+    return {"host": "host1.invirt.test", **measured({number: most})}
+
+
+@pytest.mark.parametrize("wrong", [-400 * 86400, 400 * 86400])
+def test_a_host_s_clock_may_be_wrong(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    """Ages count.  One that is set while a guest runs makes its age wrong, and nothing else."""
+    host, right = Host(caller, "host1", monkeypatch), time.time
+    monkeypatch.setattr(time, "time", lambda: right() + wrong)
+    host.sees(Seen(REMUS, "running", time.time() - 40))
+    told = "SELECT state, silence < 15, extract(epoch FROM now() - since) FROM machine_states"
+    ((state, awake, age),) = rows(told)
+    assert (state, awake) == ("running", True) and 39 < age < 400
+    seen = Seen(REMUS, "running", time.time() - 40)
+    monkeypatch.setattr(time, "time", right)
+    host.sees(seen)
+    ((state, awake, age),) = rows(told)
+    assert (state, awake, age >= 0) == ("running", True, True)
+    host.connected.close()
+
+
+def test_what_two_hosts_see_is_told_and_changes_nothing(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the other has memory reserved for it or not."""
+    seen, home = Seen(REMUS, "running", 0.0), rows("SELECT host_id FROM machines")
+    hosts = [Host(caller, name, monkeypatch) for name in ("host1", "host2")]
+    for host in hosts:
+        host.sees(seen)
+    assert rows(listing.ALARMS) == [("host2 runs guests that have no reservation there: 1",)]
+    rows(PLACE.format("host2"))
+    hosts[1].sees()
+    hosts[1].sees(seen)
+    assert rows(listing.ALARMS) == [("remus is said to run on host1 and on host2",)]
+    assert rows("SELECT host_id FROM machines") == home
+    assert rows("SELECT state FROM guest_states") == [("running",)] * 2
+    for host in hosts:
+        host.connected.close()
 
 
 def test_an_observer_writes_what_is_used(caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:

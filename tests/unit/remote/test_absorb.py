@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invirt.remote.absorb import Guest, Room, unplaced
+from invirt.remote.asking import rank
 
 
 def test_the_worst_host_is_the_one_whose_guests_find_no_room() -> None:
@@ -50,3 +51,12 @@ def test_what_is_placed_has_room(sizes: list[tuple[int, list[int]]]) -> None:
         assert sum(used) - lost <= room
         if len(hosts) == 1:
             assert lost == sum(used)
+
+
+def test_hosts_are_filled_evenly_until_a_quarter_is_left() -> None:
+    """Then one after the other: what is free stays in large pieces."""
+    assert rank(1000, 600, 100) < rank(1000, 700, 50)
+    assert rank(1000, 650, 100) < rank(1000, 660, 100) > rank(1000, 700, 100)
+    hosts = [Room("one", 1000, [Guest(600)]), Room("two", 1000, [Guest(700)])]
+    lost = Room("lost", 1000, [Guest(300), Guest(200), Guest(200)])
+    assert unplaced([*hosts, lost])["lost"] == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from invirt.base.abilities import HYPERVISORS
+from invirt.remote.asking import SPARE, rank
 from invirt.remote.rows import Cursor
 
 # One that is disabled or silent takes nothing, but its guests may be lost all the same.
@@ -79,8 +81,7 @@ def rooms(cursor: Cursor) -> list[Room]:
 def unplaced(hosts: Sequence[Room]) -> dict[str, int]:
     """MiB of each host's guests for which there would be no room elsewhere: 0 where its death is absorbed.
 
-    Guests would be placed as boots are (see placement): the largest first, each on the host with the least
-    in use.
+    Guests would be placed as boots are (see asking.rank), the largest first.
     """
     used = sorted((sum(guest.memory for guest in host.guests), host.name) for host in hosts if host.takes)
     by_name = {host.name: host for host in hosts}
@@ -89,17 +90,31 @@ def unplaced(hosts: Sequence[Room]) -> dict[str, int]:
 
 def _unplaced(lost: Room, used: Iterable[tuple[int, str]], hosts: Mapping[str, Room]) -> int:
     left, missing = [(memory, name) for memory, name in used if name != lost.name], 0
-    most = max((hosts[name].memory - memory for memory, name in left), default=0)  # and never more than that
+    # There never is more than that, with or without a part that stays free.
+    most = max((hosts[name].memory - memory for memory, name in left), default=0)
+    roomy = max((hosts[name].memory * (SPARE - 1) // SPARE - memory for memory, name in left), default=0)
+    largest = max((hosts[name].memory for _, name in left), default=0)
     for guest in lost.guests:
-        if guest.memory > most:
+        at = _place(guest, left, hosts, range(len(left)), spare=True) if guest.memory <= roomy else None
+        if at is None and guest.memory <= most:
+            end = bisect(left, largest - guest.memory, key=itemgetter(0))
+            at = _place(guest, left, hosts, range(end - 1, -1, -1), spare=False)
+        if at is None:
             missing += guest.memory
-            continue
-        for at, (memory, name) in enumerate(left):
-            host = hosts[name]
-            if memory + guest.memory <= host.memory and host.suits(guest):
-                del left[at]
-                insort(left, (memory + guest.memory, name))
-                break
         else:
-            missing += guest.memory
+            memory, name = left.pop(at)
+            insort(left, (memory + guest.memory, name))
     return missing
+
+
+def _place(
+    guest: Guest, used: Sequence[tuple[int, str]], hosts: Mapping[str, Room], order: range, spare: bool
+) -> int | None:
+    """The first of these hosts where the guest has room."""
+    for at in order:
+        memory, name = used[at]
+        host = hosts[name]
+        fits = memory + guest.memory <= host.memory and host.suits(guest)
+        if fits and not (spare and rank(host.memory, memory, guest.memory)[0]):
+            return at
+    return None

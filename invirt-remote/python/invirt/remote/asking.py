@@ -18,7 +18,8 @@ from invirt.remote.rows import Cursor
 if TYPE_CHECKING:
     from invirt.remote.survey import Host
 
-FEW = 3  # hosts, the least used, that are asked whether they take a guest
+FEW = 3  # hosts, those that would be chosen first, that are asked whether they take a guest
+SPARE = 4  # of so many parts of a host's memory one stays free, as long as that goes
 # quiet: told something once, and nothing for so many seconds; MiB are reserved there.
 SIGNS = """
 SELECT host_id, strangers, CASE WHEN seen_at < now() - interval '15 s'
@@ -67,19 +68,29 @@ def whom(
     machine = cursor.fetchone()
     must = {*reserved, *(host for host, sign in signs.items() if sign.claims)}
     must |= {host.host_id for host in able if signs[host.host_id].strangers != 0}
-    must |= {host.host_id for host in _least_used(able, signs, machine)}
+    must |= {host.host_id for host in _first(able, signs, machine)}
     for pool in {*pools, *(machine.pools if machine else ())}:
         seeing = [host for host in able if pool in host.pools]
         must |= {volume_host(seeing, name).host_id} if seeing else set()
     return Asking(must, quiet)
 
 
-def _least_used(hosts: Iterable[Host], signs: dict[int, Any], machine: Any) -> list[Host]:
+def rank(memory: int, used: int, wanted: int) -> tuple[bool, int]:
+    """Of two hosts with room the one of the lesser rank is chosen; all in MiB.
+
+    The least used, if a part of its memory stays free; if there is none such the most used, so that
+    what is free is not in pieces that are too small for large guests.
+    """
+    tight = SPARE * (memory - used - wanted) < memory
+    return tight, -used if tight else used
+
+
+def _first(hosts: Iterable[Host], signs: dict[int, Any], machine: Any) -> list[Host]:
     """Of those where there is room, and its disks are seen: see placement.choose."""
     wanted, pools = (machine.memory, set(machine.pools)) if machine else (0, set())
     used = {host.host_id: signs[host.host_id].used for host in hosts}
     fit = [host for host in hosts if pools <= set(host.pools) and host.memory - used[host.host_id] >= wanted]
-    return sorted(fit, key=lambda host: (used[host.host_id], host.name))[:FEW]
+    return sorted(fit, key=lambda host: (rank(host.memory, used[host.host_id], wanted), host.name))[:FEW]
 
 
 def volume_host(hosts: Iterable[Host], name: MachineName) -> Host:

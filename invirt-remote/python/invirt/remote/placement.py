@@ -1,4 +1,4 @@
-"""Which host a machine boots on: of those that answer, have room and can what it needs, the least used."""
+"""Which host a machine boots on: of those that answer, have room and can what it needs, see asking.rank."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from invirt import config
 from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAGE, named
 from invirt.base.errors import BadInput, NoRoom
 from invirt.remote.answers import Told
+from invirt.remote.asking import rank
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, Survey, all_hosts
 
@@ -31,7 +32,7 @@ def choose(
             f" that sees the pool {' and '.join(sorted(pools))}" if set(pools) - {survey.first_pool} else ""
         )
         raise NoRoom(f"no host{sees} has room for a machine of {memory} MiB", hint=_said(lacks))
-    return min(able, key=lambda host: (used.get(host.host_id, 0), host.name))
+    return min(able, key=lambda host: (rank(host.memory, used.get(host.host_id, 0), memory), host.name))
 
 
 def require(survey: Survey, what: str, needs: Collection[str], pools: Collection[str]) -> None:

@@ -94,9 +94,10 @@ def run() -> None:
     """The whole of it; raises InvirtError at the first thing that isn't as it should be."""
     demo = Demo()
     _first_machine(demo)
-    _by_name(demo)
     _forge(demo)
+    _by_name(demo)
     _other_people(demo)
+    _reboot(demo)
     _see_it(demo)
     _change_it(demo)
     _end_it(demo)
@@ -149,7 +150,7 @@ def _other_people(demo: Demo) -> None:
 
 def _forge(demo: Demo) -> None:
     """From inside: what the host's rules refuse."""
-    typed = f"ip address add {FOREIGN}/32 dev eth0; ping -c 3 -W 1 -I {FOREIGN} dns.{DOMAIN}"
+    typed = f"ip address add {FOREIGN}/32 dev eth0; ping -c 1 -W 1 -I {FOREIGN} dns.{DOMAIN}"
     demo.wait(f"in remus: {typed}", lambda: _ask("remus", typed))
 
 
@@ -175,9 +176,12 @@ def wait_usage(user: str, machine: str, timeout: float = 150) -> None:
         time.sleep(1)
 
 
-def _change_it(demo: Demo) -> None:
+def _reboot(demo: Demo) -> None:
     demo.user("alice", "reboot", "remus")
     demo.wait("the prompt again, after the reboot", lambda: console.wait_for_prompt("remus"))
+
+
+def _change_it(demo: Demo) -> None:
     demo.user("alice", "stop", "remus")
     demo.wait("the guest to be off", lambda: wait_off("remus"))
     demo.user("alice", "resize", "remus", "--memory", "192")

@@ -21,6 +21,7 @@ from tests.parts.postgres import Database
 from tests.parts.realm import Realm
 from tests.results import best
 
+pytestmark = pytest.mark.nightly
 ROOT = Path(__file__).parents[2]
 GUESTS = 200
 CORE, MEMORY = 0.01, 40.0  # of one core; MiB

@@ -6,11 +6,14 @@ import random
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from invirt.database.usage import KEEP, METRICS, REASONS
 from invirt.host import observer
 from tests.parts.postgres import Cluster, Database
 from tests.results import Result, keep
 
+pytestmark = pytest.mark.nightly
 MACHINES, HOSTS = 960, 4
 BOUND = 6 << 30  # bytes
 ALL = 10_000  # machines

@@ -88,6 +88,7 @@ def test_why_it_ended(qemu: Qemu, looker: Looker, end: Callable[[Qemu], None], w
     assert qemu.ended() == {"d_remus": "poweroff" if why == "killed" else "crash"}
 
 
+@pytest.mark.nightly
 def test_a_reboot_is_no_end(qemu: Qemu, remus: DomainConfig, looker: Looker) -> None:
     assert prompt("d_remus")
     qemu.reboot("d_remus")

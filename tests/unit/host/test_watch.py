@@ -65,6 +65,13 @@ def test_events_tell_what_a_guest_does(taken: Taken) -> None:
     assert taken.says(b'{"event": "STOP"}').state == "paused"
 
 
+def test_a_guest_that_went_down_and_was_reset_is_up(taken: Taken) -> None:
+    taken.says(b'{"event": "SHUTDOWN"}')
+    assert taken.watch.events[D_REMUS].down
+    taken.says(b'{"event": "RESET"}')
+    assert not taken.watch.events[D_REMUS].down
+
+
 @pytest.mark.parametrize(
     "line", [b"", b"\xff\xfe", b"[" * 9000, b"[]", b"7", b'{"event": ["STOP"]}', b'{"event": {}}',
              b'{"id": "status", "return": {"status": [1]}}', b'{"id": ["status"], "return": 1}']

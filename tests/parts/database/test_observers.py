@@ -233,6 +233,22 @@ def test_a_guest_that_stops_and_goes_on_is_written_seldom(
     host.connected.close()
 
 
+def test_a_database_that_was_gone_hears_all_again(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(caller, "host1", monkeypatch)
+    host.sees(Seen(REMUS, "running", 0.0))
+    rows(f"SELECT pg_terminate_backend({host.connected.get_backend_pid()})")
+    with pytest.raises(psycopg2.Error):
+        host.sees(Seen(REMUS, "paused", 0.0))
+    rows("DELETE FROM guest_states")
+    host.connected = connection.connect()
+    host.connected.autocommit = True
+    host.sees(Seen(REMUS, "running", 0.0))
+    assert rows("SELECT state, silence < 15 FROM machine_states") == [("running", True)]
+    host.connected.close()
+
+
 FLOODS = (
     "INSERT INTO guest_states SELECT n, host_id, 'running', NULL, now()"
     " FROM generate_series(1, 100000) n, hosts",

@@ -99,10 +99,10 @@ DISABLE = "invirt-admin host set host2 --"
 # Where a fault is made, how, and how it is mended.
 FAULTS = {
     "InvirtHostSilent": ("host2", "systemctl stop {}", "systemctl start {}", "invirt-host-observer"),
-    "InvirtDatabaseDown": ("db", "systemctl stop {}", "systemctl start {}", "postgresql"),
     "InvirtMetricsGone": ("remote", "systemctl stop {}", "systemctl start {}", "invirt-metrics"),
     "InvirtDoorClosed": ("console", "systemctl stop {}", "systemctl start {}", "ssh.service"),
     "InvirtLossNotAbsorbed": ("db", f"{DISABLE}disable", f"{DISABLE}enable", ""),
+    "InvirtDatabaseDown": ("db", "systemctl stop {}", "systemctl start {}", "postgresql"),
 }
 
 
@@ -113,6 +113,7 @@ def test_an_alert_fires_at_its_fault(lab: Lab, guest: str, home: str, tmp_path: 
 
     def fires() -> bool:
         told = list(text_string_to_metric_families(page(lab)))
+        print(*(sample for family in told if family.name == "invirt_door_up" for sample in family.samples))
         try:
             firing([told], tmp_path, alert, among=alert)
         except AssertionError:

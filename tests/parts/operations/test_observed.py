@@ -135,6 +135,14 @@ def test_a_disabled_host_counts_for_nothing(site: Site) -> None:
     assert booted(site) == {HOST1}
 
 
+def test_what_is_free_stays_in_one_piece(site: Site) -> None:
+    """Where less than a quarter would be left of any host, the fuller one is taken."""
+    for name, memory in (("romulus", 300), ("tullus", 320), ("remus", 128)):
+        site.create(name, memory=memory)
+        site.submit("boot", name)
+    assert site.homes() == {"romulus": HOST1, "tullus": HOST2, "remus": HOST2}
+
+
 ENTER = """
 INSERT INTO hosts (name, hostname, memory) SELECT 'host' || n, 'host' || n || '.invirt.test', 512
 FROM generate_series(3, 20) n

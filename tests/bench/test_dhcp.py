@@ -110,6 +110,7 @@ def offers(cluster: Cluster, database: str, kea: Kea, client: Node, macs: Path) 
     return int(received[1]), used
 
 
+@pytest.mark.nightly
 def test_views_answer_nearly_as_fast_as_tables(
     database: Database, cluster: Cluster, stock: str, stack: ExitStack, tmp_path: Path
 ) -> None:

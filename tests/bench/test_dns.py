@@ -101,6 +101,7 @@ def answers(cluster: Cluster, database: str, server: PowerDns, questions: Path) 
     return int(completed[1]), used
 
 
+@pytest.mark.nightly
 def test_answers_as_fast_as_with_powerdns_own_tables(
     powerdns: PowerDns, stock: PowerDns, database: Database, cluster: Cluster, tmp_path: Path
 ) -> None:

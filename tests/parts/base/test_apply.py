@@ -71,7 +71,7 @@ def test_a_checker_that_is_missing_is_named(root: Path, checkout: Path) -> None:
 def test_killed_anywhere_leaves_old_or_new_files_and_the_next_run_finishes(
     root: Path, checkout: Path
 ) -> None:
-    """Kills at 25 moments from the start of the interpreter to after the end."""
+    """Kills at 12 moments from the start of the interpreter to after the end."""
     names = [f"file{number}" for number in range(10)]
 
     def write(word: str) -> str:
@@ -84,10 +84,10 @@ def test_killed_anywhere_leaves_old_or_new_files_and_the_next_run_finishes(
     started = time.monotonic()
     assert apply(root, checkout).returncode == 0
     whole = time.monotonic() - started
-    for moment in range(25):
+    for moment in range(12):
         new = write(f"new{moment}")
         with subprocess.Popen(command(root, checkout), stdout=subprocess.DEVNULL) as process:
-            time.sleep(whole * (moment + 1) / 22)
+            time.sleep(whole * (moment + 1) / 10)
             process.kill()
         assert all((root / "etc" / name).read_text() in (old, new) for name in names)
         done = apply(root, checkout)

@@ -21,7 +21,7 @@ from invirt.remote.operations import addresses
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
-MANY = "generate_series(1, 150000) n"  # a statement adds all or none
+MANY = "generate_series(1, 15000) n"  # a statement adds all or none
 KEY = "'ssh-ed25519 AAAA' || n"
 BOUNDS = [
     ("machine_access", 100, f"SELECT machine_id, 'p' || n || '@X' FROM machines, {MANY}"),
@@ -57,7 +57,7 @@ def refusal(
 
 @pytest.mark.parametrize(("table", "most", "rows"), BOUNDS, ids=lambda value: str(value).split()[0])
 def test_no_set_grows_without_end(filled: Database, table: str, most: int, rows: str) -> None:
-    """The last that is allowed goes in, one more doesn't, nor 150,000 at once."""
+    """The last that is allowed goes in, one more doesn't, nor 15,000 at once."""
     said = refusal(filled, f"INSERT INTO {table} {rows}")
     assert isinstance(said, NoRoom) and f"at most {most} " in said.message and said.hint
     ((there,),) = filled.execute(f"SELECT count(*) FROM {table.split()[0]}")

@@ -79,7 +79,8 @@ def said(kernel: Path, initrd: Path) -> dict[str, str]:
     return dict(part.split("\n", 1) for part in text.split("== ")[1:])
 
 
-@pytest.mark.parametrize("release", [pytest.param(12, marks=pytest.mark.nightly), 13])
+@pytest.mark.nightly
+@pytest.mark.parametrize("release", [12, 13])
 def test_kea_reads_what_it_needs(release: int, realm: Realm, tmp_path: Path) -> None:
     upper, base = installed(release)
     kernel = ROOT / ".cache/guest"

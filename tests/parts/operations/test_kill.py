@@ -86,7 +86,7 @@ def nightly_but(*kinds: str) -> list[Any]:
     ]
 
 
-MOST = nightly_but("create", "boot", "move", "delete")  # a guest, disks, a pivot, the trash
+MOST = nightly_but("create", "boot", "move")  # disks, a guest, a pivot
 # Those which have all the steps that there are; one that has a pivot does for every day.
 WHOLE = [
     case

@@ -1,6 +1,6 @@
 """Seeded histories: thousands of them, on a clock of their own.
 
-The default run takes as many as fit into less than half a minute.  INVIRT_TEST_SEEDS=5000
+The default run takes as many as fit into ten seconds.  INVIRT_TEST_SEEDS=5000
 takes so many, INVIRT_TEST_SEED=17 that one alone.  A seed that found a fault
 belongs into FOUND.
 """
@@ -20,7 +20,7 @@ from tests.parts.operations.simulation import World
 from tests.parts.postgres import Cluster, Database
 
 PROCESSES = 4  # each waits for PostgreSQL half of its time
-ROOMY = 20.0  # seconds
+ROOMY = 10.0  # seconds
 LONGEST = 7200.0  # seconds that any number of seeds may take
 FOUND = (109, 122)  # a lease prolonged in time was taken; an undoing found the quota taken: two mutants
 
@@ -55,7 +55,7 @@ def test_histories(cluster: Cluster, tmp_path: Path, record: Callable[[str, str,
     played = play(cluster, tmp_path, range(SEEDS or 1_000_000), SECONDS)
     print(f"{played} histories, {played / (time.monotonic() - began):.1f} a second")
     record("histories", "simulated", played)
-    assert played >= (SEEDS or 10)
+    assert played >= (SEEDS or 5)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ __all__ = ["cloud", "site"]  # the fixtures
 
 ROUNDS = 5
 AT_ONCE = 10
-CREATE, CREATES, HOST = 20.0, 20.0, 8.0  # times as long as bare calls
+CREATE, CREATES, HOST = 14.0, 20.0, 5.0  # times as long as bare calls
 ABOVE = 0.04  # seconds that a host's command may take above a bare call
 
 _numbers = itertools.count(1)

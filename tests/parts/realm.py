@@ -24,6 +24,7 @@ import pytest
 NAME = "INVIRT.TEST"
 DEADLINE = 20.0  # seconds: ten times what anything here takes
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+UNIT = Path(__file__).parents[2] / "invirt-remote/systemd/invirt-remctld.socket"
 
 KRB5_CONF = """\
 [libdefaults]
@@ -194,6 +195,7 @@ class Remctld:
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server((self.address, self.port))
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, "\nNoDelay=yes\n" in UNIT.read_text())
         self._listener.settimeout(0.1)
         self._ended = threading.Event()
         self._children: list[subprocess.Popen[bytes]] = []

@@ -42,3 +42,9 @@ def test_programs_and_units_agree_where_workers_listen(checkout: Path) -> None:
     for role in ("remote", "host"):
         unit = (checkout / f"invirt-{role}/systemd/invirt-{role}-warm.socket").read_text()
         assert f"\nListenStream=/run/invirt/warm/{role}\nSocketMode=0600\nDirectoryMode=0700\n" in unit
+
+
+def test_an_answer_in_two_pieces_waits_for_no_word_of_the_first(checkout: Path) -> None:
+    """remctld sends a command's output and its exit code apart; parts' remctld does as the first unit says."""
+    for unit in ("invirt-remote/systemd/invirt-remctld.socket", "invirt-host/systemd/invirt-host-remctld.socket"):
+        assert "\nNoDelay=yes\n" in (checkout / unit).read_text()

@@ -195,7 +195,9 @@ class Remctld:
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server((self.address, self.port))
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, "\nNoDelay=yes\n" in UNIT.read_text())
+        self._listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, "\nNoDelay=yes\n" in UNIT.read_text()
+        )
         self._listener.settimeout(0.1)
         self._ended = threading.Event()
         self._children: list[subprocess.Popen[bytes]] = []

@@ -45,6 +45,6 @@ def test_programs_and_units_agree_where_workers_listen(checkout: Path) -> None:
 
 
 def test_an_answer_in_two_pieces_waits_for_no_word_of_the_first(checkout: Path) -> None:
-    """remctld sends a command's output and its exit code apart; parts' remctld does as the first unit says."""
-    for unit in ("invirt-remote/systemd/invirt-remctld.socket", "invirt-host/systemd/invirt-host-remctld.socket"):
-        assert "\nNoDelay=yes\n" in (checkout / unit).read_text()
+    """remctld sends output and exit code apart; parts' remctld does as the first unit says."""
+    for unit in ("invirt-remote/systemd/invirt-remctld", "invirt-host/systemd/invirt-host-remctld"):
+        assert "\nNoDelay=yes\n" in (checkout / f"{unit}.socket").read_text()

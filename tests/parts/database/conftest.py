@@ -22,6 +22,7 @@ CONFIG = """\
 site: {{domain: invirt.test, realm: INVIRT.TEST}}
 database: {{hostname: localhost, port: {port}, connect_timeout: 3, statement_timeout: 10}}
 remote: {{hostname: remote.invirt.test, servers: [remote.invirt.test, remote2.invirt.test]}}
+web: {{hostname: web.invirt.test}}
 """
 
 

@@ -19,6 +19,7 @@ READ = {
     "invirt_remote": set(TABLES),
     "invirt_host": {"machines", "nics", "disks", "types", "hosts", "cdroms", "autoinstalls"}
     | {"host_signs", "guest_states"},
+    "invirt_web": set(),  # views alone
 }
 WRITE = {
     "invirt_remote": {
@@ -29,6 +30,7 @@ WRITE = {
         "TRUNCATE": "",
     },
     "invirt_host": {"INSERT": "host_signs guest_states", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
+    "invirt_web": dict.fromkeys(("INSERT", "UPDATE", "DELETE", "TRUNCATE"), ""),
 }
 
 
@@ -162,3 +164,31 @@ def test_quiet_sessions_end(database: Database) -> None:
     """A server that hangs inside a transaction doesn't keep its locks for ever."""
     for role, limit in (("invirt_remote", "1min"), ("invirt_host", "1min"), ("invirt", "1h")):
         assert database.execute("SHOW idle_in_transaction_session_timeout", user=role) == [(limit,)]
+
+
+def test_the_web_server_s_day(database: Database) -> None:
+    """It reads views, each of its schema among them, and can change nothing through one."""
+    site(database)
+    machine(database, "remus", disk=3, ip="10.5.0.10", mac="02:00:00:00:00:01")
+    views = {
+        str(name)
+        for (name,) in database.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c WHERE relkind IN ('v', 'r', 'p')"
+            " AND has_table_privilege('invirt_web', c.oid, 'SELECT')"
+            " AND relnamespace IN ('public'::regnamespace, 'web'::regnamespace)"
+        )
+    }
+    of_all = {"access", "owner_access", "machine_states", "claimed_twice", "usage", "usage_drops"}
+    assert {name for name in views if not name.startswith("web.")} == of_all
+    of_web = database.execute("SELECT viewname FROM pg_views WHERE schemaname = 'web'")
+    assert {f"web.{name}" for (name,) in of_web} == views - of_all
+    for view in views:
+        database.execute(f"SELECT * FROM {view} LIMIT 1", user="invirt_web")
+        more = "SELECT has_table_privilege('invirt_web', %s, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+        assert database.execute(more, (view,)) == [(False,)]
+    quota = "SELECT used_machines, used_memory, used_disk, trash FROM web.quotas WHERE name = 'alice'"
+    assert database.execute(quota, user="invirt_web") == [(1, 128, 3, 0)]
+    state = "SELECT name, owner, state, host FROM web.machines"
+    assert database.execute(state, user="invirt_web") == [("remus", "alice", "off", None)]
+    used = "SELECT size, used FROM web.ranges"
+    assert database.execute(used, user="invirt_web") == [(10, 1)]

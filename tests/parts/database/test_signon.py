@@ -23,15 +23,16 @@ from tests.parts.database.conftest import Caller
 from tests.parts.realm import Realm
 
 
-@pytest.mark.parametrize("hostname", ["remote.invirt.test", "remote2.invirt.test"])
-def test_remote_signs_on_encrypted(caller: Caller, hostname: str) -> None:
-    """Each remote server, with its host's keytab."""
+@pytest.mark.parametrize("hostname", ["remote.invirt.test", "remote2.invirt.test", "web.invirt.test"])
+def test_a_server_signs_on_encrypted(caller: Caller, hostname: str) -> None:
+    """Each remote server, and the web server, with its host's keytab."""
+    kind = "web" if hostname.startswith("web.") else "remote"
     seen = caller.ask(
         f"host/{hostname}",
-        "remote",
+        kind,
         "SELECT current_user, gss_authenticated, encrypted FROM pg_stat_gssapi WHERE pid = pg_backend_pid()",
     )
-    assert seen == [(f"invirt_remote.{hostname}", True, True)]
+    assert seen == [(f"invirt_{kind}.{hostname}", True, True)]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,8 @@ def test_remote_signs_on_encrypted(caller: Caller, hostname: str) -> None:
     [
         ("alice", "remote"),
         ("alice", "host"),
+        ("HTTP/web.invirt.test", "web"),
+        ("host/host1.invirt.test", "web"),
         ("host/host1.invirt.test", "remote"),
         ("host/remote3.invirt.test", "remote"),
         ("remote.invirt.test", "remote"),

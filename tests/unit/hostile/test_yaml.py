@@ -206,6 +206,7 @@ def idents(text: str, meant: Config) -> None:
     named = {
         "remote": [who.split("/")[1].split("@")[0] for who in meant.remote_principals],
         "console": [name for name in [meant.console.hostname] if name],
+        "web": [name for name in [meant.web.hostname] if name],
         "dns": meant.dns.servers,
         "dhcp": meant.dhcp.servers,
         "host": ["h.x"],

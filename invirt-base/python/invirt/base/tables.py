@@ -8,6 +8,8 @@ from typing import Any
 
 from invirt.base.log import one_line
 
+UNITS = {"s": 1, "min": 60, "h": 3600}  # seconds; each is used for less than 120 of it
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as their widest cell; numbers are to the right, an empty cell is a dash."""
@@ -38,3 +40,11 @@ def one_line_json(value: Any) -> str:
 def as_json(value: Any) -> str:
     """value as JSON that is also pleasant to read."""
     return json.dumps(value, indent=2) + "\n"
+
+
+def ago(seconds: int) -> str:
+    """So long ago, in words."""
+    for unit, size in UNITS.items():
+        if seconds < 120 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds // 86400} days ago"

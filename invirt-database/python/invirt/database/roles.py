@@ -11,7 +11,7 @@ OWNER = "invirt"
 
 # Kinds of servers, and how many sessions one may have at once.  On remote each of 64
 # users, who may come from one address, takes two; Kea and PowerDNS take one a thread.
-SERVERS = {"remote": 200, "host": 24, "dns": 24, "dhcp": 16, "console": 24}
+SERVERS = {"remote": 200, "host": 24, "dns": 24, "dhcp": 16, "console": 24, "web": 24}
 
 CREATE = """
 DO $$ BEGIN

@@ -55,6 +55,7 @@ def known(hosts: Iterable[str]) -> list[Server]:
     named = {
         "remote": config.remote.servers or (config.remote.hostname,),
         "console": (config.console.hostname,) if config.console.hostname else (),
+        "web": (config.web.hostname,) if config.web.hostname else (),
         "dns": config.dns.servers,
         "dhcp": config.dhcp.servers,
         "host": hosts,

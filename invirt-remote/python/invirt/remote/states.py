@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.base.names import MachineName
+from invirt.base.tables import ago
 
 if TYPE_CHECKING:
     from invirt.remote.hosts import Hosts
@@ -30,7 +31,6 @@ FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
 STATES = """
 SELECT machine_id, state, seen, since, why, silence FROM machine_states WHERE machine_id = ANY(%s)
 """
-UNITS = {"s": 1, "min": 60, "h": 3600}  # seconds; each is used for less than 120 of it
 
 
 def describe(cursor: Any, rows: Iterable[Any]) -> list[Machine]:
@@ -134,14 +134,6 @@ def _answered(machine: Machine, state: str) -> None:
         machine["state"] = state
     if machine["state"] != before:
         machine["since"] = machine["ended"] = None
-
-
-def ago(seconds: int) -> str:
-    """So long ago, in words."""
-    for unit, size in UNITS.items():
-        if seconds < 120 * size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds // 86400} days ago"
 
 
 def in_words(machine: Machine) -> str:

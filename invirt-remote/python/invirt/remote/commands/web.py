@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from invirt.base.cli import Command, Group
+from invirt.base import tables
+from invirt.base.cli import Command, Group, Verb, Who
+from invirt.base.cli.describe import Record, described
 from invirt.remote import control, verbs
+from invirt.remote.actor import Actor
 from invirt.remote.listing import LISTVMS
 from invirt.remote.machines import DISKS, MACHINE
 
 NAME = "invirt-remote-web"
 
 
+def _verbs(_: Actor) -> list[Record]:
+    return described(COMMAND)
+
+
+VERBS = Verb(
+    "verbs", "this table, as JSON: of what forms are made", _verbs, who=Who.WEB, shown=tables.as_json
+)
 CONTROL = Group("control", "boot, reboot, shut down or destroy a machine", control.VERBS, (verbs.NAME,))
 COMMAND = Command(
     name=NAME,
@@ -20,7 +30,7 @@ COMMAND = Command(
         "decided as if it had called itself, and the audit table names both."
     ),
     example="remctl remote.example.org web lvcreate alice inode hdb 10G",
-    verbs=verbs.spoken((*DISKS, LISTVMS, *MACHINE, CONTROL)),
+    verbs=verbs.spoken((*DISKS, LISTVMS, VERBS, *MACHINE, CONTROL)),
     do=lambda call: verbs.for_user(call, NAME),
     remctl="web",
 )

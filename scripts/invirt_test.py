@@ -28,6 +28,7 @@ LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
     *("python3-pytest-xdist", "python3-pytest-timeout", "python3-prometheus-client"),
+    *("python3-flask", "gunicorn"),
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
@@ -35,6 +36,7 @@ SERVERS = (
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
+    *("apache2", "libapache2-mod-auth-gssapi", "curl"),
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")

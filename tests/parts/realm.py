@@ -147,6 +147,12 @@ class Realm:
                 assert path.exists(), f"no keytab for {names}"
         return path
 
+    def password(self, name: str) -> str:
+        """Give a principal that isn't there yet a password, and return that."""
+        with self.making:
+            self._tool("kadmin.local", "-r", self.name, input=f"addprinc -pw open-sesame {name}\n")
+        return "open-sesame"
+
     def limit(self, name: str, seconds: int) -> None:
         """Tickets of the principal end after so many seconds."""
         words = f'modprinc -maxlife "{seconds} seconds" {name}\n'

@@ -1,0 +1,1 @@
+"""The web server: pages on which people make, see and use their machines."""

@@ -1,0 +1,133 @@
+"""The pages as a WSGI application: Flask finds the page and reads the form, routes.py says the rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, redirect, request, session, url_for
+from werkzeug.exceptions import HTTPException
+
+from invirt.base import log
+from invirt.base.errors import Denied, InvirtError, NotFound
+from invirt.web import rates, reading, show
+from invirt.web import session as signed
+from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.routes import ROUTES, Route, Whom
+
+HERE = Path(__file__).parent
+PROGRAM = "invirt-web-pages"
+LONGEST = 64 << 10  # bytes of a form
+CHANGED = 3600  # seconds that a browser keeps what is static, under the name of its content
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+ADMINISTRATOR = "SELECT FROM web.administrators WHERE principal = %(who)s"
+
+
+def make(key: bytes) -> Flask:
+    """The application; key signs its sessions."""
+    app = Flask("invirt.web", static_folder=str(HERE / "static"), template_folder=None)
+    app.secret_key = key
+    app.config.update(
+        SESSION_COOKIE_NAME=signed.COOKIE,
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        MAX_CONTENT_LENGTH=LONGEST,
+        SEND_FILE_MAX_AGE_DEFAULT=CHANGED,
+    )
+    shared = rates.Rates()
+    for number, route in enumerate(ROUTES):
+        methods = ["POST"] if route.changes else ["GET"]
+        app.add_url_rule(route.rule, str(number), _view(route, shared), methods=methods)
+    app.register_error_handler(Exception, _failed)
+    app.after_request(_headers)
+    app.teardown_request(lambda _: reading.done())
+    logging.getLogger("werkzeug").disabled = True
+    return app
+
+
+def _view(route: Route, shared: rates.Rates) -> Callable[..., Response]:
+    def view(**parts: Any) -> Response:
+        visit = _visit(route, shared)
+        return _response(route.answer(visit, **parts), visit)
+
+    return view
+
+
+def _visit(route: Route, shared: rates.Rates) -> Visit:
+    """Who asks for what; raises Denied or NotFound where the page is not for them, and TooOften."""
+    given = request.form if route.changes else request.args
+    values = given.to_dict()
+    if route.whom is Whom.ANYONE:
+        return Visit(values=values, headers=request.headers)
+    who = signed.principal(session)
+    shared.take(who, rates.CHANGE if route.changes else 1.0)
+    if route.changes:
+        signed.check(session, values)
+    administrator = not route.changes and reading.one(ADMINISTRATOR, {"who": who}) is not None
+    if route.whom is Whom.SITE and not administrator:
+        raise NotFound("there is no such page")
+    return Visit(who, administrator, values)
+
+
+def _response(answer: Answer, visit: Visit) -> Response:
+    if isinstance(answer, Go):
+        if answer.who is not None:
+            session.clear()
+        if answer.who:
+            signed.begin(session, answer.who)
+        if answer.told:
+            session["told"] = answer.told[:500]
+        return redirect(answer.to, 303)
+    frame = {
+        "who": visit.who,
+        "administrator": visit.administrator,
+        "secret": session.get("secret", ""),
+        "told": session.pop("told", "") if "told" in session else "",
+        "here": request.path,
+        "style": url_for("static", filename="style.css"),
+        "icon": url_for("static", filename="icon.svg"),
+    }
+    response = Response(show.page(answer, frame), answer.status, mimetype="text/html")
+    if answer.again is not None:
+        response.headers["Refresh"] = str(answer.again)
+    return response
+
+
+def _failed(error: Exception) -> Response:
+    """What went wrong, as a page; a bug's traceback is for the log."""
+    if isinstance(error, signed.SignOn) and request.method == "GET":
+        return redirect(f"/sign-on?next={signed.within(request.path)}", 303)
+    if isinstance(error, HTTPException):
+        words = "there is no such page" if error.code == 404 else str(error.name).lower()
+        return _error_page(Denied(words), error.code or 500)
+    if isinstance(error, InvirtError):
+        return _error_page(error, status(error))
+    log.bug(error, program=PROGRAM)
+    return _error_page(InvirtError("something is wrong with this page", "It has been written down."), 500)
+
+
+def _error_page(error: InvirtError, code: int) -> Response:
+    again = 10 if code == 503 and request.method == "GET" else None
+    try:
+        who = signed.principal(session)
+    except Denied:
+        who = ""
+    return _response(Page("error", {"error": error}, code, again), Visit(who))
+
+
+def _headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    if not request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,66 @@
+"""invirt-web-pages: the pages, by gunicorn, on the socket that systemd passes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from invirt.base.cli import Command
+
+# The socket that systemd passes counts before `bind`.
+# Each thread keeps a session of the database: fewer in all than it lets one server have.
+SETTINGS = {
+    "bind": "unix:/run/invirt-web/pages",
+    "workers": 2,
+    "threads": 8,
+    "worker_class": "gthread",
+    "preload_app": True,
+    "timeout": 60,
+    "errorlog": "-",
+    "loglevel": "warning",
+}
+
+
+def key(folder: Path) -> bytes:
+    """What sessions are signed with, made at the first start; whoever has it can be anyone."""
+    file = folder / "key"
+    if not file.exists():
+        new = folder / "key.new"
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
+            made.write(secrets.token_bytes(32))
+        new.rename(file)
+    return file.read_bytes()
+
+
+class Pages(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
+    """What gunicorn serves."""
+
+    def load_config(self) -> None:
+        """Nothing is read from a command line."""
+        for name, value in SETTINGS.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Once, before the processes that answer are forked."""
+        from invirt.web import app
+
+        return app.make(key(Path(os.environ.get("STATE_DIRECTORY", "/var/lib/invirt-web"))))
+
+
+COMMAND = Command(
+    name="invirt-web-pages",
+    section=8,
+    summary="the pages on which people make, see and use their machines",
+    description=(
+        "Run by systemd, behind Apache, on a socket that Apache alone reaches: who somebody is, Apache\n"
+        "says.  Reads views of the database, and says to the remote server, by remctl, what users ask for."
+    ),
+    example="systemctl status invirt-web-pages",
+    run=lambda: Pages().run(),
+    shown=None,
+)

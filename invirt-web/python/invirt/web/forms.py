@@ -1,0 +1,98 @@
+"""Forms, made of the table of verbs that remote tells: what may be said stands there once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from invirt.base.errors import BadInput, NotFound
+from invirt.web.saying import say
+
+FRESH = 300.0  # seconds: remote may be upgraded
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is asked for.  kind: place, option or flag; unit: that of a number without one."""
+
+    name: str
+    help: str
+    kind: str
+    option: str | None
+    unit: str
+    sample: str
+    required: bool
+    choices: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return self.name.replace("_", " ").capitalize()
+
+
+@dataclass(frozen=True)
+class Form:
+    """One verb.  words: what is said, with {NAME} for the field of that name."""
+
+    name: str
+    words: tuple[str, ...]
+    summary: str
+    fields: tuple[Field, ...]
+
+    def asked(self, *given: str) -> tuple[Field, ...]:
+        """The fields that a person fills in; given: those that the page knows already."""
+        hidden = {"user", "no_wait", "key", "follow", *given}
+        return tuple(field for field in self.fields if field.name not in hidden)
+
+    def said(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The words for values, options first asked not to wait; raises BadInput."""
+        known = {field.name: field for field in self.fields}
+        words = [_placed(known, word, values) for word in self.words]
+        for field in self.fields:
+            if field.option and (value := values.get(field.name, "").strip()):
+                words.append(field.option if field.kind == "flag" else f"{field.option}={value}")
+        if "no_wait" in known:
+            words.append(str(known["no_wait"].option))
+        return tuple(words)
+
+
+def _placed(known: Mapping[str, Field], word: str, values: Mapping[str, str]) -> str:
+    if not word.startswith("{"):
+        return word
+    field = known[word.strip("{}")]
+    value = values.get(field.name, "").strip()
+    if not value or value.startswith("-"):
+        raise BadInput(f"{field.label}: {value or 'nothing was given'}", hint=field.help)
+    return value
+
+
+def _form(row: Mapping[str, Any]) -> Form:
+    return Form(row["name"], tuple(row["words"]), row["summary"], tuple(map(_field, row["arguments"])))
+
+
+def _field(row: Mapping[str, Any]) -> Field:
+    names = ("name", "help", "kind", "option", "unit", "sample", "required")
+    return Field(**{name: row[name] for name in names}, choices=tuple(map(str, row["choices"])))
+
+
+class _Known:
+    forms: dict[str, Form] = {}  # noqa: RUF012 - replaced as a whole
+    until = 0.0
+
+
+def table() -> dict[str, Form]:
+    """All, by their verbs' names ("rename", "control create"); raises Unreachable."""
+    if time.monotonic() > _Known.until:
+        _Known.forms = {form.name: form for form in map(_form, say("verbs"))}
+        _Known.until = time.monotonic() + FRESH
+    return _Known.forms
+
+
+def form(name: str) -> Form:
+    """That of a verb; raises NotFound or Unreachable."""
+    known = table()
+    if name not in known:
+        raise NotFound(f"the remote server knows no {name!a}", hint="It may be of another version.")
+    return known[name]

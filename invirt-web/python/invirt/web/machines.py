@@ -1,0 +1,234 @@
+"""The pages of a user: my machines, a new one, one machine, an operation."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from invirt import config
+from invirt.base import validate
+from invirt.base.errors import BadInput, InvirtError, NotFound
+from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
+from invirt.web import forms, plots, saying
+from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.reading import one, rows
+
+MINE = """
+SELECT m.*,
+    ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses,
+    (SELECT sum(size) FROM web.disks d WHERE d.machine_id = m.machine_id) AS disk
+FROM web.machines m WHERE machine_id IN
+    (SELECT machine_id FROM access WHERE principal = %(who)s AND role <> 'administrator')
+ORDER BY name
+"""
+QUOTAS = """
+SELECT q.* FROM web.quotas q WHERE owner_id IN
+    (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY name
+"""
+MACHINE = """
+SELECT m.*,
+    ARRAY(SELECT role FROM access a WHERE a.machine_id = m.machine_id AND principal = %(who)s) AS roles
+FROM web.machines m WHERE name = %(name)s
+"""
+DISKS = "SELECT * FROM web.disks WHERE machine_id = %(machine)s ORDER BY name"
+NICS = "SELECT * FROM web.nics WHERE machine_id = %(machine)s ORDER BY nic_id"
+WHO_ELSE = """
+SELECT principal, array_agg(role ORDER BY role) AS roles FROM access
+WHERE machine_id = %(machine)s AND role <> 'administrator' GROUP BY principal ORDER BY principal
+"""
+HISTORY = """
+SELECT * FROM web.operations WHERE machine_id = %(machine)s ORDER BY operation_id DESC LIMIT 20
+"""
+TRASH = """
+SELECT t.* FROM web.trash t WHERE owner_id IN
+    (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY ends_at
+"""
+OPERATION = """
+SELECT o.*, m.name AS machine FROM web.operations o LEFT JOIN web.machines m USING (machine_id)
+WHERE operation_id = %(number)s AND (principal = %(who)s
+    OR machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s))
+"""
+STEPS = "SELECT * FROM web.steps WHERE operation_id = %(number)s AND state <> 'pending' ORDER BY position"
+OPEN = ("running", "undoing")
+AGAIN = 2  # seconds
+
+# What can be done on one machine's page, in its order: the verb, and what its button says.
+POWER = {"create": "Start", "shutdown": "Shut down", "reboot": "Reboot", "destroy": "Power off"}
+# Which of them are offered, by what is known of its state; remote decides.
+OFFERED = {
+    "off": ("create",),
+    "running": ("shutdown", "reboot", "destroy"),
+    "paused": ("destroy",),
+    "unknown": ("shutdown", "destroy"),
+}
+CHANGES = {
+    "Size and name": {
+        "resize": "Change memory, CPUs or disks",
+        "rename": "Give it another name",
+        "set": "Say whether it starts again after a crash",
+    },
+    "Disks": {
+        "lvcreate": "Add a disk",
+        "lvresize": "Make a disk larger",
+        "lvrename": "Rename a disk",
+        "lvremove": "Remove a disk",
+    },
+    "Who may": {"allow": "Let somebody in", "disallow": "Let somebody in no more"},
+    "Delete": {"delete": "Delete it"},
+}
+VERBS = frozenset(POWER).union(*CHANGES.values())
+SIZES = {"Small": 1, "Medium": 2, "Large": 4}  # times the site's default
+MORE = ("cpus", "type", "owner", "pool", "description")
+_DAYS = ("hour", "day", "month", "year")
+
+
+def mine(visit: Visit) -> Answer:
+    """What one has, what it does, what is left of the quota."""
+    asked = {"who": visit.who}
+    return Page(
+        "mine", {"machines": rows(MINE, asked), "quotas": _quotas(visit.who), "trash": rows(TRASH, asked)}
+    )
+
+
+def _quotas(who: str) -> list[Mapping[str, Any]]:
+    """Those of one's owners; before the first machine, what one will have."""
+    found = [row._asdict() for row in rows(QUOTAS, {"who": who})]
+    if found:
+        return found
+    name, _, realm = who.rpartition("@")
+    quota = config.quota
+    used = {"used_machines": 0, "used_memory": 0, "used_disk": 0, "trash": 0}
+    allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
+    return [{"name": name, **allowed, **used}] if realm == config.site.realm else []
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """The plain choices: MiB of memory and GiB of disk of each."""
+    limits = config.machines
+    return {
+        name: (min(limits.memory * times, limits.max_memory), min(limits.disk * times, limits.max_disk))
+        for name, times in SIZES.items()
+    }
+
+
+def new(visit: Visit, error: InvirtError | None = None) -> Answer:
+    """The form of a new machine; again, with what was typed, where it was refused."""
+    fields = [field for field in forms.form("create").asked("name") if field.name in MORE]
+    typed = {"size": "Small", "again": secrets.token_urlsafe(12), **visit.values}
+    values = {
+        "quotas": _quotas(visit.who),
+        "sizes": sizes(),
+        "fields": fields,
+        "typed": typed,
+        "error": error,
+    }
+    return Page("new", values, status(error) if error else 200)
+
+
+def create(visit: Visit) -> Answer:
+    """Make it.  The same form sent twice makes one."""
+    try:
+        if visit.values.get("size") not in sizes():
+            raise BadInput("choose a size")
+        memory, disk = sizes()[visit.values["size"]]
+        wanted = {"memory": f"{memory}M", "disk": f"{disk}G"}
+        more = {
+            name: visit.values[name] for name in ("name", "memory", "disk", *MORE) if visit.values.get(name)
+        }
+        values = {**wanted, **more, "user": visit.who, "key": visit.values.get("again", "")}
+        found = saying.say(*forms.form("create").said(values))
+    except InvirtError as error:
+        return new(visit, error)
+    number = saying.begun(found)
+    return Go(f"/operations/{number}" if number else f"/machines/{more['name']}")
+
+
+def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None = None) -> Answer:
+    """All about one machine; error: what was wrong when verb was asked for, with what was typed."""
+    found = _find(visit.who, name)
+    asked = {"machine": found.machine_id}
+    history = rows(HISTORY, asked)
+    of = visit.values.get("of", "day")
+    values = {
+        "machine": found,
+        "disks": rows(DISKS, asked),
+        "nics": rows(NICS, asked),
+        "people": rows(WHO_ELSE, asked),
+        "history": history,
+        "busy": next((row for row in history if row.state in OPEN), None),
+        "power": {verb: POWER[verb] for verb in OFFERED[found.state]},
+        "changes": CHANGES,
+        "forms": _forms(),
+        "refused": {"verb": verb, "error": error, "typed": visit.values} if error else None,
+        **_usage(found.machine_id, of if of in PERIODS else "day"),
+    }
+    return Page("machine", values, status(error) if error else 200)
+
+
+def _find(who: str, name: str) -> Any:
+    found = one(MACHINE, {"who": who, "name": name}) if validate.passes(name, validate.machine_name) else None
+    if found is None or not found.roles:
+        raise NotFound(f"there is no machine {name[:63]} that you may use", hint="Its owner can let you in.")
+    return found
+
+
+def _forms() -> dict[str, forms.Form]:
+    """By verb; none while remote can't be asked: nothing could be done then."""
+    try:
+        return forms.table()
+    except InvirtError:
+        return {}
+
+
+def _usage(machine: int, of: str) -> dict[str, Any]:
+    period, step = PERIODS[of]
+    asked = {"machine": machine, "period": period, "step": step}
+    samples = rows(SAMPLES, asked)
+    (begin,) = rows("SELECT extract(epoch FROM now() - %(period)s)::double precision AS at", asked)
+    dropped = rows(DROPS, {**asked, "since": rows(SINCE, asked)[0].at})
+    drawn = plots.plots(samples, begin.at, period.total_seconds(), step)
+    return {"of": of, "periods": _DAYS, "plots": drawn, "dropped": dropped, "why": WHY}
+
+
+def change(visit: Visit, name: str, verb: str) -> Answer:
+    """Do what a form of the machine's page asks for."""
+    try:
+        return _done(visit, name, verb)
+    except InvirtError as error:
+        return machine(visit, name, verb, error)
+
+
+def _done(visit: Visit, name: str, verb: str) -> Answer:
+    if verb not in VERBS:
+        raise NotFound(f"there is no {verb[:20]!a}")
+    values = {**visit.values, "user": visit.who, "name": name}
+    if verb == "delete":
+        if visit.values.get("typed_name") != name:
+            raise BadInput(f"{name} is not deleted", hint="Type its name to say that you mean it.")
+        values["yes"] = "yes"
+    found = saying.say(*forms.form(f"control {verb}" if verb in POWER else verb).said(values))
+    number = saying.begun(found)
+    told = found.get("done", "") if isinstance(found, dict) else ""
+    return Go(f"/operations/{number}") if number else Go(f"/machines/{name}", str(told))
+
+
+def trash(visit: Visit, name: str, verb: str) -> Answer:
+    """Give back what was deleted, or end it at once."""
+    if verb not in ("undelete", "purge"):
+        raise NotFound(f"there is no {verb[:20]!a}")
+    values = {"user": visit.who, "name": name, "yes": "yes" if visit.values.get("typed_name") == name else ""}
+    number = saying.begun(saying.say(*forms.form(verb).said(values)))
+    return Go(f"/operations/{number}" if number else "/")
+
+
+def operation(visit: Visit, number: int) -> Answer:
+    """How something goes, or went."""
+    found = one(OPERATION, {"who": visit.who, "number": number}) if number < 1 << 63 else None
+    if found is None:
+        raise NotFound(f"there is no operation {number} that you may see")
+    going = found.state in OPEN
+    steps = rows(STEPS, {"number": number})
+    return Page(
+        "operation", {"operation": found, "steps": steps, "going": going}, again=AGAIN if going else None
+    )

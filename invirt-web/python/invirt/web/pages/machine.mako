@@ -1,0 +1,143 @@
+<%inherit file="frame.mako"/>
+<%block name="title">${machine.name}</%block>
+<%
+typed = refused["typed"] if refused else {}
+wrong = refused["verb"] if refused else ""
+may = bool(set(machine.roles) - {"user"})
+told_below = may and wrong in forms
+%>
+<div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}">${state(machine)}</span></div>
+% if machine.description:
+<p>${machine.description}</p>
+% endif
+% if set(machine.roles) == {"administrator"}:
+<p class="note">You see it as an administrator of the site; its owner sees what you do.</p>
+% endif
+% if busy:
+<p class="told" role="status"><a href="/operations/${busy.operation_id}">${plain(busy.kind).capitalize()}</a> is under way.</p>
+% endif
+% if wrong and not told_below:
+${self.refusal(refused["error"])}
+% endif
+<div class="power">
+% for verb, words in power.items():
+<form method="post" action="/machines/${machine.name}/${verb}"><input type="hidden" name="secret" value="${secret}"><button class="${"button" if loop.first else ""}">${words}</button></form>
+% endfor
+</div>
+<dl class="facts">
+<div><dt>Owner</dt><dd>${machine.owner}</dd></div>
+% if machine.host:
+<div><dt>Host</dt><dd>${machine.host}</dd></div>
+% endif
+% if machine.state == "off" and machine.why_off:
+<div><dt>Off because</dt><dd>${machine.why_off}</dd></div>
+% endif
+<div><dt>Memory</dt><dd>${gib(machine.memory)}</dd></div>
+<div><dt>CPUs</dt><dd>${machine.cpus}</dd></div>
+<div><dt>Type</dt><dd>${machine.type}</dd></div>
+<div><dt>Disks</dt><dd>${", ".join(f"{disk.name} {disk.size} GiB" for disk in disks) or "none"}</dd></div>
+% for nic in nics:
+<div><dt>Address</dt><dd>${" and ".join(filter(None, (nic.ip, nic.ip6))) or "none"} <small>${nic.mac_addr}</small></dd></div>
+% endfor
+<div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
+<div><dt>Made</dt><dd>${machine.created_at.strftime("%-d %B %Y")}</dd></div>
+</dl>
+<p class="note">By ssh: <code>ssh root@${machine.name}.${config.site.domain}</code>${f"; its serial console: ssh {machine.name}@{config.console.hostname}" if config.console.hostname else ""}</p>
+
+<section aria-labelledby="used">
+<h2 id="used">What it uses</h2>
+<nav class="tabs" aria-label="Period">
+% for period in periods:
+<a href="?of=${period}#used"${' aria-current="true"' if period == of else "" | n}>${period}</a>
+% endfor
+</nav>
+% if plots:
+<div class="plots">
+% for plot in plots:
+<figure>
+<figcaption>${plot.title} <small>${plot.unit}, at most ${plot.top}</small></figcaption>
+<svg viewBox="0 -2 ${WIDE} ${HIGH + 4}" role="img" aria-label="${plot.told}" preserveAspectRatio="none">
+<path class="grid" d="M0 0H${WIDE}M0 ${HIGH / 2}H${WIDE}M0 ${HIGH}H${WIDE}"/>
+% for curve in plot.curves:
+<path class="curve c${loop.index}" d="${curve.path}"/>
+% endfor
+</svg>
+<p class="legend">
+% for curve in plot.curves:
+<span class="c${loop.index}">${curve.name} ${curve.last}</span>
+% endfor
+</p>
+</figure>
+% endfor
+</div>
+% else:
+<p class="note">Nothing is known of the last ${of}.</p>
+% endif
+% if dropped:
+<h3>Packets that were dropped</h3>
+<ul>
+% for drop in dropped:
+<li>${f"{drop.packets:,}"}: ${why.get(drop.reason, drop.reason)}</li>
+% endfor
+</ul>
+% endif
+</section>
+
+% if may and not forms:
+<p class="refusal" role="alert"><strong>The remote server doesn't answer, so nothing can be changed now.</strong></p>
+% endif
+% for heading, verbs in changes.items():
+% if may and forms or heading == "Who may":
+<section>
+<h2>${heading}</h2>
+% if heading == "Who may":
+<ul>
+% for person in people:
+<li>${person.principal} <small>${"owner" if "owner" in person.roles else "let in"}</small></li>
+% endfor
+</ul>
+% endif
+% if may:
+% for verb, words in verbs.items():
+% if verb in forms:
+<details class="change"${" open" if wrong == verb else ""}>
+<summary>${words}</summary>
+% if wrong == verb:
+${self.refusal(refused["error"])}
+% endif
+<form method="post" action="/machines/${machine.name}/${verb}">
+<input type="hidden" name="secret" value="${secret}">
+% if verb == "delete":
+<p>This would be lost: ${", ".join(f"disk {disk.name} of {disk.size} GiB" for disk in disks) or "no disk"}, the name, its addresses. It can be given back for ${config.storage.trash_days} days.</p>
+<div class="field"><label for="typed-name">Type its name</label><input id="typed-name" name="typed_name" autocomplete="off" autocapitalize="off" required maxlength="63"></div>
+<button class="danger">Delete ${machine.name}</button>
+% else:
+% for field in forms[verb].asked("name"):
+${self.field(field, typed if wrong == verb else {}, verb)}
+% endfor
+<button>${words}</button>
+% endif
+</form>
+</details>
+% endif
+% endfor
+% endif
+</section>
+% endif
+% endfor
+
+<section aria-labelledby="history">
+<h2 id="history">History</h2>
+% if history:
+<table class="folds">
+<thead><tr><th scope="col">What</th><th scope="col">By</th><th scope="col">State</th><th scope="col">Begun</th></tr></thead>
+<tbody>
+% for row in history:
+<tr><th scope="row"><a href="/operations/${row.operation_id}">${plain(row.kind)}</a></th><td data-label="By">${row.principal}${", an administrator" if row.administrator else ""}</td><td data-label="State">${row.state}${f": {row.error}" if row.error else ""}</td><td data-label="Begun"><time datetime="${row.created_at.isoformat()}">${since(row.created_at)}</time></td></tr>
+% endfor
+</tbody>
+</table>
+% else:
+<p class="note">Nothing was done to it yet.</p>
+% endif
+</section>

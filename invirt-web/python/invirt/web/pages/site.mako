@@ -1,0 +1,82 @@
+<%inherit file="frame.mako"/>
+<%block name="title">The site's ${name}</%block>
+<%
+from urllib.parse import urlencode
+def link(**more):
+    return "?" + urlencode({key: value for key, value in {"words": words, "order": order, **kept, **more}.items() if value})
+%>
+<h1>The site</h1>
+<nav class="tabs" aria-label="Tables">
+% for one in lists:
+<a href="/site/${one}"${' aria-current="page"' if one == name else "" | n}>${one.capitalize()}</a>
+% endfor
+</nav>
+% for alarm in alarms:
+<div class="refusal" role="alert"><strong>${alarm.name} is said to run on ${" and on ".join(alarm.hosts)}</strong></div>
+% endfor
+<form class="search" role="search" action="/site/${name}">
+<label for="words">Search</label>
+<input id="words" name="words" value="${words}" maxlength="100" type="search">
+% for key, value in kept.items():
+<input type="hidden" name="${key}" value="${value}">
+% endfor
+<button>Search</button>
+% for key, value in kept.items():
+<a class="chip" href="${link(**{key: ""})}">${key}: ${value} ✕</a>
+% endfor
+</form>
+<table class="folds">
+<thead><tr>
+% for heading, column in table.columns.items():
+<th scope="col"${f' aria-sort="{"descending" if order[0] == "-" else "ascending"}"' if order.lstrip("-") == column else "" | n}><a href="${link(order=("-" if order == column else "") + column)}">${heading}</a></th>
+% endfor
+</tr></thead>
+<tbody>
+% for row in rows:
+<tr class="${"dim" if getattr(row, "state", "") == "unknown" or (getattr(row, "silence", 0) or 0) > 15 else ""}">
+% for heading, column in table.columns.items():
+<% value = getattr(row, column) %>
+<td data-label="${heading}">\
+% if column == "name" and name == "machines":
+<a href="/machines/${value}">${value}</a>\
+% elif column == "operation_id":
+<a href="/operations/${value}">${value}</a>\
+% elif column == "state" and name == "machines":
+<span class="state ${value}">${state(row)}</span>\
+% elif column in table.filters and value is not None and not isinstance(value, bool):
+<a href="${link(**{column: value})}">${value}</a>\
+% elif column in ("created_at", "at"):
+<time datetime="${value.isoformat()}">${since(value)}</time>\
+% elif column == "silence":
+${"never" if value is None else ago(round(value))}\
+% elif column == "used_memory":
+${gib(value)} of ${gib(row.memory)}\
+% elif column in ("memory", "promised"):
+${gib(value)}\
+% elif isinstance(value, bool):
+${"yes" if value else "no"}\
+% elif column.startswith("used_"):
+${value} of ${getattr(row, column.removeprefix("used_"))}\
+% elif isinstance(value, list):
+${", ".join(value)}\
+% else:
+${"" if value is None else value}\
+% endif
+</td>
+% endfor
+</tr>
+% endfor
+</tbody>
+</table>
+% if not rows:
+<p class="empty">There is nothing here.</p>
+% endif
+<nav class="pager" aria-label="Pages of the table">
+% if page > 1:
+<a rel="prev" href="${link(page=page - 1)}">Before</a>
+% endif
+<span>Page ${page}</span>
+% if more:
+<a rel="next" href="${link(page=page + 1)}">Next</a>
+% endif
+</nav>

@@ -1,0 +1,71 @@
+"""Which page is where, and whom it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from invirt.web import machines, session, site
+from invirt.web.answers import Answer, Go, Page, Visit
+from invirt.web.doors import DOORS
+
+
+class Whom(Enum):
+    """Whom a page is for."""
+
+    ANYONE = "anyone"
+    USER = "whoever is signed on"
+    SITE = "administrators of the site"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A page.  changes: it is a form's, and wants the session's secret."""
+
+    rule: str
+    answer: Callable[..., Answer]
+    whom: Whom = Whom.USER
+    changes: bool = False
+
+
+def sign_on(visit: Visit) -> Answer:
+    """How one can sign on."""
+    return Page(
+        "sign-on",
+        {"doors": DOORS, "next_page": session.within(visit.values.get("next", "/")), "failed": False},
+    )
+
+
+def door(visit: Visit, name: str) -> Answer:
+    """Apache has signed somebody on."""
+    return Go(session.within(visit.values.get("next", "/")), who=session.at_door(visit.headers))
+
+
+def not_in(visit: Visit) -> Answer:
+    """Apache has signed on nobody."""
+    return Page("sign-on", {"doors": DOORS, "next_page": "/", "failed": True}, 401)
+
+
+def sign_off(visit: Visit) -> Answer:
+    """End the session."""
+    return Go("/sign-on", who="")
+
+
+ROUTES = (
+    Route("/", machines.mine),
+    Route("/new", machines.new),
+    Route("/new", machines.create, changes=True),
+    Route("/machines/<name>", machines.machine),
+    Route("/machines/<name>/<verb>", machines.change, changes=True),
+    Route("/trash/<name>/<verb>", machines.trash, changes=True),
+    Route("/operations/<int:number>", machines.operation),
+    Route("/help", lambda visit: Page("help"), Whom.USER),
+    *(Route(f"/site/{name}", partial(site.show, name=name), Whom.SITE) for name in site.LISTS),
+    Route("/site", site.show, Whom.SITE),
+    Route("/sign-on", sign_on, Whom.ANYONE),
+    *(Route(f"/sign-on/{name}", partial(door, name=name), Whom.ANYONE) for name in DOORS),
+    Route("/sign-on/failed", not_in, Whom.ANYONE),
+    Route("/sign-off", sign_off, changes=True),
+)

@@ -1,0 +1,73 @@
+"""What pages say to the remote server: `web …` by remctl, in a child process, since
+the remctl module holds up all threads while it waits."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from invirt import config
+from invirt.base import errors, kerberos
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
+from invirt.base.process import run
+
+PATIENCE = 30.0  # seconds: what takes longer on a host is not waited for
+LONGEST = 4000  # letters of a word
+# Of the eight threads of each of gunicorn's processes: a remote server that is stuck holds up no page.
+MOST = 5
+TURN = 5.0  # seconds that one more form waits
+UNSENT = ("cannot connect", "cannot resolve", "unknown host", "GSS-API error initializing")
+
+_places = threading.BoundedSemaphore(MOST)
+
+
+def say(*words: str) -> Any:
+    """What remote answers to `web WORDS`; raises what its exit code stands for, Busy or Unreachable."""
+    if any(len(word) > LONGEST or "\0" in word for word in words):
+        raise BadInput("that is too long")
+    if not _places.acquire(timeout=TURN):
+        raise Busy("nothing was done: others' forms wait for the remote server", "Try again in a minute.")
+    try:
+        kerberos.use_host_keytab()
+        done = run(["remctl", config.remote.hostname, "web", *words, "--json"], timeout=PATIENCE, check=False)
+    except CommandFailed as error:
+        raise _silent("it took too long") from error
+    finally:
+        _places.release()
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        raise _silent(said.removeprefix("remctl: ")) from error
+    if done.returncode:
+        raise failure(found, done.returncode)
+    return found
+
+
+def _silent(said: str) -> Unreachable:
+    """Whether anything was done is known only where nothing was sent."""
+    remote = config.remote.hostname
+    if said.startswith(UNSENT):
+        return Unreachable(
+            f"nothing was done: {remote} can't be reached ({said})", hint="Try again in a minute."
+        )
+    return Unreachable(
+        f"{remote} gave no answer ({said}): it may be done or not",
+        hint="Look at your machine's history before you try again.",
+    )
+
+
+def failure(found: Any, code: int) -> InvirtError:
+    """The error that remote tells of."""
+    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
+    told = found if isinstance(found, dict) else {}
+    return kinds.get(code, errors.CommandFailed)(
+        str(told.get("error", "it failed")), str(told.get("hint") or "")
+    )
+
+
+def begun(found: Any) -> int | None:
+    """The number of the operation that an answer tells of."""
+    number = found.get("operation") if isinstance(found, dict) else None
+    return number if isinstance(number, int) else None

@@ -1,0 +1,111 @@
+"""The pages of the site's administrators: everyone's machines, hosts, operations, owners and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from invirt.web.answers import Answer, Page, Visit
+from invirt.web.reading import rows
+
+ROWS = 50  # of a page
+
+
+@dataclass(frozen=True)
+class List:
+    """A table of the site.
+
+    view: what it reads.  columns: what is shown, by heading.  searched: the columns in
+    which words are looked for.  filters: columns that can be held to one value.  order:
+    the column that it is sorted by at first; all can be chosen; -: the last first.
+    """
+
+    view: str
+    columns: Mapping[str, str]
+    searched: tuple[str, ...]
+    order: str
+    filters: tuple[str, ...] = ()
+    also: str = ""
+
+
+LISTS = {
+    "machines": List(
+        "web.machines",
+        {"Name": "name", "State": "state", "Owner": "owner", "Host": "host", "Memory": "memory",
+         "CPUs": "cpus", "Type": "type", "Made": "created_at"},
+        ("name", "owner", "host", "description"), "name", ("state", "host", "owner"), "seen, silence",
+    ),
+    "hosts": List(
+        "web.hosts",
+        {"Name": "name", "Memory": "memory", "Promised": "promised", "Machines": "machines",
+         "Hypervisor": "hypervisor", "Enabled": "enabled", "Last sign": "silence"},
+        ("name", "hostname"), "name", ("enabled",),
+    ),
+    "operations": List(
+        "web.operations",
+        {"Number": "operation_id", "What": "kind", "Machine": "machine_name", "By": "principal",
+         "State": "state", "Begun": "created_at", "Why": "error"},
+        ("machine_name", "principal", "kind"), "-operation_id", ("state", "kind"), "machine_id",
+    ),
+    "owners": List(
+        "web.quotas",
+        {"Name": "name", "Machines": "used_machines", "Memory": "used_memory", "Disk": "used_disk",
+         "Trash": "trash"},
+        ("name",), "name", (), "machines, memory, disk",
+    ),
+    "ranges": List(
+        "web.ranges",
+        {"First": "first", "Last": "last", "Gateway": "gateway", "Size": "size", "Used": "used"},
+        ("first", "last"), "range_id", (), "range_id",
+    ),
+    "types": List(
+        "web.types", {"Name": "name", "Description": "description", "Kind": "virt", "Needs": "needs"},
+        ("name", "description"), "name",
+    ),
+    "audit": List(
+        "web.audit",
+        {"When": "at", "Who": "principal", "Command": "command", "Words": "arguments",
+         "Machine": "machine_name", "Outcome": "outcome", "Message": "message"},
+        ("principal", "arguments", "machine_name"), "-audit_id", ("outcome",), "audit_id, via",
+    ),
+}  # fmt: skip
+
+
+def show(visit: Visit, name: str = "machines") -> Answer:
+    """One of the tables: what is searched for, filtered, sorted and paged by the database."""
+    table = LISTS[name]
+    query, asked, shown = _query(table, visit.values)
+    found = rows(query, asked)
+    alarms = (
+        rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
+    )
+    values = {"name": name, "table": table, "rows": found[:ROWS], "more": len(found) > ROWS, "alarms": alarms}
+    return Page("site", {**values, **shown, "lists": tuple(LISTS)})
+
+
+def _query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """SQL, its values, and what the page says of them.  Only names of the table itself become SQL."""
+    words = values.get("words", "").strip()[:100]
+    where, asked = ["true"], dict[str, Any]()
+    if words:
+        where.append(f"concat_ws(' ', {', '.join(table.searched)}) ILIKE %(words)s")
+        asked["words"] = f"%{words.translate({ord(letter): chr(92) + letter for letter in '%_' + chr(92)})}%"
+    kept = {name: values[name][:300] for name in table.filters if values.get(name)}
+    for name, value in kept.items():
+        where.append(f"{name}::text = %({name})s")
+        asked[name] = value
+    order = _order(table, values.get("order", ""))
+    page = int(values["page"]) if values.get("page", "").isascii() and values.get("page", "").isdigit() else 1
+    page = min(max(page, 1), 10_000)
+    columns = ", ".join(filter(None, (", ".join(table.columns.values()), table.also)))
+    down = "DESC NULLS LAST" if order.startswith("-") else "ASC"
+    sql = (
+        f"SELECT {columns} FROM {table.view} WHERE {' AND '.join(where)}"
+        f" ORDER BY {order.lstrip('-')} {down} LIMIT {ROWS + 1} OFFSET {(page - 1) * ROWS}"
+    )
+    return sql, asked, {"words": words, "kept": kept, "order": order, "page": page}
+
+
+def _order(table: List, wanted: str) -> str:
+    return wanted if wanted.removeprefix("-") in table.columns.values() else table.order

@@ -1,0 +1,87 @@
+"""A browser without a screen: it keeps cookies, and says what it is told to say."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+PATIENCE = 60.0  # seconds for an answer
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def to(self) -> str:
+        """Where it leads."""
+        return self.headers.get("Location", "")
+
+
+@dataclass
+class Browser:
+    """One person's.  certificate: the file of the server's."""
+
+    address: str
+    name: str
+    certificate: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def _connect(self) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=self.certificate)
+        plain = socket.create_connection((self.address, 443), PATIENCE)
+        return context.wrap_socket(plain, server_hostname=self.name)
+
+    def say(self, raw: bytes) -> Answer:
+        """Send bytes as they are; the answer's end is the connection's."""
+        with self._connect() as connected:
+            connected.sendall(raw)
+            response = http.client.HTTPResponse(connected)
+            response.begin()
+            text = response.read().decode("utf-8", "replace")
+        for line in response.headers.get_all("Set-Cookie", []):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        return Answer(response.status, response.headers, text)
+
+    def ask(
+        self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """GET, or POST of a form."""
+        body = urlencode(form).encode() if form is not None else b""
+        lines = {"Host": self.name, "Connection": "close", **(headers or {})}
+        if self.cookies:
+            lines["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if form is not None:
+            lines |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        method = "GET" if form is None else "POST"
+        return self.say(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+
+    def sign_on(self, user: str, password: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """By the password's door."""
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return self.ask("/sign-on/password", headers={"Authorization": f"Basic {basic}", **(headers or {})})
+
+    def answers(self) -> bool:
+        """Whether anybody does."""
+        try:
+            return self.ask("/sign-on").status == 200
+        except OSError:
+            return False
+
+    def send(self, page: str, path: str, **values: str) -> Answer:
+        """A form of a page, with the page's secret."""
+        found = re.search(r'name="secret" value="([^"]+)"', self.ask(page).text)
+        assert found, page
+        return self.ask(path, {"secret": found[1], **values})

@@ -1,0 +1,186 @@
+"""What people do on pages, with the real remote server behind them."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.parts.realm import DEADLINE
+from tests.parts.web.browser import Answer, Browser
+from tests.parts.web.conftest import WebServer
+
+
+def carried_out(browser: Browser, answer: Answer) -> Answer:
+    """The page of the operation that a form has begun, once it has ended."""
+    assert answer.status == 303 and answer.to.startswith("/operations/"), answer
+    limit = time.monotonic() + DEADLINE
+    while True:
+        page = browser.ask(answer.to)
+        assert page.status == 200, page
+        if "Refresh" not in page.headers:
+            return page
+        assert time.monotonic() < limit, page.text
+        time.sleep(0.1)
+
+
+def made(browser: Browser, name: str, **more: str) -> Answer:
+    """A machine of that name, made by the form."""
+    form = browser.ask("/new").text
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    return browser.ask("/new", {"size": "Small", "name": name, **fields, **more})
+
+
+@pytest.fixture(scope="module")
+def alice(web: WebServer) -> Browser:
+    return web.browser("alice")
+
+
+@pytest.fixture(scope="module")
+def remus(web: WebServer, alice: Browser) -> str:
+    """alice's machine."""
+    page = carried_out(alice, made(alice, "remus"))
+    assert "It is done." in page.text, page.text
+    return "remus"
+
+
+def test_a_machine_s_life(web: WebServer, alice: Browser) -> None:
+    """Made, started, shut down, resized, shared, renamed, deleted, given back; the audit names both."""
+    assert "It is done." in carried_out(alice, made(alice, "life", description="<b>&amp;")).text
+    page = alice.ask("/machines/life").text
+    assert "&lt;b&gt;&amp;amp;" in page and "<b>&amp;" not in page
+    assert 'class="state off"' in page and "Start" in page and "Power off" not in page
+    web.database.execute("INSERT INTO host_signs (host_id) SELECT host_id FROM hosts")
+    assert "It is done." in carried_out(alice, alice.send("/machines/life", "/machines/life/create")).text
+    assert 'class="state running"' in alice.ask("/machines/life").text
+    refused = alice.send("/machines/life", "/machines/life/resize", memory="256M")
+    assert refused.status == 409 and "running" in refused.text and 'value="256M"' in refused.text
+    assert "It is done." in carried_out(alice, alice.send("/machines/life", "/machines/life/shutdown")).text
+    carried_out(alice, alice.send("/machines/life", "/machines/life/resize", memory="256M"))
+    assert "<dd>256 MiB</dd>" in alice.ask("/machines/life").text
+    told = alice.send("/machines/life", "/machines/life/allow", principal="bob")
+    assert told.to == "/machines/life" and "may control life" in alice.ask(told.to).text
+    assert "bob@INVIRT.TEST" in alice.ask("/machines/life").text
+    carried_out(alice, alice.send("/machines/life", "/machines/life/rename", new="afterlife"))
+    assert alice.ask("/machines/life").status == 404
+    unsure = alice.send("/machines/afterlife", "/machines/afterlife/delete", typed_name="afterlif")
+    assert unsure.status == 400 and "is not deleted" in unsure.text
+    gone = alice.send("/machines/afterlife", "/machines/afterlife/delete", typed_name="afterlife")
+    assert "It is done." in carried_out(alice, gone).text
+    assert "Give back" in alice.ask("/").text
+    carried_out(alice, alice.send("/", "/trash/afterlife/undelete"))
+    assert alice.ask("/machines/afterlife").status == 200
+    carried_out(alice, alice.send("/", "/machines/afterlife/delete", typed_name="afterlife"))
+    assert alice.send("/", "/trash/afterlife/purge", typed_name="after").status == 400
+    assert (
+        "It is done."
+        in carried_out(alice, alice.send("/", "/trash/afterlife/purge", typed_name="afterlife")).text
+    )
+    assert "Give back" not in alice.ask("/").text
+    who = web.database.execute(
+        "SELECT DISTINCT principal, via FROM audit WHERE machine_name IN ('life', 'afterlife')"
+    )
+    assert who == [("alice@INVIRT.TEST", "host/web.invirt.test@INVIRT.TEST")]
+
+
+def test_a_form_sent_twice_makes_one(web: WebServer, alice: Browser) -> None:
+    form = alice.ask("/new").text
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    first, second = (alice.ask("/new", {"size": "Small", "name": "twin", **fields}) for _ in range(2))
+    assert first.to == second.to
+    carried_out(alice, first)
+
+
+@pytest.mark.parametrize(
+    "name", ["Remus", "a b", "-x", "--yes", "", "../x", "a" * 64, "<script>", "x\0y", "ä", "--json"]
+)
+def test_a_name_that_is_none(alice: Browser, name: str) -> None:
+    """What was typed is there again, and what is accepted."""
+    answer = made(alice, name)
+    assert answer.status == 400, answer
+    assert 'class="refusal"' in answer.text and "<script>" not in answer.text
+
+
+def test_another_s_machine_is_not_there(web: WebServer, remus: str) -> None:
+    """Seen or touched: the same as one that isn't."""
+    bob = web.browser("bob")
+    assert remus not in bob.ask("/").text
+    for name in (remus, "never-was"):
+        assert bob.ask(f"/machines/{name}").status == 404
+        for verb in ("create", "destroy", "rename", "delete", "allow"):
+            answer = bob.send("/help", f"/machines/{name}/{verb}", typed_name=name, new="x", principal="bob")
+            assert answer.status == 404, (verb, answer)
+    (number,) = web.database.execute(
+        "SELECT max(operation_id) FROM operations WHERE machine_name = %s", (remus,)
+    )
+    assert bob.ask(f"/operations/{number[0]}").status == 404
+    assert web.browser("alice").ask(f"/operations/{number[0]}").status == 200
+
+
+def test_whom_the_owner_let_in_sees_it_and_changes_nothing(
+    web: WebServer, alice: Browser, remus: str
+) -> None:
+    alice.send(f"/machines/{remus}", f"/machines/{remus}/allow", principal="bob")
+    bob = web.browser("bob")
+    page = bob.ask(f"/machines/{remus}")
+    assert page.status == 200 and "Delete" not in page.text and "Start" in page.text
+    answer = bob.send("/help", f"/machines/{remus}/rename", new="mine")
+    assert answer.status == 403 and "only its owner" in answer.text
+    alice.send(f"/machines/{remus}", f"/machines/{remus}/disallow", principal="bob")
+    assert bob.ask(f"/machines/{remus}").status == 404
+
+
+def test_a_verb_that_is_none(alice: Browser, remus: str) -> None:
+    for verb in ("show", "verbs", "listvms", "purge", "key", "x"):
+        assert alice.send("/help", f"/machines/{remus}/{verb}").status == 404, verb
+
+
+@pytest.mark.parametrize("name", ["machines", "hosts", "operations", "owners", "ranges", "types", "audit"])
+def test_the_site_is_for_its_administrators(web: WebServer, alice: Browser, remus: str, name: str) -> None:
+    assert alice.ask(f"/site/{name}").status == 404
+    carol = web.browser("carol")
+    page = carol.ask(f"/site/{name}")
+    assert page.status == 200 and "<td" in page.text, page
+
+
+def test_tables_of_the_site_are_searched_and_sorted(web: WebServer, remus: str) -> None:
+    carol = web.browser("carol")
+    assert f"/machines/{remus}" in carol.ask("/site/machines?words=emu").text
+    for nothing in ("%25", "_", "%27", "x%5C"):
+        assert "There is nothing here." in carol.ask(f"/site/machines?words=zz{nothing}").text, nothing
+    for query in (
+        "order=-memory",
+        "order=name;drop",
+        "page=0",
+        "page=99999999999999999999",
+        "page=x",
+        "state=off&order=-name",
+    ):
+        assert carol.ask(f"/site/machines?{query}").status == 200, query
+    assert carol.ask(f"/machines/{remus}").status == 200
+
+
+def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> None:
+    """As curves, without a script; and why packets were dropped, in words."""
+    web.database.execute(
+        "INSERT INTO usage_minutes (machine_id, host_id, begins, slots, used, drops)"
+        " SELECT machine_id, hosts.host_id, date_trunc('hour', now(), 'UTC'), '{0,1}',"
+        " ARRAY[30000,64,0,0,0,0,0,0,0,0, 6000,70,600,0,9,0,0,0,0,2],"
+        " ARRAY[7] || array_fill(0, ARRAY[14]) FROM machines, hosts WHERE machines.name = %s",
+        (remus,),
+    )
+    page = alice.ask(f"/machines/{remus}").text
+    assert page.count("<svg") == 4 and 'aria-label="CPU: used 10 % of one now, 50 at the most"' in page
+    assert "7: frames from another MAC than its own" in page
+    for of in ("hour", "month", "year", "never"):
+        assert alice.ask(f"/machines/{remus}?of={of}").status == 200
+
+
+def test_who_asks_too_often_waits(web: WebServer) -> None:
+    """One user; another doesn't."""
+    web.realm.password("hasty")
+    hasty = web.browser("hasty")
+    codes = [hasty.ask("/help").status for _ in range(250)]
+    assert codes[0] == 200 and 429 in codes
+    assert web.browser("bob").ask("/help").status == 200

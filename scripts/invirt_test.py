@@ -89,6 +89,12 @@ KINDS = {
         (*LIBRARIES, *SERVERS, "mmdebstrap"),
         workers=4,
     ),
+    "web": Kind(
+        "the pages in a real browser, at a desk and on a phone",
+        ("web",),
+        (*LIBRARIES, *SERVERS, "chromium", "fonts-dejavu-core", "libatomic1", "python3-pip"),
+        slow=True,
+    ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
     "lab13": Kind(
         "a cluster of Debian 13: the main job",
@@ -143,6 +149,9 @@ LINTERS = (
     "alembic==1.13.2",
 )
 TOOLS = host.TREE / ".cache/tools"
+# What drives the browser, and looks for what keeps people out of a page.
+DRIVERS = ("playwright==1.65.2", "axe-core-python==0.1.0")
+PLAYWRIGHT = host.TREE / ".cache/playwright"
 POLICY = Path("/usr/sbin/policy-rc.d")
 CLEAN = ("unshare", "--mount", "--", "/usr/bin/python3", str(Path(__file__).with_name("invirt_leftovers.py")))
 
@@ -178,21 +187,39 @@ def install(kinds: list[str]) -> None:
             host.install(wanted)
     if "unit" in kinds:
         install_linters()
+    if "web" in kinds:
+        install_drivers()
+
+
+def bring(what: str, folder: Path, wanted: tuple[str, ...], *commands: list[str]) -> None:
+    """What Debian lacks, into folder, where a package index can be reached; else its tests are skipped.
+
+    commands: run one after the other, the last with what is wanted.
+    """
+    mark = folder / "installed"
+    if mark.exists() and mark.read_text() == str(wanted):
+        return
+    say(f"installing the {what}")
+    try:
+        for command in (*commands[:-1], [*commands[-1], *wanted]):
+            run(command, timeout=300)
+    except CommandFailed as error:
+        say(f"going on without the {what}: {error}")
+    else:
+        mark.write_text(str(wanted))
 
 
 def install_linters() -> None:
-    """mypy and ruff, where a package index can be reached; else their tests are skipped, and counted so."""
-    mark = TOOLS / "installed"
-    if mark.exists() and mark.read_text() == str(LINTERS):
-        return
-    say("installing the linters")
-    try:
-        run(["/usr/bin/python3", "-m", "venv", "--clear", str(TOOLS)], timeout=120)
-        run([str(TOOLS / "bin/pip"), "install", "--quiet", *LINTERS], timeout=300)
-    except CommandFailed as error:
-        say(f"going on without the linters: {error}")
-    else:
-        mark.write_text(str(LINTERS))
+    """mypy and ruff."""
+    made = ["/usr/bin/python3", "-m", "venv", "--clear", str(TOOLS)]
+    bring("linters", TOOLS, LINTERS, made, [str(TOOLS / "bin/pip"), "install", "--quiet"])
+
+
+def install_drivers() -> None:
+    """Playwright and axe-core."""
+    pip = ["/usr/bin/python3", "-m", "pip", "install", "--quiet", "--break-system-packages"]
+    into = ["--target", str(PLAYWRIGHT), "--upgrade", "--root-user-action", "ignore"]
+    bring("browser's drivers", PLAYWRIGHT, DRIVERS, [*pip, *into])
 
 
 def child(argv: list[str], kind: Kind, counts: Path) -> bool:

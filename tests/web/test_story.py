@@ -75,6 +75,7 @@ PAGES = {
     "mine": ("alice", "/"),
     "new": ("alice", "/new"),
     "machine": ("alice", "/machines/remus?of=hour"),
+    "keys": ("alice", "/keys"),
     "help": ("alice", "/help"),
     "not-there": ("alice", "/machines/nothing"),
     **{f"site-{name}": ("carol", f"/site/{name}") for name in site.LISTS},
@@ -112,7 +113,7 @@ def test_by_keyboard_alone(chromium: Chromium) -> None:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
     assert reached[0] == "To the content"
-    assert {"My machines", "New machine", "Help", "Sign off"} <= set(reached)
+    assert {"My machines", "New machine", "Keys", "Help", "Sign off"} <= set(reached)
     page.context.close()
 
 

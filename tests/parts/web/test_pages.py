@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +131,27 @@ def test_whom_the_owner_let_in_sees_it_and_changes_nothing(
     assert answer.status == 403 and "only its owner" in answer.text
     alice.send(f"/machines/{remus}", f"/machines/{remus}/disallow", principal="bob")
     assert bob.ask(f"/machines/{remus}").status == 404
+
+
+def test_keys_are_one_s_own(web: WebServer, alice: Browser, tmp_path: Path) -> None:
+    """Added, shown by its fingerprint, taken back; what is none is refused with what was typed."""
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice at home", "-f", str(tmp_path / "key")]
+    subprocess.run(argv, check=True, timeout=20)
+    line = (tmp_path / "key.pub").read_text()
+    told = alice.send("/keys", "/keys/add", key=line)
+    assert told.to == "/keys", told
+    page = alice.ask("/keys").text
+    (fingerprint,) = re.findall(r"<code>(SHA256:[^<]+)</code>", page)
+    shown = subprocess.run(["ssh-keygen", "-lf", str(tmp_path / "key.pub")], capture_output=True, text=True, check=True)
+    assert fingerprint in shown.stdout
+    bob = web.browser("bob")
+    assert fingerprint not in bob.ask("/keys").text
+    assert bob.send("/keys", "/keys/remove", fingerprint=fingerprint).status == 400
+    refused = alice.send("/keys", "/keys/add", key="ssh-dss AAAA")
+    assert refused.status == 400 and 'value="ssh-dss AAAA"' in refused.text
+    assert alice.send("/keys", "/keys/list").status == 404
+    assert alice.send("/keys", "/keys/remove", fingerprint=fingerprint).to == "/keys"
+    assert "You have no keys here." in alice.ask("/keys").text
 
 
 def test_a_verb_that_is_none(alice: Browser, remus: str) -> None:

@@ -55,6 +55,12 @@ def test_the_names_are_those_that_the_pages_use() -> None:
     }
 
 
+def test_a_key_is_one_word(invirt_yaml: object) -> None:
+    """With its comment, as a .pub file has it."""
+    words = forms.form("key add").said({"user": VALUES["user"], "key": "ssh-ed25519 AAAA alice@home"})
+    assert words == ("key", VALUES["user"], "add", "ssh-ed25519 AAAA alice@home")
+
+
 def test_nothing_that_is_typed_becomes_an_option() -> None:
     rename = forms.form("rename")
     for typed in ("--no-wait", "-x", "", " "):

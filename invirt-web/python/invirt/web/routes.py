@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import machines, session, site
+from invirt.web import keys, machines, session, site
 from invirt.web.answers import Answer, Go, Page, Visit
 from invirt.web.doors import DOORS
 
@@ -61,6 +61,8 @@ ROUTES = (
     Route("/machines/<name>/<verb>", machines.change, changes=True),
     Route("/trash/<name>/<verb>", machines.trash, changes=True),
     Route("/operations/<int:number>", machines.operation),
+    Route("/keys", keys.show),
+    Route("/keys/<verb>", keys.change, changes=True),
     Route("/help", lambda visit: Page("help"), Whom.USER),
     *(Route(f"/site/{name}", partial(site.show, name=name), Whom.SITE) for name in site.LISTS),
     Route("/site", site.show, Whom.SITE),

@@ -14,7 +14,7 @@
 <a class="brand" href="/">${config.site.domain}</a>
 % if who:
 <nav aria-label="Pages">
-% for to, label in (("/", "My machines"), ("/new", "New machine"), ("/help", "Help")):
+% for to, label in (("/", "My machines"), ("/new", "New machine"), ("/keys", "Keys"), ("/help", "Help")):
 <a href="${to}"${' aria-current="page"' if here == to else "" | n}>${label}</a>
 % endfor
 % if administrator:

@@ -62,7 +62,7 @@ def filled(chromium: Chromium) -> str:
         "INSERT INTO usage_minutes (machine_id, host_id, begins, slots, used, drops)"
         " SELECT machine_id, hosts.host_id, date_trunc('hour', now(), 'UTC'),"
         " (SELECT array_agg(i) FROM generate_series(0, minute) i), (SELECT array_agg(v) FROM ("
-        " SELECT unnest(ARRAY[(20000 + 15000 * sin(i / 4.0))::int, 90 + i, 3 * i, 5 * (50 - i), 9,"
+        " SELECT unnest(ARRAY[(20000 + 15000 * sin(i / 4.0))::int, 90 + i, 3 * i, 5 * (60 - i), 9,"
         " (900 + 600 * cos(i / 6.0))::int, 400 + 7 * i, 50, 0, 0]) AS v"
         " FROM generate_series(0, minute) i) u),"
         " ARRAY[7] || array_fill(0, ARRAY[14]) FROM machines, hosts,"

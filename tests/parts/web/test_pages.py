@@ -142,8 +142,8 @@ def test_keys_are_one_s_own(web: WebServer, alice: Browser, tmp_path: Path) -> N
     assert told.to == "/keys", told
     page = alice.ask("/keys").text
     (fingerprint,) = re.findall(r"<code>(SHA256:[^<]+)</code>", page)
-    shown = subprocess.run(["ssh-keygen", "-lf", str(tmp_path / "key.pub")], capture_output=True, text=True, check=True)
-    assert fingerprint in shown.stdout
+    asked = ["ssh-keygen", "-lf", str(tmp_path / "key.pub")]
+    assert fingerprint in subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     bob = web.browser("bob")
     assert fingerprint not in bob.ask("/keys").text
     assert bob.send("/keys", "/keys/remove", fingerprint=fingerprint).status == 400
@@ -188,13 +188,13 @@ def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> No
     """As curves, without a script; and why packets were dropped, in words."""
     web.database.execute(
         "INSERT INTO usage_minutes (machine_id, host_id, begins, slots, used, drops)"
-        " SELECT machine_id, hosts.host_id, date_trunc('hour', now(), 'UTC'), '{0,1}',"
-        " ARRAY[30000,64,0,0,0,0,0,0,0,0, 6000,70,600,0,9,0,0,0,0,2],"
+        " SELECT machine_id, hosts.host_id, date_trunc('hour', now(), 'UTC'), '{0}',"
+        " ARRAY[30000,64,600,0,9,0,0,0,0,2],"
         " ARRAY[7] || array_fill(0, ARRAY[14]) FROM machines, hosts WHERE machines.name = %s",
         (remus,),
     )
     page = alice.ask(f"/machines/{remus}").text
-    assert page.count("<svg") == 4 and 'aria-label="CPU: used 10 % of one now, 50 at the most"' in page
+    assert page.count("<svg") == 4 and 'aria-label="CPU: used 50 % of one now, 50 at the most"' in page
     assert "7: frames from another MAC than its own" in page
     for of in ("hour", "month", "year", "never"):
         assert alice.ask(f"/machines/{remus}?of={of}").status == 200

@@ -24,7 +24,15 @@ LOOKUP = TemplateLookup(
 
 def page(answer: Page, frame: Mapping[str, Any]) -> str:
     """The HTML.  frame: what each page has around it."""
-    helps = {"state": state, "ago": ago, "since": since, "plain": plain, "config": config, "gib": gib}
+    helps = {
+        "state": state,
+        "ago": ago,
+        "since": since,
+        "plain": plain,
+        "config": config,
+        "gib": gib,
+        "person": person,
+    }
     sizes = {"WIDE": WIDE, "HIGH": HIGH}
     template = LOOKUP.get_template(f"{answer.name}.mako")
     return str(template.render(**frame, **helps, **sizes, again=answer.again, **answer.values))
@@ -45,6 +53,11 @@ def since(moment: datetime | None) -> str:
 def gib(mebibytes: int) -> str:
     """An amount of memory."""
     return f"{mebibytes / 1024:.3g} GiB" if mebibytes >= 1024 else f"{mebibytes} MiB"
+
+
+def person(principal: str) -> str:
+    """Somebody as people of the site's own realm know them."""
+    return principal.removesuffix(f"@{config.site.realm}")
 
 
 def plain(name: str) -> str:

@@ -23,7 +23,7 @@
 </nav>
 <form method="post" action="/sign-off" class="who">
 <input type="hidden" name="secret" value="${secret}">
-<span title="${who}">${who.removesuffix("@" + config.site.realm)}</span>
+<span title="${who}">${person(who)}</span>
 <button class="plain">Sign off</button>
 </form>
 % endif

@@ -92,8 +92,8 @@ ${self.refusal(refused["error"])}
 <h2>${heading}</h2>
 % if heading == "Who may":
 <ul>
-% for person in people:
-<li>${person.principal} <small>${"owner" if "owner" in person.roles else "let in"}</small></li>
+% for one in people:
+<li>${one.principal} <small>${"owner" if "owner" in one.roles else "let in"}</small></li>
 % endfor
 </ul>
 % endif
@@ -133,7 +133,7 @@ ${self.field(field, typed if wrong == verb else {}, verb)}
 <thead><tr><th scope="col">What</th><th scope="col">By</th><th scope="col">State</th><th scope="col">Begun</th></tr></thead>
 <tbody>
 % for row in history:
-<tr><th scope="row"><a href="/operations/${row.operation_id}">${plain(row.kind)}</a></th><td data-label="By">${row.principal}${", an administrator" if row.administrator else ""}</td><td data-label="State">${row.state}${f": {row.error}" if row.error else ""}</td><td data-label="Begun"><time datetime="${row.created_at.isoformat()}">${since(row.created_at)}</time></td></tr>
+<tr><th scope="row"><a href="/operations/${row.operation_id}">${plain(row.kind)}</a></th><td data-label="By">${person(row.principal)}${", an administrator" if row.administrator else ""}</td><td data-label="State">${row.state}${f": {row.error}" if row.error else ""}</td><td data-label="Begun"><time datetime="${row.created_at.isoformat()}">${since(row.created_at)}</time></td></tr>
 % endfor
 </tbody>
 </table>

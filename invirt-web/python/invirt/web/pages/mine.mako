@@ -29,8 +29,9 @@
 % for quota in quotas:
 <h3>${quota["name"]}</h3>
 <dl class="quota">
-% for what, used, most in (("Machines", quota["used_machines"], quota["machines"]), ("Memory, MiB", quota["used_memory"], quota["memory"]), ("Disk, GiB", quota["used_disk"] + quota["trash"], quota["disk"])):
-<div><dt id="q-${loop.index}-${loop.parent.index}">${what}</dt><dd><meter aria-labelledby="q-${loop.index}-${loop.parent.index}" min="0" max="${most or 1}" value="${min(used, most)}" high="${0.9 * most}"></meter> ${max(0, most - used)} of ${most} left</dd></div>
+% for what, used, most in (("Machines", quota["used_machines"], quota["machines"]), ("Memory", quota["used_memory"], quota["memory"]), ("Disk", quota["used_disk"] + quota["trash"], quota["disk"])):
+<% shown = {"Machines": str, "Memory": gib, "Disk": lambda size: f"{size} GiB"}[what] %>
+<div><dt id="q-${loop.index}-${loop.parent.index}">${what}</dt><dd><meter aria-labelledby="q-${loop.index}-${loop.parent.index}" min="0" max="${most or 1}" value="${min(used, most)}" high="${0.9 * most}"></meter> ${shown(max(0, most - used))} of ${shown(most)} left</dd></div>
 % endfor
 </dl>
 % if quota["trash"]:

@@ -23,4 +23,4 @@ It is ${operation.state}.
 % else:
 <p><a class="button" href="/">To my machines</a></p>
 % endif
-<p class="note">Number ${operation.operation_id}, begun ${since(operation.created_at)} by ${operation.principal}.</p>
+<p class="note">Number ${operation.operation_id}, begun ${since(operation.created_at)} by ${person(operation.principal)}.</p>

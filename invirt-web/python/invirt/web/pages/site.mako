@@ -49,6 +49,8 @@ def link(**more):
 <time datetime="${value.isoformat()}">${since(value)}</time>\
 % elif column == "silence":
 ${"never" if value is None else ago(round(value))}\
+% elif column == "principal":
+${person(value)}\
 % elif column == "used_memory":
 ${gib(value)} of ${gib(row.memory)}\
 % elif column in ("memory", "promised"):
@@ -56,7 +58,9 @@ ${gib(value)}\
 % elif isinstance(value, bool):
 ${"yes" if value else "no"}\
 % elif column.startswith("used_"):
-${value} of ${getattr(row, column.removeprefix("used_"))}\
+${value} of ${getattr(row, column.removeprefix("used_"))}${" GiB" if column == "used_disk" else ""}\
+% elif column == "trash":
+${value} GiB\
 % elif isinstance(value, list):
 ${", ".join(value)}\
 % else:

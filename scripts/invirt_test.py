@@ -40,6 +40,7 @@ SERVERS = (
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")
+BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ KINDS = {
     "web": Kind(
         "the pages in a real browser, at a desk and on a phone",
         ("web",),
-        (*LIBRARIES, *SERVERS, "chromium", "fonts-dejavu-core", "libatomic1", "python3-pip"),
+        (*LIBRARIES, *SERVERS, *BROWSER),
         slow=True,
     ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
@@ -114,9 +115,9 @@ KINDS = {
         timeout=8 * 3600,
     ),
     "rest": Kind(
-        "what takes long in parts, lab and bench",
-        ("parts", "lab", "bench"),
-        (*LIBRARIES, *SERVERS, *LAB, *BENCH, "mmdebstrap", "prometheus", "ganeti-htools"),
+        "what takes long in parts, web, lab and bench",
+        ("parts", "web", "lab", "bench"),
+        (*LIBRARIES, *SERVERS, *BROWSER, *LAB, *BENCH, "mmdebstrap", "prometheus", "ganeti-htools"),
         slow=True,
         nightly=True,
         marked=True,
@@ -187,7 +188,7 @@ def install(kinds: list[str]) -> None:
             host.install(wanted)
     if "unit" in kinds:
         install_linters()
-    if "web" in kinds:
+    if {"web", "rest"} & set(kinds):
         install_drivers()
 
 

@@ -29,7 +29,9 @@ def fits(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize(("size", "script"), [("desk", True), ("phone", False)])
+@pytest.mark.parametrize(
+    ("size", "script"), [("phone", False), pytest.param("desk", True, marks=pytest.mark.nightly)]
+)
 def test_a_machine_s_life(chromium: Chromium, size: str, script: bool) -> None:
     """Made, started, shut down and deleted, by what is seen alone; with scripts off it is the same."""
     page = chromium.page("alice", SIZES[size], java_script_enabled=script)
@@ -82,22 +84,29 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_pages_keep_nobody_out(chromium: Chromium, filled: str, size: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ("desk", "light"),
+        ("phone", "dark"),
+        pytest.param("desk", "dark", marks=pytest.mark.nightly),
+        pytest.param("phone", "light", marks=pytest.mark.nightly),
+    ],
+)
+def test_pages_keep_nobody_out(chromium: Chromium, filled: str, size: str, scheme: str) -> None:
     """axe-core finds nothing, in light and in dark; no page is wider than the window."""
     windows = {user: chromium.page(user, SIZES[size]) for user in ("alice", "carol")}
     found: dict[str, list[str]] = {}
     for name, (user, path) in PAGES.items():
         page = windows[user]
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
-            page.goto(f"https://{WEB}{path}")  # what is folded is coloured only when it is loaded
-            picture(page, f"{name}-{size}-{scheme}")
-            if wrong := barriers(page):
-                found[f"{name} {scheme}"] = wrong
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"https://{WEB}{path}")  # what is folded is coloured only when it is loaded
+        picture(page, f"{name}-{size}-{scheme}")
+        if wrong := barriers(page):
+            found[name] = wrong
         fits(page)
-    stranger = chromium.page(size=SIZES[size])
-    picture(stranger, f"sign-on-{size}-light")
+    stranger = chromium.page(size=SIZES[size], color_scheme=scheme)
+    picture(stranger, f"sign-on-{size}-{scheme}")
     if wrong := barriers(stranger):
         found["sign-on"] = wrong
     for page in (*windows.values(), stranger):

@@ -7,9 +7,9 @@ import os
 from invirt.base import cli
 from invirt.base.cli import Argument, Flag, Found, Option, Verb, rest_of_line
 from invirt.base.errors import BadInput
-from invirt_lab import cluster, demo, host, lifecycle, packages, roles
+from invirt_lab import cluster, demo, host, lifecycle, packages, pages, roles
 from invirt_lab.progress import say
-from invirt_lab.site import ADMIN, RELEASE, RELEASES, SERVERS, USERS
+from invirt_lab.site import ADMIN, RELEASE, RELEASES, SERVERS, USERS, WEB
 
 
 def _up(debian: int | None, keep: bool, before: bool) -> None:
@@ -18,7 +18,7 @@ def _up(debian: int | None, keep: bool, before: bool) -> None:
 
 def _upgrade() -> None:
     packages.publish()
-    for names in roles.UPGRADES:
+    for names in (*roles.UPGRADES, (WEB,)):
         roles.upgrade(names)
 
 
@@ -98,6 +98,8 @@ VERBS = (
         "as", "run a command on the client with a user's Kerberos ticket", _as, (USER, COMMANDED),
         shown=None, example="alice klist",
     ),
+    Verb("pages", "where a browser finds the web server's pages, and who can sign on there", pages.way_in,
+         shown=str),
     Verb("kill", "end a server with all that runs on it, as a power cut would", cluster.kill, (SERVER,)),
     Verb("boot", "boot a server that was killed", _boot, (SERVER,)),
     Verb(

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,11 +18,12 @@ from pathlib import Path
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import ADMIN, SERVERS, USERS
+from invirt_lab.site import ADMIN, DOOR, SERVERS, USERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
 _PID = host.RUN / "pid"
+_DOOR = host.RUN / "door"
 _SUPERVISOR = (sys.executable, "-m", "invirt_lab.supervisor")
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{host.TREE}/scripts:{host.TREE}/invirt-base/python"}
 
@@ -56,22 +58,42 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
     host.sweep()
     (host.RUN / "log").mkdir(exist_ok=True)
     command = ["unshare", *host.NAMESPACES, "--net", "--", host.OWN_ROOT]
-    with (host.RUN / "log" / "supervisor").open("w") as log:
+    with (host.RUN / "log" / "supervisor").open("w") as log, _door() as door:
         supervisor = subprocess.Popen(
             [*command, *_SUPERVISOR],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            pass_fds=[lock],
+            pass_fds=[lock, door],
             start_new_session=True,
             cwd="/",
             env=_ENVIRONMENT,
         )
     _PID.write_text(f"{supervisor.pid}\n")
-    _tell(supervisor, json.dumps({name: [str(path) for path in paths] for name, paths in layers.items()}))
+    named = {name: [str(path) for path in paths] for name, paths in layers.items()}
+    _tell(supervisor, json.dumps({"layers": named, "door": door}))
     _await_line(supervisor, "started", timeout=120)
     return supervisor
+
+
+@contextmanager
+def _door() -> Iterator[int]:
+    """A socket of this machine for its browsers, which the supervisor inherits; see door()."""
+    try:
+        made = socket.create_server(("127.0.0.1", DOOR))
+    except OSError:  # another lab's
+        made = socket.create_server(("127.0.0.1", 0))
+    with made:
+        _DOOR.write_text(f"{made.getsockname()[1]}\n")
+        yield made.fileno()
+
+
+def door() -> int:
+    """The port of 127.0.0.1 that leads to the web server's; raises NotFound where there is no lab."""
+    if not _supervisors():
+        raise NotFound("there is no lab", hint="scripts/lab up")
+    return int(_DOOR.read_text())
 
 
 def ready(supervisor: subprocess.Popen[str]) -> None:

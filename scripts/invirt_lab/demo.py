@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
-from invirt_lab import cluster, console
+from invirt_lab import cluster, console, pages
+from invirt_lab.browser import words
 from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
 REMOTE = SERVERS["remote"].fqdn
@@ -32,8 +33,10 @@ The lab is up. Go on by hand, for example:
     scripts/lab shell db invirt-admin --help
     scripts/lab log remote
     scripts/lab status
+    scripts/lab pages                               (says the following again)
     scripts/lab down
-"""
+
+In a browser: {way_in}"""
 
 
 class Demo:
@@ -44,13 +47,14 @@ class Demo:
 
     def remctl(self, user: str, *words: str, fails: int = 0) -> None:
         """A remctl call by a user; raises InvirtError unless it ends with the status fails."""
-        self._types(user, ("remctl", REMOTE, *words), fails)
+        self.types(user, ("remctl", REMOTE, *words), fails)
 
     def user(self, user: str, *words: str, fails: int = 0) -> None:
         """What a user says with invirt; raises InvirtError unless it ends with the status fails."""
-        self._types(user, ("invirt", *words), fails)
+        self.types(user, ("invirt", *words), fails)
 
-    def _types(self, user: str, words: tuple[str, ...], fails: int) -> None:
+    def types(self, user: str, words: tuple[str, ...], fails: int = 0) -> None:
+        """What a user types on the client; raises InvirtError unless it ends with the status fails."""
         print(f"\n{user}$ {shlex.join(words)}", flush=True)
         start = time.monotonic()
         done = cluster.as_user(user, *words, timeout=180, check=False)
@@ -78,7 +82,7 @@ class Demo:
         print("\nWhat was done, and the seconds it took:")
         for what, seconds in self.times:
             print(f"  {seconds:6.1f}  {what}")
-        print(f"\n{_GO_ON.format(remote=REMOTE, console=CONSOLE_SERVER)}")
+        print(f"\n{_GO_ON.format(remote=REMOTE, console=CONSOLE_SERVER, way_in=pages.way_in())}")
 
 
 def wait_off(machine: str, timeout: float = 120) -> None:
@@ -101,6 +105,7 @@ def run() -> None:
     _see_it(demo)
     _change_it(demo)
     _end_it(demo)
+    _on_pages(demo)
     _type_into_it(demo)
     demo.report()
 
@@ -196,6 +201,24 @@ def _end_it(demo: Demo) -> None:
     demo.user("alice", "status", "romulus")
     demo.user("alice", "delete", "romulus", "--yes")
     demo.user("alice", "list")
+
+
+def _on_pages(demo: Demo) -> None:
+    """In a browser: within by ticket, from outside by password."""
+    signed_on = ("--negotiate", "--user", ":", f"{pages.HOME}/sign-on/ticket", "--location", "--cookie", "")
+    shown = ("--output", "/dev/null", "--write-out", "%{http_code} %{url_effective}")
+    demo.types("alice", ("curl", "--silent", "--show-error", *signed_on, *shown))
+    demo.wait(f"alice in a browser, at {pages.url()}: pollux, made, started, seen and deleted", _pollux)
+
+
+def _pollux() -> None:
+    alice = pages.browser("alice")
+    alice.follow(alice.make("pollux", memory="128M", disk="1G"))
+    print(textwrap.indent(words(alice.follow(alice.press("pollux", "create"))), "    "))
+    told = words(alice.ask("/machines/pollux").text)
+    print(textwrap.indent(told.partition("What it uses")[0], "    "))
+    alice.follow(alice.press("pollux", "destroy"))
+    alice.follow(alice.press("pollux", "delete", typed_name="pollux"))
 
 
 def _type_into_it(demo: Demo) -> None:

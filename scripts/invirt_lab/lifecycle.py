@@ -31,7 +31,7 @@ def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None
                 list(pool.map(cluster.wait_booted, SERVERS))
         with step("making the Kerberos realm, carrying keytabs"):
             realm.make()
-        with step("making certificates for consoles"):
+        with step("making certificates"):
             certificates.make(before)
         roles.configure(before)
         roles.install(before)

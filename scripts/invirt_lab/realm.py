@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt_lab.cluster import on
-from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Server
+from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, WEB, Server
 
 _KRB5_CONF = f"""\
 [libdefaults]
@@ -36,57 +36,74 @@ _KDC_CONF = f"""\
 
 _POSTGRES = f"postgres/{SERVERS['db'].fqdn}"
 _POSTGRES_KEYTAB = "/etc/postgresql-common/krb5.keytab"  # where Debian's PostgreSQL looks for it
+_HTTP = f"HTTP/{SERVERS[WEB].fqdn}"
+_HTTP_KEYTAB = "/etc/invirt/web/http.keytab"
 
 _MAKE = """\
 set -e
 umask 077
+secret() { od -An -tx1 -N"$1" /dev/urandom | tr -d ' '; }
 cat >/etc/krb5kdc/kdc.conf
-mkdir /root/keytabs
-kdb5_util create -s -r "$REALM" -P "$(od -An -tx1 -N16 /dev/urandom | tr -d ' ')" >/dev/null
-for name in $PRINCIPALS; do
-    echo "add_principal -randkey $name"
-    echo "ktadd -k /root/keytabs/$(echo "$name" | tr / .) $name"
-done | kadmin.local -r "$REALM" >/dev/null
+mkdir /root/keytabs /root/passwords
+kdb5_util create -s -r "$REALM" -P "$(secret 16)" >/dev/null
+{
+    for name in $PRINCIPALS; do
+        echo "add_principal -randkey $name"
+        echo "ktadd -k /root/keytabs/$(echo "$name" | tr / .) $name"
+    done
+    for name in $USERS; do
+        secret 5 >"/root/passwords/$name"
+        echo "add_principal -pw $(cat "/root/passwords/$name") $name"
+        echo "ktadd -norandkey -k /root/keytabs/$name $name"
+    done
+} | kadmin.local -r "$REALM" >/dev/null
 systemctl disable --quiet --now krb5-admin-server
 systemctl reset-failed
 systemctl restart krb5-kdc
 for file in /root/keytabs/*; do
     echo "${file##*/} $(base64 -w0 "$file")"
 done
+for file in /root/passwords/*; do
+    echo "password.${file##*/} $(cat "$file")"
+done
 """
 
 
 def principals() -> list[str]:
-    """Everyone who has a key: the users, and every server."""
-    return [*USERS, ADMIN, _POSTGRES, *(f"host/{server.fqdn}" for server in SERVERS.values())]
+    """Everyone who has a key and no password: all but the users."""
+    return [ADMIN, _POSTGRES, _HTTP, *(f"host/{server.fqdn}" for server in SERVERS.values())]
 
 
 def make() -> None:
     """Make the realm on kdc and carry the keytabs to where they belong."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(_configure, SERVERS.values()))
-    keys = ("sh", "-c", _MAKE)
-    said = on("kdc", "env", f"REALM={REALM}", f"PRINCIPALS={' '.join(principals())}", *keys, input=_KDC_CONF)
+    names = (f"REALM={REALM}", f"PRINCIPALS={' '.join(principals())}", f"USERS={' '.join(USERS)}")
+    said = on("kdc", "env", *names, "sh", "-c", _MAKE, input=_KDC_CONF)
     keytabs = dict(line.split(" ", 1) for line in said.stdout.splitlines())
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda server: _carry(server.name, keytabs[f"host.{server.fqdn}"]), SERVERS.values()))
     _carry("db", keytabs[_POSTGRES.replace("/", ".")], _POSTGRES_KEYTAB, "postgres")
+    _carry(WEB, keytabs[_HTTP.replace("/", ".")], _HTTP_KEYTAB, "root:www-data", "640")
     for user in (*USERS, ADMIN):
-        _enrol(user, keytabs[user.replace("/", ".")])
+        _enrol(user, keytabs[user.replace("/", ".")], keytabs.get(f"password.{user}", ""))
 
 
 def _configure(server: Server) -> None:
     on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=_KRB5_CONF)
 
 
-def _carry(name: str, keytab: str, path: str = "/etc/krb5.keytab", owner: str = "root") -> None:
-    on(name, "sh", "-c", 'umask 077; base64 -d >"$0"; chown "$1" "$0"', path, owner, input=keytab)
+def _carry(
+    name: str, keytab: str, path: str = "/etc/krb5.keytab", owner: str = "root", mode: str = "600"
+) -> None:
+    script = 'mkdir -p "${0%/*}"; umask 077; base64 -d >"$0"; chown "$1" "$0"; chmod "$2" "$0"'
+    on(name, "sh", "-c", script, path, owner, mode, input=keytab)
 
 
-def _enrol(user: str, keytab: str) -> None:
-    """An account on the client with the user's keytab in its home."""
-    script = 'umask 077; base64 -d >"$1/.keytab"; chown -R "$0" "$1"'
+def _enrol(user: str, keytab: str, password: str) -> None:
+    """An account on the client with the user's keytab and password in its home."""
+    script = 'umask 077; base64 -d >"$1/.keytab"; echo "$2" >"$1/.password"; chown -R "$0" "$1"'
     account, home = (user, f"/home/{user}") if user in USERS else ("root", "/root")
     if account != "root":
         on("client", "useradd", "--create-home", "--shell", "/bin/bash", account)
-    on("client", "sh", "-c", script, account, home, input=keytab)
+    on("client", "sh", "-c", script, account, home, password, input=keytab)

@@ -25,6 +25,7 @@ from invirt_lab.site import (
     REVERSE_ZONE,
     SERVERS,
     SHARED,
+    WEB,
     Server,
 )
 
@@ -64,6 +65,8 @@ dhcp:
   servers: [{SERVERS["dhcp"].fqdn}]
 console:
   hostname: {SERVERS[CONSOLE].fqdn}
+web:
+  hostname: {SERVERS[WEB].fqdn}
 """
 
 _SETTINGS = (
@@ -73,7 +76,7 @@ _SETTINGS = (
         ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
         for name in HOSTS
     ),
-    *(("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address) for name in ("dns", "remote")),
+    *(("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address) for name in ("dns", "remote", WEB)),
     (
         "record",
         "add",

@@ -13,6 +13,7 @@ GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
 USERS = ("alice", "bob")
 ADMIN = "root/admin"
 CLIENT = "invirt-client"  # the users' package, for which no invirt.yaml is needed
+DOOR = 8443  # the port of this machine's 127.0.0.1 that leads to the pages, unless it is taken
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
 BEFORE = "/srv/before"  # the packages of the version before, as the servers see them
@@ -73,11 +74,13 @@ SERVERS = {
         Server("console", 7, role="invirt-console-server", devices=("/dev/fuse",)),
         _host("host1", 11),
         _host("host2", 12),
-        Server("client", 20, packages=("remctl-client", "bind9-dnsutils"), role=CLIENT),
+        Server("web", 9, role="invirt-web-server"),
+        Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
 HOSTS = ("host1", "host2")
 CONSOLE = "console"
+WEB = "web"
 
 
 def hosts_file() -> str:

@@ -3,8 +3,8 @@
 Everything of the lab is a child of it, in its PID, mount and network
 namespaces: when it ends, however it ends, the kernel takes the rest away.
 It ends too when the command that started it goes before saying that the lab
-is ready.  Standard input: one line of JSON with the layers of each server;
-later the line "ready".  Standard output: the line "started".
+is ready.  Standard input: one line of JSON with the layers of each server, and
+the socket for this machine's browsers; later the line "ready".  Standard output: the line "started".
 
 With the name of a server that was killed as its argument, run in the same
 namespaces, it boots that one again.
@@ -23,7 +23,17 @@ from pathlib import Path
 
 from invirt.base.process import run
 from invirt_lab import host, packages
-from invirt_lab.site import ARCHIVE, BEFORE, GATEWAY, SERVERS, SHARED, Server, hosts_file, resolver_file
+from invirt_lab.site import (
+    ARCHIVE,
+    BEFORE,
+    GATEWAY,
+    SERVERS,
+    SHARED,
+    WEB,
+    Server,
+    hosts_file,
+    resolver_file,
+)
 
 _NSPAWN = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
@@ -57,6 +67,14 @@ def plug(server: Server) -> None:
 def _ip(*commands: str, netns: str = "") -> None:
     where = ["-netns", netns] if netns else []
     run(["ip", *where, "-batch", "-"], input="\n".join(commands))
+
+
+def lead_in(door: int) -> None:
+    """Who comes to the socket door, of the network outside, is led to the web server, in this one."""
+    passed = 'exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+    command = ["/lib/systemd/systemd-socket-proxyd", f"{SERVERS[WEB].address}:443"]
+    subprocess.Popen(["bash", "-c", passed, str(door), *command], stdin=subprocess.DEVNULL, pass_fds=[door])
+    os.close(door)
 
 
 def prepare(server: Server, layers: list[str]) -> Path:
@@ -135,11 +153,13 @@ def main() -> None:
     if len(sys.argv) > 1:
         boot_again(SERVERS[sys.argv[1]])
         return
-    layers: dict[str, list[str]] = json.loads(sys.stdin.readline())
+    told = json.loads(sys.stdin.readline())
+    layers: dict[str, list[str]] = told["layers"]
     _WORK.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "tmpfs", str(_WORK)])
     (_WORK / "shared/guest").mkdir(parents=True)
     network()
+    lead_in(told["door"])
     for server in SERVERS.values():
         boot(server, prepare(server, layers[server.name]))
     print("started", flush=True)

@@ -96,6 +96,7 @@ def ours(lab: Lab) -> set[str]:
         ("db", ("invirt-database-setup.service",)),
         ("dns", ("pdns.service",)),
         ("dhcp", ("kea-dhcp4-server.service",)),
+        ("web", ("invirt-web-pages.service",)),
         (
             "console",
             ("invirt-consolefs.service", "invirt-console-relay.service"),

@@ -222,7 +222,7 @@ def excused() -> set[str]:
     return {row.replace("@.", "@x.") for row in rows}
 
 
-@pytest.mark.parametrize("role", ["remote", "host", "database", "dns", "dhcp", "console"])
+@pytest.mark.parametrize("role", ["remote", "host", "database", "dns", "dhcp", "console", "web"])
 def test_each_role_has_a_slice_with_bounds(lab: Lab, role: str) -> None:
     server = next(name for package, name in ROLES.items() if package.startswith(f"invirt-{role}"))
     said = lab.on(server, "systemctl", "show", "-p", "MemoryMax,TasksMax", f"invirt-{role}.slice").stdout

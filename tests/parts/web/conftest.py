@@ -17,12 +17,12 @@ import pytest
 
 from invirt import config
 from invirt.base import templates
+from invirt_lab.browser import Browser
 from tests.parts.owned import owner
 from tests.parts.postgres import Cluster, Database, fresh
 from tests.parts.realm import Realm, Remctlds, end, loopback
 from tests.parts.remote.conftest import REMOTE, WEB, RemoteServer, host, running
 from tests.parts.waiting import until
-from tests.parts.web.browser import Browser
 
 ROOT = Path(__file__).parents[3]
 SITE = ROOT / "invirt-web/files/etc/apache2/sites-available/invirt-web.conf.mako"

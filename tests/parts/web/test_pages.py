@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from invirt_lab.browser import Answer, Browser
 from tests.parts.realm import DEADLINE
-from tests.parts.web.browser import Answer, Browser
 from tests.parts.web.conftest import WebServer
 
 

@@ -1,15 +1,19 @@
-"""A browser without a screen: it keeps cookies, and says what it is told to say."""
+"""A browser without a screen: it keeps cookies, and sends what it is told to send, forms among it."""
 
 from __future__ import annotations
 
 import base64
+import html
 import http.client
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
+
+from invirt.base.errors import InvirtError
 
 PATIENCE = 60.0  # seconds for an answer
 
@@ -30,16 +34,17 @@ class Answer:
 
 @dataclass
 class Browser:
-    """One person's.  certificate: the file of the server's."""
+    """One person's.  certificate: the file of the server's, or of its authority's."""
 
     address: str
     name: str
     certificate: str
+    port: int = 443
     cookies: dict[str, str] = field(default_factory=dict)
 
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.certificate)
-        plain = socket.create_connection((self.address, 443), PATIENCE)
+        plain = socket.create_connection((self.address, self.port), PATIENCE)
         return context.wrap_socket(plain, server_hostname=self.name)
 
     def say(self, raw: bytes) -> Answer:
@@ -59,7 +64,7 @@ class Browser:
     ) -> Answer:
         """GET, or POST of a form."""
         body = urlencode(form).encode() if form is not None else b""
-        lines = {"Host": self.name, "Connection": "close", **(headers or {})}
+        lines = {"Host": f"{self.name}:{self.port}", "Connection": "close", **(headers or {})}
         if self.cookies:
             lines["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         if form is not None:
@@ -83,5 +88,33 @@ class Browser:
     def send(self, page: str, path: str, **values: str) -> Answer:
         """A form of a page, with the page's secret."""
         found = re.search(r'name="secret" value="([^"]+)"', self.ask(page).text)
-        assert found, page
+        if not found:
+            raise InvirtError(f"{page} has no form")
         return self.ask(path, {"secret": found[1], **values})
+
+    def make(self, name: str, **more: str) -> Answer:
+        """The form of a new machine, sent: a small one, but for what is said."""
+        fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', self.ask("/new").text))
+        return self.ask("/new", {"size": "Small", "name": name, **fields, **more})
+
+    def press(self, name: str, verb: str, **values: str) -> Answer:
+        """A form of a machine's page."""
+        return self.send(f"/machines/{name}", f"/machines/{name}/{verb}", **values)
+
+    def follow(self, answer: Answer) -> str:
+        """The page of the operation that a form has begun, once it has ended; raises InvirtError."""
+        if not answer.to.startswith("/operations/"):
+            raise InvirtError(f"no operation has begun: status {answer.status}", hint=words(answer.text))
+        deadline = time.monotonic() + PATIENCE
+        while "Refresh" in (page := self.ask(answer.to)).headers or page.status != 200:
+            if time.monotonic() > deadline:
+                raise InvirtError(f"{answer.to} doesn't come to an end", hint=words(page.text))
+            time.sleep(0.1)
+        return page.text
+
+
+def words(page: str) -> str:
+    """What a person reads on a page, without what is around each."""
+    content = page.partition("<main")[2].partition(">")[2].partition("</main>")[0] or page
+    lines = html.unescape(re.sub(r"<[^>]*>", " ", content)).splitlines()
+    return "\n".join(" ".join(line.split()) for line in lines if line.strip())

@@ -184,6 +184,88 @@ def test_tables_of_the_site_are_searched_and_sorted(web: WebServer, remus: str) 
     assert carol.ask(f"/machines/{remus}").status == 200
 
 
+def test_administrators_change_the_site(web: WebServer, alice: Browser) -> None:
+    """By forms made of `admin …`, audited in their name; nobody else does, and a refusal says why."""
+    carol = web.browser("carol")
+    wanted = {"verb": "admin host set", "name": "host1"}
+    assert "Change a host" in carol.ask("/site/hosts").text
+    assert carol.send("/site/hosts", "/site/hosts", **wanted, disable="yes").to == "/site/hosts"
+    assert web.database.execute("SELECT enabled FROM hosts WHERE name = 'host1'") == [(False,)]
+    assert alice.send("/help", "/site/hosts", **wanted, enable="yes").status == 404
+    assert carol.send("/site/hosts", "/site/hosts", **wanted, enable="yes").to == "/site/hosts"
+    assert web.database.execute("SELECT enabled FROM hosts WHERE name = 'host1'") == [(True,)]
+    quota = {"verb": "admin quota set", "name": "alice"}
+    assert carol.send("/site/owners", "/site/owners", **quota, disk="70G").to == "/site/owners"
+    assert "of 70 GiB" in carol.ask("/site/owners").text
+    refused = carol.send("/site/owners", "/site/owners", verb="admin quota set", name="none", disk="7G")
+    assert refused.status == 404 and 'value="7G"' in refused.text and "<details" in refused.text
+    for verb in ("admin host remove", "control create", "verbs", ""):
+        assert carol.send("/site/hosts", "/site/hosts", verb=verb, name="host1").status == 404, verb
+    audited = web.database.execute(
+        "SELECT DISTINCT principal, administrator FROM audit WHERE arguments LIKE 'admin %%'"
+    )
+    assert audited == [("carol@INVIRT.TEST", True)]
+
+
+def test_administrators_mend_what_is_stuck(web: WebServer, alice: Browser) -> None:
+    """On the operation's page, which offers its owner nothing."""
+    answer = alice.make("mended")
+    alice.follow(answer)
+    number = answer.to.rpartition("/")[2]
+    web.database.execute("UPDATE operations SET state = 'stuck' WHERE operation_id = %s", (number,))
+    carol = web.browser("carol")
+    assert "by hand" in carol.ask(answer.to).text and "by hand" not in alice.ask(answer.to).text
+    resolve = {"verb": "admin operations resolve", "number": number}
+    assert carol.send(answer.to, "/site/operations", **resolve).status == 400
+    told = carol.send(answer.to, "/site/operations", **resolve, how="done")
+    assert told.to == "/site/operations" and "is done" in carol.ask(told.to).text
+
+
+HOSTILE = (
+    *("<script>alert(1)</script>", "x' OR '1'='1", "x\0y", "--as=done", "../../etc/passwd", "a" * 900),
+    *("9" * 30, "\u202e\U0001f4a9", "%(user)s {user} ${7*7}", "x\r\nSet-Cookie: a=b", "*", "\\"),
+)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("user", ["alice", "carol"])
+def test_hostile_values_in_every_field(web: WebServer, remus: str, user: str) -> None:
+    """Refused, or taken as what they are: no page fails, and none shows them as anything but text."""
+    browser = web.browser(user)
+    page = "/site/owners" if user == "carol" else "/keys"
+    (secret,) = set(re.findall(r'name="secret" value="([^"]+)"', browser.ask(page).text))
+    fields = SITE_FIELDS if user == "carol" else MACHINE_FIELDS
+    for turn, (path, names, more) in enumerate(fields):
+        for place, name in enumerate(names):
+            value = HOSTILE[(7 * turn + place) % len(HOSTILE)]
+            values = {**dict.fromkeys(names, "1"), **more, name: value, "secret": secret}
+            answer = browser.ask(path.format(remus), values)
+            assert answer.status in (303, 400, 403, 404, 409), (path, name, value, answer)
+            assert "<script" not in answer.text and "Set-Cookie: a" not in str(answer.headers)
+
+
+MACHINE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    ("/new", ("name", "size", "memory", "disk", "cpus", "type", "owner", "pool", "description"), {}),
+    ("/machines/{}/resize", ("memory", "cpus"), {}),
+    ("/machines/{}/rename", ("new",), {}),
+    ("/machines/{}/set", ("autostart",), {}),
+    ("/machines/{}/lvcreate", ("disk", "size", "pool"), {}),
+    ("/machines/{}/lvrename", ("disk", "new"), {}),
+    ("/machines/{}/allow", ("principal",), {}),
+    ("/machines/{}/delete", ("typed_name",), {}),
+    ("/keys/add", ("key",), {}),
+)
+SITE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    ("/site/hosts", ("name", "memory", "hypervisor"), {"verb": "admin host set"}),
+    ("/site/owners", ("name", "memory", "disk", "machines", "member"), {"verb": "admin owner add"}),
+    ("/site/owners", ("name", "memory"), {"verb": "admin quota set"}),
+    ("/site/owners", ("owner", "principal"), {"verb": "admin member add"}),
+    ("/site/owners", ("verb",), {}),
+    ("/site/operations", ("number",), {"verb": "admin operations retry"}),
+    ("/site/operations", ("number", "how", "gone"), {"verb": "admin operations resolve"}),
+)
+
+
 def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> None:
     """As curves, without a script; and why packets were dropped, in words."""
     web.database.execute(

@@ -7,7 +7,7 @@ by the same rows.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,7 @@ def for_caller(call: Call, program: str) -> Any:
     return perform(call, Actor(call.caller), program)
 
 
-def for_user(call: Call, program: str) -> Any:
+def for_user(call: Call, program: str, perform: Callable[[Call, Actor, str], Any] = perform) -> Any:
     """Do what the web server asks in the name of a user; raises Denied for any other caller."""
     web = access.web_principal()
     if web is None or call.caller != web:

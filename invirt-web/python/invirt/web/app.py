@@ -74,7 +74,8 @@ def _visit(route: Route, shared: rates.Rates) -> Visit:
     shared.take(who, rates.CHANGE if route.changes else 1.0)
     if route.changes:
         signed.check(session, values)
-    administrator = not route.changes and reading.one(ADMINISTRATOR, {"who": who}) is not None
+    asked = route.whom is Whom.SITE or not route.changes
+    administrator = asked and reading.one(ADMINISTRATOR, {"who": who}) is not None
     if route.whom is Whom.SITE and not administrator:
         raise NotFound("there is no such page")
     return Visit(who, administrator, values)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.web.saying import say
 
 FRESH = 300.0  # seconds: remote may be upgraded
@@ -88,6 +88,14 @@ def table() -> dict[str, Form]:
         _Known.forms = {form.name: form for form in map(_form, say("verbs"))}
         _Known.until = time.monotonic() + FRESH
     return _Known.forms
+
+
+def offered() -> dict[str, Form]:
+    """The same; none while remote can't be asked: nothing could be done then."""
+    try:
+        return table()
+    except InvirtError:
+        return {}
 
 
 def form(name: str) -> Form:

@@ -10,7 +10,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
-from invirt.web import forms, plots, saying
+from invirt.web import forms, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.reading import one, rows
 
@@ -159,7 +159,7 @@ def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None =
         "busy": next((row for row in history if row.state in OPEN), None),
         "power": {verb: POWER[verb] for verb in OFFERED[found.state]},
         "changes": CHANGES,
-        "forms": _forms(),
+        "forms": forms.offered(),
         "refused": {"verb": verb, "error": error, "typed": visit.values} if error else None,
         **_usage(found.machine_id, of if of in PERIODS else "day"),
     }
@@ -171,14 +171,6 @@ def _find(who: str, name: str) -> Any:
     if found is None or not found.roles:
         raise NotFound(f"there is no machine {name[:63]} that you may use", hint="Its owner can let you in.")
     return found
-
-
-def _forms() -> dict[str, forms.Form]:
-    """By verb; none while remote can't be asked: nothing could be done then."""
-    try:
-        return forms.table()
-    except InvirtError:
-        return {}
 
 
 def _usage(machine: int, of: str) -> dict[str, Any]:
@@ -228,7 +220,12 @@ def operation(visit: Visit, number: int) -> Answer:
     if found is None:
         raise NotFound(f"there is no operation {number} that you may see")
     going = found.state in OPEN
-    steps = rows(STEPS, {"number": number})
-    return Page(
-        "operation", {"operation": found, "steps": steps, "going": going}, again=AGAIN if going else None
-    )
+    mending = visit.administrator and found.state == "stuck"
+    values = {
+        "operation": found,
+        "steps": rows(STEPS, {"number": number}),
+        "going": going,
+        "forms": forms.offered() if mending else {},
+        "verbs": site.MENDING,
+    }
+    return Page("operation", values, again=AGAIN if going else None)

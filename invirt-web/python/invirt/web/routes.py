@@ -65,6 +65,11 @@ ROUTES = (
     Route("/keys/<verb>", keys.change, changes=True),
     Route("/help", lambda visit: Page("help"), Whom.USER),
     *(Route(f"/site/{name}", partial(site.show, name=name), Whom.SITE) for name in site.LISTS),
+    *(
+        Route(f"/site/{name}", partial(site.change, name=name), Whom.SITE, changes=True)
+        for name, table in site.LISTS.items()
+        if table.verbs
+    ),
     Route("/site", site.show, Whom.SITE),
     Route("/sign-on", sign_on, Whom.ANYONE),
     *(Route(f"/sign-on/{name}", partial(door, name=name), Whom.ANYONE) for name in DOORS),

@@ -1,12 +1,17 @@
-"""The pages of the site's administrators: everyone's machines, hosts, operations, owners and the rest."""
+"""The pages of the site's administrators: everyone's machines, hosts, operations, owners and the rest.
+
+What they change there is `admin …` of remctl, said in their name; remote decides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from invirt.web.answers import Answer, Page, Visit
+from invirt.base.errors import InvirtError, NotFound
+from invirt.web import forms, saying
+from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.reading import rows
 
 ROWS = 50  # of a page
@@ -19,6 +24,7 @@ class List:
     view: what it reads.  columns: what is shown, by heading.  searched: the columns in
     which words are looked for.  filters: columns that can be held to one value.  order:
     the column that it is sorted by at first; all can be chosen; -: the last first.
+    verbs: what can be done there, and what the form says.
     """
 
     view: str
@@ -27,8 +33,14 @@ class List:
     order: str
     filters: tuple[str, ...] = ()
     also: str = ""
+    verbs: Mapping[str, str] = field(default_factory=dict)
 
 
+MENDING = {
+    "admin operations retry": "Try it again now",
+    "admin operations undo": "Undo it",
+    "admin operations resolve": "Take it as done or undone on the hosts by hand",
+}
 LISTS = {
     "machines": List(
         "web.machines",
@@ -40,19 +52,22 @@ LISTS = {
         "web.hosts",
         {"Name": "name", "Memory": "memory", "Promised": "promised", "Machines": "machines",
          "Hypervisor": "hypervisor", "Enabled": "enabled", "Last sign": "silence"},
-        ("name", "hostname"), "name", ("enabled",),
+        ("name", "hostname"), "name", ("enabled",), "", {"admin host set": "Change a host"},
     ),
     "operations": List(
         "web.operations",
         {"Number": "operation_id", "What": "kind", "Machine": "machine_name", "By": "principal",
          "State": "state", "Begun": "created_at", "Why": "error"},
-        ("machine_name", "principal", "kind"), "-operation_id", ("state", "kind"), "machine_id",
+        ("machine_name", "principal", "kind"), "-operation_id", ("state", "kind"), "machine_id", MENDING,
     ),
     "owners": List(
         "web.quotas",
         {"Name": "name", "Machines": "used_machines", "Memory": "used_memory", "Disk": "used_disk",
          "Trash": "trash"},
         ("name",), "name", (), "machines, memory, disk",
+        {"admin owner add": "Add an owner", "admin quota set": "Change a quota",
+         "admin member add": "Let somebody use all machines of an owner",
+         "admin member remove": "Let somebody use an owner's machines no more"},
     ),
     "ranges": List(
         "web.ranges",
@@ -72,16 +87,33 @@ LISTS = {
 }  # fmt: skip
 
 
-def show(visit: Visit, name: str = "machines") -> Answer:
-    """One of the tables: what is searched for, filtered, sorted and paged by the database."""
+def show(visit: Visit, name: str = "machines", error: InvirtError | None = None) -> Answer:
+    """One of the tables: what is searched for, filtered, sorted and paged by the database.
+
+    error: what was wrong with what a form asked for.
+    """
     table = LISTS[name]
-    query, asked, shown = _query(table, visit.values)
+    query, asked, shown = _query(table, {} if error else visit.values)
     found = rows(query, asked)
     alarms = (
         rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
     )
     values = {"name": name, "table": table, "rows": found[:ROWS], "more": len(found) > ROWS, "alarms": alarms}
-    return Page("site", {**values, **shown, "lists": tuple(LISTS)})
+    given = {"forms": forms.offered() if table.verbs else {}, "typed": visit.values, "error": error}
+    return Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)
+
+
+def change(visit: Visit, name: str) -> Answer:
+    """Do what one of the table's forms asks for."""
+    verb = visit.values.get("verb", "")
+    try:
+        if verb not in LISTS[name].verbs:
+            raise NotFound(f"there is no {verb[:40]!a}")
+        found = saying.say(*forms.form(verb).said({**visit.values, "user": visit.who}))
+    except InvirtError as error:
+        return show(visit, name, error)
+    told = str(found.get("done", "")) if isinstance(found, dict) else ""
+    return Go(f"/site/{name}", told or "It is done.")
 
 
 def _query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:

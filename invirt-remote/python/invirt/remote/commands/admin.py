@@ -58,16 +58,16 @@ MACHINE = Group(
 )
 
 
-def _do(call: Call) -> Any:
+def perform(call: Call, actor: Actor, program: str) -> Any:
     """Audited as an administrator's; raises Denied for whom the database doesn't know as one."""
     with session.transaction() as cursor:
-        cursor.execute("SELECT FROM administrators WHERE principal = %s", (call.caller,))
+        cursor.execute("SELECT FROM administrators WHERE principal = %s", (actor.principal,))
         if cursor.fetchone() is None:
-            raise Denied(f"{call.caller} is no administrator of this site")
-    audit.understood(Actor(call.caller), None, administrator=True)
+            raise Denied(f"{actor.principal} is no administrator of this site")
+    audit.understood(actor, None, administrator=True)
     if call.verb.changes:
-        audit.begin(NAME, tuple(sys.argv[1:]))
-    if call.words[0] == OPERATIONS.name:
+        audit.begin(program, tuple(sys.argv[1:]))
+    if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:
             return call.run(connected)
     from invirt.database.session import transaction  # only here: the ORM takes a quarter of a second
@@ -76,6 +76,16 @@ def _do(call: Call) -> Any:
         return call.run()
 
 
+VERBS = (
+    _part(host.GROUP, "list", "set"),
+    _part(pool.GROUP, "list", "hosts"),
+    _part(owner.GROUP, "add", "list"),
+    _part(owner.MEMBER, "add", "remove"),
+    QUOTA,
+    _part(type.GROUP, "list"),
+    MACHINE,
+    OPERATIONS,
+)
 COMMAND = Command(
     name=NAME,
     section=8,
@@ -85,16 +95,7 @@ COMMAND = Command(
         "Hosts, address ranges and types are added by invirt-admin on the database server."
     ),
     example="remctl remote.example.org admin operations list --stuck",
-    verbs=(
-        _part(host.GROUP, "list", "set"),
-        _part(pool.GROUP, "list", "hosts"),
-        _part(owner.GROUP, "add", "list"),
-        _part(owner.MEMBER, "add", "remove"),
-        QUOTA,
-        _part(type.GROUP, "list"),
-        MACHINE,
-        OPERATIONS,
-    ),
-    do=_do,
+    verbs=VERBS,
+    do=lambda call: perform(call, Actor(call.caller), NAME),
     remctl="admin",
 )

@@ -56,10 +56,35 @@ ${next.body()}
 <option${" selected" if typed.get(one.name) == choice else ""}>${choice}</option>
 % endfor
 </select>
+% elif one.kind == "flag":
+<input type="checkbox" id="${prefix}-${one.name}" name="${one.name}" value="yes"${" checked" if typed.get(one.name) else ""}${f' aria-describedby="{prefix}-{one.name}-help"' | n}>
 % else:
 <input id="${prefix}-${one.name}" name="${one.name}" value="${typed.get(one.name, "")}" maxlength="1000" placeholder="${one.sample}" autocapitalize="off" autocomplete="off" spellcheck="false"${" required" if one.required else ""}${f' aria-describedby="{prefix}-{one.name}-help"' | n}>
 % endif
 <small id="${prefix}-${one.name}-help">${one.help}${f"; in {one.unit}, or with a unit: 512M, 2G" if one.unit else ""}</small>
 </div>
 </%def>
-<%def name="state_of(machine)"><span class="state ${machine.state}">${state(machine)}</span></%def>
+<%def name="verbs_of(action, verbs, forms, typed, error, **given)">
+% for verb, words in verbs.items():
+% if verb in forms:
+<% wrong = error is not None and typed.get("verb") == verb %>
+<details class="change"${" open" if wrong else ""}>
+<summary>${words}</summary>
+% if wrong:
+${self.refusal(error)}
+% endif
+<form method="post" action="${action}">
+<input type="hidden" name="secret" value="${secret}">
+<input type="hidden" name="verb" value="${verb}">
+% for key, value in given.items():
+<input type="hidden" name="${key}" value="${value}">
+% endfor
+% for one in forms[verb].asked(*given):
+${self.field(one, typed if wrong else {}, verb.replace(" ", "-"))}
+% endfor
+<button>${words}</button>
+</form>
+</details>
+% endif
+% endfor
+</%def>

@@ -18,6 +18,7 @@ It is ${operation.state}.
 <li class="${step.state}">${plain(step.name)} <small>${step.state}</small></li>
 % endfor
 </ol>
+${self.verbs_of("/site/operations", verbs, forms, {}, None, number=operation.operation_id)}
 % if operation.machine:
 <p><a class="button" href="/machines/${operation.machine}">To ${operation.machine}</a></p>
 % else:

@@ -14,6 +14,9 @@ def link(**more):
 % for alarm in alarms:
 <div class="refusal" role="alert"><strong>${alarm.name} is said to run on ${" and on ".join(alarm.hosts)}</strong></div>
 % endfor
+% if error and typed.get("verb") not in table.verbs:
+${self.refusal(error)}
+% endif
 <form class="search" role="search" action="/site/${name}">
 <label for="words">Search</label>
 <input id="words" name="words" value="${words}" maxlength="100" type="search">
@@ -84,3 +87,13 @@ ${"" if value is None else value}\
 <a rel="next" href="${link(page=page + 1)}">Next</a>
 % endif
 </nav>
+% if table.verbs:
+<section>
+<h2>Change</h2>
+% if forms:
+${self.verbs_of(f"/site/{name}", table.verbs, forms, typed, error)}
+% else:
+<p class="refusal" role="alert"><strong>The remote server doesn't answer, so nothing can be changed now.</strong></p>
+% endif
+</section>
+% endif

@@ -59,19 +59,31 @@ class Browser:
             self.cookies[name] = value
         return Answer(response.status, response.headers, text)
 
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
+        """An answer that is read as it comes, its headers there; close() it."""
+        connected = self._connect()
+        connected.sendall(f"GET {path} HTTP/1.1\r\n{self._head(headers or {})}\r\n".encode())
+        response = http.client.HTTPResponse(connected)
+        connected.close()  # the answer holds it
+        response.begin()
+        return response
+
+    def _head(self, more: Mapping[str, str]) -> str:
+        lines = {"Host": f"{self.name}:{self.port}", "Connection": "close", **more}
+        if self.cookies:
+            lines["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+
     def ask(
         self, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """GET, or POST of a form."""
         body = urlencode(form).encode() if form is not None else b""
-        lines = {"Host": f"{self.name}:{self.port}", "Connection": "close", **(headers or {})}
-        if self.cookies:
-            lines["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        lines = dict(headers or {})
         if form is not None:
             lines |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         method = "GET" if form is None else "POST"
-        return self.say(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return self.say(f"{method} {path} HTTP/1.1\r\n{self._head(lines)}\r\n".encode() + body)
 
     def sign_on(self, user: str, password: str, headers: Mapping[str, str] | None = None) -> Answer:
         """By the password's door."""
@@ -106,7 +118,7 @@ class Browser:
         if not answer.to.startswith("/operations/"):
             raise InvirtError(f"no operation has begun: status {answer.status}", hint=words(answer.text))
         deadline = time.monotonic() + PATIENCE
-        while "Refresh" in (page := self.ask(answer.to)).headers or page.status != 200:
+        while "http-equiv" in (page := self.ask(answer.to)).text or page.status != 200:
             if time.monotonic() > deadline:
                 raise InvirtError(f"{answer.to} doesn't come to an end", hint=words(page.text))
             time.sleep(0.1)

@@ -45,8 +45,8 @@ sed -n '/^ *a2/p' "$3" | sh -e
 echo ready
 exec sleep infinity
 """
-# As invirt-web-pages.socket has it.
-LIKE_THE_UNIT = "cd /run/invirt-web && [ -S pages ] && chgrp www-data pages && chmod 660 pages"
+# As the sockets' units have it.
+LIKE_THE_UNIT = 'cd /run/invirt-web && [ -S "$0" ] && chgrp www-data "$0" && chmod 660 "$0"'
 APACHE = {
     "APACHE_RUN_USER": "www-data",
     "APACHE_RUN_GROUP": "www-data",
@@ -69,6 +69,7 @@ class WebServer:
     enter: list[str] = field(default_factory=list)
     apache: subprocess.Popen[bytes] | None = None
     pages: subprocess.Popen[bytes] | None = None
+    streams: subprocess.Popen[bytes] | None = None
 
     def start(self, name: str, environment: dict[str, str], *argv: str) -> subprocess.Popen[bytes]:
         """A process of its own, in its namespace."""
@@ -135,30 +136,37 @@ def _namespace(server: WebServer) -> Iterator[None]:
 
 
 @contextmanager
-def _started(server: WebServer) -> Iterator[None]:
-    """gunicorn on a socket that systemd's own program passes, and Apache."""
-    pages = {
+def _passed(server: WebServer, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """invirt-web-NAME, on a socket that systemd's own program passes."""
+    environment = {
         **server.realm.environment,
         "INVIRT_CONFIG": str(server.database.config),
         "KRB5_CLIENT_KTNAME": str(server.realm.keytab(f"host/{WEB}")),
-        "KRB5CCNAME": f"FILE:{server.folder}/ccache",
+        "KRB5CCNAME": f"FILE:{server.folder}/{name}.ccache",
         "STATE_DIRECTORY": str(server.folder),
         "PYTHONPATH": os.environ["PYTHONPATH"],
     }
-    passed = ["systemd-socket-activate", "-l", "/run/invirt-web/pages"]
-    passed += [word for name in pages for word in ("-E", name)]
-    program = str(ROOT / "invirt-web/sbin/invirt-web-pages")
-    server.pages = server.start("pages", pages, *passed, program)
+    passed = ["systemd-socket-activate", "-l", f"/run/invirt-web/{name}"]
+    passed += [word for variable in environment for word in ("-E", variable)]
+    made = server.start(name, environment, *passed, str(ROOT / f"invirt-web/sbin/invirt-web-{name}"))
+    rights = [*server.enter, "sh", "-c", LIKE_THE_UNIT, name]
     try:
-        until(lambda: subprocess.run([*server.enter, "sh", "-c", LIKE_THE_UNIT], check=False).returncode == 0)
+        until(lambda: subprocess.run(rights, check=False).returncode == 0)
+        yield made
+    finally:
+        end(made)
+
+
+@contextmanager
+def _started(server: WebServer) -> Iterator[None]:
+    """gunicorn, aiohttp, and Apache."""
+    with _passed(server, "pages") as server.pages, _passed(server, "streams") as server.streams:
         server.apache = server.start("apache", APACHE, "/usr/sbin/apache2", "-DFOREGROUND")
         try:
             until(lambda: server.browser().answers(), server.log, 8)
             yield
         finally:
             end(server.apache)
-    finally:
-        end(server.pages)
 
 
 def _site(database: Database, folder: Path) -> None:

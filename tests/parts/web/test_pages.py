@@ -21,7 +21,7 @@ def carried_out(browser: Browser, answer: Answer) -> Answer:
     while True:
         page = browser.ask(answer.to)
         assert page.status == 200, page
-        if "Refresh" not in page.headers:
+        if "http-equiv" not in page.text:
             return page
         assert time.monotonic() < limit, page.text
         time.sleep(0.1)

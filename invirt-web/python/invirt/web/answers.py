@@ -24,12 +24,16 @@ class Visit:
 
 @dataclass(frozen=True)
 class Page:
-    """A page to be shown: pages/NAME.mako with values.  again: seconds until it comes again."""
+    """A page to be shown: pages/NAME.mako with values.
+
+    again: seconds until it comes again.  script: static/NAME.js, which then does better.
+    """
 
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     again: int | None = None
+    script: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from invirt.base import log
@@ -22,8 +23,8 @@ PROGRAM = "invirt-web-pages"
 LONGEST = 64 << 10  # bytes of a form
 CHANGED = 3600  # seconds that a browser keeps what is static, under the name of its content
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
+    " img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -32,10 +33,19 @@ HEADERS = {
 ADMINISTRATOR = "SELECT FROM web.administrators WHERE principal = %(who)s"
 
 
+class Sessions(SecureCookieSessionInterface):  # type: ignore[misc]  # flask has no type hints
+    """Flask's, in the cookies that the streams read, too."""
+
+    def get_signing_serializer(self, app: Flask) -> Any:
+        """How they are signed."""
+        return signed.signed(app.secret_key)
+
+
 def make(key: bytes) -> Flask:
     """The application; key signs its sessions."""
     app = Flask("invirt.web", static_folder=str(HERE / "static"), template_folder=None)
     app.secret_key = key
+    app.session_interface = Sessions()
     app.config.update(
         SESSION_COOKIE_NAME=signed.COOKIE,
         SESSION_COOKIE_SECURE=True,
@@ -98,9 +108,10 @@ def _response(answer: Answer, visit: Visit) -> Response:
         "here": request.path,
         "style": url_for("static", filename="style.css"),
         "icon": url_for("static", filename="icon.svg"),
+        "script": url_for("static", filename=f"{answer.script}.js") if answer.script else "",
     }
     response = Response(show.page(answer, frame), answer.status, mimetype="text/html")
-    if answer.again is not None:
+    if answer.again is not None and not answer.script:
         response.headers["Refresh"] = str(answer.again)
     return response
 

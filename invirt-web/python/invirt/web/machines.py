@@ -228,4 +228,4 @@ def operation(visit: Visit, number: int) -> Answer:
         "forms": forms.offered() if mending else {},
         "verbs": site.MENDING,
     }
-    return Page("operation", values, again=AGAIN if going else None)
+    return Page("operation", values, again=AGAIN, script="progress") if going else Page("operation", values)

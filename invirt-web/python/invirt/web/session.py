@@ -7,11 +7,17 @@ the same.  Every other page takes the session, a signed cookie, and nothing else
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import os
 import secrets
 import time
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from invirt.base import validate
 from invirt.base.errors import BadInput, Denied
@@ -37,6 +43,34 @@ def at_door(headers: Mapping[str, str]) -> str:
         return validate.person(said)
     except BadInput as error:
         raise Denied(f"whom you signed on as can't use pages: {error.message}", error.hint) from error
+
+
+def key(folder: Path) -> bytes:
+    """What sessions are signed with, made at the first start; whoever has it can be anyone."""
+    file = folder / "key"
+    if not file.exists():
+        new = folder / f"key.{os.getpid()}"
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as made:
+            made.write(secrets.token_bytes(32))
+        with suppress(FileExistsError):
+            file.hardlink_to(new)
+        new.unlink()
+    return file.read_bytes()
+
+
+def signed(key: bytes) -> URLSafeTimedSerializer:
+    """What makes a cookie of a session, and a session of a cookie."""
+    manner = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    return URLSafeTimedSerializer(key, salt=COOKIE, signer_kwargs=manner)
+
+
+def read(signing: URLSafeTimedSerializer, cookie: str) -> Session:
+    """The session of a cookie, an empty one where it is not ours."""
+    try:
+        found = signing.loads(cookie, max_age=LASTS)
+    except BadSignature:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def begin(session: Session, principal: str) -> None:

@@ -7,6 +7,13 @@ ServerTokens Prod
 ServerSignature Off
 TraceEnable Off
 
+# Each stream holds a thread as long as it lasts.
+<IfModule mpm_event_module>
+    ThreadsPerChild 64
+    ServerLimit 20
+    MaxRequestWorkers 1280
+</IfModule>
+
 <VirtualHost *:80>
     ServerName ${config.web.hostname or "localhost"}
     Redirect permanent / https://${config.web.hostname or "localhost"}/
@@ -27,6 +34,7 @@ TraceEnable Off
     RequestHeader unset Authorization
     ProxyRequests Off
     ProxyPreserveHost On
+    ProxyPass /streams/ unix:/run/invirt-web/streams|http://streams/streams/ upgrade=websocket disablereuse=on timeout=60
     ProxyPass / unix:/run/invirt-web/pages|http://pages/ disablereuse=on timeout=60
 
 % for name, door in DOORS.items():

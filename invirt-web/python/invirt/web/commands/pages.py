@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,6 @@ SETTINGS = {
 }
 
 
-def key(folder: Path) -> bytes:
-    """What sessions are signed with, made at the first start; whoever has it can be anyone."""
-    file = folder / "key"
-    if not file.exists():
-        new = folder / "key.new"
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
-            made.write(secrets.token_bytes(32))
-        new.rename(file)
-    return file.read_bytes()
-
-
 class Pages(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
     """What gunicorn serves."""
 
@@ -47,9 +34,9 @@ class Pages(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hint
 
     def load(self) -> Any:
         """Once, before the processes that answer are forked."""
-        from invirt.web import app
+        from invirt.web import app, session
 
-        return app.make(key(Path(os.environ.get("STATE_DIRECTORY", "/var/lib/invirt-web"))))
+        return app.make(session.key(Path(os.environ.get("STATE_DIRECTORY", "/var/lib/invirt-web"))))
 
 
 COMMAND = Command(

@@ -7,6 +7,12 @@
 <title><%block name="title">Machines</%block> · ${config.site.domain}</title>
 <link rel="stylesheet" href="${style}">
 <link rel="icon" href="${icon}" type="image/svg+xml">
+% if script:
+<script src="${script}" defer></script>
+% endif
+% if script and again:
+<noscript><meta http-equiv="refresh" content="${again}"></noscript>
+% endif
 </head>
 <body>
 <a class="skip" href="#content">To the content</a>

@@ -1,11 +1,11 @@
 <%inherit file="frame.mako"/>
 <%block name="title">${plain(operation.kind).capitalize()} ${operation.machine_name}</%block>
 <h1>${plain(operation.kind).capitalize()} ${operation.machine_name}</h1>
-<p role="status">
+<p role="status" id="how">
 % if operation.state == "done":
 It is done.
 % elif going:
-${"It is under way" if operation.state == "running" else "It failed, and is being undone"}; this page comes again by itself.
+${"It is under way" if operation.state == "running" else "It failed, and is being undone"}.
 % else:
 It is ${operation.state}.
 % endif
@@ -13,7 +13,7 @@ It is ${operation.state}.
 % if operation.error:
 <div class="refusal" role="alert"><strong>${operation.error}</strong></div>
 % endif
-<ol class="steps">
+<ol class="steps" id="steps" data-number="${operation.operation_id}">
 % for step in steps:
 <li class="${step.state}">${plain(step.name)} <small>${step.state}</small></li>
 % endfor

@@ -1,0 +1,42 @@
+"""invirt-web-streams: what stays open for long, by aiohttp, on the socket that systemd passes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from aiohttp import web
+
+from invirt.base.cli import Command
+from invirt.base.listening import PASSED
+from invirt.web import session
+from invirt.web.streams.app import Streams
+
+ENDING = 2.0  # seconds that streams have to end; browsers come again
+
+
+def _run() -> None:
+    given = os.environ.get("CREDENTIALS_DIRECTORY") or os.environ.get(
+        "STATE_DIRECTORY", "/var/lib/invirt-web"
+    )
+    streams = Streams(session.key(Path(given)))
+    with socket.socket(fileno=PASSED) as listening:
+        web.run_app(
+            streams.app(), sock=listening, access_log=None, print=lambda *_: None, shutdown_timeout=ENDING
+        )
+
+
+COMMAND = Command(
+    name="invirt-web-streams",
+    section=8,
+    summary="what stays open for long: progress, consoles",
+    description=(
+        "Run by systemd, behind Apache, on a socket that Apache alone reaches. Who somebody is, the\n"
+        "session of invirt-web-pages says; what they may see, the database's views, when a stream is opened\n"
+        "and every ten seconds. One process carries all streams."
+    ),
+    example="systemctl status invirt-web-streams",
+    run=_run,
+    shown=None,
+)

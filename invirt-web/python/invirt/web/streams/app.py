@@ -1,0 +1,70 @@
+"""The streams as an application of aiohttp: what is where, and what is said when it goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+from invirt.base.notify import notify
+from invirt.web import session
+from invirt.web.answers import status
+from invirt.web.streams import progress
+from invirt.web.streams.reading import PROGRAM, Database
+from invirt.web.streams.visits import Door
+from invirt.web.streams.words import Words
+
+LONGEST = 4096  # bytes of what is asked without a stream
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware  # type: ignore[untyped-decorator]  # mypy skips aiohttp
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An error in words: pages look at the status alone."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:  # the browser has gone
+        raise
+    except session.SignOn as error:
+        return web.Response(status=401, text=f"{error}\n")
+    except InvirtError as error:
+        return web.Response(status=status(error), text=f"{error}\n")
+    except (web.HTTPException, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        log.bug(error, program=PROGRAM)
+        return web.Response(status=500, text="something is wrong here; it has been written down\n")
+
+
+class Streams:
+    """All that is open.  key: what the pages' sessions are signed with."""
+
+    def __init__(self, key: bytes) -> None:
+        self.door = Door(session.signed(key))
+        self.words = {"operations": Words(), "consoles": Words()}
+        self.database = Database(self._word)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _word(self, channel: str, about: str) -> None:
+        """Called in the database's thread."""
+        if self._loop:
+            self._loop.call_soon_threadsafe(self.words[channel].say, about)
+
+    def app(self) -> web.Application:
+        """What aiohttp runs."""
+        made = web.Application(middlewares=[_answered], client_max_size=LONGEST)
+        made.router.add_get(r"/streams/operations/{number:\d{1,18}}", self._operation)
+        made.on_startup.append(self._start)
+        return made
+
+    async def _start(self, _: web.Application) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.database.start()
+        notify("READY=1")
+
+    async def _operation(self, request: web.Request) -> web.StreamResponse:
+        with self.door.visit(request) as visit:
+            return await progress.follow(request, visit, self.database, self.words["operations"])

@@ -1,0 +1,61 @@
+"""How an operation goes, as events that a page follows (SSE)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from aiohttp import web
+
+from invirt.base.errors import InvirtError, NotFound
+from invirt.web.streams.reading import Database
+from invirt.web.streams.visits import EVERY, Visit
+from invirt.web.streams.words import Words, heard
+
+# Whoever may see it: asked again with each look.
+OPERATION = """
+SELECT o.state, o.error, coalesce((
+    SELECT json_agg(json_build_object('name', s.name, 'state', s.state) ORDER BY position)
+    FROM web.steps s WHERE s.operation_id = o.operation_id AND s.state <> 'pending'), '[]') AS steps
+FROM web.operations o WHERE operation_id = %(number)s AND (principal = %(who)s
+    OR machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s))
+"""
+OPEN = ("running", "undoing")
+HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def follow(request: web.Request, visit: Visit, database: Database, words: Words) -> web.StreamResponse:
+    """Tell how it stands, at once and at each change, until it has ended or may be seen no more."""
+    number = int(request.match_info["number"])
+    asked = {"who": visit.who, "number": number}
+    with words.of(str(number)) as word:
+        now = await _look(database, asked)
+        if now is None:
+            raise NotFound(f"there is no operation {number} that you may see")
+        response = web.StreamResponse(headers=HEADERS)
+        await response.prepare(request)
+        said: Any = None
+        while now is not None and time.time() < visit.until:
+            # Where nothing has changed, who has gone is found out.
+            await response.write(b":\n\n" if now == said else f"data: {json.dumps(now)}\n\n".encode())
+            said = now
+            if now["state"] not in OPEN:
+                break
+            await heard(word, EVERY)
+            now = await _again(database, asked, said)
+        await response.write(b"event: end\ndata:\n\n")
+    return response
+
+
+async def _look(database: Database, asked: dict[str, Any]) -> dict[str, Any] | None:
+    found = await database.rows(OPERATION, asked)
+    return found[0]._asdict() if found else None
+
+
+async def _again(database: Database, asked: dict[str, Any], said: dict[str, Any]) -> dict[str, Any] | None:
+    """As _look; a database that is away ends nothing, and lets nobody new in."""
+    try:
+        return await _look(database, asked)
+    except InvirtError:
+        return said

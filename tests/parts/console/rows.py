@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.parts.owned import machine, owner
 from tests.parts.postgres import Database
 
-CONSOLE, HOST = "console.invirt.test", "host1.invirt.test"
+CONSOLE, HOST, WEB = "console.invirt.test", "host1.invirt.test", "web.invirt.test"
 PORT = 7820
 
 

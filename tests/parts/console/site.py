@@ -14,7 +14,7 @@ from typing import Any
 
 import pexpect
 
-from tests.parts.console.rows import CONSOLE, HOST
+from tests.parts.console.rows import CONSOLE, HOST, WEB
 from tests.parts.console.server import ROOT, Server
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Realm, loopback
@@ -46,6 +46,7 @@ for ca in ca other; do new -subj "/CN=$ca" -keyout $ca.key -out $ca.pem; done
 leaf="-addext basicConstraints=critical,CA:FALSE"
 signed console {CONSOLE} ca $leaf -addext extendedKeyUsage=clientAuth
 signed host {HOST} ca $leaf -addext extendedKeyUsage=serverAuth -addext subjectAltName=DNS:{HOST}
+signed web {WEB} ca $leaf -addext extendedKeyUsage=clientAuth
 signed console-as-server {CONSOLE} ca $leaf -addext extendedKeyUsage=serverAuth
 signed host-as-client {HOST} ca $leaf -addext extendedKeyUsage=clientAuth
 signed host2 host2.invirt.test ca $leaf -addext extendedKeyUsage=serverAuth

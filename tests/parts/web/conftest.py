@@ -18,6 +18,7 @@ import pytest
 from invirt import config
 from invirt.base import templates
 from invirt_lab.browser import Browser
+from tests.parts.console.rows import CONSOLE, PORT
 from tests.parts.owned import owner
 from tests.parts.postgres import Cluster, Database, fresh
 from tests.parts.realm import Realm, Remctlds, end, loopback
@@ -176,6 +177,7 @@ def _site(database: Database, folder: Path) -> None:
     with database.config.open("a") as file:
         file.write(
             f"  host_timeout: 15\n  work_timeout: 30\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"
+            f"console: {{hostname: {CONSOLE}, port: {PORT}, sessions_a_machine: 4}}\n"
             "machines: {memory: 128, disk: 1, min_memory: 64}\n"
             "hypervisor:\n  driver: fake\n"
             f"storage:\n  driver: fake\n  directory: {folder / 'volumes'}\n"

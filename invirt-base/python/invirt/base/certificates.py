@@ -31,7 +31,7 @@ def _given(file: Path | str) -> Path:
     return given if given.exists() else Path(file)
 
 
-def names(connection: ssl.SSLSocket) -> frozenset[str]:
+def names(connection: ssl.SSLSocket | ssl.SSLObject) -> frozenset[str]:
     """The names in the other side's certificate: its CN and its DNS names.
 
     PermissionError unless the authority itself has signed it: a server's

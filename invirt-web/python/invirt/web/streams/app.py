@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from invirt import config
 from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
 from invirt.web import session
 from invirt.web.answers import status
 from invirt.web.streams import progress
+from invirt.web.streams.line import Hosts
 from invirt.web.streams.reading import PROGRAM, Database
+from invirt.web.streams.serial import Consoles
 from invirt.web.streams.visits import Door
 from invirt.web.streams.words import Words
 
@@ -42,10 +45,12 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 class Streams:
     """All that is open.  key: what the pages' sessions are signed with."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, hosts: Hosts) -> None:
         self.door = Door(session.signed(key))
         self.words = {"operations": Words(), "consoles": Words()}
         self.database = Database(self._word)
+        each = config.console.sessions_a_machine
+        self.consoles = Consoles(self.database, self.words["consoles"], hosts, each)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _word(self, channel: str, about: str) -> None:
@@ -57,6 +62,7 @@ class Streams:
         """What aiohttp runs."""
         made = web.Application(middlewares=[_answered], client_max_size=LONGEST)
         made.router.add_get(r"/streams/operations/{number:\d{1,18}}", self._operation)
+        made.router.add_get(r"/streams/consoles/{name:[a-z0-9-]{1,63}}", self._console)
         made.on_startup.append(self._start)
         return made
 
@@ -68,3 +74,7 @@ class Streams:
     async def _operation(self, request: web.Request) -> web.StreamResponse:
         with self.door.visit(request) as visit:
             return await progress.follow(request, visit, self.database, self.words["operations"])
+
+    async def _console(self, request: web.Request) -> web.StreamResponse:
+        with self.door.visit(request) as visit:
+            return await self.consoles.open(request, visit)

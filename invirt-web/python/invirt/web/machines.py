@@ -183,6 +183,14 @@ def _usage(machine: int, of: str) -> dict[str, Any]:
     return {"of": of, "periods": _DAYS, "plots": drawn, "dropped": dropped, "why": WHY}
 
 
+def console(visit: Visit, name: str) -> Answer:
+    """A machine's serial console, which is a stream: see invirt.web.streams.serial."""
+    found = _find(visit.who, name)
+    if not config.console.hostname:
+        raise NotFound("this site has no consoles", hint="Its administrators can set up a console server.")
+    return Page("console", {"machine": found}, script="console")
+
+
 def change(visit: Visit, name: str, verb: str) -> Answer:
     """Do what a form of the machine's page asks for."""
     try:

@@ -6,6 +6,7 @@
 <meta name="color-scheme" content="light dark">
 <title><%block name="title">Machines</%block> · ${config.site.domain}</title>
 <link rel="stylesheet" href="${style}">
+<%block name="head"/>
 <link rel="icon" href="${icon}" type="image/svg+xml">
 % if script:
 <script src="${script}" defer></script>

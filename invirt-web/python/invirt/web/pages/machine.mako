@@ -6,7 +6,11 @@ wrong = refused["verb"] if refused else ""
 may = bool(set(machine.roles) - {"user"})
 told_below = may and wrong in forms
 %>
-<div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}">${state(machine)}</span></div>
+<div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}">${state(machine)}</span>
+% if config.console.hostname:
+<a class="button" href="/machines/${machine.name}/console">Console</a>
+% endif
+</div>
 % if machine.description:
 <p>${machine.description}</p>
 % endif

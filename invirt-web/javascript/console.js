@@ -1,0 +1,116 @@
+// The page of a machine's serial console.
+import "/usr/share/javascript/xterm/xterm.css";
+import { open } from "./terminal.js";
+
+const PIECE = 16384; // letters of a message: pastes are longer
+const MAY_NOT = 4403; // see invirt.web.streams.serial
+const LEFT = 1000;
+const SOONEST = 1000; // milliseconds until it is tried again
+const LATEST = 10000;
+
+const place = document.getElementById("terminal");
+const how = document.getElementById("how");
+const again = document.getElementById("again");
+const sought = document.getElementById("sought");
+const encoder = new TextEncoder();
+const terminal = open(place, type);
+let socket;
+let pause = SOONEST;
+
+function type(text) {
+    for (let at = 0; at < text.length; at += PIECE) {
+        if (socket.readyState === WebSocket.OPEN) {
+            socket.send(encoder.encode(text.slice(at, at + PIECE)));
+        }
+    }
+}
+
+function tell(words, state) {
+    how.textContent = words;
+    how.dataset.state = state;
+}
+
+function connect() {
+    const decoder = new TextDecoder();
+    const opened = new WebSocket(`wss://${location.host}/streams/consoles/${place.dataset.name}`);
+    opened.binaryType = "arraybuffer";
+    again.hidden = true;
+    opened.onopen = () => {
+        pause = SOONEST;
+        terminal.reset(); // what was there comes again
+        terminal.focus();
+    };
+    opened.onmessage = (event) => {
+        if (typeof event.data === "string") {
+            const said = JSON.parse(event.data);
+            tell(said.words || "Connected.", said.state);
+            return;
+        }
+        const count = event.data.byteLength;
+        terminal.write(decoder.decode(event.data, { stream: true }), () => {
+            if (opened.readyState === WebSocket.OPEN) {
+                opened.send(JSON.stringify({ shown: count }));
+            }
+        });
+    };
+    opened.onclose = (event) => {
+        if (event.code === LEFT || event.code === MAY_NOT) {
+            again.hidden = event.code === MAY_NOT;
+            return;
+        }
+        tell("The connection was cut; it is tried again.", "cut");
+        setTimeout(connect, pause);
+        pause = Math.min(2 * pause, LATEST);
+    };
+    socket = opened;
+}
+
+async function copy() {
+    await navigator.clipboard.writeText(terminal.selected());
+}
+
+async function paste() {
+    try {
+        terminal.paste(await navigator.clipboard.readText());
+    } catch {
+        tell("The browser shows no page what was copied: press Ctrl-Shift-V in the terminal.", "note");
+    }
+    terminal.focus();
+}
+
+function press(id, does) {
+    document.getElementById(id).addEventListener("click", does);
+}
+
+terminal.keys((event) => {
+    if (event.type === "keydown" && event.ctrlKey && event.shiftKey && event.code === "KeyC") {
+        event.preventDefault();
+        copy();
+        return false;
+    }
+    return !(event.ctrlKey && event.shiftKey && event.code === "KeyV"); // the browser's own
+});
+press("again", connect);
+press("copy", copy);
+press("paste", paste);
+// conserver's escapes: a break, and the keyboard of whoever has it.
+for (const [id, escape] of [["break", "\x05cl0"], ["take", "\x05cf"]]) {
+    press(id, () => {
+        type(escape);
+        terminal.focus();
+    });
+}
+function seek(back) {
+    if (!terminal.find(sought.value, back)) {
+        tell(`"${sought.value}" is not in what is kept of the console.`, "note");
+    }
+}
+
+press("next", () => seek(false));
+press("previous", () => seek(true));
+sought.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") {
+        seek(!event.shiftKey); // what was printed last is what one looks for
+    }
+});
+connect();

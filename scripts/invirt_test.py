@@ -28,7 +28,7 @@ LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
     *("python3-pytest-xdist", "python3-pytest-timeout", "python3-prometheus-client"),
-    *("python3-flask", "gunicorn"),
+    *("python3-flask", "gunicorn", "python3-aiohttp"),
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
@@ -38,9 +38,10 @@ SERVERS = (
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
     *("apache2", "libapache2-mod-auth-gssapi", "curl"),
 )
+BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm")
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")
-BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip")
+BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm")
 
 
 @dataclass(frozen=True)

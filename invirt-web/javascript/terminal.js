@@ -4,7 +4,7 @@ import { Terminal } from "xterm";
 // A serial line tells no size: a guest takes it for that of a terminal of old.
 const COLUMNS = 80;
 const ROWS = 24;
-const LARGEST = 16; // pixels of a letter's height
+const LARGEST = 18; // pixels of a letter's height
 const WIDE = 0.603; // of a letter's width to that
 const LOOK = 16; // milliseconds
 
@@ -40,6 +40,7 @@ export function open(element, typed) {
         made.setOption("fontSize", Math.max(5, Math.min(LARGEST, size)));
     };
     made.open(element);
+    element.querySelector(".xterm-accessibility-tree").setAttribute("role", "list"); // its lines are items
     fitted();
     window.addEventListener("resize", fitted);
     made.on("data", typed);

@@ -8,6 +8,7 @@ INVIRT_TEST_PICTURES is a folder for pictures of each page.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ def chromium(web: WebServer) -> Iterator[Chromium]:
         pytest.skip("no Playwright; scripts/test brings it")
     sys.path.append(str(PLAYWRIGHT))
     from playwright.sync_api import sync_playwright
+
+    subprocess.run([ROOT / "scripts/make-console"], check=True, timeout=60)
 
     led = f"--host-resolver-rules=MAP {WEB} {web.address}"
     with sync_playwright() as playwright:

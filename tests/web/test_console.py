@@ -1,0 +1,68 @@
+"""A person types at a machine's console in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.parts.console.site import Site
+from tests.parts.owned import machine
+from tests.parts.remote.conftest import WEB
+from tests.parts.waiting import until
+from tests.parts.web.consoles import host
+from tests.web.conftest import PHONE, Chromium, barriers, picture
+
+SHELL = """\
+stty -echo
+printf 'welcome to remus\\r\\n$ '
+while read -r line; do printf '%s\\r\\n' "$line"; eval "$line"; printf '$ '; done
+"""
+
+
+@pytest.fixture(scope="module")
+def site(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """alice's remus, which is a shell on a line."""
+    machine(chromium.server.database, "remus", "alice")
+    with host(chromium.server, tmp_path_factory.mktemp("consoles")) as made:
+        made.boot("remus", SHELL)
+        yield made
+
+
+def shown(page: Any, text: str) -> None:
+    """Wait until the terminal says so, as a screen reader is told."""
+    page.locator(".xterm-accessibility-tree").get_by_text(text).first.wait_for()
+
+
+def test_typing_finding_and_coming_again(chromium: Chromium, site: Site) -> None:
+    """What is typed is answered; what was there is there after a reload; what was printed is found."""
+    page = chromium.page("alice")
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(f"https://{WEB}/machines/remus")
+    page.get_by_role("link", name="Console", exact=True).click()
+    shown(page, "welcome to remus")
+    page.keyboard.type("echo $((6*7)) is it\n")
+    shown(page, "42 is it")
+    picture(page, "console-desk")
+    page.reload()
+    shown(page, "42 is it")
+    page.get_by_placeholder("Find").fill("42 IS")
+    page.get_by_placeholder("Find").press("Enter")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    until(lambda: page.evaluate("navigator.clipboard.readText()") == "42 is")
+    assert not [line for line in wrong if "Canvas2D" not in line]
+    assert not barriers(page)
+    page.context.close()
+
+
+def test_on_a_phone(chromium: Chromium, site: Site) -> None:
+    page = chromium.page("alice", PHONE)
+    page.goto(f"https://{WEB}/machines/remus/console")
+    shown(page, "remus")
+    picture(page, "console-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.context.close()

@@ -38,7 +38,6 @@ SERVERS = (
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
     *("apache2", "libapache2-mod-auth-gssapi", "curl"),
 )
-BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm")
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")
 BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm")

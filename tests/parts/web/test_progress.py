@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from invirt.web.streams.visits import EACH, EVERY
+from invirt.web import session
+from invirt.web.streams.visits import ALL, EACH, EVERY
+from invirt_lab.browser import Browser
 from tests.parts.web.conftest import WebServer
 
 BEGUN = """
@@ -131,4 +133,48 @@ def test_streams_of_one_user_are_so_many(web: WebServer, begun: int) -> None:
     with followed(web, "carol", begun):
         pass
     for one in opened:
+        one.close()
+
+
+def signed_on(web: WebServer, user: str) -> Browser:
+    """A browser with a session of the pages, as the password's door would have given it."""
+    kept: dict[str, Any] = {}
+    session.begin(kept, f"{user}@INVIRT.TEST")
+    made = web.browser()
+    made.cookies[session.COOKIE] = session.signed(session.key(web.folder)).dumps(kept)
+    return made
+
+
+def quickest(browser: Browser, times: int = 20) -> float:
+    """Seconds that a page takes, at best."""
+    took = []
+    for _ in range(times):
+        began = time.monotonic()
+        assert browser.ask("/help").status == 200
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
+@pytest.mark.nightly
+def test_a_thousand_streams_leave_pages_quick(web: WebServer, begun: int) -> None:
+    """Apache has threads for all of them and for pages; the next stream is refused, and none is cut."""
+    users = [f"user{number}" for number in range(ALL // EACH)]
+    for user in users:
+        web.database.execute(
+            "INSERT INTO machine_access (machine_id, principal)"
+            " SELECT machine_id, %s FROM machines WHERE name = 'remus'",
+            (f"{user}@INVIRT.TEST",),
+        )
+    alice = signed_on(web, "alice")
+    before = quickest(alice)
+    path = f"/streams/operations/{begun}"
+    opened = [signed_on(web, user).open(path) for user in users for _ in range(EACH)]
+    assert [one.status for one in opened] == [200] * ALL
+    assert quickest(alice) < 5 * before
+    assert alice.ask(path).status == 429
+    step(web, begun, 1, "done")
+    for one in opened:
+        while (now := told(one)) and not now["steps"]:
+            pass
+        assert now
         one.close()

@@ -136,9 +136,8 @@ def _namespace(server: WebServer) -> Iterator[None]:
         end(holder)
 
 
-@contextmanager
-def _passed(server: WebServer, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """invirt-web-NAME, on a socket that systemd's own program passes."""
+def passed(server: WebServer, name: str) -> subprocess.Popen[bytes]:
+    """invirt-web-NAME, on a socket that systemd's own program passes, in place of one that has ended."""
     environment = {
         **server.realm.environment,
         "INVIRT_CONFIG": str(server.database.config),
@@ -147,27 +146,26 @@ def _passed(server: WebServer, name: str) -> Iterator[subprocess.Popen[bytes]]:
         "STATE_DIRECTORY": str(server.folder),
         "PYTHONPATH": os.environ["PYTHONPATH"],
     }
-    passed = ["systemd-socket-activate", "-l", f"/run/invirt-web/{name}"]
-    passed += [word for variable in environment for word in ("-E", variable)]
-    made = server.start(name, environment, *passed, str(ROOT / f"invirt-web/sbin/invirt-web-{name}"))
+    subprocess.run([*server.enter, "rm", "-f", f"/run/invirt-web/{name}"], check=True)
+    activated = ["systemd-socket-activate", "-l", f"/run/invirt-web/{name}"]
+    activated += [word for variable in environment for word in ("-E", variable)]
+    made = server.start(name, environment, *activated, str(ROOT / f"invirt-web/sbin/invirt-web-{name}"))
     rights = [*server.enter, "sh", "-c", LIKE_THE_UNIT, name]
-    try:
-        until(lambda: subprocess.run(rights, check=False).returncode == 0)
-        yield made
-    finally:
-        end(made)
+    until(lambda: subprocess.run(rights, check=False).returncode == 0, server.log)
+    return made
 
 
 @contextmanager
 def _started(server: WebServer) -> Iterator[None]:
     """gunicorn, aiohttp, and Apache."""
-    with _passed(server, "pages") as server.pages, _passed(server, "streams") as server.streams:
+    with ExitStack() as stack:
+        stack.callback(lambda: [end(one) for one in (server.pages, server.streams) if one])
+        server.pages = passed(server, "pages")
+        server.streams = passed(server, "streams")
         server.apache = server.start("apache", APACHE, "/usr/sbin/apache2", "-DFOREGROUND")
-        try:
-            until(lambda: server.browser().answers(), server.log, 8)
-            yield
-        finally:
-            end(server.apache)
+        stack.callback(end, server.apache)
+        until(lambda: server.browser().answers(), server.log, 8)
+        yield
 
 
 def _site(database: Database, folder: Path) -> None:

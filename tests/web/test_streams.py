@@ -1,4 +1,4 @@
-"""A person types at a machine's console in a real browser."""
+"""What stays open for long, in a real browser: an operation as it goes, a console at which a person types."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 
 from tests.parts.console.site import Site
 from tests.parts.owned import machine
+from tests.parts.realm import end
 from tests.parts.remote.conftest import WEB
 from tests.parts.waiting import until
+from tests.parts.web.conftest import passed
 from tests.parts.web.consoles import host
+from tests.parts.web.test_progress import BEGUN, ENDED, STEP
 from tests.web.conftest import PHONE, Chromium, barriers, picture
 
 SHELL = """\
@@ -35,6 +38,13 @@ def shown(page: Any, text: str) -> None:
     page.locator(".xterm-accessibility-tree").get_by_text(text).first.wait_for()
 
 
+def cut(chromium: Chromium) -> None:
+    """All streams end, as at an upgrade."""
+    assert chromium.server.streams
+    end(chromium.server.streams)
+    chromium.server.streams = passed(chromium.server, "streams")
+
+
 def test_typing_finding_and_coming_again(chromium: Chromium, site: Site) -> None:
     """What is typed is answered; what was there is there after a reload; what was printed is found."""
     page = chromium.page("alice")
@@ -56,6 +66,13 @@ def test_typing_finding_and_coming_again(chromium: Chromium, site: Site) -> None
     until(lambda: page.evaluate("navigator.clipboard.readText()") == "42 is")
     assert not [line for line in wrong if "Canvas2D" not in line]
     assert not barriers(page)
+    cut(chromium)
+    page.get_by_text("The connection was cut").wait_for()
+    page.get_by_text("Connected.").wait_for()
+    shown(page, "42 is it")
+    page.locator("#terminal").click()
+    page.keyboard.type("echo $((6*9)) too\n")
+    shown(page, "54 too")
     page.context.close()
 
 
@@ -65,4 +82,26 @@ def test_on_a_phone(chromium: Chromium, site: Site) -> None:
     shown(page, "remus")
     picture(page, "console-phone")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.context.close()
+
+
+def test_an_operation_as_it_goes(chromium: Chromium, site: Site) -> None:
+    """Steps come into the page, which is loaded anew at the end alone; what was cut is taken up again."""
+    database = chromium.server.database
+    number = int(database.execute(BEGUN)[0][0])
+    page = chromium.page("alice")
+    page.goto(f"https://{WEB}/operations/{number}")
+    steps = page.locator("#steps li")
+    page.get_by_text("It is under way.").wait_for()
+    page.evaluate("window.same = true")
+    for position in (1, 2, 3):
+        database.execute(STEP, ("done", number, position))
+        steps.nth(position - 1).get_by_text("done").wait_for()
+    cut(chromium)
+    database.execute(STEP, ("done", number, 4))
+    steps.nth(3).get_by_text("done").wait_for()
+    assert page.evaluate("window.same")
+    database.execute(ENDED, (number,))
+    page.get_by_text("It is done.").wait_for()
+    assert not page.evaluate("window.same")
     page.context.close()

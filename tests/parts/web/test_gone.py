@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.parts.owned import machine
 from tests.parts.postgres import Cluster, frozen
 from tests.parts.web.conftest import WebServer
+from tests.parts.web.test_progress import BEGUN, ENDED, STEP, told
 
 
 def test_the_remote_server_is_gone(web: WebServer) -> None:
@@ -31,6 +33,25 @@ def test_the_database_stands_still(web: WebServer, cluster: Cluster) -> None:
         assert page.status == 503 and "the database" in page.text and page.headers["Refresh"]
         assert alice.ask("/sign-on").status == 200
     assert alice.ask("/").status == 200
+
+
+def test_streams_while_the_database_stands_still(web: WebServer, cluster: Cluster) -> None:
+    """What is open stays so, and hears what was missed; nobody new is let in."""
+    alice = web.browser("alice")
+    machine(web.database, "waits", "alice")
+    number = int(web.database.execute(BEGUN.replace("'remus'", "'waits'"))[0][0])
+    path = f"/streams/operations/{number}"
+    stream = alice.open(path)
+    assert told(stream)
+    with frozen(cluster):
+        assert alice.ask(path).status == 503
+        assert alice.ask(path).status == 503
+    web.database.execute(STEP, ("doing", number, 1))
+    assert (now := told(stream)) and now["steps"]
+    web.database.execute(ENDED, (number,))
+    assert (now := told(stream)) and now["state"] == "done" and told(stream) is None
+    stream.close()
+    assert alice.ask("/streams/operations/123456789").status == 404
 
 
 def test_the_database_was_restarted(web: WebServer) -> None:

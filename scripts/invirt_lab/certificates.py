@@ -1,16 +1,37 @@
 """The lab's certificate authority, made as its administrator would make it.
 
-Its key stays on kdc.  The console server gets a client's certificate, the hosts and the
-web server get servers'; see the administrator's guide.
+Its key stays on kdc.  The console server gets a client's certificate, the hosts get servers',
+the web server one of each; see the administrator's guide.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from invirt_lab import host
 from invirt_lab.cluster import on
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS, WEB
 
 AUTHORITY = host.RUN / "ca.pem"  # for browsers of this machine
+CONSOLES = "/etc/invirt/console"  # where hosts, and who asks them for consoles, have theirs
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A server's, and the folder in which its role looks for it.  also: other names of it."""
+
+    server: str
+    usage: str
+    folder: str = CONSOLES
+    also: str = ""
+
+
+CERTIFICATES = (
+    Certificate(CONSOLE, "clientAuth"),
+    *(Certificate(name, "serverAuth") for name in HOSTS),
+    Certificate(WEB, "clientAuth"),
+    Certificate(WEB, "serverAuth", "/etc/invirt/web", ",IP:127.0.0.1"),  # as browsers of this machine call it
+)
 
 _USES = (
     "-addext basicConstraints=critical,CA:FALSE"
@@ -23,12 +44,9 @@ mkdir -p /root/ca
 cd /root/ca
 new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30 "$@" 2>/dev/null; }
 new -subj "/CN=The lab of Invirt" -keyout ca.key -out ca.pem
-usage=clientAuth
-for names; do
-    name=${names%%%%,*}
-    new -subj "/CN=$name" -keyout "$name.key" -out "$name.crt" -CA ca.pem -CAkey ca.key %s
-    cat "$name.crt" "$name.key" >"$name.pem"
-    usage=serverAuth
+while read -r file usage name names; do
+    new -subj "/CN=$name" -keyout key -out crt -CA ca.pem -CAkey ca.key %s
+    cat crt key >"$file.pem"
 done
 """
 
@@ -38,17 +56,17 @@ def make(before: bool = False) -> None:
 
     before: as the version before wants them, by a name alone and for either use.
     """
-    names = (CONSOLE, *HOSTS, WEB)  # the client first
-    also = {WEB: ",IP:127.0.0.1"}  # as browsers of this machine call it
-    script = _MAKE % ("" if before else _USES)
-    on("kdc", "sh", "-c", script, "sh", *(SERVERS[name].fqdn + also.get(name, "") for name in names))
+    wanted = "".join(
+        f"{number} {one.usage} {SERVERS[one.server].fqdn} {SERVERS[one.server].fqdn}{one.also}\n"
+        for number, one in enumerate(CERTIFICATES)
+    )
+    on("kdc", "sh", "-c", _MAKE % ("" if before else _USES), input=wanted)
     authority = on("kdc", "cat", "/root/ca/ca.pem").stdout
-    for name in names:
-        own = on("kdc", "cat", f"/root/ca/{SERVERS[name].fqdn}.pem").stdout
-        folder = "/etc/invirt/web" if name == WEB else "/etc/invirt/console"
-        _put(name, folder, "server.pem", "600", own)
-        if name != WEB:
-            _put(name, folder, "ca.pem", "644", authority)
+    for number, one in enumerate(CERTIFICATES):
+        own = on("kdc", "cat", f"/root/ca/{number}.pem").stdout
+        _put(one.server, one.folder, "server.pem", "600", own)
+        if one.folder == CONSOLES:
+            _put(one.server, one.folder, "ca.pem", "644", authority)
     on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
     AUTHORITY.write_text(authority)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from invirt_lab.browser import Browser
 from invirt_lab.site import REALM
 from tests.lab.faults import killed, soon
 from tests.lab.users import REMOTE, Lab, eventually
+from tests.parts.web.consoles import watching
 
 NAME = "pagely"
 
@@ -45,6 +47,18 @@ def test_a_machine_made_on_pages_runs(lab: Lab, alice: Browser, guest: str) -> N
     assert guest in lab.remctl("alice", "machine", "list")
     said = lab.sql(f"SELECT DISTINCT principal, via FROM audit WHERE machine_name = '{guest}'")
     assert f"alice@{REALM}|host/web.invirt.test@{REALM}" in said.split()
+
+
+def test_its_console_is_typed_at(alice: Browser, guest: str) -> None:
+    """By the page's stream, which has a certificate of its own for the host's consoles."""
+
+    async def typed() -> None:
+        async with watching(alice, guest) as viewer:
+            await viewer.until("for help")
+            await viewer.type("echo $((40 + 2)) is it\r")
+            await viewer.until("42 is it")
+
+    asyncio.run(asyncio.wait_for(typed(), 60))
 
 
 def test_another_sees_and_does_nothing(alice: Browser, guest: str) -> None:

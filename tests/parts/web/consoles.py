@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from invirt_lab.browser import Browser
 from tests.parts.console import daemons
-from tests.parts.console.rows import CONSOLE, HOST, WEB
+from tests.parts.console.rows import CONSOLE, HOST
 from tests.parts.console.server import Server
 from tests.parts.console.site import CA, XM, Site, prepare, render
 from tests.parts.realm import DEADLINE, loopback
@@ -112,21 +113,26 @@ class Viewer:
             assert await self.next(), (wanted, bytes(self.seen[-500:]), self.states, self.socket.close_code)
 
 
+def looking(web: WebServer, user: str, machine: str, **more: str) -> AbstractAsyncContextManager[Viewer]:
+    """As watching(), by a browser on which user signs on, or nobody."""
+    return watching(web.browser(user), machine, **more)
+
+
 @asynccontextmanager
-async def looking(web: WebServer, user: str, machine: str, **more: str) -> AsyncIterator[Viewer]:
-    """A console that user has opened; aiohttp.WSServerHandshakeError with a status if that is refused."""
-    cookies = web.browser(user).cookies if user else {}
-    headers = {
-        "Cookie": "; ".join(f"{a}={b}" for a, b in cookies.items()),
-        "Origin": f"https://{WEB}",
-        **more,
-    }
-    context = ssl.create_default_context(cafile=str(web.folder / "server.crt"))
-    connector = aiohttp.TCPConnector(resolver=_Resolver(web.address), ssl=context)
+async def watching(browser: Browser, machine: str, **more: str) -> AsyncIterator[Viewer]:
+    """A console that is opened; more: headers.
+
+    aiohttp.WSServerHandshakeError, with a status, if that is refused.
+    """
+    site = f"{browser.name}:{browser.port}" if browser.port != 443 else browser.name
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    headers = {"Cookie": cookies, "Origin": f"https://{site}", **more}
+    context = ssl.create_default_context(cafile=browser.certificate)
+    connector = aiohttp.TCPConnector(resolver=_Resolver(browser.address), ssl=context)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         session.ws_connect(
-            f"wss://{WEB}/streams/consoles/{machine}", headers=headers, max_msg_size=0
+            f"wss://{site}/streams/consoles/{machine}", headers=headers, max_msg_size=0
         ) as opened,
     ):
         yield Viewer(opened)

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 NAME = "INVIRT.TEST"
+PASSWORD = "open-sesame"  # everybody's: sign-on by password and by keytab don't exclude each other
 DEADLINE = 20.0  # seconds: ten times what anything here takes
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 UNIT = Path(__file__).parents[2] / "invirt-remote/systemd/invirt-remctld.socket"
@@ -142,16 +143,17 @@ class Realm:
         path = file or self.folder / (names[0].replace("/", "-") + ".keytab")
         with self.making:
             if not path.exists():
-                lines = "".join(f"addprinc -randkey {n}\nktadd -k {path} -norandkey {n}\n" for n in names)
+                lines = "".join(
+                    f"addprinc -pw {PASSWORD} {n}\nktadd -k {path} -norandkey {n}\n" for n in names
+                )
                 self._tool("kadmin.local", "-r", self.name, input=lines)
                 assert path.exists(), f"no keytab for {names}"
         return path
 
     def password(self, name: str) -> str:
-        """Give a principal that isn't there yet a password, and return that."""
-        with self.making:
-            self._tool("kadmin.local", "-r", self.name, input=f"addprinc -pw open-sesame {name}\n")
-        return "open-sesame"
+        """That of a principal, which is created if new; its keytab holds the same key."""
+        self.keytab(name)
+        return PASSWORD
 
     def limit(self, name: str, seconds: int) -> None:
         """Tickets of the principal end after so many seconds."""

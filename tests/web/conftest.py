@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.parts.realm import PASSWORD
 from tests.parts.remote.conftest import WEB
 from tests.parts.web.conftest import WebServer, web
 
@@ -40,7 +41,7 @@ class Chromium:
 
     def page(self, user: str = "", size: dict[str, int] = DESK, **more: Any) -> Any:
         """A window of its own; with user's session, who signed on by password."""
-        credentials = {"username": user, "password": "open-sesame"} if user else None
+        credentials = {"username": user, "password": PASSWORD} if user else None
         context = self.browser.new_context(
             viewport=size,
             ignore_https_errors=True,

@@ -21,7 +21,7 @@ from invirt_lab.browser import Browser
 from tests.parts.console.rows import CONSOLE, PORT
 from tests.parts.owned import owner
 from tests.parts.postgres import Cluster, Database, fresh
-from tests.parts.realm import Realm, Remctlds, end, loopback
+from tests.parts.realm import PASSWORD, Realm, Remctlds, end, loopback
 from tests.parts.remote.conftest import REMOTE, WEB, RemoteServer, host, running
 from tests.parts.waiting import until
 
@@ -94,7 +94,7 @@ class WebServer:
         """One without a session; or with user's, who signs on by password."""
         made = Browser(self.address, WEB, str(self.folder / "server.crt"))
         if user:
-            answer = made.sign_on(user, "open-sesame")
+            answer = made.sign_on(user, PASSWORD)
             assert answer.status == 303, (answer, self.log())
         return made
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.realm import PASSWORD
 from tests.parts.web.conftest import WEB, WebServer
 
 SPELLINGS = (
@@ -21,10 +22,10 @@ PAGES = ("/", "/new", "/machines/remus", "/operations/1", "/site", "/site/audit"
 def test_a_password_is_checked_by_the_kdc(web: WebServer) -> None:
     browser = web.browser()
     assert browser.sign_on("alice", "wrong").status == 401
-    assert browser.sign_on("nobody", "open-sesame").status == 401
+    assert browser.sign_on("nobody", PASSWORD).status == 401
     assert not browser.cookies
     assert "were not signed on" in browser.sign_on("alice", "wrong").text
-    assert browser.sign_on("alice", "open-sesame").to == "/"
+    assert browser.sign_on("alice", PASSWORD).to == "/"
     page = browser.ask("/")
     assert page.status == 200 and 'title="alice@INVIRT.TEST"' in page.text
 
@@ -68,7 +69,7 @@ def test_who_signs_on_is_nobody_else(web: WebServer, name: str) -> None:
     """bob's password and a header that says alice make bob, or nobody."""
     for more in dropping(name):
         browser = web.browser()
-        answer = browser.sign_on("bob", "open-sesame", {name: "alice@INVIRT.TEST", **more})
+        answer = browser.sign_on("bob", PASSWORD, {name: "alice@INVIRT.TEST", **more})
         assert answer.status in (303, 400, 403), answer
         page = browser.ask("/")
         assert "alice" not in page.text
@@ -90,7 +91,7 @@ def test_a_forged_session_is_none(web: WebServer) -> None:
 
 
 def test_a_cookie_is_for_this_server_and_no_script(web: WebServer) -> None:
-    answer = web.browser().sign_on("alice", "open-sesame")
+    answer = web.browser().sign_on("alice", PASSWORD)
     (cookie,) = answer.headers.get_all("Set-Cookie", [])
     assert cookie.startswith("__Host-invirt=")
     words = set(cookie.split("; ")[1:])

@@ -91,10 +91,10 @@ KINDS = {
         workers=4,
     ),
     "web": Kind(
-        "the pages in a real browser, at a desk and on a phone",
+        "the web server: real Apache, pages and streams; in a real browser, too",
         ("web",),
         (*LIBRARIES, *SERVERS, *BROWSER),
-        slow=True,
+        workers=4,
     ),
     "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
     "lab13": Kind(

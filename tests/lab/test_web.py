@@ -12,7 +12,7 @@ from invirt_lab.browser import Browser
 from invirt_lab.site import REALM
 from tests.lab.faults import killed, soon
 from tests.lab.users import REMOTE, Lab, eventually
-from tests.parts.web.consoles import watching
+from tests.web.server.consoles import watching
 
 NAME = "pagely"
 

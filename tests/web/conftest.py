@@ -1,4 +1,4 @@
-"""A real browser before the web server of tests/parts/web: Debian's chromium, driven by Playwright.
+"""A real browser before the web server of tests/web/server: Debian's chromium, driven by Playwright.
 
 Playwright, and axe-core to look for what keeps people out, are brought by scripts/test into
 .cache/playwright.
@@ -19,7 +19,7 @@ import pytest
 
 from tests.parts.realm import PASSWORD
 from tests.parts.remote.conftest import WEB
-from tests.parts.web.conftest import WebServer, web
+from tests.web.server.conftest import WebServer, web
 
 ROOT = Path(__file__).parents[2]
 PLAYWRIGHT = ROOT / ".cache/playwright"

@@ -12,10 +12,10 @@ from tests.parts.owned import machine
 from tests.parts.realm import end
 from tests.parts.remote.conftest import WEB
 from tests.parts.waiting import until
-from tests.parts.web.conftest import passed
-from tests.parts.web.consoles import host
-from tests.parts.web.test_progress import BEGUN, ENDED, STEP
 from tests.web.conftest import PHONE, Chromium, barriers, picture
+from tests.web.server.conftest import passed
+from tests.web.server.consoles import host
+from tests.web.server.test_progress import BEGUN, ENDED, STEP
 
 SHELL = """\
 stty -echo

@@ -258,6 +258,7 @@ def test_console_of_one_that_is_off(home: Path) -> None:
     assert terminal.process.wait(10) == 3
 
 
+@pytest.mark.nightly
 def test_reboot_resets_a_deaf_guest(qemu: Qemu, remus: DomainConfig) -> None:
     deaf = DomainConfig({**remus.settings, "extra": f"{remus.text('extra')} acpi=off"})
     qemu.create(deaf)
@@ -266,6 +267,7 @@ def test_reboot_resets_a_deaf_guest(qemu: Qemu, remus: DomainConfig) -> None:
     assert prompt("d_remus", times=2)
 
 
+@pytest.mark.nightly
 def test_long_logs_are_cut_while_the_guest_writes(qemu: Qemu, remus: DomainConfig) -> None:
     qemu.create(remus)
     assert prompt("d_remus")

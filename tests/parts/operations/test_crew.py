@@ -88,6 +88,7 @@ def test_a_deaf_guest_holds_up_nobody_else(site: Site, hosts: ProcessHosts, many
     assert site.rows(STATES, [waits]) == [(waits, "running")]
 
 
+@pytest.mark.nightly
 def test_one_after_the_other_they_would_wait(
     site: Site, hosts: ProcessHosts, many: crew.Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:

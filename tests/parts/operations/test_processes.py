@@ -63,6 +63,7 @@ def check(site: Site, hosts: ProcessHosts, folder: Path) -> None:
     }
 
 
+@pytest.mark.nightly
 def test_every_kind_on_the_hosts_own_commands(site: Site, hosts: ProcessHosts, tmp_path: Path) -> None:
     for kind, wants in TREE:
         assert ask(site, hosts, kind, "remus", wants).state == "done"

@@ -95,6 +95,7 @@ def test_disks_at_the_edge_of_the_quota(rich: Site, locked: bool) -> None:
     rich.check()
 
 
+@pytest.mark.nightly
 def test_creates_and_boots_at_the_edge_of_all_there_is(rich: Site) -> None:
     """alice's quota has room for 20 machines more, the range for 60, both hosts for 16 guests."""
     made = race(rich, [asked("create", f"m{n}", memory=64, disk=1) for n in range(50)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from tests.parts.owned import machine
 from tests.parts.remote.conftest import Cloud
 
@@ -45,6 +47,7 @@ def test_names(cloud: Cloud) -> None:
     unchanged(cloud)
 
 
+@pytest.mark.nightly
 def test_principals(cloud: Cloud) -> None:
     machine(cloud.remote.database, "remus")
     for principal in PRINCIPALS:
@@ -52,6 +55,7 @@ def test_principals(cloud: Cloud) -> None:
     unchanged(cloud)
 
 
+@pytest.mark.nightly
 def test_numbers(cloud: Cloud) -> None:
     machine(cloud.remote.database, "remus")
     for number, option in zip(NUMBERS, itertools.cycle(("--memory", "--disk", "--cpus"))):

@@ -80,6 +80,7 @@ def test_renewed_tickets_are_used_to_their_end_without_a_kdc(
     assert [path.name for path in tmp_path.glob("krb5cc*")] == ["krb5cc"]
 
 
+@pytest.mark.nightly
 def test_many_processes_make_and_renew_one_cache(
     realm: Realm, remctlds: Remctlds, database: Database, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from invirt.web import session
 from invirt.web.streams.visits import ALL, EACH, EVERY
 from invirt_lab.browser import Browser
-from tests.parts.web.conftest import WebServer
+from tests.web.server.conftest import WebServer
 
 BEGUN = """
 WITH begun AS (

@@ -11,7 +11,7 @@ import pytest
 
 from invirt_lab.browser import Answer, Browser
 from tests.parts.realm import DEADLINE
-from tests.parts.web.conftest import WebServer
+from tests.web.server.conftest import WebServer
 
 
 def carried_out(browser: Browser, answer: Answer) -> Answer:

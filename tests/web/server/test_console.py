@@ -16,8 +16,8 @@ from invirt.web.streams.tail import MOST
 from tests.parts.console import daemons
 from tests.parts.console.site import Site
 from tests.parts.owned import machine
-from tests.parts.web.conftest import WebServer
-from tests.parts.web.consoles import Viewer, host, looking
+from tests.web.server.conftest import WebServer
+from tests.web.server.consoles import Viewer, host, looking
 
 FLOOD = """\
 stty raw -echo

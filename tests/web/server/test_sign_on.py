@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts.realm import PASSWORD
-from tests.parts.web.conftest import WEB, WebServer
+from tests.web.server.conftest import WEB, WebServer
 
 SPELLINGS = (
     *("Remoteuser", "remoteuser", "REMOTEUSER", "Remote-User", "Remote_User", "remote_user", "REMOTE_USER"),

@@ -21,7 +21,7 @@ from tests.parts.console.rows import CONSOLE, HOST
 from tests.parts.console.server import Server
 from tests.parts.console.site import CA, XM, Site, prepare, render
 from tests.parts.realm import DEADLINE, loopback
-from tests.parts.web.conftest import WebServer
+from tests.web.server.conftest import WebServer
 
 CONSERVER = "invirt-host/files/etc/conserver/invirt-host.cf.mako"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.parts.owned import machine
 from tests.parts.postgres import Cluster, frozen
-from tests.parts.web.conftest import WebServer
-from tests.parts.web.test_progress import BEGUN, ENDED, STEP, told
+from tests.web.server.conftest import WebServer
+from tests.web.server.test_progress import BEGUN, ENDED, STEP, told
 
 
 def test_the_remote_server_is_gone(web: WebServer) -> None:

@@ -117,7 +117,12 @@ def serve(role: worker.Role) -> NoReturn:
     gc.freeze()  # what is there is never freed, and so stays shared
     crew = Crew(role, listening, files)
     notify("READY=1")
-    while not files.have_changed():
+    look = 0.0  # of time.monotonic()
+    while True:
+        if time.monotonic() >= look:  # not at each call: workers look for themselves
+            if files.have_changed():
+                break
+            look = time.monotonic() + TICK
         crew.fill()
         crew.hear()
     log.write("programs, libraries or the configuration changed: beginning anew", program="invirt-warm")

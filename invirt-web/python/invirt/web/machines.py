@@ -12,6 +12,7 @@ from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
 from invirt.web import forms, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.operations import MAY_SEE, OPEN, hidden
 from invirt.web.reading import one, rows
 
 MINE = """
@@ -44,13 +45,11 @@ TRASH = """
 SELECT t.* FROM web.trash t WHERE owner_id IN
     (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY ends_at
 """
-OPERATION = """
+OPERATION = f"""
 SELECT o.*, m.name AS machine FROM web.operations o LEFT JOIN web.machines m USING (machine_id)
-WHERE operation_id = %(number)s AND (principal = %(who)s
-    OR machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s))
+WHERE {MAY_SEE}
 """
 STEPS = "SELECT * FROM web.steps WHERE operation_id = %(number)s AND state <> 'pending' ORDER BY position"
-OPEN = ("running", "undoing")
 AGAIN = 2  # seconds
 
 # What can be done on one machine's page, in its order: the verb, and what its button says.
@@ -140,8 +139,7 @@ def create(visit: Visit) -> Answer:
         found = saying.say(*forms.form("create").said(values))
     except InvirtError as error:
         return new(visit, error)
-    number = saying.begun(found)
-    return Go(f"/operations/{number}" if number else f"/machines/{more['name']}")
+    return _after(found, f"/machines/{more['name']}")
 
 
 def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None = None) -> Answer:
@@ -208,9 +206,13 @@ def _done(visit: Visit, name: str, verb: str) -> Answer:
             raise BadInput(f"{name} is not deleted", hint="Type its name to say that you mean it.")
         values["yes"] = "yes"
     found = saying.say(*forms.form(f"control {verb}" if verb in POWER else verb).said(values))
+    return _after(found, f"/machines/{name}", saying.told(found))
+
+
+def _after(found: Any, otherwise: str, told: str = "") -> Answer:
+    """To the operation that remote has begun; where it was done at once, to another page."""
     number = saying.begun(found)
-    told = found.get("done", "") if isinstance(found, dict) else ""
-    return Go(f"/operations/{number}") if number else Go(f"/machines/{name}", str(told))
+    return Go(f"/operations/{number}") if number else Go(otherwise, told)
 
 
 def trash(visit: Visit, name: str, verb: str) -> Answer:
@@ -218,15 +220,14 @@ def trash(visit: Visit, name: str, verb: str) -> Answer:
     if verb not in ("undelete", "purge"):
         raise NotFound(f"there is no {verb[:20]!a}")
     values = {"user": visit.who, "name": name, "yes": "yes" if visit.values.get("typed_name") == name else ""}
-    number = saying.begun(saying.say(*forms.form(verb).said(values)))
-    return Go(f"/operations/{number}" if number else "/")
+    return _after(saying.say(*forms.form(verb).said(values)), "/")
 
 
 def operation(visit: Visit, number: int) -> Answer:
     """How something goes, or went."""
     found = one(OPERATION, {"who": visit.who, "number": number}) if number < 1 << 63 else None
     if found is None:
-        raise NotFound(f"there is no operation {number} that you may see")
+        raise hidden(number)
     going = found.state in OPEN
     mending = visit.administrator and found.state == "stuck"
     values = {

@@ -71,3 +71,8 @@ def begun(found: Any) -> int | None:
     """The number of the operation that an answer tells of."""
     number = found.get("operation") if isinstance(found, dict) else None
     return number if isinstance(number, int) else None
+
+
+def told(found: Any) -> str:
+    """What an answer says was done."""
+    return str(found.get("done", "")) if isinstance(found, dict) else ""

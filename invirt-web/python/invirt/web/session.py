@@ -24,6 +24,7 @@ from invirt.base.errors import BadInput, Denied
 
 HEADER = "Remoteuser"
 COOKIE = "__Host-invirt"  # a browser takes one of that name from this server alone, over TLS
+STATE = "/var/lib/invirt-web"  # of the pages' service, unless systemd says another
 LASTS = 10 * 3600  # seconds, as long as a ticket
 SECRET = "secret"  # the field of each form
 

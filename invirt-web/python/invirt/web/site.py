@@ -112,8 +112,7 @@ def change(visit: Visit, name: str) -> Answer:
         found = saying.say(*forms.form(verb).said({**visit.values, "user": visit.who}))
     except InvirtError as error:
         return show(visit, name, error)
-    told = str(found.get("done", "")) if isinstance(found, dict) else ""
-    return Go(f"/site/{name}", told or "It is done.")
+    return Go(f"/site/{name}", saying.told(found) or "It is done.")
 
 
 def _query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -36,7 +36,7 @@ class Pages(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hint
         """Once, before the processes that answer are forked."""
         from invirt.web import app, session
 
-        return app.make(session.key(Path(os.environ.get("STATE_DIRECTORY", "/var/lib/invirt-web"))))
+        return app.make(session.key(Path(os.environ.get("STATE_DIRECTORY", session.STATE))))
 
 
 COMMAND = Command(

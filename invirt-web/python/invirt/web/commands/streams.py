@@ -27,9 +27,7 @@ def _hosts() -> Hosts:
 
 
 def _run() -> None:
-    given = os.environ.get("CREDENTIALS_DIRECTORY") or os.environ.get(
-        "STATE_DIRECTORY", "/var/lib/invirt-web"
-    )
+    given = os.environ.get("CREDENTIALS_DIRECTORY") or os.environ.get("STATE_DIRECTORY", session.STATE)
     streams = Streams(session.key(Path(given)), _hosts())
     with socket.socket(fileno=PASSED) as listening:
         web.run_app(

@@ -8,20 +8,19 @@ from typing import Any
 
 from aiohttp import web
 
-from invirt.base.errors import InvirtError, NotFound
+from invirt.base.errors import InvirtError
+from invirt.web.operations import MAY_SEE, OPEN, hidden
 from invirt.web.streams.reading import Database
 from invirt.web.streams.visits import EVERY, Visit
 from invirt.web.streams.words import Words, heard
 
 # Whoever may see it: asked again with each look.
-OPERATION = """
+OPERATION = f"""
 SELECT o.state, o.error, coalesce((
     SELECT json_agg(json_build_object('name', s.name, 'state', s.state) ORDER BY position)
     FROM web.steps s WHERE s.operation_id = o.operation_id AND s.state <> 'pending'), '[]') AS steps
-FROM web.operations o WHERE operation_id = %(number)s AND (principal = %(who)s
-    OR machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s))
+FROM web.operations o WHERE {MAY_SEE}
 """
-OPEN = ("running", "undoing")
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -32,7 +31,7 @@ async def follow(request: web.Request, visit: Visit, database: Database, words: 
     with words.of(str(number)) as word:
         now = await _look(database, asked)
         if now is None:
-            raise NotFound(f"there is no operation {number} that you may see")
+            raise hidden(number)
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         said: Any = None

@@ -194,11 +194,11 @@ def test_swapped_addresses_of_running_machines(lab: Lab, three: tuple[Guest, Gue
     for guest, address in swapped:
         eventually(partial(has, guest, address), f"{guest.name} to have {address}")
     for guest, address in swapped:
-        before = counters(guest)
+        before = counters(guest.name)
         assert " 0% packet loss" in pinged(guest, address)
         console.ask(guest.name, f"ip address add {guest.ip}/32 dev eth0")
         assert "100% packet loss" in pinged(guest, guest.ip)
-        assert (counters(guest) - before)["foreign_ip"] == 2
+        assert (counters(guest.name) - before)["foreign_ip"] == 2
 
 
 def has(guest: Guest, address: str) -> bool:

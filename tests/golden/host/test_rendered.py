@@ -48,7 +48,7 @@ PVH = DomainConfig(
 HVM = DomainConfig(
     {"name": "d_inode", "type": "hvm", "memory": 512, "on_reboot": "destroy", "disk": PVH.settings["disk"]}
 )
-DESCRIPTORS = {"qmp": 3, "console": 4, "log": 5, "hda": 6, "hdb": 7, "inv17": 8, "events": 9}
+DESCRIPTORS = {"qmp": 3, "console": 4, "log": 5, "hda": 6, "hdb": 7, "inv17": 8, "events": 9, "screen": 10}
 
 
 class Recorder:

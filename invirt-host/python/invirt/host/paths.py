@@ -21,6 +21,11 @@ def xen() -> Path:
     return Path(os.environ.get("INVIRT_XEN", "/etc/xen"))
 
 
+def screen(number: int) -> Path:
+    """Where the screen of that machine is to be seen: VNC; see invirt.host.qemu.screen."""
+    return run() / "screens" / str(number) / "vnc"
+
+
 def make(folder: Path) -> None:
     """A folder, and those above it, that only root can read; ones that are there stay as they are."""
     if not folder.is_dir():

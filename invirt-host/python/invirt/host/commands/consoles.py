@@ -15,19 +15,22 @@ MOST = 1024  # connections at once
 def _run() -> None:
     console = config.console
     context = certificates.context(console.ca, console.credentials, server=True)
-    trusted = frozenset(name for name in (console.hostname, config.web.hostname) if name)
-    listening.serve(PROGRAM, Door(context, trusted, console.port, Store()).serve, MOST)
+    viewers = frozenset(filter(None, (config.web.hostname,)))
+    trusted = viewers | frozenset(filter(None, (console.hostname,)))
+    door = Door(context, trusted, console.port, Store(), viewers, config.hypervisor.uid_base)
+    listening.serve(PROGRAM, door.serve, MOST)
 
 
 COMMAND = Command(
     name=PROGRAM,
     section=8,
-    summary="give the console server this host's consoles",
+    summary="give the console server this host's consoles, and the web server its screens, too",
     description=(
         "Listens on `console.port` of invirt.yaml, on the socket that systemd passes, and speaks TLS. Whose\n"
         "certificate is not the console server's, or the web server's, is turned away. The others are\n"
         "joined to conserver, which nobody else reaches. Escapes that would stop the log or lead elsewhere\n"
-        "don't pass; what a slow reader has yet to take is kept, 64 MiB for each and 1 GiB for all."
+        "don't pass; what a slow reader has yet to take is kept, 64 MiB for each and 1 GiB for all. The web\n"
+        "server alone is joined to guests' screens, which are VNC sockets that no other user reaches."
     ),
     example="systemctl status invirt-host-consoles",
     run=_run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Verb
@@ -10,6 +11,7 @@ from invirt.base.errors import CommandFailed
 from invirt.base.names import DomainName
 from invirt.host.domain import domain_name
 from invirt.host.network import vif
+from invirt.host.qemu import screen
 from invirt.host.qemu.driver import HOST, POWEROFF, Qemu, end_by
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.launch import launch
@@ -42,6 +44,8 @@ def clean(name: DomainName) -> None:
     if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
         end_by(Guest(name), POWEROFF)
     vif.remove_all(name)
+    with suppress(FileNotFoundError):
+        screen.clear(Guest(name).config().machine or 0)
 
 
 def _seconds(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The consoles of this host for the console server and the web server, over TLS; before conserver.
+"""The consoles of this host for the console server and the web server, over TLS; before conserver, and screens.
 
 conserver itself speaks plainly and to nobody but us: it has a network of its
 own, see its unit.  Over TLS it repeats data without end once a reader lags,
@@ -7,6 +7,7 @@ peer's name is asked here.  It says which console it wants, in a line:
 
     NAME WHO MODE       WHO: the machine's number for its own login, spy, or an administrator
                         MODE: attach, or force, which takes the keyboard
+    NAME NUMBER screen  of the web server alone: see invirt.host.console.screens
 
 The answer is "ok", or "no" and why, in a line; then bytes go both ways.  An
 end that TLS calls one is that the user has left (^Ec.); any other, that the
@@ -19,10 +20,12 @@ import re
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from invirt.base import certificates
+from invirt.host.console import screens
 from invirt.host.console.keys import Keys, Output
 from invirt.host.console.spool import Queue, Store
 
@@ -37,6 +40,9 @@ READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 REQUEST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?) ([a-z0-9][a-z0-9_-]{0,62}) (attach|force)\n")
 WELCOME = b"[Enter `^Ec?' for help]\r\n"
 LOOKING = b"[look on only: `^Ecf' takes the keyboard, `^Ec?' for help]\r\n"
+
+
+Carry = Callable[[], None]
 
 
 class Refused(Exception):
@@ -213,12 +219,18 @@ class Session:
 
 @dataclass(frozen=True)
 class Door:
-    """Lets trusted peers in.  clients: the names of their certificates; port: conserver's."""
+    """Lets trusted peers in.
+
+    clients: the names of their certificates; viewers: of those that may see screens.
+    port: conserver's.  uids: a machine's QEMU runs as that and its number.
+    """
 
     context: ssl.SSLContext
     clients: frozenset[str]
     port: int
     store: Store
+    viewers: frozenset[str] = frozenset()
+    uids: int = 0
 
     def serve(self, connection: socket.socket) -> None:
         """One connection, to its end; OSError if it is none of theirs."""
@@ -227,16 +239,26 @@ class Door:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
         with self.context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False) as peer:
-            if not certificates.names(peer) & self.clients:
-                raise PermissionError(f"a certificate for {', '.join(sorted(certificates.names(peer)))}")
-            self._join(peer)
+            names = certificates.names(peer)
+            if not names & self.clients:
+                raise PermissionError(f"a certificate for {', '.join(sorted(names))}")
+            try:
+                joined, greeting, carry = self._join(peer, names)
+            except (Refused, OSError) as error:
+                peer.sendall(f"no {error or 'answer'}\n".encode())
+                return
+            with joined:
+                peer.sendall(b"ok\n" + greeting)
+                carry()
 
-    def _join(self, peer: ssl.SSLSocket) -> None:
-        try:
-            console, greeting = join(Request.parse(read_line(peer)), self.port)
-        except (Refused, OSError) as error:
-            peer.sendall(f"no {error or 'answer'}\n".encode())
-            return
-        with console:
-            peer.sendall(b"ok\n" + greeting)
-            Session(peer, console, self.store).go()
+    def _join(self, peer: ssl.SSLSocket, names: frozenset[str]) -> tuple[socket.socket, bytes, Carry]:
+        """What the peer asks for, what to greet it with, and what carries it to its end; Refused, OSError."""
+        line = read_line(peer)
+        number = screens.asked(line)
+        if number is None:
+            console, greeting = join(Request.parse(line), self.port)
+            return console, greeting, Session(peer, console, self.store).go
+        if not names & self.viewers:
+            raise Refused("screens are for the web server")
+        screen = screens.join(number, self.uids + number)
+        return screen, b"", screens.Carrying(peer, screen).go

@@ -13,13 +13,14 @@ from invirt.host.words import Value
 QEMU = "/usr/bin/qemu-system-x86_64"
 HONOURED = {
     *("name", "type", "builder", "memory", "vcpus", "uuid", "kernel", "ramdisk", "root", "extra", "cmdline"),
-    *("disk", "vif", "on_reboot", "boot"),
+    *("disk", "vif", "on_reboot", "boot", "vnc"),
 }
 # Words that change nothing here, as long as they say what is so anyway.
 AS_IT_IS: dict[str, tuple[Value, ...]] = {
     **dict.fromkeys(("acpi", "apic", "pae", "hap", "stdvga"), (1,)),
-    **dict.fromkeys(("sdl", "vnc", "usb", "localtime", "rtc_timeoffset", "cap"), (0,)),
+    **dict.fromkeys(("sdl", "usb", "localtime", "rtc_timeoffset", "cap"), (0,)),
     **dict.fromkeys(("on_poweroff", "on_crash"), ("destroy",)),
+    "vnc": (0, 1),
     "vncunused": (0, 1),
     "serial": ("pty",),
     "tsc_mode": ("default",),
@@ -46,6 +47,8 @@ def check(config: DomainConfig) -> None:
         raise BadInput(
             f"domain {config.name} has no kernel", hint="Only a type of virt hvm boots from its disk."
         )
+    if config.number("vnc") and config.virt != "hvm":
+        raise config.refusal("vnc", "can't be 1 for a guest that is no PC", hint="Its console is all it has.")
     for device in config.devices("disk"):
         if wrong := _disk(device):
             raise config.refusal("disk", f"{device['vdev']}: {wrong}")

@@ -34,7 +34,7 @@ POWEROFF, KILLED, HOST = (
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM})
+    can = frozenset({Can.CDROM, Can.SCREEN})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor

@@ -20,11 +20,13 @@ from pathlib import Path
 from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
+from invirt.host.qemu import screen
 from invirt.host.qemu.able import QEMU, check
 
 # What a guest may cost beyond its memory: QEMU itself, and translated code.
 TRANSLATED = 64  # MiB
 OVERHEAD = 256 + TRANSLATED  # MiB
+TABLET = ("-device", "qemu-xhci", "-device", "usb-tablet")
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, 
     """QEMU's command line.
 
     descriptors: open files by name: "qmp", "events" and "console" (listening sockets),
-    "log", each disk's vdev and each nic's vifname.  QEMU opens nothing by name
-    but kernel and initrd, so it needs no right to a disk or a socket.
+    "log", each disk's vdev, each nic's vifname, and "screen", a folder, where there is
+    to be one.  QEMU opens nothing by name but kernel and initrd, so it needs no right
+    to a disk or a socket.
     """
     check(config)
     return [
@@ -123,6 +126,7 @@ def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, 
         *_accelerator(accelerator),
         *_channels(descriptors),
         *_boot(config),
+        *_display(config, descriptors),
         *(word for disk in config.devices("disk") for word in _disk(disk, descriptors)),
         *(word for nic in config.devices("vif") for word in _nic(nic, descriptors)),
     ]
@@ -153,11 +157,19 @@ def _boot(config: DomainConfig) -> list[str]:
     words += ["-uuid", config.text("uuid")] if config.text("uuid") else []
     if not config.text("kernel"):
         order = ["-boot", f"order={config.text('boot')}"] if config.text("boot") else []
-        return [*words, *order, "-machine", "graphics=off", "-device", "VGA"]
+        return [*words, *order, "-machine", "graphics=off"]
     words += ["-kernel", config.text("kernel")]
     if config.text("ramdisk"):
         words += ["-initrd", config.text("ramdisk")]
     return [*words, "-append", config.command_line]
+
+
+def _display(config: DomainConfig, descriptors: Mapping[str, int]) -> list[str]:
+    """A PC's; with a screen comes a tablet, so that the pointer is where the viewer's is."""
+    if config.virt != "hvm":
+        return []
+    seen = [*screen.words(descriptors["screen"]), *TABLET] if "screen" in descriptors else []
+    return ["-device", "VGA", *seen]
 
 
 def is_written(disk: Mapping[str, str]) -> bool:

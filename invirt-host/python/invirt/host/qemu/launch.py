@@ -17,7 +17,7 @@ from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import owned, vif
-from invirt.host.qemu import accelerator, identity
+from invirt.host.qemu import accelerator, identity, screen
 from invirt.host.qemu.guest import Guest, arguments, is_written
 
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
@@ -46,6 +46,9 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
         others = config.other_addresses(nic["vifname"])
         vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)
+    if config.machine and screen.has(config):
+        descriptors["screen"] = screen.place(config.machine)
+        os.umask(0)  # for who passes the folder of all screens; QEMU makes nothing else
     argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)

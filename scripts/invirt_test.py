@@ -40,7 +40,7 @@ SERVERS = (
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")
-BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm")
+BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm", "novnc")
 
 
 @dataclass(frozen=True)

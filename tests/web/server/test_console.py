@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from invirt.web.streams.serial import NO_MORE
+from invirt.web.streams.machine import NO_MORE
 from invirt.web.streams.tail import MOST
 from tests.parts.console import daemons
 from tests.parts.console.site import Site

@@ -10,7 +10,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
-from invirt.web import forms, plots, saying, site
+from invirt.web import displays, forms, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.operations import MAY_SEE, OPEN, hidden
 from invirt.web.reading import one, rows
@@ -29,7 +29,8 @@ SELECT q.* FROM web.quotas q WHERE owner_id IN
 """
 MACHINE = """
 SELECT m.*,
-    ARRAY(SELECT role FROM access a WHERE a.machine_id = m.machine_id AND principal = %(who)s) AS roles
+    ARRAY(SELECT role FROM access a WHERE a.machine_id = m.machine_id AND principal = %(who)s) AS roles,
+    (SELECT virt FROM web.types t WHERE t.name = m.type) AS virt
 FROM web.machines m WHERE name = %(name)s
 """
 DISKS = "SELECT * FROM web.disks WHERE machine_id = %(machine)s ORDER BY name"
@@ -158,6 +159,7 @@ def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None =
         "power": {verb: POWER[verb] for verb in OFFERED[found.state]},
         "changes": CHANGES,
         "forms": forms.offered(),
+        "screen": displays.has(found.virt),
         "refused": {"verb": verb, "error": error, "typed": visit.values} if error else None,
         **_usage(found.machine_id, of if of in PERIODS else "day"),
     }
@@ -187,6 +189,13 @@ def console(visit: Visit, name: str) -> Answer:
     if not config.console.hostname:
         raise NotFound("this site has no consoles", hint="Its administrators can set up a console server.")
     return Page("console", {"machine": found}, script="console")
+
+
+def screen(visit: Visit, name: str) -> Answer:
+    """A machine's screen, which is a stream: see invirt.web.streams.screen."""
+    found = _find(visit.who, name)
+    displays.check(name, found.type, found.virt)
+    return Page("screen", {"machine": found}, script="screen")
 
 
 def change(visit: Visit, name: str, verb: str) -> Answer:

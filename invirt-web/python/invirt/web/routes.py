@@ -59,6 +59,7 @@ ROUTES = (
     Route("/new", machines.create, changes=True),
     Route("/machines/<name>", machines.machine),
     Route("/machines/<name>/console", machines.console),
+    Route("/machines/<name>/screen", machines.screen),
     Route("/machines/<name>/<verb>", machines.change, changes=True),
     Route("/trash/<name>/<verb>", machines.trash, changes=True),
     Route("/operations/<int:number>", machines.operation),

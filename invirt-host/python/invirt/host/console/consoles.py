@@ -1,4 +1,4 @@
-"""The consoles of this host for the console server and the web server, over TLS; before conserver, and screens.
+"""The consoles of this host for the console server and the web server, over TLS; before conserver.
 
 conserver itself speaks plainly and to nobody but us: it has a network of its
 own, see its unit.  Over TLS it repeats data without end once a reader lags,

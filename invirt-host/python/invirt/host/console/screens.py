@@ -32,7 +32,7 @@ def asked(line: str) -> int | None:
 def join(number: int, uid: int) -> socket.socket:
     """A connection to the machine's VNC; OSError, with words for the user, where there is none.
 
-    uid: of the machine's QEMU.  Another's socket may be there, by a link that one which was taken over has made.
+    uid: of its QEMU.  One that was taken over may have made a link to another socket there.
     """
     made = socket.socket(socket.AF_UNIX)
     try:
@@ -42,9 +42,7 @@ def join(number: int, uid: int) -> socket.socket:
         except OSError as error:
             raise OSError("the machine shows no screen here now") from error
         size = struct.calcsize(CREDENTIALS)
-        _, owner, _ = struct.unpack(
-            CREDENTIALS, made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        )
+        _, owner, _ = struct.unpack(CREDENTIALS, made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
         if owner != uid:
             raise OSError("what is in the place of the machine's screen is not its own")
     except BaseException:

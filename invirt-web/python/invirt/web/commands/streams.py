@@ -38,7 +38,7 @@ def _run() -> None:
 COMMAND = Command(
     name="invirt-web-streams",
     section=8,
-    summary="what stays open for long: progress, consoles",
+    summary="what stays open for long: progress, consoles, screens",
     description=(
         "Run by systemd, behind Apache, on a socket that Apache alone reaches. Who somebody is, the\n"
         "session of invirt-web-pages says; what they may see, the database's views, when a stream is opened\n"

@@ -9,7 +9,7 @@
 <%block name="head"/>
 <link rel="icon" href="${icon}" type="image/svg+xml">
 % if script:
-<script src="${script}" defer></script>
+<script src="${script}" type="module"></script>
 % endif
 % if script and again:
 <noscript><meta http-equiv="refresh" content="${again}"></noscript>

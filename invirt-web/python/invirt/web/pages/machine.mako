@@ -10,6 +10,9 @@ told_below = may and wrong in forms
 % if config.console.hostname:
 <a class="button" href="/machines/${machine.name}/console">Console</a>
 % endif
+% if screen:
+<a class="button" href="/machines/${machine.name}/screen">Screen</a>
+% endif
 </div>
 % if machine.description:
 <p>${machine.description}</p>

@@ -15,8 +15,11 @@ from invirt.web import session
 from invirt.web.answers import status
 from invirt.web.streams import progress
 from invirt.web.streams.line import Hosts
+from invirt.web.streams.machine import Seats
 from invirt.web.streams.reading import PROGRAM, Database
-from invirt.web.streams.serial import Consoles
+from invirt.web.streams.screen import A_USER, EACH, Screen
+from invirt.web.streams.serial import Serial
+from invirt.web.streams.visits import EACH as STREAMS
 from invirt.web.streams.visits import Door
 from invirt.web.streams.words import Words
 
@@ -49,8 +52,9 @@ class Streams:
         self.door = Door(session.signed(key))
         self.words = {"operations": Words(), "consoles": Words()}
         self.database = Database(self._word)
-        each = config.console.sessions_a_machine
-        self.consoles = Consoles(self.database, self.words["consoles"], hosts, each)
+        each, shared = config.console.sessions_a_machine, (self.database, self.words["consoles"], hosts)
+        self.consoles = Seats(Serial, *shared, each, STREAMS)
+        self.screens = Seats(Screen, *shared, EACH, A_USER)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _word(self, channel: str, about: str) -> None:
@@ -63,6 +67,7 @@ class Streams:
         made = web.Application(middlewares=[_answered], client_max_size=LONGEST)
         made.router.add_get(r"/streams/operations/{number:\d{1,18}}", self._operation)
         made.router.add_get(r"/streams/consoles/{name:[a-z0-9-]{1,63}}", self._console)
+        made.router.add_get(r"/streams/screens/{name:[a-z0-9-]{1,63}}", self._screen)
         made.on_startup.append(self._start)
         return made
 
@@ -78,3 +83,7 @@ class Streams:
     async def _console(self, request: web.Request) -> web.StreamResponse:
         with self.door.visit(request) as visit:
             return await self.consoles.open(request, visit)
+
+    async def _screen(self, request: web.Request) -> web.StreamResponse:
+        with self.door.visit(request) as visit:
+            return await self.screens.open(request, visit)

@@ -1,4 +1,4 @@
-"""A connection to a console on its host: invirt-host-consoles says what is spoken on it."""
+"""A connection to a console or screen on its host: invirt-host-consoles says what is spoken on it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from invirt.base import certificates
 from invirt.web.streams.tail import Tail
 
 PATIENCE = 5.0  # seconds until a host has let us in
 TYPED = 1 << 18  # bytes that the host has yet to take
+FLOWING = 1 << 18  # bytes of a screen that are kept before the host is read no further
 ANSWER = 400  # bytes of the host's answer
 ALIVE = ((socket.SO_KEEPALIVE, 1, socket.SOL_SOCKET), (socket.TCP_KEEPIDLE, 20, socket.IPPROTO_TCP))
 
 
 class Refused(Exception):
-    """No console now; the text is for the user."""
+    """No console or screen now; the text is for the user."""
 
 
 class Line(asyncio.Protocol):
@@ -51,8 +53,12 @@ class Line(asyncio.Protocol):
                 return
             self.answer.set_result("".join(c for c in line.decode("ascii", "replace") if c.isprintable()))
         if data:
-            self.tail.put(data)
+            self.keep(data)
             self.news.set()
+
+    def keep(self, data: bytes) -> None:
+        """Until it is taken."""
+        self.tail.put(data)
 
     def eof_received(self) -> None:
         """An end: TLS says whether it was meant; where it was cut, there could be more to read."""
@@ -81,6 +87,57 @@ class Line(asyncio.Protocol):
             self._transport.abort()
 
 
+class Flow(Line):
+    """Comes whole: the host is read no faster than it is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept = bytearray()
+        self._free = asyncio.Event()
+        self._free.set()
+
+    def keep(self, data: bytes) -> None:
+        """Whole; beyond so much no more is read."""
+        assert self._transport
+        self._kept += data
+        if len(self._kept) > FLOWING:
+            self._transport.pause_reading()
+
+    async def read(self, most: int) -> bytes:
+        """What came, at most so many bytes; nothing at its end."""
+        assert self._transport
+        while not self._kept and not self.ended:
+            await self.news.wait()
+            self.news.clear()
+        taken = bytes(self._kept[:most])
+        del self._kept[:most]
+        if len(self._kept) <= FLOWING:
+            self._transport.resume_reading()
+        return taken
+
+    async def write(self, data: bytes) -> None:
+        """Until the host has taken it, or nearly all."""
+        assert self._transport
+        self._transport.write(data)
+        await self._free.wait()
+
+    def pause_writing(self) -> None:
+        """asyncio's."""
+        self._free.clear()
+
+    def resume_writing(self) -> None:
+        """asyncio's."""
+        self._free.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """As a line's; who waits to write waits no more."""
+        super().connection_lost(error)
+        self._free.set()
+
+
+L = TypeVar("L", bound=Line)
+
+
 @dataclass(frozen=True)
 class Hosts:
     """ca, credentials: files, by which hosts and this server know each other.  port: of hosts' consoles."""
@@ -89,12 +146,12 @@ class Hosts:
     credentials: Path
     port: int
 
-    async def join(self, host: str, request: str) -> Line:
-        """A console on the host, whose certificate must be its own.  Raises Refused."""
-        line: Line | None = None
+    async def join(self, host: str, request: str, kind: type[L]) -> L:
+        """A console or screen on the host, whose certificate must be its own.  Raises Refused."""
+        line: L | None = None
         try:
             async with asyncio.timeout(PATIENCE):
-                line = await self._connect(host)
+                line = await self._connect(host, kind)
                 line.send(f"{request}\n".encode())
                 answer = await line.answer
             if answer != "ok":
@@ -107,9 +164,9 @@ class Hosts:
             raise
         return line
 
-    async def _connect(self, host: str) -> Line:
+    async def _connect(self, host: str, kind: type[L]) -> L:
         loop = asyncio.get_running_loop()
-        transport, line = await loop.create_connection(Line, host, self.port, ssl=self._context)
+        transport, line = await loop.create_connection(kind, host, self.port, ssl=self._context)
         try:
             for option, value, level in ALIVE:
                 transport.get_extra_info("socket").setsockopt(level, option, value)

@@ -1,0 +1,173 @@
+"""What a serial console and a screen in a browser have in common: who may be there, and where the machine is.
+
+Down go bytes, and JSON that says how it stands; up go bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from invirt.base.errors import InvirtError, NotFound
+from invirt.web.rates import TooOften
+from invirt.web.streams.line import Hosts, Refused
+from invirt.web.streams.reading import Database
+from invirt.web.streams.visits import EVERY, Visit
+from invirt.web.streams.words import Words, heard
+
+MACHINE = """
+SELECT m.machine_id, h.hostname AS host, t.name AS type, t.virt
+FROM web.machines m JOIN web.types t ON t.name = m.type LEFT JOIN web.hosts h ON h.name = m.host
+WHERE m.name = %(name)s AND m.machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s)
+"""
+HEARTBEAT = 30.0  # seconds between pings; Apache cuts what is silent for 60
+SAID = 1 << 16  # bytes of a message from the browser
+RETRY = 1.0  # seconds until a host is tried again
+NO_MORE = 4403  # why it is closed: who looks on may not any more
+T = TypeVar("T")
+
+
+class Ended(Exception):
+    """No more for this user; the text says why."""
+
+
+@dataclass
+class Seats:
+    """All that are open of a kind.  each: how many there may be on a machine; a_user: of one user."""
+
+    kind: type[Session]
+    database: Database
+    words: Words
+    hosts: Hosts
+    each: int
+    a_user: int
+    taken: Counter[int | str] = field(default_factory=Counter)
+
+    async def find(self, who: str, name: str) -> Any:
+        """The machine and where it is; NotFound for those who may not use it."""
+        found = await self.database.rows(MACHINE, {"who": who, "name": name})
+        if not found:
+            raise NotFound(f"there is no machine {name} that you may use", hint="Its owner can let you in.")
+        return found[0]
+
+    async def open(self, request: web.Request, visit: Visit) -> web.StreamResponse:
+        """One, until its user goes."""
+        name = request.match_info["name"]
+        machine = await self.find(visit.who, name)
+        self.kind.admit(name, machine)
+        with self._seat(machine.machine_id, visit.who):
+            socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=SAID, compress=False)
+            await socket.prepare(request)
+            await self.kind(self, request, socket, visit, name, machine.machine_id).go()
+        return socket
+
+    @contextmanager
+    def _seat(self, machine: int, who: str) -> Iterator[None]:
+        for of, most, words in (
+            (machine, self.each, f"{self.each} browsers are there already"),
+            (who, self.a_user, f"you have {self.a_user} of these open already"),
+        ):
+            if self.taken[of] >= most:
+                raise TooOften(words, hint="Close one of them.")
+        self.taken.update((machine, who))
+        try:
+            yield
+        finally:
+            self.taken.subtract((machine, who))
+            self.taken += Counter()  # without those of whom there are none
+
+
+@dataclass
+class Session(ABC):
+    """One browser on one machine."""
+
+    seats: Seats
+    request: web.Request
+    socket: web.WebSocketResponse
+    visit: Visit
+    name: str
+    number: int
+    told: str = ""
+
+    @classmethod
+    @abstractmethod
+    def admit(cls, name: str, machine: Any) -> None:
+        """Raises InvirtError for a machine that has no such thing."""
+
+    @abstractmethod
+    async def listen(self) -> None:
+        """What the browser says, until it goes."""
+
+    @abstractmethod
+    async def show(self, word: asyncio.Event) -> None:
+        """What the machine says, until there is no more.  word: set when it may be elsewhere."""
+
+    async def go(self) -> None:
+        """Until the user leaves, may stay no longer, or closes the page."""
+        with self.seats.words.of(self.name) as word:
+            tasks = [asyncio.create_task(part) for part in (self.listen(), self.show(word), self._look())]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Ended):
+                await self.tell("ended", str(end))
+                await self.socket.close(code=NO_MORE)
+            elif isinstance(end, Exception) and not isinstance(end, ConnectionError):
+                raise end
+        await self.socket.close()
+
+    async def _look(self) -> None:
+        """Whether the user may stay; a database that is away ends nothing, and lets nobody new in."""
+        while time.time() + EVERY < self.visit.until:
+            await asyncio.sleep(EVERY)
+            try:
+                machine = await self.seats.find(self.visit.who, self.name)
+            except NotFound:
+                raise Ended(f"you may not use {self.name} any more") from None
+            except InvirtError:
+                continue
+            if machine.machine_id != self.number:
+                raise Ended(f"this {self.name} is no more; another machine has its name")
+        raise Ended("you have been signed on for long enough; sign on again")
+
+    async def join(self, word: asyncio.Event, joining: Callable[[str], Awaitable[T]]) -> T:
+        """What the host gives, once the machine is somewhere; Refused where that gives nothing yet."""
+        while True:
+            try:
+                machine = await self.seats.find(self.visit.who, self.name)
+            except InvirtError as error:
+                await self.tell("waiting", error.message)
+                await heard(word, RETRY)
+                continue
+            if machine.host:
+                break
+            await self.tell("off", f"{self.name} is off; this goes on when it is started")
+            await heard(word, EVERY)
+        try:
+            given = await joining(machine.host)
+        except Refused as error:
+            await self.tell("waiting", f"{self.name} is on {machine.host}; connecting ({error})")
+            raise
+        await self.tell("joined", "")
+        return given
+
+    async def tell(self, state: str, words: str) -> None:
+        """Say how it stands, once."""
+        said = json.dumps({"state": state, "words": words})
+        if said != self.told:
+            self.told = said
+            with suppress(ConnectionError):
+                await self.socket.send_str(said)

@@ -36,6 +36,7 @@ def host(web: WebServer, folder: Path, xm: str = XM) -> Iterator[Site]:
         **web.realm.environment,
         "INVIRT_CONFIG": str(web.database.config),
         "INVIRT_STATE": str(folder / "state"),
+        "INVIRT_RUN": str(folder / "run"),
         "INVIRT_GUEST_USER": "nobody",
         "KRB5_CLIENT_KTNAME": str(web.realm.keytab(f"host/{HOST}")),
     }
@@ -119,8 +120,10 @@ def looking(web: WebServer, user: str, machine: str, **more: str) -> AbstractAsy
 
 
 @asynccontextmanager
-async def watching(browser: Browser, machine: str, **more: str) -> AsyncIterator[Viewer]:
-    """A console that is opened; more: headers.
+async def watching(
+    browser: Browser, machine: str, kind: str = "consoles", **more: str
+) -> AsyncIterator[Viewer]:
+    """A console that is opened, or a screen; more: headers.
 
     aiohttp.WSServerHandshakeError, with a status, if that is refused.
     """
@@ -132,7 +135,7 @@ async def watching(browser: Browser, machine: str, **more: str) -> AsyncIterator
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         session.ws_connect(
-            f"wss://{site}/streams/consoles/{machine}", headers=headers, max_msg_size=0
+            f"wss://{site}/streams/{kind}/{machine}", headers=headers, max_msg_size=0
         ) as opened,
     ):
         yield Viewer(opened)

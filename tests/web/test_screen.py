@@ -1,0 +1,74 @@
+"""A machine's screen in a real browser: what its firmware says, and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.parts.remote.conftest import WEB
+from tests.parts.waiting import until
+from tests.parts.web.screens import Guests, guests
+from tests.web.conftest import PHONE, Chromium, barriers, picture
+
+LIT = """(() => {
+    const canvas = document.querySelector("#screen canvas");
+    if (!canvas || !canvas.width) return 0;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let lit = 0;
+    for (let at = 0; at < pixels.length; at += 4) lit += pixels[at] + pixels[at + 1] + pixels[at + 2] > 0;
+    return lit;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def site(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
+    with guests(chromium.server, tmp_path_factory.mktemp("s")) as made:
+        yield made
+
+
+def lit(page: Any) -> int:
+    """How many pixels of the screen are not black."""
+    found: int = page.evaluate(LIT)
+    return found
+
+
+def test_the_firmware_is_seen_and_the_screen_comes_again(chromium: Chromium, site: Guests) -> None:
+    page = chromium.page("alice")
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(f"https://{WEB}/machines/remus")
+    page.get_by_role("link", name="Screen", exact=True).click()
+    page.get_by_text("Connected.").wait_for()
+    until(lambda: lit(page) > 500, lambda: str(wrong), 20)
+    picture(page, "screen-desk")
+    assert not barriers(page)
+    assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    assert not [line for line in wrong if "Canvas2D" not in line]
+    site.halt("remus")
+    page.get_by_text("remus is off").wait_for()
+    site.boot("remus")
+    page.get_by_text("Connected.").wait_for()
+    until(lambda: lit(page) > 500, lambda: str(wrong), 20)
+    page.context.close()
+
+
+def test_on_a_phone(chromium: Chromium, site: Guests) -> None:
+    page = chromium.page("alice", PHONE)
+    page.goto(f"https://{WEB}/machines/remus/screen")
+    page.get_by_text("Connected.").wait_for()
+    until(lambda: lit(page) > 500, seconds=20)
+    picture(page, "screen-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.context.close()
+
+
+def test_a_machine_without_a_screen_says_so(chromium: Chromium, site: Guests) -> None:
+    page = chromium.page("bob")
+    page.goto(f"https://{WEB}/machines/pollux")
+    assert not page.get_by_role("link", name="Screen", exact=True).count()
+    page.goto(f"https://{WEB}/machines/pollux/screen")
+    page.get_by_text("pollux has no screen").wait_for()
+    page.context.close()

@@ -158,7 +158,7 @@ def test_disks_in_every_form(text: str, said: dict[str, str]) -> None:
         ("vif = ['mac=00:16:3e:00:00:01, ip=10.0.0.1, vifname=in,v']", "vif: .* is not of the form"),
         ("vif = ['mac=00:16:3e:00:00:01, ip=10.0.0.1, vifname=inv1, model=e1000']", "vif model="),
         ("cap = 50", "cap can't be 50"),
-        ("vnc = 1", "vnc can't be 1"),
+        ("sdl = 1", "sdl can't be 1"),
         ("boot = 'n'", "boot can't be 'n'"),
         ("maxmem = 128", "maxmem can't be 128"),
         ("on_crash = 'restart'", "on_crash can't be 'restart'"),
@@ -168,6 +168,14 @@ def test_disks_in_every_form(text: str, said: dict[str, str]) -> None:
 def test_what_qemu_cant_do_is_refused_with_its_line(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(BadInput, match=f"config:4: {said}"):
         able.check(evaluated(tmp_path / "config", f"{ENOUGH}{line}\n"))
+
+
+def test_only_a_pc_has_a_screen(tmp_path: Path) -> None:
+    able.check(evaluated(tmp_path / "pc", f"{ENOUGH}vnc = 1\n"))
+    other = ENOUGH.replace("hvm", "pvh") + "kernel = '/boot/vmlinuz'\nvnc = "
+    able.check(evaluated(tmp_path / "other", f"{other}0\n"))
+    with pytest.raises(BadInput, match="config:5: vnc can't be 1 for a guest that is no PC"):
+        able.check(evaluated(tmp_path / "config", f"{other}1\n"))
 
 
 def test_what_qemu_does_anyway_may_be_said(tmp_path: Path) -> None:

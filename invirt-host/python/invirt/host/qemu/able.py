@@ -20,7 +20,6 @@ AS_IT_IS: dict[str, tuple[Value, ...]] = {
     **dict.fromkeys(("acpi", "apic", "pae", "hap", "stdvga"), (1,)),
     **dict.fromkeys(("sdl", "usb", "localtime", "rtc_timeoffset", "cap"), (0,)),
     **dict.fromkeys(("on_poweroff", "on_crash"), ("destroy",)),
-    "vnc": (0, 1),
     "vncunused": (0, 1),
     "serial": ("pty",),
     "tsc_mode": ("default",),

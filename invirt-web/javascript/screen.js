@@ -101,7 +101,9 @@ for (const button of document.querySelectorAll("[data-key]")) {
     press(button, () => rfb?.sendKey(PRESSED[button.dataset.key], button.dataset.key));
 }
 press(document.getElementById("secure"), () => rfb?.sendCtrlAltDel());
-press(document.getElementById("full"), () => place.requestFullscreen?.());
+const full = document.getElementById("full");
+full.hidden = !document.fullscreenEnabled; // an iPhone has none
+press(full, () => place.requestFullscreen());
 press(document.getElementById("paste"), async () => {
     try {
         typed(await navigator.clipboard.readText());

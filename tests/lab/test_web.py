@@ -13,6 +13,7 @@ from invirt_lab.site import REALM
 from tests.lab.faults import killed, soon
 from tests.lab.users import REMOTE, Lab, eventually
 from tests.web.server.consoles import watching
+from tests.web.server.screens import Screen
 
 NAME = "pagely"
 
@@ -59,6 +60,24 @@ def test_its_console_is_typed_at(alice: Browser, guest: str) -> None:
             await viewer.until("42 is it")
 
     asyncio.run(asyncio.wait_for(typed(), 60))
+
+
+def test_the_screen_of_a_pc_is_seen(lab: Lab, alice: Browser) -> None:
+    """Of one that boots from its disk, on which nothing is: as systemd runs it, and the door."""
+    name = "pictor"
+    lab.sql("INSERT INTO types (name, virt) VALUES ('pc', 'hvm') ON CONFLICT DO NOTHING")
+
+    async def seen() -> None:
+        async with watching(alice, name, kind="screens") as viewer:
+            viewer.shows = False
+            await Screen(viewer).lit(500)
+
+    try:
+        assert "It is done." in alice.follow(alice.make(name, type="pc", memory="128M", disk="1G"))
+        assert "It is done." in alice.follow(alice.press(name, "create"))
+        asyncio.run(asyncio.wait_for(seen(), 120))
+    finally:
+        lab.remove(name, "alice")
 
 
 def test_another_sees_and_does_nothing(alice: Browser, guest: str) -> None:

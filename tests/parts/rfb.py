@@ -42,6 +42,10 @@ class Viewer:
         """What asks for all of it, or for what has changed."""
         return struct.pack(">BBHHHH", 3, not anew, 0, 0, self.width, self.height)
 
+    def key(self, keysym: int) -> bytes:
+        """Press and release a key."""
+        return b"".join(struct.pack(">BBxxI", 4, down, keysym) for down in (1, 0))
+
     def frame(self, anew: bool = True) -> Talk:
         """All of it, or what has changed."""
         yield self.ask(anew)

@@ -20,6 +20,7 @@ LIT = """(() => {
     for (let at = 0; at < pixels.length; at += 4) lit += pixels[at] + pixels[at + 1] + pixels[at + 2] > 0;
     return lit;
 })()"""
+TEXT = "Hello, World! ~{}|?:<>_+"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,14 @@ def test_the_firmware_is_seen_and_the_screen_comes_again(chromium: Chromium, sit
     picture(page, "screen-desk")
     assert not barriers(page)
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"
+    until(lambda: b"Booting from" in site.shown("remus"))
+    page.keyboard.type("by hand")
+    until(lambda: b"by hand" in site.shown("remus"), lambda: repr(site.shown("remus")[-200:]))
+    page.get_by_placeholder("Text").fill(TEXT)
+    page.get_by_role("button", name="Type it").click()
+    until(lambda: TEXT.encode() in site.shown("remus"), lambda: repr(site.shown("remus")[-200:]))
+    page.get_by_role("button", name="Ctrl-Alt-Del").click()
+    until(lambda: site.shown("remus").count(b"Booting from") == 2)
     assert not [line for line in wrong if "Canvas2D" not in line]
     site.halt("remus")
     page.get_by_text("remus is off").wait_for()

@@ -18,6 +18,7 @@ from invirt.web.streams.machine import NO_MORE
 from invirt.web.streams.screen import EACH
 from tests.parts.console.rows import HOST, PORT
 from tests.parts.realm import DEADLINE
+from tests.parts.waiting import until
 from tests.parts.web.conftest import WebServer
 from tests.parts.web.screens import Guests, guests, looking, refusal
 
@@ -39,6 +40,10 @@ def test_many_see_the_firmware(web: WebServer, site: Guests) -> None:
             await second.lit(LIT)
             await first.carry(first.rfb.frame())
             assert first.rfb.lit >= LIT
+            await asyncio.to_thread(until, lambda: b"Booting from" in site.shown("remus"))
+            for letter in b"hello":
+                await second.viewer.socket.send_bytes(second.rfb.key(letter))
+            await asyncio.to_thread(until, lambda: b"hello" in site.shown("remus"))
 
     asyncio.run(story())
 

@@ -41,4 +41,4 @@ def clear(number: int) -> Path:
 def words(descriptor: int) -> list[str]:
     """QEMU's: no network port; whoever comes puts nobody out, whatever they ask for."""
     name = paths.screen(0).name
-    return ["-vnc", f"unix:/proc/self/fd/{descriptor}/{name},share=force-shared"]
+    return ["-vnc", f"unix:/proc/self/fd/{descriptor}/{name},share=ignore"]

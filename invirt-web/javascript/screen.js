@@ -24,6 +24,7 @@ function tell(words, state) {
 function draw(socket) {
     rfb = new RFB(place, socket, { shared: true });
     rfb.scaleViewport = true;
+    rfb.background = ""; // the page's
     rfb.addEventListener("connect", () => {
         pause = SOONEST;
         tell("Connected.", "joined");

@@ -9,8 +9,8 @@ import pytest
 
 from tests.parts.remote.conftest import WEB
 from tests.parts.waiting import until
-from tests.parts.web.screens import Guests, guests
 from tests.web.conftest import PHONE, Chromium, barriers, picture
+from tests.web.server.screens import Guests, guests
 
 LIT = """(() => {
     const canvas = document.querySelector("#screen canvas");

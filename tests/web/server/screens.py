@@ -21,8 +21,8 @@ from tests.parts.owned import machine
 from tests.parts.realm import DEADLINE
 from tests.parts.rfb import Talk
 from tests.parts.rfb import Viewer as Rfb
-from tests.parts.web.conftest import WebServer
-from tests.parts.web.consoles import Viewer, host, watching
+from tests.web.server.conftest import WebServer
+from tests.web.server.consoles import Viewer, host, watching
 
 PC = "INSERT INTO types (name, virt) VALUES ('pc', 'hvm') ON CONFLICT DO NOTHING"
 IS_PC = (

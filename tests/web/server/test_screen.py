@@ -19,8 +19,8 @@ from invirt.web.streams.screen import EACH
 from tests.parts.console.rows import HOST, PORT
 from tests.parts.realm import DEADLINE
 from tests.parts.waiting import until
-from tests.parts.web.conftest import WebServer
-from tests.parts.web.screens import Guests, guests, looking, refusal
+from tests.web.server.conftest import WebServer
+from tests.web.server.screens import Guests, guests, looking, refusal
 
 LIT = 500  # pixels of the firmware's words
 

@@ -45,8 +45,7 @@ def test_the_firmware_is_seen_by_all_who_look(remus: Qemu) -> None:
         carry(first.until_lit(LIT), one)
         carry(second.begin(), other)
         carry(second.until_lit(LIT), other)
-        carry(first.frame(), one)
-    assert first.lit >= LIT
+        carry(first.until_lit(LIT), one)  # one answer may tell of another size alone
 
 
 def test_nobody_else_reaches_it(remus: Qemu) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,10 @@ def test_the_firmware_is_seen_by_all_who_look(remus: Qemu) -> None:
 def test_nobody_else_reaches_it(remus: Qemu) -> None:
     """QEMU listens on no network; another user, another guest's among them, doesn't pass the folder."""
     pid = qmp.pid(Guest("d_remus").qmp)
-    open_ = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    open_ = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            open_.add(os.readlink(file))
     for protocol in ("tcp", "tcp6", "udp", "udp6"):
         lines = Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]
         assert not open_ & {f"socket:[{line.split()[9]}]" for line in lines}
@@ -69,7 +73,8 @@ def test_it_goes_with_the_guest(remus: Qemu) -> None:
         viewer.settimeout(60)
         carry(Viewer().begin(), viewer)
         remus.destroy("d_remus")
-        assert not viewer.recv(1)
+        with suppress(ConnectionResetError):  # where QEMU left something unread
+            assert not viewer.recv(1)
     with pytest.raises(OSError, match="no screen here now"):
         screens.join(NUMBER, uid())
 

@@ -67,6 +67,8 @@ SENTENCES = {
     "nics_hostname_key": "a machine with this host name exists already",
     "public_key": "a public key is its type and its base64, e.g. ssh-ed25519 AAAA…, without a comment",
     "public_keys_pkey": "this principal has this key already",
+    "api_tokens_name_key": "you have a token of this name already",
+    "token_lasts": "a token lasts at least a day and at most 366",
     "nics_ip6_key": "a machine with this IPv6 address exists already",
     "hostnames_pkey": "a machine has this name already",
     "record_name": "a record's name is small letters, digits, - and _, in parts with dots between",

@@ -17,6 +17,7 @@ from invirt.database.admin import (
     pool,
     range,
     record,
+    token,
     trash,
     type,
 )
@@ -36,6 +37,7 @@ GROUPS = (
     nic.GROUP,
     record.GROUP,
     key.GROUP,
+    token.GROUP,
     trash.GROUP,
 )
 LONGEST = 1000  # letters of the arguments in the audit table

@@ -35,6 +35,12 @@ MEANT = {
     "admin host set host1 --disable": ("admin", "host", "set", "host1", "--disable"),
     "key list": ("machine", "key", "list"),
     "key remove SHA256:x": ("machine", "key", "remove", "SHA256:x"),
+    "token add backup --machine remus --machine romulus --write --days 9": (
+        *("machine", "token", "add", "backup"),
+        *("--machine=remus", "--machine=romulus", "--write", "--days=9"),
+    ),
+    "token list": ("machine", "token", "list"),
+    "token remove backup": ("machine", "token", "remove", "backup"),
     "log remus": ("machine", "operations", "remus"),
     "log --follow 12": ("machine", "operations", "--follow=12"),
     "start remus --no-wait": ("control", "remus", "create", "--no-wait"),

@@ -61,6 +61,11 @@ def machine_name(text: str) -> MachineName:
     return MachineName(_word(text, _MACHINE, "a machine's name", accepted))
 
 
+def token_name(text: str) -> str:
+    """What a user calls a token of theirs."""
+    return _word(text, _MACHINE, "a token's name", "a-z, 0-9 and - (not first or last), at most 63 letters")
+
+
 def is_place(driver: str, text: str) -> bool:
     """Whether a pool of disks of that driver can be there: a volume group (lvm), or a folder."""
     pattern = VOLUME_GROUP if driver == "lvm" else FOLDER

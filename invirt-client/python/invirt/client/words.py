@@ -37,6 +37,11 @@ def control(verb: str) -> Callable[..., Words]:
     return lambda name, **values: ("control", name, CONTROL[verb], *_options(values))
 
 
+def token(verb: str) -> Callable[..., Words]:
+    """Makes the words of `machine token`."""
+    return lambda name="", **values: ("machine", "token", verb, *((name,) if name else ()), *_options(values))
+
+
 def _options(values: dict[str, Any]) -> Words:
     found: list[str] = []
     for name, value in values.items():

@@ -11,7 +11,7 @@ from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import MachineName
-from invirt.remote import access, keys, listing, states, undelete
+from invirt.remote import access, keys, listing, states, tokens, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -37,23 +37,16 @@ def cpus(text: str) -> int:
     return validate.count(text, 1, config.machines.max_cpus)
 
 
-def request_key(text: str) -> str:
-    """What tells a repeated request from a second one; raises BadInput."""
-    if not (1 <= len(text) <= 200 and text.isascii() and text.isprintable()):
-        raise BadInput("that is not a key", hint="Accepted: 1 to 200 printable ASCII letters.")
-    return text
-
-
 def disk_and_size(text: str) -> tuple[str, int]:
     """[DISK=]SIZE: a disk, hda if not named, and its size in GiB; raises BadInput."""
     name, equals, size = text.rpartition("=")
     return validate.disk_name(name) if equals else "hda", disk_size(size)
 
 
-def create(actor: Actor, name: MachineName, key: str | None, **values: Any) -> Any:
+def create(actor: Actor, name: MachineName, **values: Any) -> Any:
     """Make a machine: its row, address and disk.  It is off."""
     wanted = {name: value for name, value in values.items() if value is not None}
-    done = submit("create", actor, name, wanted, key)
+    done = submit("create", actor, name, wanted)
     with transaction() as cursor:
         return made(cursor, actor, done)
 
@@ -183,7 +176,6 @@ CREATE = (
     Option("type", "the type of machine", validate.machine_name, "TYPE"),
     Option("owner", "whose quota it counts to", validate.owner_name, "OWNER"),
     Option("description", "a line about it", validate.description, "TEXT"),
-    Option("key", "the same key again is the same request, not a second", request_key, "KEY"),
 )
 GROW = Option(
     "disk", "a disk (hda) and its new size; disks only grow", disk_and_size, "[DISK=]SIZE",
@@ -215,6 +207,7 @@ MACHINE = (
           example="remus --yes"),
     *undelete.VERBS,
     keys.GROUP,
+    tokens.GROUP,
 )  # fmt: skip
 DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")

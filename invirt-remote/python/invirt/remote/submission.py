@@ -22,13 +22,14 @@ class Begun(Exception):
         self.number = number
 
 
-class _Wait:
-    wanted = True
+class _Asked:
+    waits = True
+    key: str | None = None
 
 
-def waits(wanted: bool) -> None:
-    """Whether this call's requester waits for what it asks for."""
-    _Wait.wanted = wanted
+def asked(waits: bool, key: str | None) -> None:
+    """Whether this call's requester waits for what it asks for, and what tells it from another request."""
+    _Asked.waits, _Asked.key = waits, key
 
 
 def progress(text: str) -> None:
@@ -37,20 +38,15 @@ def progress(text: str) -> None:
         print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def submit(
-    kind: str,
-    actor: Actor,
-    name: MachineName,
-    arguments: dict[str, Any] | None = None,
-    key: str | None = None,
-) -> Operation:
+def submit(kind: str, actor: Actor, name: MachineName, arguments: dict[str, Any] | None = None) -> Operation:
     """Run an operation to its end, telling how it goes; raises why it failed.
 
     Raises Begun instead where nobody waits: the service does it.
     """
     from invirt.remote import operations  # not for those who only look
 
-    if not _Wait.wanted:
+    key = _Asked.key
+    if not _Asked.waits:
         raise Begun(operations.begin(kind, actor, name, arguments or {}, key, connection=connected()))
     return operations.submit(
         kind, actor, name, arguments or {}, key=key, progress=progress, connection=connected()

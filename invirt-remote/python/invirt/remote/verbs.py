@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from invirt.base import validate
-from invirt.base.cli import Argument, Call, Flag, Found, Group, Row, Verb, Who
-from invirt.base.errors import Denied
+from invirt.base.cli import Argument, Call, Flag, Found, Group, Option, Row, Verb, Who
+from invirt.base.errors import BadInput, Denied
 from invirt.remote import access, audit, submission
 from invirt.remote.actor import Actor
 
@@ -23,17 +23,27 @@ NO_WAIT = Flag("no_wait", "say the operation's number at once; operations --foll
 YES = "really"  # what --yes says
 
 
-def waitable(verb: Verb) -> Verb:
-    """A verb that is one operation, whose end need not be waited for."""
+def request_key(text: str) -> str:
+    """What tells a repeated request from a second one; raises BadInput."""
+    if not (1 <= len(text) <= 200 and text.isascii() and text.isprintable()):
+        raise BadInput("that is not a key", hint="Accepted: 1 to 200 printable ASCII letters.")
+    return text
 
-    def run(actor: Actor, *, no_wait: bool = False, **values: Any) -> Any:
-        submission.waits(not no_wait)
+
+KEY = Option("key", "the same key again is the same request, not a second", request_key, "KEY")
+
+
+def waitable(verb: Verb) -> Verb:
+    """A verb that is one operation: done once for one key, and its end need not be waited for."""
+
+    def run(actor: Actor, *, no_wait: bool = False, key: str | None = None, **values: Any) -> Any:
+        submission.asked(not no_wait, key)
         try:
             return verb.run(actor, **values)
         except submission.Begun as begun:
             return Found({"operation": begun.number}, shown=lambda found: f"{found['operation']}\n")
 
-    return replace(verb, run=run, arguments=(*verb.arguments, NO_WAIT))
+    return replace(verb, run=run, arguments=(*verb.arguments, KEY, NO_WAIT))
 
 
 def spoken(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -15,7 +15,7 @@ from invirt.base.cli import JSON, Argument, Call, Command, Flag, Group, Option, 
 from invirt.base.errors import BadConfig, BadInput, CommandFailed
 from invirt.client import call, site
 from invirt.client.names import names
-from invirt.client.words import CONTROL, Words, coloured, control, machine, translated
+from invirt.client.words import CONTROL, Words, coloured, control, machine, token, translated
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus", known=names)
 PRINCIPAL = Argument("principal", "whom; bob is bob@ your realm", metavar="PRINCIPAL", sample="bob")
@@ -118,6 +118,28 @@ KEY = Group(
         ),
     ),
 )
+TOKEN_NAME = Argument("name", "what you call it", validate.token_name, "NAME", sample="backup")
+TOKEN = Group(
+    "token",
+    "your tokens, by which programs do for you at the web server's API",
+    (
+        _verb(
+            "add",
+            "make a token, which is shown this once",
+            TOKEN_NAME,
+            Option(
+                "machine", "a machine that it is for; without, for all that are yours", validate.machine_name,
+                "MACHINE", several=True, sample="remus",
+            ),
+            Flag("write", "it may change things, too"),
+            Option("days", "when it ends, at most 366 days on; without, 30", metavar="DAYS"),
+            run=token("add"),
+            example="backup --machine remus --days 90",
+        ),
+        _verb("list", "show your tokens", run=token("list")),
+        _verb("remove", "end a token at once", TOKEN_NAME, run=token("remove")),
+    ),
+)  # fmt: skip
 VERBS = (
     _verb(
         "create",
@@ -199,6 +221,7 @@ VERBS = (
         Option("follow", "one operation, step by step until it ends", metavar="NUMBER"),
     ),
     KEY,
+    TOKEN,
     _verb(
         "admin",
         "what the site's administrators do: see invirt admin help",

@@ -78,6 +78,7 @@ PAGES = {
     "new": ("alice", "/new"),
     "machine": ("alice", "/machines/remus?of=hour"),
     "keys": ("alice", "/keys"),
+    "tokens": ("alice", "/tokens"),
     "help": ("alice", "/help"),
     "not-there": ("alice", "/machines/nothing"),
     **{f"site-{name}": ("carol", f"/site/{name}") for name in site.LISTS},

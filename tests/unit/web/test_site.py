@@ -18,8 +18,8 @@ WORDS = st.dictionaries(
 @given(WORDS, st.sampled_from(sorted(site.LISTS)))
 def test_only_names_of_the_table_become_sql(values: dict[str, str], name: str) -> None:
     table = site.LISTS[name]
-    query, asked, shown = site._query(table, values)
-    plain, _, _ = site._query(table, {})
+    query, asked, shown = site.query(table, values)
+    plain, _, _ = site.query(table, {})
     own = set(table.columns.values()) | {table.order.lstrip("-"), *table.filters, *table.searched}
     left = query
     for known in sorted(own, key=len, reverse=True):
@@ -32,11 +32,11 @@ def test_only_names_of_the_table_become_sql(values: dict[str, str], name: str) -
 
 @pytest.mark.parametrize(("typed", "sought"), [("a%b", r"%a\%b%"), ("_", r"%\_%"), ("\\", r"%\\%")])
 def test_words_are_sought_as_they_are(typed: str, sought: str) -> None:
-    _, asked, _ = site._query(site.LISTS["machines"], {"words": typed})
+    _, asked, _ = site.query(site.LISTS["machines"], {"words": typed})
     assert asked["words"] == sought
 
 
 def test_an_order_that_is_none_is_the_table_s() -> None:
     for order in ("name; DROP TABLE machines", "--name", "machine_id", ""):
-        assert site._query(site.LISTS["machines"], {"order": order})[2]["order"] == "name"
-    assert site._query(site.LISTS["machines"], {"order": "-memory"})[2]["order"] == "-memory"
+        assert site.query(site.LISTS["machines"], {"order": order})[2]["order"] == "name"
+    assert site.query(site.LISTS["machines"], {"order": "-memory"})[2]["order"] == "-memory"

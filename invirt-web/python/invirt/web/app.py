@@ -16,6 +16,8 @@ from invirt.base.errors import Denied, InvirtError, NotFound
 from invirt.web import rates, reading, show
 from invirt.web import session as signed
 from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.api import app as api
+from invirt.web.api import problem
 from invirt.web.routes import ROUTES, Route, Whom
 
 HERE = Path(__file__).parent
@@ -26,11 +28,11 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-ADMINISTRATOR = "SELECT FROM web.administrators WHERE principal = %(who)s"
 
 
 class Sessions(SecureCookieSessionInterface):  # type: ignore[misc]  # flask has no type hints
@@ -59,6 +61,7 @@ def make(key: bytes) -> Flask:
     for number, route in enumerate(ROUTES):
         methods = ["POST"] if route.changes else ["GET"]
         app.add_url_rule(route.rule, str(number), _view(route, shared), methods=methods)
+    api.register(app, key, shared)
     app.register_error_handler(Exception, _failed)
     app.after_request(_headers)
     app.teardown_request(lambda _: reading.done())
@@ -85,7 +88,7 @@ def _visit(route: Route, shared: rates.Rates) -> Visit:
     if route.changes:
         signed.check(session, values)
     asked = route.whom is Whom.SITE or not route.changes
-    administrator = asked and reading.one(ADMINISTRATOR, {"who": who}) is not None
+    administrator = asked and reading.administers(who)
     if route.whom is Whom.SITE and not administrator:
         raise NotFound("there is no such page")
     return Visit(who, administrator, values)
@@ -118,6 +121,8 @@ def _response(answer: Answer, visit: Visit) -> Response:
 
 def _failed(error: Exception) -> Response:
     """What went wrong, as a page; a bug's traceback is for the log."""
+    if request.path.startswith("/api/"):
+        return problem.answer(error, PROGRAM)
     if isinstance(error, signed.SignOn) and request.method == "GET":
         return redirect(f"/sign-on?next={signed.within(request.path)}", 303)
     if isinstance(error, HTTPException):

@@ -25,11 +25,17 @@ class Field:
     sample: str
     required: bool
     choices: tuple[str, ...]
+    several: bool = False
 
     @property
     def label(self) -> str:
         """As people read it."""
         return self.name.replace("_", " ").capitalize()
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is given as a number, too."""
+        return bool(self.unit) or self.sample.isdigit()
 
 
 @dataclass(frozen=True)
@@ -40,40 +46,47 @@ class Form:
     words: tuple[str, ...]
     summary: str
     fields: tuple[Field, ...]
+    who: str = ""
+    changes: bool = True
 
     def asked(self, *given: str) -> tuple[Field, ...]:
         """The fields that a person fills in; given: those that the page knows already."""
         hidden = {"user", "no_wait", "key", "follow", *given}
         return tuple(field for field in self.fields if field.name not in hidden)
 
-    def said(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def said(self, values: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
         """The words for values, options first asked not to wait; raises BadInput."""
         known = {field.name: field for field in self.fields}
         words = [_placed(known, word, values) for word in self.words]
         for field in self.fields:
-            if field.option and (value := values.get(field.name, "").strip()):
-                words.append(field.option if field.kind == "flag" else f"{field.option}={value}")
+            for value in _each(values.get(field.name, "")) if field.option else ():
+                words.append(str(field.option) if field.kind == "flag" else f"{field.option}={value}")
         if "no_wait" in known:
             words.append(str(known["no_wait"].option))
         return tuple(words)
 
 
-def _placed(known: Mapping[str, Field], word: str, values: Mapping[str, str]) -> str:
+def _each(value: str | tuple[str, ...]) -> list[str]:
+    return [one.strip() for one in ((value,) if isinstance(value, str) else value) if one.strip()]
+
+
+def _placed(known: Mapping[str, Field], word: str, values: Mapping[str, str | tuple[str, ...]]) -> str:
     if not word.startswith("{"):
         return word
     field = known[word.strip("{}")]
-    value = values.get(field.name, "").strip()
+    value = "".join(_each(values.get(field.name, ""))[:1])
     if not value or value.startswith("-"):
         raise BadInput(f"{field.label}: {value or 'nothing was given'}", hint=field.help)
     return value
 
 
 def _form(row: Mapping[str, Any]) -> Form:
-    return Form(row["name"], tuple(row["words"]), row["summary"], tuple(map(_field, row["arguments"])))
+    fields = tuple(map(_field, row["arguments"]))
+    return Form(row["name"], tuple(row["words"]), row["summary"], fields, row["who"], row["changes"])
 
 
 def _field(row: Mapping[str, Any]) -> Field:
-    names = ("name", "help", "kind", "option", "unit", "sample", "required")
+    names = ("name", "help", "kind", "option", "unit", "sample", "required", "several")
     return Field(**{name: row[name] for name in names}, choices=tuple(map(str, row["choices"])))
 
 

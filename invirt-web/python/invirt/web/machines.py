@@ -12,6 +12,7 @@ from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
 from invirt.web import displays, forms, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.api.bearer import Bearer
 from invirt.web.operations import MAY_SEE, OPEN, hidden
 from invirt.web.reading import one, rows
 
@@ -234,7 +235,7 @@ def trash(visit: Visit, name: str, verb: str) -> Answer:
 
 def operation(visit: Visit, number: int) -> Answer:
     """How something goes, or went."""
-    found = one(OPERATION, {"who": visit.who, "number": number}) if number < 1 << 63 else None
+    found = one(OPERATION, {**Bearer(visit.who).asked, "number": number}) if number < 1 << 63 else None
     if found is None:
         raise hidden(number)
     going = found.state in OPEN

@@ -1,15 +1,15 @@
-"""What pages and streams both ask of an operation."""
+"""What pages, streams and the API all ask of an operation."""
 
 from __future__ import annotations
 
 from invirt.base.errors import NotFound
+from invirt.web.api.bearer import SEEN
 
 OPEN = ("running", "undoing")  # there is more to come
-# Of web.operations: the one of that number, for whoever may see it.
-MAY_SEE = """
-operation_id = %(number)s AND (principal = %(who)s
-    OR machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s))
-"""
+# Of web.operations: those of machines that a bearer may see, and one's own, too, where what
+# it was about is gone; not by a token that is for some machines.
+SEEN_OF_ALL = f"({SEEN} OR principal = %(who)s AND %(machines)s::integer[] IS NULL)"
+MAY_SEE = f"operation_id = %(number)s AND {SEEN_OF_ALL}"
 
 
 def hidden(number: int) -> NotFound:

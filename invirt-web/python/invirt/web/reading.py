@@ -42,6 +42,11 @@ def one(query: str, values: Mapping[str, object] | None = None) -> Any:
     return found[0] if found else None
 
 
+def administers(who: str) -> bool:
+    """Whether somebody is an administrator of the site."""
+    return one("SELECT FROM web.administrators WHERE principal = %(who)s", {"who": who}) is not None
+
+
 def done() -> None:
     """The page is made."""
     kept, _kept.cursor = _kept.connection, None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import keys, machines, session, site
+from invirt.web import keys, machines, session, site, tokens
 from invirt.web.answers import Answer, Go, Page, Visit
 from invirt.web.doors import DOORS
 
@@ -65,6 +65,8 @@ ROUTES = (
     Route("/operations/<int:number>", machines.operation),
     Route("/keys", keys.show),
     Route("/keys/<verb>", keys.change, changes=True),
+    Route("/tokens", tokens.show),
+    Route("/tokens/<verb>", tokens.change, changes=True),
     Route("/help", lambda visit: Page("help"), Whom.USER),
     *(Route(f"/site/{name}", partial(site.show, name=name), Whom.SITE) for name in site.LISTS),
     *(

@@ -59,10 +59,10 @@ def key(folder: Path) -> bytes:
     return file.read_bytes()
 
 
-def signed(key: bytes) -> URLSafeTimedSerializer:
-    """What makes a cookie of a session, and a session of a cookie."""
+def signed(key: bytes, salt: str = COOKIE) -> URLSafeTimedSerializer:
+    """What makes a cookie of a session, and a session of a cookie; of another salt, other things."""
     manner = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
-    return URLSafeTimedSerializer(key, salt=COOKIE, signer_kwargs=manner)
+    return URLSafeTimedSerializer(key, salt=salt, signer_kwargs=manner)
 
 
 def read(signing: URLSafeTimedSerializer, cookie: str) -> Session:

@@ -93,8 +93,8 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
     error: what was wrong with what a form asked for.
     """
     table = LISTS[name]
-    query, asked, shown = _query(table, {} if error else visit.values)
-    found = rows(query, asked)
+    sql, asked, shown = query(table, {} if error else visit.values)
+    found = rows(sql, asked)
     alarms = (
         rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
     )
@@ -115,7 +115,7 @@ def change(visit: Visit, name: str) -> Answer:
     return Go(f"/site/{name}", saying.told(found) or "It is done.")
 
 
-def _query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """SQL, its values, and what the page says of them.  Only names of the table itself become SQL."""
     words = values.get("words", "").strip()[:100]
     where, asked = ["true"], dict[str, Any]()

@@ -29,9 +29,9 @@ TraceEnable Off
     Header always set Strict-Transport-Security "max-age=31536000"
     ErrorDocument 503 "The pages don't answer. Try again in a minute."
 
-    # What a browser says of itself is no identity, and a password is for the door alone.
+    # What a browser says of itself is no identity, a password is for the door alone, a token for the API.
     RequestHeader unset Remoteuser
-    RequestHeader unset Authorization
+    RequestHeader unset Authorization "expr=! (%{REQUEST_URI} =~ m#^/(api/1|streams/operations)/# && %{HTTP:Authorization} =~ /^Bearer /)"
     ProxyRequests Off
     ProxyPreserveHost On
     ProxyPass /streams/ unix:/run/invirt-web/streams|http://streams/streams/ upgrade=websocket disablereuse=on timeout=60

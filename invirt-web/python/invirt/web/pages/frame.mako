@@ -21,7 +21,7 @@
 <a class="brand" href="/">${config.site.domain}</a>
 % if who:
 <nav aria-label="Pages">
-% for to, label in (("/", "My machines"), ("/new", "New machine"), ("/keys", "Keys"), ("/help", "Help")):
+% for to, label in (("/", "My machines"), ("/new", "New machine"), ("/keys", "Keys"), ("/tokens", "Tokens"), ("/help", "Help")):
 <a href="${to}"${' aria-current="page"' if here == to else "" | n}>${label}</a>
 % endfor
 % if administrator:

@@ -13,6 +13,7 @@ from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
 from invirt.web import session
 from invirt.web.answers import status
+from invirt.web.api import bearer
 from invirt.web.streams import progress
 from invirt.web.streams.line import Hosts
 from invirt.web.streams.machine import Seats
@@ -49,7 +50,7 @@ class Streams:
     """All that is open.  key: what the pages' sessions are signed with."""
 
     def __init__(self, key: bytes, hosts: Hosts) -> None:
-        self.door = Door(session.signed(key))
+        self.door = Door(session.signed(key), session.signed(key, bearer.SALT))
         self.words = {"operations": Words(), "consoles": Words()}
         self.database = Database(self._word)
         each, shared = config.console.sessions_a_machine, (self.database, self.words["consoles"], hosts)
@@ -77,13 +78,14 @@ class Streams:
         notify("READY=1")
 
     async def _operation(self, request: web.Request) -> web.StreamResponse:
-        with self.door.visit(request) as visit:
+        who = await self.door.by_token(request, self.database)
+        with self.door.visit(request, who) as visit:
             return await progress.follow(request, visit, self.database, self.words["operations"])
 
     async def _console(self, request: web.Request) -> web.StreamResponse:
-        with self.door.visit(request) as visit:
+        with self.door.visit(request, self.door.by_session(request)) as visit:
             return await self.consoles.open(request, visit)
 
     async def _screen(self, request: web.Request) -> web.StreamResponse:
-        with self.door.visit(request) as visit:
+        with self.door.visit(request, self.door.by_session(request)) as visit:
             return await self.screens.open(request, visit)

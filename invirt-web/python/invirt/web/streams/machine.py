@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from invirt.base.errors import InvirtError, NotFound
+from invirt.web.api.bearer import Bearer
 from invirt.web.rates import TooOften
 from invirt.web.streams.line import Hosts, Refused
 from invirt.web.streams.reading import Database
-from invirt.web.streams.visits import EVERY, Visit
+from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
 
 MACHINE = """
@@ -59,7 +60,7 @@ class Seats:
             raise NotFound(f"there is no machine {name} that you may use", hint="Its owner can let you in.")
         return found[0]
 
-    async def open(self, request: web.Request, visit: Visit) -> web.StreamResponse:
+    async def open(self, request: web.Request, visit: Bearer) -> web.StreamResponse:
         """One, until its user goes."""
         name = request.match_info["name"]
         machine = await self.find(visit.who, name)
@@ -93,7 +94,7 @@ class Session(ABC):
     seats: Seats
     request: web.Request
     socket: web.WebSocketResponse
-    visit: Visit
+    visit: Bearer
     name: str
     number: int
     told: str = ""

@@ -9,9 +9,10 @@ from typing import Any
 from aiohttp import web
 
 from invirt.base.errors import InvirtError
+from invirt.web.api.bearer import Bearer
 from invirt.web.operations import MAY_SEE, OPEN, hidden
 from invirt.web.streams.reading import Database
-from invirt.web.streams.visits import EVERY, Visit
+from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
 
 # Whoever may see it: asked again with each look.
@@ -20,14 +21,15 @@ SELECT o.state, o.error, coalesce((
     SELECT json_agg(json_build_object('name', s.name, 'state', s.state) ORDER BY position)
     FROM web.steps s WHERE s.operation_id = o.operation_id AND s.state <> 'pending'), '[]') AS steps
 FROM web.operations o WHERE {MAY_SEE}
+    AND (%(digest)s::bytea IS NULL OR EXISTS (SELECT FROM web.token(%(digest)s)))
 """
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def follow(request: web.Request, visit: Visit, database: Database, words: Words) -> web.StreamResponse:
+async def follow(request: web.Request, visit: Bearer, database: Database, words: Words) -> web.StreamResponse:
     """Tell how it stands, at once and at each change, until it has ended or may be seen no more."""
     number = int(request.match_info["number"])
-    asked = {"who": visit.who, "number": number}
+    asked = {**visit.asked, "digest": visit.digest, "number": number}
     with words.of(str(number)) as word:
         now = await _look(database, asked)
         if now is None:

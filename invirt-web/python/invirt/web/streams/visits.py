@@ -5,44 +5,55 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import Denied
 from invirt.web import session
+from invirt.web.api import bearer
+from invirt.web.api.bearer import Bearer
 from invirt.web.rates import Rates, TooOften
+from invirt.web.streams.reading import Database
 
 EACH = 40  # streams of one user; one that a browser has left counts until the next word on it
 ALL = 1000  # of all, fewer than Apache has threads
 EVERY = 10.0  # seconds between looks whether somebody still may
 
 
-@dataclass(frozen=True)
-class Visit:
-    """Who it is, and until when the session lasts, in seconds since 1970."""
-
-    who: str
-    until: float
-
-
 @dataclass
 class Door:
-    """Lets in who has a session of the pages."""
+    """Lets in who has a session of the pages, or, where a token does, a token of the API."""
 
     signing: URLSafeTimedSerializer
+    sealing: URLSafeTimedSerializer
     rates: Rates = field(default_factory=Rates)
     taken: Counter[str] = field(default_factory=Counter)
 
+    def by_session(self, request: web.Request) -> Bearer:
+        """Whose session it is; raises SignOn."""
+        kept = session.read(self.signing, request.cookies.get(session.COOKIE, ""))
+        return Bearer(session.principal(kept), until=kept["since"] + session.LASTS)
+
+    async def by_token(self, request: web.Request, database: Database) -> Bearer:
+        """Whose token it is, if there is one, else whose session; raises SignOn."""
+        if "Authorization" not in request.headers:
+            return self.by_session(request)
+        token = bearer.given(request.headers)
+        digest = bearer.digest(token)
+        if digest is None:
+            return bearer.of_door(self.sealing, token)
+        found = await database.rows(bearer.TOKEN, {"hash": digest})
+        return replace(bearer.of_row(found[0] if found else None), digest=digest)
+
     @contextmanager
-    def visit(self, request: web.Request) -> Iterator[Visit]:
-        """One stream.  Raises Denied for who has no session, or comes from another site; TooOften."""
+    def visit(self, request: web.Request, bearer: Bearer) -> Iterator[Bearer]:
+        """One stream.  Raises Denied for who comes from another site; TooOften."""
         origin = request.headers.get("Origin")
         if origin not in (None, f"https://{request.host}"):
             raise Denied("that is asked by another site")
-        kept = session.read(self.signing, request.cookies.get(session.COOKIE, ""))
-        who = session.principal(kept)
+        who = bearer.who
         self.rates.take(who, 1.0)
         if self.taken[who] >= EACH or self.taken.total() >= ALL:
             raise TooOften(
@@ -50,7 +61,7 @@ class Door:
             )
         self.taken[who] += 1
         try:
-            yield Visit(who, kept["since"] + session.LASTS)
+            yield bearer
         finally:
             self.taken[who] -= 1
             if not self.taken[who]:

@@ -1,0 +1,1 @@
+"""/api/1: what pages show and do, as JSON."""

@@ -1,0 +1,43 @@
+"""Errors as application/problem+json (RFC 9457): hint says what to do, code is the exit code of programs."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from invirt.base import log
+from invirt.base.errors import InvirtError
+from invirt.web.answers import status
+from invirt.web.session import SignOn
+
+TYPE = "application/problem+json"
+
+
+def answer(error: Exception, program: str) -> Response:
+    """What went wrong; a bug's traceback is for the log."""
+    if isinstance(error, SignOn):
+        made = _made(401, error.message, error.hint, error.exit_code)
+        made.headers["WWW-Authenticate"] = "Bearer"
+        return made
+    if isinstance(error, InvirtError):
+        return _made(status(error), error.message, error.hint, error.exit_code)
+    if isinstance(error, HTTPException):
+        # A path that is nearly one is none.
+        number = error.code if error.code and error.code >= 400 else 404
+        made = _made(number, str(error.description or error.name), "See /api/1/openapi.json.", 2)
+        if number == 405:
+            made.headers["Allow"] = dict(error.get_headers()).get("Allow", "")
+        return made
+    log.bug(error, program=program)
+    return _made(500, "something is wrong here", "It has been written down.", InvirtError.exit_code)
+
+
+def _made(number: int, detail: str, hint: str, code: int) -> Response:
+    title = HTTPStatus(number).phrase
+    told = {
+        "type": "about:blank", "title": title, "status": number, "detail": detail, "hint": hint, "code": code,
+    }  # fmt: skip
+    return Response(json.dumps(told) + "\n", number, mimetype=TYPE)

@@ -117,7 +117,17 @@ KINDS = {
     "rest": Kind(
         "what takes long in parts, web, lab and bench",
         ("parts", "web", "lab", "bench"),
-        (*LIBRARIES, *SERVERS, *BROWSER, *LAB, *BENCH, "mmdebstrap", "prometheus", "ganeti-htools"),
+        (
+            *LIBRARIES,
+            *SERVERS,
+            *BROWSER,
+            *LAB,
+            *BENCH,
+            "mmdebstrap",
+            "prometheus",
+            "ganeti-htools",
+            "python3-venv",
+        ),
         slow=True,
         nightly=True,
         marked=True,
@@ -153,6 +163,9 @@ TOOLS = host.TREE / ".cache/tools"
 # What drives the browser, and looks for what keeps people out of a page.
 DRIVERS = ("playwright==1.65.2", "axe-core-python==0.1.0")
 PLAYWRIGHT = host.TREE / ".cache/playwright"
+# What tries an API by its description: a program of its own.
+DESCRIBED = ("schemathesis==4.32.5",)
+SCHEMATHESIS = host.TREE / ".cache/schemathesis"
 POLICY = Path("/usr/sbin/policy-rc.d")
 CLEAN = ("unshare", "--mount", "--", "/usr/bin/python3", str(Path(__file__).with_name("invirt_leftovers.py")))
 
@@ -190,6 +203,8 @@ def install(kinds: list[str]) -> None:
         install_linters()
     if {"web", "rest"} & set(kinds):
         install_drivers()
+    if "rest" in kinds:
+        install_schemathesis()
 
 
 def bring(what: str, folder: Path, wanted: tuple[str, ...], *commands: list[str]) -> None:
@@ -221,6 +236,13 @@ def install_drivers() -> None:
     pip = ["/usr/bin/python3", "-m", "pip", "install", "--quiet", "--break-system-packages"]
     into = ["--target", str(PLAYWRIGHT), "--upgrade", "--root-user-action", "ignore"]
     bring("browser's drivers", PLAYWRIGHT, DRIVERS, [*pip, *into])
+
+
+def install_schemathesis() -> None:
+    """In a folder of its own: it wants other libraries than Debian's."""
+    made = ["/usr/bin/python3", "-m", "venv", "--clear", str(SCHEMATHESIS)]
+    pip = [str(SCHEMATHESIS / "bin/pip"), "install", "--quiet"]
+    bring("API's tester", SCHEMATHESIS, DESCRIBED, made, pip)
 
 
 def child(argv: list[str], kind: Kind, counts: Path) -> bool:

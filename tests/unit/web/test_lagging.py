@@ -10,7 +10,7 @@ from aiohttp import web
 
 from invirt.web.streams import screen
 from invirt.web.streams.screen import Screen
-from invirt.web.streams.visits import Visit
+from invirt.web.api.bearer import Bearer
 
 pytestmark = pytest.mark.children  # a connection on the loopback
 UPGRADE = (
@@ -26,7 +26,7 @@ def test_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     async def shown(request: web.Request) -> web.WebSocketResponse:
         opened = web.WebSocketResponse()
         await opened.prepare(request)
-        seat = Screen(None, request, opened, Visit("alice@INVIRT.TEST", 0), "remus", 1)  # type: ignore[arg-type]
+        seat = Screen(None, request, opened, Bearer("alice@INVIRT.TEST"), "remus", 1)  # type: ignore[arg-type]
         try:
             while True:
                 await seat._in_time(opened.send_bytes(bytes(1 << 16)))

@@ -8,9 +8,9 @@ import socket
 import pytest
 from aiohttp import web
 
+from invirt.web.api.bearer import Bearer
 from invirt.web.streams import screen
 from invirt.web.streams.screen import Screen
-from invirt.web.api.bearer import Bearer
 
 pytestmark = pytest.mark.children  # a connection on the loopback
 UPGRADE = (

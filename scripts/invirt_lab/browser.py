@@ -85,10 +85,12 @@ class Browser:
         method = "GET" if form is None else "POST"
         return self.say(f"{method} {path} HTTP/1.1\r\n{self._head(lines)}\r\n".encode() + body)
 
-    def sign_on(self, user: str, password: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """By the password's door."""
+    def sign_on(
+        self, user: str, password: str, headers: Mapping[str, str] | None = None, door: str = "password"
+    ) -> Answer:
+        """By a password's door."""
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return self.ask("/sign-on/password", headers={"Authorization": f"Basic {basic}", **(headers or {})})
+        return self.ask(f"/sign-on/{door}", headers={"Authorization": f"Basic {basic}", **(headers or {})})
 
     def answers(self) -> bool:
         """Whether anybody does."""

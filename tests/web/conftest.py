@@ -19,7 +19,7 @@ import pytest
 
 from tests.parts.realm import PASSWORD
 from tests.parts.remote.conftest import WEB
-from tests.web.server.conftest import WebServer, web
+from tests.web.server.conftest import WebServer, doors, web
 
 ROOT = Path(__file__).parents[2]
 PLAYWRIGHT = ROOT / ".cache/playwright"
@@ -29,7 +29,7 @@ AXE = (
     "(async () => (await axe.run()).violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`))()"
 )
 
-__all__ = ["web"]
+__all__ = ["doors", "web"]
 
 
 @dataclass

@@ -114,6 +114,22 @@ def test_values_that_do_not_go_together(tmp_path: Path) -> None:
         config.load(file)
 
 
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [
+        ("doors: []", "web: doors names none"),
+        ("doors: [file, file]", "web: doors names one twice"),
+        ("doors: [ticket, kerberos]", "web.doors: 'kerberos' is not one of: ticket, password, file"),
+        ("doors: ticket", "web.doors: a list was expected"),
+    ],
+)
+def test_how_people_sign_on(tmp_path: Path, web: str, said: str) -> None:
+    file = write(tmp_path, GOOD + f"web: {{{web}}}\n")
+    with pytest.raises(BadConfig) as caught:
+        config.load(file)
+    assert f"yaml:8: {said}" in caught.value.message
+
+
 def test_near_misses_are_guessed(tmp_path: Path) -> None:
     with pytest.raises(BadConfig) as caught:
         config.load(write(tmp_path, GOOD.replace("realm:", "relm:")))

@@ -40,6 +40,7 @@ cp "$2/krb5.conf" /etc/krb5.conf
 cp "$2/hosts" /etc/hosts
 install -m 640 -g www-data "$2/http.keytab" /etc/invirt/web/http.keytab
 cp "$2/server.pem" /etc/invirt/web/server.pem
+[ -z "$4" ] || cp -p "$4"/* /etc/invirt/web
 cp "$2/invirt-web.conf" /etc/apache2/sites-available/invirt-web.conf
 cp "$2/ports.conf" /etc/apache2/ports.conf
 sed -n '/^ *a2/p' "$3" | sh -e
@@ -99,6 +100,18 @@ class WebServer:
         return made
 
 
+@dataclass
+class Doors:
+    """How people sign on: words of invirt.yaml's section web; files that go into /etc/invirt/web.
+
+    names: further names, and their addresses.
+    """
+
+    words: str = ""
+    files: Path | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
 def _files(folder: Path, realm: Realm, address: str, hosts: dict[str, str]) -> None:
     """What the namespace's /etc is to hold."""
     (folder / "krb5.conf").write_text((realm.folder / "krb5.conf").read_text())
@@ -117,12 +130,13 @@ def _files(folder: Path, realm: Realm, address: str, hosts: dict[str, str]) -> N
 
 
 @contextmanager
-def _namespace(server: WebServer) -> Iterator[None]:
+def _namespace(server: WebServer, doors: Doors) -> Iterator[None]:
     private = server.folder / "private"
     private.mkdir()
     script = ROOT / "debian/invirt-web-server.postinst"
     argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", SET_UP, "sh"]
-    holder = subprocess.Popen([*argv, str(private), str(server.folder), str(script)], stdout=subprocess.PIPE)
+    argv += [str(private), str(server.folder), str(script), str(doors.files or "")]
+    holder = subprocess.Popen(argv, stdout=subprocess.PIPE)
     assert holder.stdout
     try:
         for line in holder.stdout:
@@ -168,13 +182,14 @@ def _started(server: WebServer) -> Iterator[None]:
         yield
 
 
-def _site(database: Database, folder: Path) -> None:
+def _site(database: Database, folder: Path, doors: Doors) -> None:
     """Owners alice and bob, an administrator carol, a type, addresses."""
     Path(database.socket).chmod(0o755)
     (folder / "volumes").mkdir()
     with database.config.open("a") as file:
         file.write(
-            f"  host_timeout: 15\n  work_timeout: 30\n  shutdown_timeout: 3\nweb:\n  hostname: {WEB}\n"
+            "  host_timeout: 15\n  work_timeout: 30\n  shutdown_timeout: 3\n"
+            f"web:\n  hostname: {WEB}\n{doors.words}"
             f"console: {{hostname: {CONSOLE}, port: {PORT}, sessions_a_machine: 4}}\n"
             "machines: {memory: 128, disk: 1, min_memory: 64}\n"
             "hypervisor:\n  driver: fake\n"
@@ -192,14 +207,22 @@ def _site(database: Database, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def web(cluster: Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+def doors() -> Doors:
+    """As invirt.yaml has them when it says nothing; a file of tests may say other."""
+    return Doors()
+
+
+@pytest.fixture(scope="module")
+def web(
+    cluster: Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory, doors: Doors
+) -> Iterator[WebServer]:
     """A web server, behind it a remote server and a host of fakes; alice, bob and carol have a password."""
     folder = tmp_path_factory.mktemp("web")
     remctlds = Remctlds(realm)
     with ExitStack() as stack:
         stack.callback(remctlds.stop)
         database = stack.enter_context(fresh(cluster, folder))
-        _site(database, folder)
+        _site(database, folder, doors)
         made = stack.enter_context(host(database, realm, remctlds, folder / "host1", "host1"))
         database.execute(
             "INSERT INTO hosts (name, hostname, memory) VALUES ('host1', %s, 1024)", (made.hostname,)
@@ -211,8 +234,8 @@ def web(cluster: Cluster, realm: Realm, tmp_path_factory: pytest.TempPathFactory
         for name in ("alice", "bob", "carol"):
             realm.password(name)
         server = WebServer(folder, loopback(), realm, database, remote)
-        hosts = {REMOTE: remote.remctld.address, WEB: server.address, "localhost": "127.0.0.1"}
+        hosts = {REMOTE: remote.remctld.address, WEB: server.address, "localhost": "127.0.0.1", **doors.names}
         _files(folder, realm, server.address, hosts)
-        stack.enter_context(_namespace(server))
+        stack.enter_context(_namespace(server, doors))
         stack.enter_context(_started(server))
         yield server

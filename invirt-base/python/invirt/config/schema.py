@@ -75,6 +75,7 @@ VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
 Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
+Door = Annotated[str, _choice("ticket", "password", "file")]
 Port = Annotated[int, Range(1, 65535)]
 Seconds = Annotated[int, Range(1, 86400)]
 Amount = Annotated[int, Range(1)]
@@ -117,6 +118,14 @@ class Web:
     """The web server."""
 
     hostname: OptionalHostname = ""  # empty: no web server
+    doors: tuple[Door, ...] = ("ticket", "password")  # how people sign on, as the page lists it
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if there is no door, or one twice."""
+        if not self.doors:
+            raise ValueError("doors names none: nobody could sign on")
+        if len(set(self.doors)) < len(self.doors):
+            raise ValueError("doors names one twice")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import keys, machines, session, site, tokens
+from invirt.web import doors, keys, machines, session, site, tokens
 from invirt.web.answers import Answer, Go, Page, Visit
-from invirt.web.doors import DOORS
 
 
 class Whom(Enum):
@@ -32,20 +31,18 @@ class Route:
 
 def sign_on(visit: Visit) -> Answer:
     """How one can sign on."""
-    return Page(
-        "sign-on",
-        {"doors": DOORS, "next_page": session.within(visit.values.get("next", "/")), "failed": False},
-    )
+    to = session.within(visit.values.get("next", "/"))
+    return Page("sign-on", {"doors": doors.there(), "next_page": to, "failed": False})
 
 
 def door(visit: Visit, name: str) -> Answer:
     """Apache has signed somebody on."""
-    return Go(session.within(visit.values.get("next", "/")), who=session.at_door(visit.headers))
+    return Go(session.within(visit.values.get("next", "/")), who=doors.principal(name, visit.headers))
 
 
 def not_in(visit: Visit) -> Answer:
     """Apache has signed on nobody."""
-    return Page("sign-on", {"doors": DOORS, "next_page": "/", "failed": True}, 401)
+    return Page("sign-on", {"doors": doors.there(), "next_page": "/", "failed": True}, 401)
 
 
 def sign_off(visit: Visit) -> Answer:
@@ -76,7 +73,7 @@ ROUTES = (
     ),
     Route("/site", site.show, Whom.SITE),
     Route("/sign-on", sign_on, Whom.ANYONE),
-    *(Route(f"/sign-on/{name}", partial(door, name=name), Whom.ANYONE) for name in DOORS),
     Route("/sign-on/failed", not_in, Whom.ANYONE),
+    Route("/sign-on/<name>", door, Whom.ANYONE),
     Route("/sign-off", sign_off, changes=True),
 )

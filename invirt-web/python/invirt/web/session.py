@@ -12,7 +12,7 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,16 @@ class SignOn(Denied):
     """Nobody is signed on."""
 
 
-def at_door(headers: Mapping[str, str]) -> str:
-    """The principal whom Apache has signed on; raises Denied where it says none, or no person's."""
+def at_door(headers: Mapping[str, str], made: Callable[[str], str] = str) -> str:
+    """The principal whom Apache has signed on; raises Denied where it says none, or no person's.
+
+    made: makes a principal of what Apache says.
+    """
     said = headers.get(HEADER, "")
     if not said:
         raise Denied("nobody was signed on", hint="Sign on again; a browser may need a second try.")
     try:
-        return validate.person(said)
+        return validate.person(made(said))
     except BadInput as error:
         raise Denied(f"whom you signed on as can't use pages: {error.message}", error.hint) from error
 

@@ -1,6 +1,6 @@
 <%
 from invirt import config
-from invirt.web.doors import DOORS
+from invirt.web import doors
 %>\
 # Invirt's pages: TLS and sign-on are Apache's, all else is behind the socket.
 ServerTokens Prod
@@ -37,14 +37,14 @@ TraceEnable Off
     ProxyPass /streams/ unix:/run/invirt-web/streams|http://streams/streams/ upgrade=websocket disablereuse=on timeout=60
     ProxyPass / unix:/run/invirt-web/pages|http://pages/ disablereuse=on timeout=60
 
-% for name, door in DOORS.items():
+% for name, door in doors.there().items():
     <Location /sign-on/${name}>
         AuthName "${config.site.domain}"
 % for line in door.apache:
         ${line}
 % endfor
         Require valid-user
-        RequestHeader set Remoteuser "expr=%{REMOTE_USER}"
+        RequestHeader set Remoteuser "expr=%{REMOTE_USER}" "expr=%{REMOTE_USER} =~ m#^[!-~]{1,255}\\z#"
         ErrorDocument 401 /sign-on/failed
     </Location>
 % endfor

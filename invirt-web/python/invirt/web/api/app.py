@@ -13,12 +13,11 @@ from flask import Flask, Response, request
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import BadInput
-from invirt.web import rates, reading, saying, session, site
+from invirt.web import doors, rates, reading, saying, session, site
 from invirt.web.api import bearer as bearers
 from invirt.web.api import openapi, resources, verbs
 from invirt.web.api.bearer import Bearer
 from invirt.web.api.openapi import BASE
-from invirt.web.doors import DOORS
 
 Answer = Callable[..., Any]
 
@@ -44,8 +43,7 @@ def register(app: Flask, key: bytes, shared: rates.Rates) -> None:
     for name in site.LISTS:
         rule(f"site/{name}", partial(resources.of_site, name=name))
     app.add_url_rule(f"{BASE}/verbs/<path:verb>", "api verbs", change, methods=["POST"])
-    for name in DOORS:
-        app.add_url_rule(f"/sign-on/{name}/api", f"api {name}", lambda: _sealed(signing))
+    app.add_url_rule("/sign-on/<name>/api", "api token", lambda name: _sealed(signing, name))
 
 
 def _who(signing: URLSafeTimedSerializer, shared: rates.Rates, cost: float) -> Bearer:
@@ -60,9 +58,9 @@ def _who(signing: URLSafeTimedSerializer, shared: rates.Rates, cost: float) -> B
     return found
 
 
-def _sealed(signing: URLSafeTimedSerializer) -> Response:
+def _sealed(signing: URLSafeTimedSerializer, name: str) -> Response:
     """Apache has signed somebody on, who gets a token instead of a cookie."""
-    token = bearers.sealed(signing, session.at_door(request.headers))
+    token = bearers.sealed(signing, doors.principal(name, request.headers))
     return _json({"token": token, "seconds": session.LASTS})
 
 

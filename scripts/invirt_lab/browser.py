@@ -34,16 +34,23 @@ class Answer:
 
 @dataclass
 class Browser:
-    """One person's.  certificate: the file of the server's, or of its authority's."""
+    """One person's.
+
+    certificate: the file of the server's, or of its authority's.  own: that of the
+    person's own and its key.
+    """
 
     address: str
     name: str
     certificate: str
     port: int = 443
     cookies: dict[str, str] = field(default_factory=dict)
+    own: str = ""
 
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.certificate)
+        if self.own:
+            context.load_cert_chain(self.own)
         plain = socket.create_connection((self.address, self.port), PATIENCE)
         return context.wrap_socket(plain, server_hostname=self.name)
 

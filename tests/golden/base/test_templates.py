@@ -28,7 +28,10 @@ SITE = """\
 site: {domain: invirt.test, realm: INVIRT.TEST, contact: help@invirt.test}
 database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test, servers: [remote1.invirt.test, remote2.invirt.test]}
-web: {hostname: web.invirt.test, doors: [ticket, password, file]}
+web:
+  hostname: web.invirt.test
+  doors: [ticket, password, file, certificate]
+  realms: [{domain: invirt.test, realm: INVIRT.TEST}]
 network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3], servers: [192.0.2.0/28, "2001:db8::/64"]}
 dns: {servers: [dns.invirt.test], zones: [2.0.192.in-addr.arpa], secondaries: [192.0.2.53]}
 dhcp: {servers: [dhcp.invirt.test]}

@@ -121,6 +121,15 @@ def test_values_that_do_not_go_together(tmp_path: Path) -> None:
         ("doors: [file, file]", "web: doors names one twice"),
         ("doors: [ticket, kerberos]", "web.doors: 'kerberos' is not one of: ticket, password, file"),
         ("doors: ticket", "web.doors: a list was expected"),
+        ("doors: [certificate]", "web: doors names certificate, and realms no domain"),
+        ("realms: [{domain: A.test, realm: A}]", "web.realms.domain: 'A.test' is not a host name"),
+        ("realms: [{domain: a.test}]", "web.realms.realm: missing"),
+        (
+            "realms: [{domain: a.test, realm: A}, {domain: a.test, realm: B}]",
+            "web: realms names a domain twice",
+        ),
+        ("certificate: {name: serial}", "web.certificate.name: 'serial' is not one of: email"),
+        ("certificate: {ca: clients.pem}", "web.certificate.ca: 'clients.pem' is not a folder from /"),
     ],
 )
 def test_how_people_sign_on(tmp_path: Path, web: str, said: str) -> None:

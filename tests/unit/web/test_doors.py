@@ -14,7 +14,9 @@ SITE = """\
 site: {domain: invirt.test, realm: INVIRT.TEST}
 database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test}
-web: {doors: [file, ticket]}
+web:
+  doors: [file, ticket, certificate]
+  realms: [{domain: people.test, realm: INVIRT.TEST}, {domain: other.test, realm: OTHER.TEST}]
 """
 
 
@@ -25,7 +27,7 @@ def site(invirt_yaml: Path) -> None:
 
 
 def test_those_of_the_site_in_its_order() -> None:
-    assert list(doors.there()) == ["file", "ticket"]
+    assert list(doors.there()) == ["file", "ticket", "certificate"]
 
 
 @pytest.mark.parametrize("name", ["password", "", "failed", "x"])
@@ -45,3 +47,53 @@ def test_a_file_s_names_are_of_the_realm() -> None:
     for said in ("alice@OTHER.TEST", "alice@INVIRT.TEST", "", "a,b", "alice\n", "host/web.invirt.test"):
         with pytest.raises(Denied):
             doors.principal("file", {"Remoteuser": said})
+
+
+@pytest.mark.parametrize(
+    ("said", "principal"),
+    [
+        ("alice@people.test", "alice@INVIRT.TEST"),
+        ("Alice.Smith+x@Other.TEST", "Alice.Smith+x@OTHER.TEST"),
+    ],
+)
+def test_a_mail_address_is_of_a_named_domain(said: str, principal: str) -> None:
+    assert doors.principal("certificate", {"Remoteuser": said}) == principal
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            "alice",
+            "alice@",
+            "@people.test",
+            "alice@INVIRT.TEST",
+            "alice@elsewhere.test",
+            "alice@x.people.test",
+        ),
+        *("root/admin@people.test", "a@b@people.test", "alice@people.test\n", "alice@people.test."),
+        *(
+            "alice\\@people.test",
+            "a,b@people.test",
+            "al ice@people.test",
+            "alice@people.test,bob@people.test",
+        ),
+        *("älice@people.test", "alice@peopl\u212f.test", "alice%0a@people.test", "<b>@people.test"),
+    ],
+)
+def test_any_other_is_refused_with_the_reason(said: str) -> None:
+    with pytest.raises(Denied) as caught:
+        doors.principal("certificate", {"Remoteuser": said})
+    assert "is no address of people.test or other.test" in caught.value.message
+    assert "root" in caught.value.hint
+
+
+def test_without_a_certificate_one_is_told_so() -> None:
+    with pytest.raises(Denied) as caught:
+        doors.principal("certificate", {})
+    assert "certificate" in caught.value.hint
+
+
+def test_apache_says_nothing_but_visible_letters() -> None:
+    for name, door in doors.DOORS.items():
+        assert doors.said(door).endswith(' =~ m#^[!-~]{1,255}\\\\z#"'), name

@@ -118,7 +118,8 @@ def _files(folder: Path, realm: Realm, address: str, hosts: dict[str, str]) -> N
     (folder / "hosts").write_text("".join(f"{ip} {name}\n" for name, ip in hosts.items()))
     (folder / "http.keytab").write_bytes(realm.keytab(f"HTTP/{WEB}").read_bytes())
     (folder / "ports.conf").write_text(f"Listen {address}:80\nListen {address}:443\n")
-    (folder / "invirt-web.conf").write_text(templates.render(SITE))
+    site = templates.render(SITE).replace("\nListen ", f"\nListen {address}:")
+    (folder / "invirt-web.conf").write_text(site)
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     names = f"-subj /CN={WEB} -addext subjectAltName=DNS:{WEB}"
     files = f"-keyout {folder}/server.key -out {folder}/server.crt"

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import re
 import shutil
+import ssl
 import subprocess
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from invirt_lab.browser import Browser
 from tests.parts.realm import PASSWORD
-from tests.web.server.conftest import Doors, WebServer
+from tests.web.server.certificates import Authority
+from tests.web.server.conftest import WEB, Doors, WebServer
 from tests.web.server.test_sign_on import SPELLINGS, dropping
 
+PORT = 8443
+CERTIFICATES = {
+    "alice": ("alice@people.test",),
+    "capitals": ("alice@PEOPLE.Test",),
+    "other": ("alice@other.test",),
+    "two": ("alice@people.test", "carol@people.test"),
+    "unmapped": ("alice@elsewhere.test",),
+    "below": ("alice@x.people.test",),
+    "behind": ("alice@people.test.elsewhere.test",),
+    "realm": ("alice@INVIRT.TEST",),
+    "twice": ("carol@INVIRT.TEST@people.test",),
+    "slash": ("root/admin@people.test",),
+    "escaped": ("carol\\@INVIRT.TEST@people.test",),
+    "comma": ("alice,carol@people.test",),
+    "space": ("alice @people.test",),
+    "percent": ("alice%0a@people.test",),
+    "newline": ("alice@people.test\r\nRemoteuser: carol@people.test",),
+    "ended-line": ("alice@people.test\n",),
+    "null": ("alice@people.test\0.elsewhere.test",),
+    "empty": ("",),
+    "nobody": ("@people.test",),
+    "none": (),
+}
+GOOD = {"alice": "alice@INVIRT.TEST", "capitals": "alice@INVIRT.TEST", "other": "alice@OTHER.TEST"}
+GOOD["two"] = "alice@INVIRT.TEST"  # the first counts
 SAFE = "correct horse"  # alice's, in the file; the KDC has another one
 
 
@@ -25,7 +53,22 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Doors:
         subprocess.run(argv, input=SAFE, text=True, check=True, capture_output=True, timeout=20)
     shutil.chown(files / "passwords", group="www-data")
     (files / "passwords").chmod(0o640)
-    return Doors("  doors: [file, password]\n", files)
+    people = Authority(files)
+    people.begin().rename(files / "clients.pem")
+    for name, addresses in CERTIFICATES.items():
+        people.give(name, *addresses)
+    people.give("subject", subject="alice@people.test")
+    people.give("ended", "alice@people.test", ended=1)
+    people.give("withdrawn", "alice@people.test", withdrawn=True)
+    people.give("service", "alice@people.test", usage=ExtendedKeyUsageOID.SERVER_AUTH)
+    Authority(files, "others").give("stranger", "alice@people.test")
+    people.withdraw().rename(files / "clients.crl")
+    words = f"""\
+  doors: [file, certificate, password]
+  realms: [{{domain: people.test, realm: INVIRT.TEST}}, {{domain: other.test, realm: OTHER.TEST}}]
+  certificate: {{port: {PORT}, revoked: /etc/invirt/web/clients.crl}}
+"""
+    return Doors(words, files)
 
 
 def is_signed_on(web: WebServer, browser: Browser, principal: str) -> None:
@@ -35,7 +78,7 @@ def is_signed_on(web: WebServer, browser: Browser, principal: str) -> None:
 
 def test_the_page_offers_what_there_is(web: WebServer) -> None:
     text = web.browser().ask("/sign-on").text
-    assert re.findall(r'href="/sign-on/(\w+)\?', text) == ["file", "password"]
+    assert re.findall(r'href="/sign-on/(\w+)\?', text) == ["file", "certificate", "password"]
 
 
 def test_a_door_that_is_not_listed_is_not_there(web: WebServer) -> None:
@@ -66,15 +109,80 @@ def test_a_name_in_the_file_that_is_no_person_s(web: WebServer, name: str) -> No
     assert not browser.cookies
 
 
+def holder(web: WebServer, doors: Doors, name: str) -> Browser:
+    """A browser at the certificates' port, with one of them or none."""
+    own = str(doors.files / f"{name}.pem") if doors.files and name else ""
+    return Browser(web.address, WEB, str(web.folder / "server.crt"), PORT, own=own)
+
+
+@pytest.mark.parametrize(("name", "principal"), GOOD.items())
+def test_a_certificate(web: WebServer, doors: Doors, name: str, principal: str) -> None:
+    browser = holder(web, doors, name)
+    answer = browser.ask("/sign-on/certificate?next=/help")
+    assert answer.to == f"https://{WEB}/help", (answer, web.log())
+    browser.port, browser.own = 443, ""
+    is_signed_on(web, browser, principal)
+
+
+@pytest.mark.parametrize("name", [*(set(CERTIFICATES) - set(GOOD)), "subject", ""])
+def test_a_certificate_that_names_nobody_of_the_site(web: WebServer, doors: Doors, name: str) -> None:
+    browser = holder(web, doors, name)
+    answer = browser.ask("/sign-on/certificate")
+    assert answer.status == 403 and not browser.cookies, answer
+    assert "is no address of people.test" in answer.text or "certificate that names you" in answer.text
+
+
+@pytest.mark.parametrize("name", ["ended", "withdrawn", "service", "stranger"])
+def test_a_certificate_that_does_not_count(web: WebServer, doors: Doors, name: str) -> None:
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        holder(web, doors, name).ask("/sign-on/certificate")
+
+
+def test_certificates_have_a_port_of_their_own(web: WebServer, doors: Doors) -> None:
+    """Where nothing else is; and what comes to the others' port is led there, with all that it says."""
+    answer = web.browser().ask("/sign-on/certificate?next=/help", headers={"Remoteuser": "alice@people.test"})
+    assert answer.to == f"https://{WEB}:{PORT}/sign-on/certificate?next=/help"
+    browser = holder(web, doors, "alice")
+    for path in ("/", "/machines/x", "/sign-on", "/sign-on/file", "/sign-on/certificatex", "/api/1/machines"):
+        answer = browser.ask(path, headers={"Remoteuser": "alice@people.test"})
+        assert answer.status == 302 and answer.to == f"https://{WEB}{path}", answer
+    assert browser.ask("/static/style.css").status == 200
+    assert not browser.cookies
+
+
+@pytest.mark.parametrize(
+    "detour", ["file/../certificate", "%2e%2e/sign-on/certificate", "certificate/../file"]
+)
+def test_no_detour_leads_to_another_door_s_rule(web: WebServer, doors: Doors, detour: str) -> None:
+    """alice's certificate at any path makes alice of the site's rule, or nobody."""
+    for path in (f"/sign-on/{detour}", f"//sign-on//{detour}", f"/sign-on/{detour.replace('/', '%2f')}"):
+        browser = holder(web, doors, "realm")
+        answer = browser.ask(path)
+        assert not browser.cookies and answer.status in (302, 308, 400, 403, 404), answer
+
+
+def come_in(web: WebServer, doors: Doors, door: str, headers: dict[str, str]) -> Browser:
+    """alice, who comes by that door, and says headers of her own there."""
+    if door == "certificate":
+        browser = holder(web, doors, "alice")
+        browser.ask("/sign-on/certificate", headers=headers)
+        browser.port = 443
+        return browser
+    browser = web.browser()
+    browser.sign_on("alice", SAFE, headers, door=door)
+    return browser
+
+
 @pytest.mark.parametrize("name", SPELLINGS)
-@pytest.mark.parametrize("door", ["file"])
-def test_a_forged_header_signs_on_nobody(web: WebServer, door: str, name: str) -> None:
+@pytest.mark.parametrize("door", ["file", "certificate"])
+def test_a_forged_header_makes_nobody_else(web: WebServer, doors: Doors, door: str, name: str) -> None:
+    """Of nobody nobody, of alice alice or nobody."""
     for more in dropping(name):
-        for said in ("carol", "carol@INVIRT.TEST"):
-            browser = web.browser()
-            assert browser.ask(f"/sign-on/{door}", headers={name: said, **more}).status in (400, 401)
-            assert not browser.cookies
-            browser.sign_on("alice", SAFE, {name: said, **more}, door=door)
-            page = browser.ask("/")
+        for said in ("carol", "carol@INVIRT.TEST", "carol@people.test"):
+            forged = {name: said, **more}
+            nobody = web.browser() if door != "certificate" else holder(web, doors, "")
+            answer = nobody.ask(f"/sign-on/{door}", headers=forged)
+            assert answer.status in (400, 401, 403) and not nobody.cookies, answer
+            page = come_in(web, doors, door, forged).ask("/")
             assert "carol" not in page.text
             assert page.status == 303 or 'title="alice@INVIRT.TEST"' in page.text

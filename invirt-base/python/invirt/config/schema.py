@@ -75,7 +75,8 @@ VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
 Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
-Door = Annotated[str, _choice("ticket", "password", "file")]
+Door = Annotated[str, _choice("ticket", "password", "file", "certificate")]
+Certified = Annotated[str, _choice("email", "subject-email", "upn")]
 Port = Annotated[int, Range(1, 65535)]
 Seconds = Annotated[int, Range(1, 86400)]
 Amount = Annotated[int, Range(1)]
@@ -114,18 +115,42 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class MailRealm:
+    """Of which realm people are whose mail addresses end so."""
+
+    domain: Hostname
+    realm: Realm
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The web server's door for those who have a client's certificate."""
+
+    port: Port = 8443  # its own: a browser is asked for a certificate as it connects
+    ca: Folder = "/etc/invirt/web/clients.pem"  # whose certificates are taken
+    revoked: OptionalFile = ""  # which aren't any more: the authority's list (CRL, PEM)
+    name: Certified = "email"  # what says who it is: email (alternative name), subject-email or upn
+
+
+@dataclass(frozen=True)
 class Web:
     """The web server."""
 
     hostname: OptionalHostname = ""  # empty: no web server
     doors: tuple[Door, ...] = ("ticket", "password")  # how people sign on, as the page lists it
+    realms: tuple[MailRealm, ...] = ()  # certificate: of whose mail addresses principals are made
+    certificate: Certificate = field(default_factory=Certificate)
 
     def __post_init__(self) -> None:
-        """Raises ValueError if there is no door, or one twice."""
+        """Raises ValueError for doors that nobody could come in by, and for what says two things."""
         if not self.doors:
             raise ValueError("doors names none: nobody could sign on")
         if len(set(self.doors)) < len(self.doors):
             raise ValueError("doors names one twice")
+        if len({one.domain for one in self.realms}) < len(self.realms):
+            raise ValueError("realms names a domain twice")
+        if "certificate" in self.doors and not self.realms:
+            raise ValueError("doors names certificate, and realms no domain: nobody could sign on by it")
 
 
 @dataclass(frozen=True)

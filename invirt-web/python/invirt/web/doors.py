@@ -7,40 +7,76 @@ schema, and its module in the package's postinst.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from invirt import config
-from invirt.base.errors import NotFound
+from invirt.base.errors import BadInput, NotFound
 from invirt.web import session
 
 KEYTAB = "/etc/invirt/web/http.keytab"
 PASSWORDS = "/etc/invirt/web/passwords"
+CERTIFIED = {"email": "SAN_Email_0", "subject-email": "S_DN_Email", "upn": "SAN_OTHER_msUPN_0"}
+# No "/": alice/admin@example.org is a mail address that somebody may be given, and root/admin a principal.
+_ADDRESS = re.compile(r"([A-Za-z0-9._+-]{1,64})@([A-Za-z0-9.-]{1,253})", re.ASCII)
 
 
 def _of_the_realm(said: str) -> str:
     return f"{said}@{config.site.realm}"
 
 
+def _by_domain(said: str) -> str:
+    """The principal of a mail address, of a domain that the site names; raises BadInput for any other."""
+    realms = {one.domain: one.realm for one in config.web.realms}
+    found = _ADDRESS.fullmatch(said)
+    realm = realms.get(found[2].lower()) if found else None
+    if not found or not realm:
+        raise BadInput(
+            f"{said[:100]!a} is no address of {' or '.join(realms)}",
+            hint=f"Sign on in another way, or ask {config.site.contact}.",
+        )
+    return f"{found[1]}@{realm}"
+
+
 @dataclass(frozen=True)
 class Door:
     """One of them.
 
-    words: what it is called on the page.  apache: its lines, which leave whom it signed on
-    in REMOTE_USER.  principal: makes a principal of that.
+    words: what it is called on the page.  apache: its lines.  who, only: expressions of Apache's,
+    whom they sign on, and what else must hold.  principal: makes a principal of that.
+    hint: what to do where nobody was signed on.
     """
 
     words: str
-    apache: tuple[str, ...]
+    apache: Callable[[], tuple[str, ...]]
     principal: Callable[[str], str] = str
+    who: Callable[[], str] = lambda: "%{REMOTE_USER}"
+    only: str = ""
+    hint: str = "Sign on again; a browser may need a second try."
 
 
-_GSSAPI = ("AuthType GSSAPI", f"GssapiCredStore keytab:{KEYTAB}", "GssapiSSLonly On")
-_FILE = ("AuthType Basic", "AuthBasicProvider file", f"AuthUserFile {PASSWORDS}")
+def _gssapi(*more: str) -> Callable[[], tuple[str, ...]]:
+    lines = ("AuthType GSSAPI", f"GssapiCredStore keytab:{KEYTAB}", "GssapiSSLonly On", *more)
+    return lambda: (*lines, "Require valid-user")
+
+
+def _file() -> tuple[str, ...]:
+    return ("AuthType Basic", "AuthBasicProvider file", f"AuthUserFile {PASSWORDS}", "Require valid-user")
+
+
 DOORS = {
-    "ticket": Door("with your Kerberos ticket", _GSSAPI),
-    "password": Door("with your password", (*_GSSAPI, "GssapiBasicAuth On")),  # the KDC checks it
-    "file": Door("with this server's password", _FILE, _of_the_realm),
+    "ticket": Door("with your Kerberos ticket", _gssapi()),
+    "password": Door("with your password", _gssapi("GssapiBasicAuth On")),  # the KDC checks it
+    "file": Door("with this server's password", _file, _of_the_realm),
+    "certificate": Door(
+        "with your certificate",
+        lambda: ("Require all granted",),
+        _by_domain,
+        lambda: f"%{{SSL:SSL_CLIENT_{CERTIFIED[config.web.certificate.name]}}}",
+        "%{SSL:SSL_CLIENT_VERIFY} == 'SUCCESS'",
+        "Your browser gave no certificate that names you. Close it, open it again, and choose one.",
+    ),
 }
 
 
@@ -49,9 +85,16 @@ def there() -> dict[str, Door]:
     return {name: DOORS[name] for name in config.web.doors}
 
 
+def said(door: Door) -> str:
+    """Apache's line that says whom it signed on: nothing for nobody, or for a name of other letters."""
+    only = f"{door.only} && " if door.only else ""
+    who = door.who()
+    return f'RequestHeader set {session.HEADER} "expr={who}" "expr={only}{who} =~ m#^[!-~]{{1,255}}\\\\z#"'
+
+
 def principal(name: str, headers: Mapping[str, str]) -> str:
     """Whom Apache has signed on at a door; raises Denied for nobody, NotFound for a door that isn't there."""
     door = there().get(name)
     if door is None:
         raise NotFound("there is no such page")
-    return session.at_door(headers, door.principal)
+    return session.at_door(headers, door.principal, door.hint)

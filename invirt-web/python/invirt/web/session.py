@@ -35,14 +35,14 @@ class SignOn(Denied):
     """Nobody is signed on."""
 
 
-def at_door(headers: Mapping[str, str], made: Callable[[str], str] = str) -> str:
+def at_door(headers: Mapping[str, str], made: Callable[[str], str] = str, hint: str = "") -> str:
     """The principal whom Apache has signed on; raises Denied where it says none, or no person's.
 
-    made: makes a principal of what Apache says.
+    made: makes a principal of what Apache says.  hint: what to do where it says nothing.
     """
     said = headers.get(HEADER, "")
     if not said:
-        raise Denied("nobody was signed on", hint="Sign on again; a browser may need a second try.")
+        raise Denied("nobody was signed on", hint)
     try:
         return validate.person(made(said))
     except BadInput as error:

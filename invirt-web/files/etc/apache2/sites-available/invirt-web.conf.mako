@@ -1,26 +1,14 @@
 <%
 from invirt import config
 from invirt.web import doors
+name = config.web.hostname or "localhost"
+there = doors.there()
+certificate = config.web.certificate if "certificate" in there else None
+pages, streams = "unix:/run/invirt-web/pages|http://pages", "unix:/run/invirt-web/streams|http://streams"
+alone = "disablereuse=on timeout=60"
 %>\
-# Invirt's pages: TLS and sign-on are Apache's, all else is behind the socket.
-ServerTokens Prod
-ServerSignature Off
-TraceEnable Off
-
-# Each stream holds a thread as long as it lasts.
-<IfModule mpm_event_module>
-    ThreadsPerChild 64
-    ServerLimit 20
-    MaxRequestWorkers 1280
-</IfModule>
-
-<VirtualHost *:80>
-    ServerName ${config.web.hostname or "localhost"}
-    Redirect permanent / https://${config.web.hostname or "localhost"}/
-</VirtualHost>
-
-<VirtualHost *:443>
-    ServerName ${config.web.hostname or "localhost"}
+<%def name="served()">\
+    ServerName ${name}
     SSLEngine On
     SSLProtocol -all +TLSv1.2 +TLSv1.3
     SSLCertificateFile /etc/invirt/web/server.pem
@@ -34,18 +22,68 @@ TraceEnable Off
     RequestHeader unset Authorization "expr=! (%{REQUEST_URI} =~ m#^/(api/1|streams/operations)/# && %{HTTP:Authorization} =~ /^Bearer /)"
     ProxyRequests Off
     ProxyPreserveHost On
-    ProxyPass /streams/ unix:/run/invirt-web/streams|http://streams/streams/ upgrade=websocket disablereuse=on timeout=60
-    ProxyPass / unix:/run/invirt-web/pages|http://pages/ disablereuse=on timeout=60
-
-% for name, door in doors.there().items():
-    <Location /sign-on/${name}>
+</%def>\
+<%def name="place(which)">\
+    <Location /sign-on/${which}>
         AuthName "${config.site.domain}"
-% for line in door.apache:
+% for line in there[which].apache():
         ${line}
 % endfor
-        Require valid-user
-        RequestHeader set Remoteuser "expr=%{REMOTE_USER}" "expr=%{REMOTE_USER} =~ m#^[!-~]{1,255}\\z#"
+        ${doors.said(there[which])}
         ErrorDocument 401 /sign-on/failed
     </Location>
+</%def>\
+# Invirt's pages: TLS and sign-on are Apache's, all else is behind the socket.
+ServerTokens Prod
+ServerSignature Off
+TraceEnable Off
+
+# Each stream holds a thread as long as it lasts.
+<IfModule mpm_event_module>
+    ThreadsPerChild 64
+    ServerLimit 20
+    MaxRequestWorkers 1280
+</IfModule>
+
+<VirtualHost *:80>
+    ServerName ${name}
+    Redirect permanent / https://${name}/
+</VirtualHost>
+
+<VirtualHost *:443>
+${served()}\
+% if certificate:
+    ProxyPass /sign-on/certificate !
+    Redirect /sign-on/certificate https://${name}:${certificate.port}/sign-on/certificate
+% endif
+    ProxyPass /streams/ ${streams}/streams/ upgrade=websocket ${alone}
+    ProxyPass / ${pages}/ ${alone}
+
+% for which in there:
+% if which != "certificate":
+${place(which)}\
+% endif
 % endfor
 </VirtualHost>
+% if certificate:
+
+# Browsers are asked for a certificate as they connect, never later: so that has a port of its own, where
+# nothing is but this door. The session it gives counts at the other; cookies know no ports.
+Listen ${certificate.port}
+<VirtualHost *:${certificate.port}>
+${served()}\
+    SSLCACertificateFile ${certificate.ca}
+    SSLVerifyClient optional
+    SSLVerifyDepth 3
+% if certificate.revoked:
+    SSLCARevocationFile ${certificate.revoked}
+    SSLCARevocationCheck leaf
+% endif
+    ProxyPass /sign-on/certificate ${pages}/sign-on/certificate ${alone}
+    ProxyPass /static/ ${pages}/static/ ${alone}
+    Redirect / https://${name}/
+    Header edit Location ^/ https://${name}/
+
+${place("certificate")}\
+</VirtualHost>
+% endif

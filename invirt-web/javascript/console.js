@@ -1,25 +1,20 @@
 // The page of a machine's serial console.
 import "/usr/share/javascript/xterm/xterm.css";
+import { keep } from "./stream.js";
 import { open } from "./terminal.js";
 
 const PIECE = 16384; // letters of a message: pastes are longer
-const MAY_NOT = 4403; // see invirt.web.streams.serial
-const LEFT = 1000;
-const SOONEST = 1000; // milliseconds until it is tried again
-const LATEST = 10000;
 
 const place = document.getElementById("terminal");
 const how = document.getElementById("how");
-const again = document.getElementById("again");
 const sought = document.getElementById("sought");
 const encoder = new TextEncoder();
 const terminal = open(place, type);
 let socket;
-let pause = SOONEST;
 
 function type(text) {
     for (let at = 0; at < text.length; at += PIECE) {
-        if (socket.readyState === WebSocket.OPEN) {
+        if (socket?.readyState === WebSocket.OPEN) {
             socket.send(encoder.encode(text.slice(at, at + PIECE)));
         }
     }
@@ -30,17 +25,14 @@ function tell(words, state) {
     how.dataset.state = state;
 }
 
-function connect() {
+function opened(made, good) {
     const decoder = new TextDecoder();
-    const opened = new WebSocket(`wss://${location.host}/streams/consoles/${place.dataset.name}`);
-    opened.binaryType = "arraybuffer";
-    again.hidden = true;
-    opened.onopen = () => {
-        pause = SOONEST;
+    made.onopen = () => {
+        good();
         terminal.reset(); // what was there comes again
         terminal.focus();
     };
-    opened.onmessage = (event) => {
+    made.onmessage = (event) => {
         if (typeof event.data === "string") {
             const said = JSON.parse(event.data);
             tell(said.words || "Connected.", said.state);
@@ -48,21 +40,12 @@ function connect() {
         }
         const count = event.data.byteLength;
         terminal.write(decoder.decode(event.data, { stream: true }), () => {
-            if (opened.readyState === WebSocket.OPEN) {
-                opened.send(JSON.stringify({ shown: count }));
+            if (made.readyState === WebSocket.OPEN) {
+                made.send(JSON.stringify({ shown: count }));
             }
         });
     };
-    opened.onclose = (event) => {
-        if (event.code === LEFT || event.code === MAY_NOT) {
-            again.hidden = event.code === MAY_NOT;
-            return;
-        }
-        tell("The connection was cut; it is tried again.", "cut");
-        setTimeout(connect, pause);
-        pause = Math.min(2 * pause, LATEST);
-    };
-    socket = opened;
+    socket = made;
 }
 
 async function copy() {
@@ -90,7 +73,6 @@ terminal.keys((event) => {
     }
     return !(event.ctrlKey && event.shiftKey && event.code === "KeyV"); // the browser's own
 });
-press("again", connect);
 press("copy", copy);
 press("paste", paste);
 // conserver's escapes: a break, and the keyboard of whoever has it.
@@ -113,4 +95,4 @@ sought.addEventListener("keydown", (event) => {
         seek(!event.shiftKey); // what was printed last is what one looks for
     }
 });
-connect();
+keep(`/streams/consoles/${place.dataset.name}`, { opened, tell }, true);

@@ -1,19 +1,15 @@
 // The page of a machine's screen: noVNC's part that draws and takes keys, as Debian has it.
 import RFB from "/usr/share/novnc/core/rfb.js";
 import { key, PRESSED, SHIFT } from "./keyboard.js";
+import { keep } from "./stream.js";
 
-const MAY_NOT = 4403; // see invirt.web.streams.machine
-const SOONEST = 1000; // milliseconds until it is tried again
-const LATEST = 10000;
 const PAUSE = 10; // milliseconds between keys: a guest's keyboard keeps few
 const LONGEST = 4096; // letters of a text
 
 const place = document.getElementById("screen");
 const how = document.getElementById("how");
-const again = document.getElementById("again");
 const text = document.getElementById("text");
 let rfb;
-let pause = SOONEST;
 let typing = Promise.resolve();
 
 function tell(words, state) {
@@ -21,22 +17,19 @@ function tell(words, state) {
     how.dataset.state = state;
 }
 
-function draw(socket) {
+function draw(socket, good) {
     rfb = new RFB(place, socket, { shared: true });
     rfb.scaleViewport = true;
     rfb.background = ""; // the page's
     rfb.addEventListener("connect", () => {
-        pause = SOONEST;
+        good();
         tell("Connected.", "joined");
         rfb.focus();
     });
     rfb.addEventListener("securityfailure", () => tell("The machine refuses to show its screen.", "cut"));
 }
 
-function connect() {
-    const socket = new WebSocket(`wss://${location.host}/streams/screens/${place.dataset.name}`);
-    socket.binaryType = "arraybuffer";
-    again.hidden = true;
+function opened(socket, good) {
     // Words come before the screen, and at its end; all else is noVNC's.
     socket.addEventListener("message", (event) => {
         if (typeof event.data !== "string") {
@@ -44,21 +37,15 @@ function connect() {
         }
         const said = JSON.parse(event.data);
         if (said.state === "joined") {
-            draw(socket);
+            draw(socket, good);
         } else {
             tell(said.words, said.state);
         }
     });
-    socket.addEventListener("close", (event) => {
-        rfb = undefined;
-        if (event.code === MAY_NOT) {
-            again.hidden = false;
-            return;
-        }
-        tell("The screen was cut off; it is tried again.", "cut");
-        setTimeout(connect, pause);
-        pause = Math.min(2 * pause, LATEST);
-    });
+}
+
+function closed() {
+    rfb = undefined;
 }
 
 function pressed(code, keysym, shift) {
@@ -117,5 +104,4 @@ document.getElementById("typing").addEventListener("submit", (event) => {
     typed(text.value || "\n");
     text.value = "";
 });
-again.addEventListener("click", connect);
-connect();
+keep(`/streams/screens/${place.dataset.name}`, { opened, closed, tell }, false);

@@ -121,12 +121,16 @@ def looking(web: WebServer, user: str, machine: str, **more: str) -> AbstractAsy
 
 @asynccontextmanager
 async def watching(
-    browser: Browser, machine: str, kind: str = "consoles", **more: str
+    browser: Browser, machine: str, kind: str = "consoles", given: str | None = None, **more: str
 ) -> AsyncIterator[Viewer]:
-    """A console that is opened, or a screen; more: headers.
+    """A console that is opened, or a screen.  given: a pass, by default its own; more: headers.
 
     aiohttp.WSServerHandshakeError, with a status, if that is refused.
     """
+    path = f"/streams/{kind}/{machine}"
+    if given is None:
+        answer = browser.ask(f"{path}/pass")
+        given = answer.text if answer.status == 200 else ""
     site = f"{browser.name}:{browser.port}" if browser.port != 443 else browser.name
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     headers = {"Cookie": cookies, "Origin": f"https://{site}", **more}
@@ -134,8 +138,6 @@ async def watching(
     connector = aiohttp.TCPConnector(resolver=_Resolver(browser.address), ssl=context)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
-        session.ws_connect(
-            f"wss://{site}/streams/{kind}/{machine}", headers=headers, max_msg_size=0
-        ) as opened,
+        session.ws_connect(f"wss://{site}{path}?pass={given}", headers=headers, max_msg_size=0) as opened,
     ):
         yield Viewer(opened)

@@ -17,7 +17,7 @@ from tests.parts.console import daemons
 from tests.parts.console.site import Site
 from tests.parts.owned import machine
 from tests.web.server.conftest import WebServer
-from tests.web.server.consoles import Viewer, host, looking
+from tests.web.server.consoles import Viewer, host, looking, watching
 
 FLOOD = """\
 stty raw -echo
@@ -85,6 +85,33 @@ def test_who_may(web: WebServer, site: Site) -> None:
     assert refused(web, "alice", "nothing") == 404
     assert refused(web, "", "remus") == 401
     assert refused(web, "alice", "remus", Origin="https://elsewhere.test") == 403
+
+
+def test_a_pass_is_for_one_user_machine_and_kind(web: WebServer, site: Site) -> None:
+    """A session alone opens nothing, and no pass but its own; romulus is off, remus is on its host."""
+    alice, carol = web.browser("alice"), web.browser("carol")
+    given = alice.ask("/streams/consoles/remus/pass")
+    assert given.status == 200 and given.headers["Cache-Control"] == "no-store"
+
+    async def status(passed: str, machine: str = "remus", kind: str = "consoles") -> int:
+        try:
+            async with watching(alice, machine, kind, given=passed):
+                return 0
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+
+    async def story() -> None:
+        assert await status(given.text) == 0
+        for other in ("", "x", carol.ask("/streams/consoles/remus/pass").text,
+                      alice.ask("/streams/consoles/romulus/pass").text,
+                      alice.ask("/streams/screens/remus/pass").text):  # fmt: skip
+            assert await status(other) == 403
+        assert await status(given.text, "romulus") == 403
+        assert await status(given.text, kind="screens") == 403
+
+    asyncio.run(story())
+    assert alice.ask("/streams/consoles/castor/pass").status == 404
+    assert web.browser().ask("/streams/consoles/remus/pass").status == 401
 
 
 def test_it_ends_with_the_right(web: WebServer, site: Site) -> None:

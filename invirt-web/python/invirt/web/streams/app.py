@@ -17,6 +17,7 @@ from invirt.web.api import bearer
 from invirt.web.streams import progress
 from invirt.web.streams.line import Hosts
 from invirt.web.streams.machine import Seats
+from invirt.web.streams.passes import SALT, Passes
 from invirt.web.streams.reading import PROGRAM, Database
 from invirt.web.streams.screen import A_USER, EACH, Screen
 from invirt.web.streams.serial import Serial
@@ -26,6 +27,7 @@ from invirt.web.streams.words import Words
 
 LONGEST = 4096  # bytes of what is asked without a stream
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Visited = Callable[[web.Request, bearer.Bearer], Awaitable[web.StreamResponse]]
 
 
 @web.middleware  # type: ignore[untyped-decorator]  # mypy skips aiohttp
@@ -53,8 +55,8 @@ class Streams:
         self.door = Door(session.signed(key), session.signed(key, bearer.SALT))
         self.words = {"operations": Words(), "consoles": Words()}
         self.database = Database(self._word)
-        each, shared = config.console.sessions_a_machine, (self.database, self.words["consoles"], hosts)
-        self.consoles = Seats(Serial, *shared, each, STREAMS)
+        shared = (self.database, self.words["consoles"], hosts, Passes(session.signed(key, SALT)))
+        self.consoles = Seats(Serial, *shared, config.console.sessions_a_machine, STREAMS)
         self.screens = Seats(Screen, *shared, EACH, A_USER)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -67,8 +69,10 @@ class Streams:
         """What aiohttp runs."""
         made = web.Application(middlewares=[_answered], client_max_size=LONGEST)
         made.router.add_get(r"/streams/operations/{number:\d{1,18}}", self._operation)
-        made.router.add_get(r"/streams/consoles/{name:[a-z0-9-]{1,63}}", self._console)
-        made.router.add_get(r"/streams/screens/{name:[a-z0-9-]{1,63}}", self._screen)
+        for kind, seats in (("consoles", self.consoles), ("screens", self.screens)):
+            place = f"/streams/{kind}/{{name:[a-z0-9-]{{1,63}}}}"
+            made.router.add_get(place, self._by_session(seats.open))
+            made.router.add_get(f"{place}/pass", self._by_session(seats.give))
         made.on_startup.append(self._start)
         return made
 
@@ -82,10 +86,9 @@ class Streams:
         with self.door.visit(request, who) as visit:
             return await progress.follow(request, visit, self.database, self.words["operations"])
 
-    async def _console(self, request: web.Request) -> web.StreamResponse:
-        with self.door.visit(request, self.door.by_session(request)) as visit:
-            return await self.consoles.open(request, visit)
+    def _by_session(self, does: Visited) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            with self.door.visit(request, self.door.by_session(request)) as visit:
+                return await does(request, visit)
 
-    async def _screen(self, request: web.Request) -> web.StreamResponse:
-        with self.door.visit(request, self.door.by_session(request)) as visit:
-            return await self.screens.open(request, visit)
+        return handler

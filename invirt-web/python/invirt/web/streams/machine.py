@@ -21,6 +21,7 @@ from invirt.base.errors import InvirtError, NotFound
 from invirt.web.api.bearer import Bearer
 from invirt.web.rates import TooOften
 from invirt.web.streams.line import Hosts, Refused
+from invirt.web.streams.passes import Passes
 from invirt.web.streams.reading import Database
 from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
@@ -49,6 +50,7 @@ class Seats:
     database: Database
     words: Words
     hosts: Hosts
+    passes: Passes
     each: int
     a_user: int
     taken: Counter[int | str] = field(default_factory=Counter)
@@ -60,12 +62,20 @@ class Seats:
             raise NotFound(f"there is no machine {name} that you may use", hint="Its owner can let you in.")
         return found[0]
 
+    async def give(self, request: web.Request, visit: Bearer) -> web.Response:
+        """What one is opened with, within a minute."""
+        machine = await self.find(visit.who, request.match_info["name"])
+        with self._seat(machine.machine_id, visit.who):
+            given = self.passes.give(visit.who, machine, self.kind.__name__)
+        return web.Response(text=given, headers={"Cache-Control": "no-store"})
+
     async def open(self, request: web.Request, visit: Bearer) -> web.StreamResponse:
         """One, until its user goes."""
         name = request.match_info["name"]
         machine = await self.find(visit.who, name)
-        self.kind.admit(name, machine)
         with self._seat(machine.machine_id, visit.who):
+            self.passes.check(request.query.get("pass", ""), visit.who, machine, self.kind.__name__)
+            self.kind.admit(name, machine)
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=SAID, compress=False)
             await socket.prepare(request)
             await self.kind(self, request, socket, visit, name, machine.machine_id).go()

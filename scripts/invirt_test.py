@@ -36,7 +36,8 @@ SERVERS = (
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
-    *("apache2", "libapache2-mod-auth-gssapi", "python3-cryptography", "curl"),
+    *("apache2", "libapache2-mod-auth-gssapi", "libapache2-mod-auth-openidc", "curl"),
+    *("python3-cryptography", "python3-jwt"),
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")

@@ -30,7 +30,8 @@ database: {hostname: db.invirt.test}
 remote: {hostname: remote.invirt.test, servers: [remote1.invirt.test, remote2.invirt.test]}
 web:
   hostname: web.invirt.test
-  doors: [ticket, password, file, certificate]
+  doors: [ticket, password, file, certificate, oidc]
+  oidc: {provider: "https://login.invirt.test"}
   realms: [{domain: invirt.test, realm: INVIRT.TEST}]
 network: {gateway: 192.0.2.1, dns: [192.0.2.2, 192.0.2.3], servers: [192.0.2.0/28, "2001:db8::/64"]}
 dns: {servers: [dns.invirt.test], zones: [2.0.192.in-addr.arpa], secondaries: [192.0.2.53]}

@@ -122,6 +122,15 @@ def test_values_that_do_not_go_together(tmp_path: Path) -> None:
         ("doors: [ticket, kerberos]", "web.doors: 'kerberos' is not one of: ticket, password, file"),
         ("doors: ticket", "web.doors: a list was expected"),
         ("doors: [certificate]", "web: doors names certificate, and realms no domain"),
+        ("doors: [oidc], oidc: {provider: 'https://a.test'}", "web: doors names oidc, and realms no domain"),
+        (
+            "doors: [oidc], realms: [{domain: a.test, realm: A}]",
+            "web: doors names oidc, and oidc.provider nobody",
+        ),
+        ("oidc: {provider: 'http://a.test'}", "web.oidc.provider: 'http://a.test' is not an https URL"),
+        ("oidc: {provider: 'https://a.test/'}", "web.oidc.provider: 'https://a.test/' is not an https URL"),
+        ("oidc: {client: 'a b'}", "web.oidc.client: 'a b' is not a client's name"),
+        ("oidc: {claim: 'a-b'}", "web.oidc.claim: 'a-b' is not a claim's name"),
         ("realms: [{domain: A.test, realm: A}]", "web.realms.domain: 'A.test' is not a host name"),
         ("realms: [{domain: a.test}]", "web.realms.realm: missing"),
         (

@@ -97,3 +97,16 @@ def test_without_a_certificate_one_is_told_so() -> None:
 def test_apache_says_nothing_but_visible_letters() -> None:
     for name, door in doors.DOORS.items():
         assert doors.said(door).endswith(' =~ m#^[!-~]{1,255}\\\\z#"'), name
+
+
+def test_an_address_must_be_verified_and_another_claim_says_itself(invirt_yaml: Path) -> None:
+    assert "%{reqenv:OIDC_CLAIM_email_verified} == '1' && " in doors.said(doors.DOORS["oidc"])
+    assert 'OIDCScope "openid email"' in doors.oidc_server()
+    more = "  oidc: {provider: 'https://login.test/realms/x', claim: upn}\n"
+    invirt_yaml.write_text(SITE.replace("certificate]", "certificate, oidc]") + more)
+    config.reload()
+    assert '"expr=%{reqenv:OIDC_CLAIM_upn}" "expr=%{reqenv:OIDC_CLAIM_upn} =~' in doors.said(
+        doors.DOORS["oidc"]
+    )
+    assert 'OIDCScope "openid profile"' in doors.oidc_server()
+    assert doors.there()["oidc"].called == "at login.test"

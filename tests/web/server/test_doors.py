@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import ssl
 import subprocess
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from invirt_lab.browser import Browser
-from tests.parts.realm import PASSWORD
+from invirt_lab.browser import Answer, Browser
+from tests.parts.realm import PASSWORD, loopback
+from tests.parts.waiting import until
 from tests.web.server.certificates import Authority
 from tests.web.server.conftest import WEB, Doors, WebServer
+from tests.web.server.provider import ISSUER, NAME, SECRET, Provider, running
 from tests.web.server.test_sign_on import SPELLINGS, dropping
 
 PORT = 8443
@@ -45,7 +51,13 @@ SAFE = "correct horse"  # alice's, in the file; the KDC has another one
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Doors:
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with running(tmp_path_factory.mktemp("provider"), loopback()) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Doors:
     files = tmp_path_factory.mktemp("doors")
     for name in ("alice", "root/admin", "bob@OTHER.TEST", "host/web.invirt.test", "a,b"):
         argv = ["htpasswd", "-i", "-B", "-C", "4", *([] if name != "alice" else ["-c"])]
@@ -63,12 +75,17 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Doors:
     people.give("service", "alice@people.test", usage=ExtendedKeyUsageOID.SERVER_AUTH)
     Authority(files, "others").give("stranger", "alice@people.test")
     people.withdraw().rename(files / "clients.crl")
+    shutil.copy(provider.certificate, files)
+    secret = f'OIDCClientSecret "{SECRET}"\nOIDCCABundlePath /etc/invirt/web/login.crt\n'
+    (files / "oidc.conf").write_text(secret)
+    (files / "oidc.conf").chmod(0o600)
     words = f"""\
-  doors: [file, certificate, password]
+  doors: [file, certificate, oidc, password]
+  oidc: {{provider: "{ISSUER}"}}
   realms: [{{domain: people.test, realm: INVIRT.TEST}}, {{domain: other.test, realm: OTHER.TEST}}]
   certificate: {{port: {PORT}, revoked: /etc/invirt/web/clients.crl}}
 """
-    return Doors(words, files)
+    return Doors(words, files, {NAME: provider.address})
 
 
 def is_signed_on(web: WebServer, browser: Browser, principal: str) -> None:
@@ -78,7 +95,7 @@ def is_signed_on(web: WebServer, browser: Browser, principal: str) -> None:
 
 def test_the_page_offers_what_there_is(web: WebServer) -> None:
     text = web.browser().ask("/sign-on").text
-    assert re.findall(r'href="/sign-on/(\w+)\?', text) == ["file", "certificate", "password"]
+    assert re.findall(r'href="/sign-on/(\w+)\?', text) == ["file", "certificate", "oidc", "password"]
 
 
 def test_a_door_that_is_not_listed_is_not_there(web: WebServer) -> None:
@@ -161,7 +178,113 @@ def test_no_detour_leads_to_another_door_s_rule(web: WebServer, doors: Doors, de
         assert not browser.cookies and answer.status in (302, 308, 400, 403, 404), answer
 
 
-def come_in(web: WebServer, doors: Doors, door: str, headers: dict[str, str]) -> Browser:
+def at_provider(provider: Provider, to: str) -> str:
+    """Where the provider leads whoever was led to it."""
+    there = urlsplit(to)
+    assert there.netloc == NAME, to
+    answer = Browser(provider.address, NAME, str(provider.certificate)).ask(f"{there.path}?{there.query}")
+    assert answer.status == 302, answer
+    back = urlsplit(answer.to)
+    return f"{back.path}?{back.query}"
+
+
+def by_provider(web: WebServer, provider: Provider, browser: Browser, **headers: str) -> Answer:
+    """The last of its answers: of the door, or of what is before it."""
+    headers["Accept"] = "text/html"  # programs are told 401
+    answer = browser.ask("/sign-on/oidc?next=/help", headers=headers)
+    if answer.status == 400:  # a header that is none
+        return answer
+    assert answer.status == 302, (answer, web.log())
+    answer = browser.ask(at_provider(provider, answer.to), headers=headers)
+    if answer.status != 302:
+        return answer
+    if not answer.to.endswith("/sign-on/oidc?next=/help"):
+        return answer
+    return browser.ask("/sign-on/oidc?next=/help", headers=headers)
+
+
+def test_a_provider_signs_on(web: WebServer, provider: Provider) -> None:
+    provider.says()
+    browser = web.browser()
+    answer = by_provider(web, provider, browser)
+    assert answer.to == "/help", (provider.refused, web.log()[-3000:], answer)
+    assert provider.asked["redirect_uri"] == f"https://{WEB}/sign-on/oidc/back"
+    assert provider.asked["scope"] == "openid email"
+    is_signed_on(web, browser, "alice@INVIRT.TEST")
+    assert browser.send("/", "/sign-off").to == "/sign-on"
+    assert browser.ask("/").status == 303
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        *({"email_verified": value} for value in (False, None, "false", "yes", 0)),
+        *(
+            {"email": [address]}
+            for address in ("alice@elsewhere.test", "alice@people.test\nRemoteuser: x", 7)
+        ),
+        *(
+            {"email": name}
+            for name in sorted(
+                {text for one in CERTIFICATES.values() for text in one}
+                - {"alice@people.test", "alice@PEOPLE.Test", "alice@other.test", "carol@people.test"}
+            )
+        ),
+        {"email": "älice@people.test"},
+        {"email": None},
+        {"email": True},
+        {"email": {"a": "alice@people.test"}},
+        {"email": "alice@people.test", "OIDC_CLAIM_email": "x", "email_verified": None},
+    ],
+    ids=str,
+)
+def test_whom_a_provider_does_not_vouch_for(
+    web: WebServer, provider: Provider, claims: dict[str, Any]
+) -> None:
+    provider.says(**claims)
+    browser = web.browser()
+    answer = by_provider(web, provider, browser)
+    refused = ("is no address of people.test", "nobody says that your mail address", "Provider error")
+    assert any(words in answer.text for words in refused), (answer, web.log()[-3000:])
+    assert "__Host-invirt" not in browser.cookies
+
+
+@pytest.mark.parametrize("wrong", ["iss", "aud", "nonce", "exp", "iat", "key", "public"])
+def test_a_token_that_does_not_count(web: WebServer, provider: Provider, wrong: str) -> None:
+    provider.says(wrong=wrong)
+    browser = web.browser()
+    by_provider(web, provider, browser)
+    assert not provider.refused
+    assert "__Host-invirt" not in browser.cookies and browser.ask("/sign-on/oidc").status == 401
+
+
+def test_a_provider_that_denies(web: WebServer, provider: Provider) -> None:
+    provider.says(denies=True)
+    browser = web.browser()
+    answer = by_provider(web, provider, browser)
+    assert "__Host-invirt" not in browser.cookies and "access_denied" not in answer.to
+    provider.says()
+
+
+def test_another_s_way_back_is_nobody_s(web: WebServer, provider: Provider) -> None:
+    """A code that somebody else was given signs on nobody who is led to it."""
+    provider.says()
+    answer = web.browser().ask("/sign-on/oidc", headers={"Accept": "text/html"})
+    back = at_provider(provider, answer.to)
+    for browser in (web.browser(), web.browser("bob")):
+        kept = dict(browser.cookies)
+        answer = browser.ask(back, headers={"Accept": "text/html"})
+        assert answer.to == f"https://{WEB}/sign-on/failed", answer
+        assert {name: browser.cookies[name] for name in kept} == kept
+        assert browser.ask("/sign-on/oidc").status == 401
+
+
+def test_a_program_is_led_to_no_provider(web: WebServer) -> None:
+    for path in ("/sign-on/oidc", "/sign-on/oidc/api"):
+        assert web.browser().ask(path).status == 401
+
+
+def come_in(web: WebServer, doors: Doors, provider: Provider, door: str, headers: dict[str, str]) -> Browser:
     """alice, who comes by that door, and says headers of her own there."""
     if door == "certificate":
         browser = holder(web, doors, "alice")
@@ -169,20 +292,37 @@ def come_in(web: WebServer, doors: Doors, door: str, headers: dict[str, str]) ->
         browser.port = 443
         return browser
     browser = web.browser()
-    browser.sign_on("alice", SAFE, headers, door=door)
+    if door == "oidc":
+        by_provider(web, provider, browser, **headers)
+    else:
+        browser.sign_on("alice", SAFE, headers, door=door)
     return browser
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-@pytest.mark.parametrize("door", ["file", "certificate"])
-def test_a_forged_header_makes_nobody_else(web: WebServer, doors: Doors, door: str, name: str) -> None:
+@pytest.mark.parametrize("door", ["file", "certificate", "oidc"])
+def test_a_forged_header_makes_nobody_else(
+    web: WebServer, doors: Doors, provider: Provider, door: str, name: str
+) -> None:
     """Of nobody nobody, of alice alice or nobody."""
+    provider.says()
     for more in dropping(name):
         for said in ("carol", "carol@INVIRT.TEST", "carol@people.test"):
             forged = {name: said, **more}
             nobody = web.browser() if door != "certificate" else holder(web, doors, "")
             answer = nobody.ask(f"/sign-on/{door}", headers=forged)
             assert answer.status in (400, 401, 403) and not nobody.cookies, answer
-            page = come_in(web, doors, door, forged).ask("/")
+            page = come_in(web, doors, provider, door, forged).ask("/")
             assert "carol" not in page.text
             assert page.status == 303 or 'title="alice@INVIRT.TEST"' in page.text
+
+
+def test_without_its_module_the_door_says_so(web: WebServer) -> None:
+    """And all else is as it was."""
+    assert web.apache
+    lacks = "lacks libapache2-mod-auth-openidc"
+    for program, words in (("a2dismod", lacks), ("a2enmod", "You were not signed on")):
+        subprocess.run([*web.enter, program, "-q", "auth_openidc"], check=True, timeout=20)
+        web.apache.send_signal(signal.SIGUSR1)
+        until(lambda words=words: words in web.browser().ask("/sign-on/oidc").text, web.log)
+        assert web.browser().sign_on("alice", SAFE, door="file").to == "/"

@@ -75,7 +75,15 @@ VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
 Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
-Door = Annotated[str, _choice("ticket", "password", "file", "certificate")]
+Door = Annotated[str, _choice("ticket", "password", "file", "certificate", "oidc")]
+Issuer = Annotated[
+    str,
+    Form(
+        "an https URL, without a / at its end", rf"(https://{_HOSTNAME}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*)?"
+    ),
+]
+Client = Annotated[str, Form("a client's name: A-Z, a-z, 0-9 and . _ ~ : / -", r"[A-Za-z0-9._~:/-]{1,200}")]
+Claim = Annotated[str, Form("a claim's name: A-Z, a-z, 0-9 and _", r"[A-Za-z0-9_]{1,64}")]
 Certified = Annotated[str, _choice("email", "subject-email", "upn")]
 Port = Annotated[int, Range(1, 65535)]
 Seconds = Annotated[int, Range(1, 86400)]
@@ -133,13 +141,23 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Oidc:
+    """The web server's door to a provider of OpenID Connect, which signs people on."""
+
+    provider: Issuer = ""  # its name for itself (iss)
+    client: Client = "invirt"  # what it calls the web server
+    claim: Claim = "email"  # what says who it is; of email it must say that it was verified
+
+
+@dataclass(frozen=True)
 class Web:
     """The web server."""
 
     hostname: OptionalHostname = ""  # empty: no web server
     doors: tuple[Door, ...] = ("ticket", "password")  # how people sign on, as the page lists it
-    realms: tuple[MailRealm, ...] = ()  # certificate: of whose mail addresses principals are made
+    realms: tuple[MailRealm, ...] = ()  # certificate, oidc: of whose addresses principals are made
     certificate: Certificate = field(default_factory=Certificate)
+    oidc: Oidc = field(default_factory=Oidc)
 
     def __post_init__(self) -> None:
         """Raises ValueError for doors that nobody could come in by, and for what says two things."""
@@ -149,8 +167,11 @@ class Web:
             raise ValueError("doors names one twice")
         if len({one.domain for one in self.realms}) < len(self.realms):
             raise ValueError("realms names a domain twice")
-        if "certificate" in self.doors and not self.realms:
-            raise ValueError("doors names certificate, and realms no domain: nobody could sign on by it")
+        for door in {"certificate", "oidc"} & set(self.doors):
+            if not self.realms:
+                raise ValueError(f"doors names {door}, and realms no domain: nobody could sign on by it")
+        if "oidc" in self.doors and not self.oidc.provider:
+            raise ValueError("doors names oidc, and oidc.provider nobody")
 
 
 @dataclass(frozen=True)

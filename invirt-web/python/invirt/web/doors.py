@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from invirt import config
 from invirt.base.errors import BadInput, NotFound
@@ -17,6 +18,7 @@ from invirt.web import session
 
 KEYTAB = "/etc/invirt/web/http.keytab"
 PASSWORDS = "/etc/invirt/web/passwords"
+OIDC_SECRET = "/etc/invirt/web/oidc.conf"
 CERTIFIED = {"email": "SAN_Email_0", "subject-email": "S_DN_Email", "upn": "SAN_OTHER_msUPN_0"}
 # No "/": alice/admin@example.org is a mail address that somebody may be given, and root/admin a principal.
 _ADDRESS = re.compile(r"([A-Za-z0-9._+-]{1,64})@([A-Za-z0-9.-]{1,253})", re.ASCII)
@@ -43,17 +45,22 @@ def _by_domain(said: str) -> str:
 class Door:
     """One of them.
 
-    words: what it is called on the page.  apache: its lines.  who, only: expressions of Apache's,
-    whom they sign on, and what else must hold.  principal: makes a principal of that.
-    hint: what to do where nobody was signed on.
+    words: what it is called on the page, {provider}'s host in its place.  apache: its lines.
+    who: Apache's expression for whom they sign on.  only: what else must hold.  principal: makes
+    a principal of that.  hint: what to do where nobody was signed on.
     """
 
     words: str
     apache: Callable[[], tuple[str, ...]]
     principal: Callable[[str], str] = str
     who: Callable[[], str] = lambda: "%{REMOTE_USER}"
-    only: str = ""
+    only: Callable[[], str] = str
     hint: str = "Sign on again; a browser may need a second try."
+
+    @property
+    def called(self) -> str:
+        """The words as they are shown."""
+        return self.words.format(provider=urlsplit(config.web.oidc.provider).hostname)
 
 
 def _gssapi(*more: str) -> Callable[[], tuple[str, ...]]:
@@ -65,6 +72,43 @@ def _file() -> tuple[str, ...]:
     return ("AuthType Basic", "AuthBasicProvider file", f"AuthUserFile {PASSWORDS}", "Require valid-user")
 
 
+def _oidc() -> tuple[str, ...]:
+    """What the provider says stays in Apache; 400 is Debian 13's answer to a token that doesn't count."""
+    lines = ("AuthType openid-connect", "OIDCPassClaimsAs environment", "Require valid-user")
+    return (*lines, "ErrorDocument 400 /sign-on/failed")
+
+
+def oidc_server() -> tuple[str, ...]:
+    """Apache's lines about the provider, for the server as a whole; the client's secret is in OIDC_SECRET.
+
+    The module's own session is for the way from the provider to the door; ours is what lasts.
+    """
+    oidc = config.web.oidc
+    return (
+        f"OIDCProviderMetadataURL {oidc.provider}/.well-known/openid-configuration",
+        f"OIDCClientID {oidc.client}",
+        f'OIDCScope "openid {"email" if oidc.claim == "email" else "profile"}"',
+        "OIDCPKCEMethod S256",
+        f"OIDCRedirectURI https://{config.web.hostname}/sign-on/oidc/back",
+        f"OIDCDefaultURL https://{config.web.hostname}/sign-on/failed",
+        'OIDCCryptoPassphrase "exec:/usr/bin/od -An -N32 -tx8 -w32 /dev/urandom"',
+        "OIDCCookiePath /sign-on/",
+        "OIDCCookieSameSite On",
+        "OIDCSessionInactivityTimeout 10",
+        "OIDCSessionMaxDuration 15",
+        "OIDCStateMaxNumberOfCookies 7 true",
+        f"IncludeOptional {OIDC_SECRET}",
+    )
+
+
+def _claim() -> str:
+    return f"%{{reqenv:OIDC_CLAIM_{config.web.oidc.claim}}}"
+
+
+def _verified() -> str:
+    return "%{reqenv:OIDC_CLAIM_email_verified} == '1'" if config.web.oidc.claim == "email" else ""
+
+
 DOORS = {
     "ticket": Door("with your Kerberos ticket", _gssapi()),
     "password": Door("with your password", _gssapi("GssapiBasicAuth On")),  # the KDC checks it
@@ -74,8 +118,16 @@ DOORS = {
         lambda: ("Require all granted",),
         _by_domain,
         lambda: f"%{{SSL:SSL_CLIENT_{CERTIFIED[config.web.certificate.name]}}}",
-        "%{SSL:SSL_CLIENT_VERIFY} == 'SUCCESS'",
+        lambda: "%{SSL:SSL_CLIENT_VERIFY} == 'SUCCESS'",
         "Your browser gave no certificate that names you. Close it, open it again, and choose one.",
+    ),
+    "oidc": Door(
+        "at {provider}",
+        _oidc,
+        _by_domain,
+        _claim,
+        _verified,
+        "Where you signed on, nobody says that your mail address is yours. Have it confirmed there.",
     ),
 }
 
@@ -87,9 +139,9 @@ def there() -> dict[str, Door]:
 
 def said(door: Door) -> str:
     """Apache's line that says whom it signed on: nothing for nobody, or for a name of other letters."""
-    only = f"{door.only} && " if door.only else ""
     who = door.who()
-    return f'RequestHeader set {session.HEADER} "expr={who}" "expr={only}{who} =~ m#^[!-~]{{1,255}}\\\\z#"'
+    held = " && ".join(filter(None, (door.only(), rf"{who} =~ m#^[!-~]{{1,255}}\\z#")))
+    return f'RequestHeader set {session.HEADER} "expr={who}" "expr={held}"'
 
 
 def principal(name: str, headers: Mapping[str, str]) -> str:

@@ -60,10 +60,24 @@ ${served()}\
     ProxyPass / ${pages}/ ${alone}
 
 % for which in there:
-% if which != "certificate":
+% if which not in ("certificate", "oidc"):
 ${place(which)}\
 % endif
 % endfor
+% if "oidc" in there:
+    <IfModule auth_openidc_module>
+% for line in doors.oidc_server():
+        ${line}
+% endfor
+${place("oidc")}\
+    </IfModule>
+    <IfModule !auth_openidc_module>
+    <Location /sign-on/oidc>
+        Require all denied
+        ErrorDocument 403 "This server lacks libapache2-mod-auth-openidc. Sign on in another way, or ask ${config.site.contact}."
+    </Location>
+    </IfModule>
+% endif
 </VirtualHost>
 % if certificate:
 

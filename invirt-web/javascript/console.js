@@ -8,13 +8,14 @@ const PIECE = 16384; // letters of a message: pastes are longer
 const place = document.getElementById("terminal");
 const how = document.getElementById("how");
 const sought = document.getElementById("sought");
+const looks = "looks" in place.dataset; // nothing is typed
 const encoder = new TextEncoder();
 const terminal = open(place, type);
 let socket;
 
 function type(text) {
     for (let at = 0; at < text.length; at += PIECE) {
-        if (socket?.readyState === WebSocket.OPEN) {
+        if (!looks && socket?.readyState === WebSocket.OPEN) {
             socket.send(encoder.encode(text.slice(at, at + PIECE)));
         }
     }
@@ -62,7 +63,7 @@ async function paste() {
 }
 
 function press(id, does) {
-    document.getElementById(id).addEventListener("click", does);
+    document.getElementById(id)?.addEventListener("click", does);
 }
 
 terminal.keys((event) => {
@@ -95,4 +96,4 @@ sought.addEventListener("keydown", (event) => {
         seek(!event.shiftKey); // what was printed last is what one looks for
     }
 });
-keep(`/streams/consoles/${place.dataset.name}`, { opened, tell }, true);
+keep(`/streams/${place.dataset.stream}`, { opened, tell }, true);

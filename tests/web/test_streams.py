@@ -12,7 +12,7 @@ from tests.parts.owned import machine
 from tests.parts.realm import end
 from tests.parts.remote.conftest import WEB
 from tests.parts.waiting import until
-from tests.web.conftest import PHONE, Chromium, barriers, picture
+from tests.web.conftest import DESK, PHONE, Chromium, barriers, picture
 from tests.web.server.conftest import passed
 from tests.web.server.consoles import host
 from tests.web.server.test_progress import BEGUN, ENDED, STEP
@@ -105,3 +105,38 @@ def test_an_operation_as_it_goes(chromium: Chromium, site: Site) -> None:
     page.get_by_text("It is done.").wait_for()
     assert not page.evaluate("window.same")
     page.context.close()
+
+
+@pytest.mark.parametrize(("size", "window"), [("desk", DESK), ("phone", PHONE)])
+def test_a_look_by_a_link(chromium: Chromium, site: Site, size: str, window: dict[str, int]) -> None:
+    """Shared in two clicks; a stranger sees the console, types nothing, and is told of the end."""
+    owner, stranger = chromium.page("alice", window), chromium.page(size=window)
+    owner.goto(f"https://{WEB}/machines/remus")
+    owner.get_by_role("button", name="Share a look").click()
+    link = owner.get_by_role("link", name=f"https://{WEB}/look/")
+    address = link.get_attribute("href")
+    picture(owner, f"shared-{size}")
+    assert not barriers(owner)
+    stranger.goto(f"https://{WEB}{address}")
+    stranger.get_by_text("Connected.").wait_for()
+    shown(stranger, "you look on")
+    stranger.locator("#terminal").click()
+    stranger.keyboard.type("echo by $((1+1)) strangers\n")
+    assert not stranger.get_by_role("button", name="Paste").count()
+    owner.goto(f"https://{WEB}/machines/remus/console")
+    shown(owner, "remus")
+    owner.keyboard.type(f"echo on {size}: $((6*7))\n")
+    shown(stranger, f"on {size}: 42")
+    assert not stranger.get_by_text("by 2 strangers").count()
+    picture(stranger, f"look-{size}")
+    assert not barriers(stranger)
+    assert stranger.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    stranger.reload()
+    shown(stranger, f"on {size}: 42")
+    owner.goto(f"https://{WEB}/machines/remus")
+    owner.get_by_role("button", name="End look").click()
+    stranger.get_by_text("this link has ended").wait_for()
+    stranger.reload()
+    stranger.get_by_text("this link shows nothing any more").wait_for()
+    for page in (owner, stranger):
+        page.context.close()

@@ -20,13 +20,13 @@ COLUMNS = """
         ELSE data_type END, is_nullable = 'YES'
     FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version'
-        AND table_name !~ '^(usage|host_signs|guest_states|api_token)'
+        AND table_name !~ '^(usage|host_signs|guest_states|api_token|console_looks)'
 """
 KEYS = """
     SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace
     AND conrelid::regclass::text <> 'alembic_version'
-    AND conrelid::regclass::text !~ '^(usage|host_signs|guest_states|api_token)'
+    AND conrelid::regclass::text !~ '^(usage|host_signs|guest_states|api_token|console_looks)'
 """
 
 

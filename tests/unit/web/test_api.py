@@ -268,7 +268,7 @@ def test_nothing_there(client: FlaskClient, path: str) -> None:
     problem(client.get(f"/api/1{path}", headers=door()), 404)
 
 
-BY_DOOR = {"key add", "key remove", "token add", "token remove"}
+BY_DOOR = {"key add", "key remove", "token add", "token remove", "look share", "look end"}
 
 
 def test_what_tokens_may_is_said_of_each_verb() -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from invirt.base import certificates
 from invirt_lab.browser import Browser
 from tests.parts.console import daemons
-from tests.parts.console.rows import CONSOLE, HOST
+from tests.parts.console.rows import CONSOLE, HOST, PORT
 from tests.parts.console.server import Server
 from tests.parts.console.site import CA, XM, Site, prepare, render
 from tests.parts.realm import DEADLINE, loopback
@@ -63,6 +64,20 @@ def known(web: WebServer, keys: Path, address: str) -> None:
         ' sed -i "/ $1$/d" /etc/hosts; echo "$2 $1" >>/etc/hosts'
     )
     subprocess.run([*web.enter, "sh", "-c", script, str(keys), HOST, address], check=True)
+
+
+def says(site: Site, certificate: str, request: bytes) -> bytes:
+    """The first line of the host's door to who shows that certificate, and sends that."""
+    made = certificates.context(
+        str(site.keys / "ca.pem"), str(site.keys / f"{certificate}.pem"), server=False
+    )
+    try:
+        plain = socket.create_connection((site.addresses[HOST], PORT), DEADLINE)
+        with made.wrap_socket(plain, suppress_ragged_eofs=False) as client:
+            client.sendall(request)
+            return client.recv(300).partition(b"\n")[0]
+    except (OSError, ssl.SSLError):
+        return b""
 
 
 class _Resolver(AbstractResolver):

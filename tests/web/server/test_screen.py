@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,13 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from invirt.base import certificates
 from invirt.web.streams.machine import NO_MORE
 from invirt.web.streams.screen import EACH
-from tests.parts.console.rows import HOST, PORT
-from tests.parts.realm import DEADLINE
 from tests.parts.waiting import until
 from tests.web.server.conftest import WebServer
+from tests.web.server.consoles import says
 from tests.web.server.screens import Guests, guests, looking, refusal
 
 LIT = 500  # pixels of the firmware's words
@@ -138,31 +134,18 @@ def test_who_takes_nothing_stalls_nobody(web: WebServer, site: Guests) -> None:
     asyncio.run(story())
 
 
-def says(site: Guests, certificate: str, request: bytes) -> bytes:
-    """The first line of the host's door to who shows that certificate."""
-    keys = site.site.keys
-    made = certificates.context(str(keys / "ca.pem"), str(keys / f"{certificate}.pem"), server=False)
-    try:
-        plain = socket.create_connection((site.site.addresses[HOST], PORT), DEADLINE)
-        with made.wrap_socket(plain, suppress_ragged_eofs=False) as client:
-            client.sendall(request)
-            return client.recv(300).partition(b"\n")[0]
-    except (OSError, ssl.SSLError):
-        return b""
-
-
 def test_the_hosts_door(site: Guests) -> None:
     """Screens are the web server's alone, of machines that run here, by their number."""
     number = site.numbers["remus"]
     asked = b"remus %d screen\n" % number
-    assert says(site, "web", asked) == b"ok"
-    assert says(site, "console", asked) == b"no screens are for the web server"
+    assert says(site.site, "web", asked) == b"ok"
+    assert says(site.site, "console", asked) == b"no screens are for the web server"
     for stranger in ("host", "host2", "host-as-client", "stranger", "forged"):
-        assert not says(site, stranger, asked), stranger
+        assert not says(site.site, stranger, asked), stranger
     for wrong in (
         *(b"remus %d screen\n" % (number + 100), b"remus %d screen x\n" % number, b"remus ../1 screen\n"),
         *(b"remus screen\n", b"remus %d/../%d screen\n" % (number, number), b"../../x 1 screen\n"),
         *(b"remus root screen\n", b"remus 0 screen\n", b"remus -1 screen\n", b"x" * 500, b"\xff\x00\n"),
         b"remus %d SCREEN\n" % number,
     ):
-        assert not says(site, "web", wrong).startswith(b"ok"), wrong
+        assert not says(site.site, "web", wrong).startswith(b"ok"), wrong

@@ -42,6 +42,11 @@ def token(verb: str) -> Callable[..., Words]:
     return lambda name="", **values: ("machine", "token", verb, *((name,) if name else ()), *_options(values))
 
 
+def look(verb: str) -> Callable[..., Words]:
+    """Makes the words of `machine look`."""
+    return lambda name, **values: ("machine", "look", verb, name, *_options(values))
+
+
 def _options(values: dict[str, Any]) -> Words:
     found: list[str] = []
     for name, value in values.items():

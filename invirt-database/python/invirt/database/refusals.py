@@ -69,6 +69,7 @@ SENTENCES = {
     "public_keys_pkey": "this principal has this key already",
     "api_tokens_name_key": "you have a token of this name already",
     "token_lasts": "a token lasts at least a day and at most 366",
+    "look_lasts": "a look lasts an hour at most",
     "nics_ip6_key": "a machine with this IPv6 address exists already",
     "hostnames_pkey": "a machine has this name already",
     "record_name": "a record's name is small letters, digits, - and _, in parts with dots between",

@@ -11,7 +11,7 @@ from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import MachineName
-from invirt.remote import access, keys, listing, states, tokens, undelete
+from invirt.remote import access, keys, listing, looks, states, tokens, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -208,6 +208,7 @@ MACHINE = (
     *undelete.VERBS,
     keys.GROUP,
     tokens.GROUP,
+    looks.GROUP,
 )  # fmt: skip
 DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")

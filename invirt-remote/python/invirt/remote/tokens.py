@@ -29,9 +29,7 @@ def add(actor: Actor, name: str, machine: tuple[MachineName, ...], write: bool, 
             "SELECT add_token(%s, %s, %s, %s, %s, %s, %s)",
             (actor.principal, name, digest, write, numbers or None, lasts, actor.via),
         )
-    return Found(
-        {"name": name, "token": token, "days": lasts}, ["Keep it: it is shown this once."], shown=_token
-    )
+    return Found({"name": name, "token": token, "days": lasts}, shown=_token)
 
 
 def _token(found: dict[str, Any]) -> str:

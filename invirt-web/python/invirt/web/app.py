@@ -109,6 +109,7 @@ def _response(answer: Answer, visit: Visit) -> Response:
         "secret": session.get("secret", ""),
         "told": session.pop("told", "") if "told" in session else "",
         "here": request.path,
+        "address": request.host,
         "style": url_for("static", filename="style.css"),
         "icon": url_for("static", filename="icon.svg"),
         "script": url_for("static", filename=f"{answer.script}.js") if answer.script else "",
@@ -145,6 +146,8 @@ def _error_page(error: InvirtError, code: int) -> Response:
 
 def _headers(response: Response) -> Response:
     response.headers.update(HEADERS)
+    if request.path.startswith("/look/"):
+        response.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
     if not request.path.startswith("/static/"):
         response.headers["Cache-Control"] = "no-store"
     return response

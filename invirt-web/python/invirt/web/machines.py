@@ -40,6 +40,10 @@ WHO_ELSE = """
 SELECT principal, array_agg(role ORDER BY role) AS roles FROM access
 WHERE machine_id = %(machine)s AND role <> 'administrator' GROUP BY principal ORDER BY principal
 """
+LOOKS = """
+SELECT look_id, principal, ceil(extract(epoch FROM ends_at - now()) / 60)::int AS minutes
+FROM looks WHERE machine_id = %(machine)s ORDER BY look_id
+"""
 HISTORY = """
 SELECT * FROM web.operations WHERE machine_id = %(machine)s ORDER BY operation_id DESC LIMIT 20
 """
@@ -144,8 +148,13 @@ def create(visit: Visit) -> Answer:
     return _after(found, f"/machines/{more['name']}")
 
 
-def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None = None) -> Answer:
-    """All about one machine; error: what was wrong when verb was asked for, with what was typed."""
+def machine(
+    visit: Visit, name: str, verb: str = "", error: InvirtError | None = None, link: str = ""
+) -> Answer:
+    """All about one machine.
+
+    error: what was wrong when verb was asked for, with what was typed; link: a new look's, shown this once.
+    """
     found = _find(visit.who, name)
     asked = {"machine": found.machine_id}
     history = rows(HISTORY, asked)
@@ -155,6 +164,8 @@ def machine(visit: Visit, name: str, verb: str = "", error: InvirtError | None =
         "disks": rows(DISKS, asked),
         "nics": rows(NICS, asked),
         "people": rows(WHO_ELSE, asked),
+        "looks": rows(LOOKS, asked),
+        "link": link,
         "history": history,
         "busy": next((row for row in history if row.state in OPEN), None),
         "power": {verb: POWER[verb] for verb in OFFERED[found.state]},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import doors, keys, machines, session, site, tokens
+from invirt.web import doors, keys, machines, session, sharing, site, tokens
 from invirt.web.answers import Answer, Go, Page, Visit
 
 
@@ -57,6 +57,7 @@ ROUTES = (
     Route("/machines/<name>", machines.machine),
     Route("/machines/<name>/console", machines.console),
     Route("/machines/<name>/screen", machines.screen),
+    Route("/machines/<name>/look/<verb>", sharing.change, changes=True),
     Route("/machines/<name>/<verb>", machines.change, changes=True),
     Route("/trash/<name>/<verb>", machines.trash, changes=True),
     Route("/operations/<int:number>", machines.operation),
@@ -72,6 +73,7 @@ ROUTES = (
         if table.verbs
     ),
     Route("/site", site.show, Whom.SITE),
+    Route("/look/<token>", sharing.look, Whom.ANYONE),
     Route("/sign-on", sign_on, Whom.ANYONE),
     Route("/sign-on/failed", not_in, Whom.ANYONE),
     Route("/sign-on/<name>", door, Whom.ANYONE),

@@ -15,7 +15,7 @@ from invirt.base.cli import JSON, Argument, Call, Command, Flag, Group, Option, 
 from invirt.base.errors import BadConfig, BadInput, CommandFailed
 from invirt.client import call, site
 from invirt.client.names import names
-from invirt.client.words import CONTROL, Words, coloured, control, machine, token, translated
+from invirt.client.words import CONTROL, Words, coloured, control, look, machine, token, translated
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus", known=names)
 PRINCIPAL = Argument("principal", "whom; bob is bob@ your realm", metavar="PRINCIPAL", sample="bob")
@@ -140,6 +140,21 @@ TOKEN = Group(
         _verb("remove", "end a token at once", TOKEN_NAME, run=token("remove")),
     ),
 )  # fmt: skip
+LOOK = Group(
+    "look",
+    "links by which others see a machine's console for an hour, and type nothing",
+    (
+        _verb("share", "make a link to look on at a machine's console", NAME, run=look("share")),
+        _verb("list", "show who shares a machine's console, and until when", NAME, run=look("list")),
+        _verb(
+            "end",
+            "end a link to a machine's console, or all",
+            NAME,
+            Option("number", "that one alone, as the list has it", metavar="NUMBER"),
+            run=look("end"),
+        ),
+    ),
+)
 VERBS = (
     _verb(
         "create",
@@ -222,6 +237,7 @@ VERBS = (
     ),
     KEY,
     TOKEN,
+    LOOK,
     _verb(
         "admin",
         "what the site's administrators do: see invirt admin help",

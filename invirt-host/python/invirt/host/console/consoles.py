@@ -6,7 +6,8 @@ and it asks whether a certificate is the authority's, not whose.  So the
 peer's name is asked here.  It says which console it wants, in a line:
 
     NAME WHO MODE       WHO: the machine's number for its own login, spy, or an administrator
-                        MODE: attach, or force, which takes the keyboard
+                        MODE: attach; force, which takes the keyboard; or look, of the machine's
+                        own login, which has no keyboard: nothing that comes from the peer goes on
     NAME NUMBER screen  of the web server alone: see invirt.host.console.screens
 
 The answer is "ok", or "no" and why, in a line; then bytes go both ways.  An
@@ -37,10 +38,11 @@ LAST = 2.0  # seconds for the end of TLS
 CHUNK = 65536  # bytes
 WAITING = 65536  # bytes of keystrokes that conserver has yet to take
 READ, WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
-REQUEST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?) ([a-z0-9][a-z0-9_-]{0,62}) (attach|force)\n")
+REQUEST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?) ([a-z0-9][a-z0-9_-]{0,62}) (attach|force|look)\n")
 WELCOME = b"[Enter `^Ec?' for help]\r\n"
 LOOKING = b"[look on only: `^Ecf' takes the keyboard, `^Ec?' for help]\r\n"
-
+LOOKS = b"[you look on]\r\n"
+BEGINNINGS = {"force": b"\x05cf", "look": b"\x05cs", "attach": b""}
 
 Carry = Callable[[], None]
 
@@ -51,11 +53,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """Which console, as whom of conserver's users, and whether by force."""
+    """Which console, as whom of conserver's users, and how."""
 
     console: str
     user: str
-    force: bool
+    mode: str
 
     @staticmethod
     def parse(line: str) -> Request:
@@ -63,8 +65,10 @@ class Request:
         match = REQUEST.fullmatch(line)
         if not match:
             raise Refused("that is no request for a console")
-        name, who = match[1], match[3]
-        return Request(name, f"{name}.{who}" if who.isdecimal() else who, match[4] == "force")
+        name, who, mode = match[1], match[3], match[4]
+        if mode == "look" and not who.isdecimal():
+            raise Refused("a look is of a machine's own login")
+        return Request(name, f"{name}.{who}" if who.isdecimal() else who, mode)
 
 
 def read_line(connection: socket.socket) -> str:
@@ -107,17 +111,23 @@ def join(request: Request, port: int) -> tuple[socket.socket, bytes]:
             raise Refused(state)
         console.sendall(b"\x05c;")  # begin
         read_line(console)
-        console.sendall((b"\x05cf" if request.force else b"") + b"\x05cr")  # with the last screen
+        console.sendall(BEGINNINGS[request.mode] + b"\x05cr")  # with the last screen
     except BaseException:
         console.close()
         raise
-    return console, WELCOME if state == "[attached]" or request.force else LOOKING
+    if request.mode == "look":
+        return console, LOOKS
+    return console, WELCOME if state == "[attached]" or request.mode == "force" else LOOKING
 
 
 class Session:
-    """One user on one console.  Never slower than conserver: what the user has yet to take is kept."""
+    """One user on one console.  Never slower than conserver: what the user has yet to take is kept.
 
-    def __init__(self, peer: ssl.SSLSocket, console: socket.socket, store: Store) -> None:
+    types: whether what comes from the user goes on.
+    """
+
+    def __init__(self, peer: ssl.SSLSocket, console: socket.socket, store: Store, types: bool = True) -> None:
+        self.types = types
         self.peer, self.console, self.queue = peer, console, Queue(store)
         self.keys, self.output = Keys(), Output()
         self.sending = b""  # on its way; TLS wants it again as it was
@@ -176,6 +186,8 @@ class Session:
         """Carry what the user types; False when they have gone."""
         try:
             while data := self.peer.recv(CHUNK):
+                if not self.types:
+                    continue
                 passed, refused = self.keys.passing(data)
                 self._type(passed)
                 for letter in refused:
@@ -256,8 +268,9 @@ class Door:
         line = read_line(peer)
         number = screens.asked(line)
         if number is None:
-            console, greeting = join(Request.parse(line), self.port)
-            return console, greeting, Session(peer, console, self.store).go
+            request = Request.parse(line)
+            console, greeting = join(request, self.port)
+            return console, greeting, Session(peer, console, self.store, types=request.mode != "look").go
         if not names & self.viewers:
             raise Refused("screens are for the web server")
         screen = screens.join(number, self.uids + number)

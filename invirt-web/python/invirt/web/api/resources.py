@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from invirt.base import validate
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import BadInput, Denied, NotFound
 from invirt.database.usage import PERIODS, SAMPLES
 from invirt.web import site
 from invirt.web.api.bearer import SEEN, Bearer, absent
-from invirt.web.machines import DISKS, NICS, STEPS, WHO_ELSE
+from invirt.web.machines import DISKS, LOOKS, NICS, STEPS, WHO_ELSE
 from invirt.web.operations import MAY_SEE, SEEN_OF_ALL, hidden
 from invirt.web.reading import administers, one, rows
 
@@ -118,6 +118,16 @@ def usage(bearer: Bearer, name: str, given: Mapping[str, str]) -> Mapping[str, A
     return {"seconds": step, "samples": [row._asdict() for row in found]}
 
 
+def looks(bearer: Bearer, name: str, given: Mapping[str, str]) -> Mapping[str, Any]:
+    """The links that share its console; raises NotFound, or Denied for who isn't its owner."""
+    _only(given)
+    bearer.need_door()
+    found = _machine(bearer, name)
+    if set(found.roles) <= {"user"}:
+        raise Denied(f"only its owner may see who looks on at {name}", hint="You may control it and see it.")
+    return {"looks": [row._asdict() for row in rows(LOOKS, {"machine": found.machine_id})]}
+
+
 def operation(bearer: Bearer, number: int, given: Mapping[str, str]) -> Mapping[str, Any]:
     """One operation, and its steps; raises NotFound."""
     _only(given)
@@ -184,6 +194,7 @@ def _only(given: Mapping[str, str], *known: str) -> None:
 ONE: Mapping[str, tuple[str, Callable[..., Mapping[str, Any] | Page]]] = {
     "machines/<name>": ("all about one machine", machine),
     "machines/<name>/operations": ("what is or was done to one machine", history),
+    "machines/<name>/looks": ("the links that share its console", looks),
     "machines/<name>/usage": ("what one machine used", usage),
     "operations/<int:number>": ("one operation, step by step", operation),
 }

@@ -6,7 +6,7 @@
 <div class="head"><h1>Console of ${machine.name}</h1><a class="button" href="/machines/${machine.name}">To ${machine.name}</a></div>
 <noscript><p class="refusal" role="alert"><strong>A console needs JavaScript.</strong> <span>By ssh: ssh ${machine.name}@${config.console.hostname}</span></p></noscript>
 <p class="note" role="status" id="how">Connecting.</p>
-<div class="terminal" id="terminal" data-name="${machine.name}"></div>
+<div class="terminal" id="terminal" data-stream="consoles/${machine.name}"></div>
 <div class="search">
 <label class="unseen" for="sought">Find in what was printed</label>
 <input id="sought" type="search" placeholder="Find" autocomplete="off" spellcheck="false">

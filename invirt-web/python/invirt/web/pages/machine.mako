@@ -4,7 +4,7 @@
 typed = refused["typed"] if refused else {}
 wrong = refused["verb"] if refused else ""
 may = bool(set(machine.roles) - {"user"})
-told_below = may and wrong in forms
+told_below = may and (wrong in forms or wrong == "look")
 %>
 <div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}">${state(machine)}</span>
 % if config.console.hostname:
@@ -25,6 +25,9 @@ told_below = may and wrong in forms
 % endif
 % if wrong and not told_below:
 ${self.refusal(refused["error"])}
+% endif
+% if link:
+<div class="told" role="status"><p>Whoever has this link sees the console for an hour, and can type nothing. It is shown this once.</p><p><a href="${link}">https://${address}${link}</a></p></div>
 % endif
 <div class="power">
 % for verb, words in power.items():
@@ -129,6 +132,25 @@ ${self.field(field, typed if wrong == verb else {}, verb)}
 % endif
 % endfor
 % endif
+</section>
+% endif
+% if heading == "Who may" and may and config.console.hostname:
+<section aria-labelledby="looks">
+<h2 id="looks">Shared console</h2>
+% if wrong == "look":
+${self.refusal(refused["error"])}
+% endif
+% if looks:
+<ul class="rows">
+% for look in looks:
+<li><span>Look ${look.look_id}, by ${person(look.principal)}, for ${look.minutes} min</span>
+<form method="post" action="/machines/${machine.name}/look/end"><input type="hidden" name="secret" value="${secret}"><input type="hidden" name="number" value="${look.look_id}"><button>End<span class="unseen"> look ${look.look_id}</span></button></form></li>
+% endfor
+</ul>
+% else:
+<p class="note">Nobody was given a link to look on.</p>
+% endif
+<form method="post" action="/machines/${machine.name}/look/share"><input type="hidden" name="secret" value="${secret}"><button>Share a look</button></form>
 </section>
 % endif
 % endfor

@@ -16,6 +16,8 @@ from invirt.web.answers import status
 from invirt.web.api import bearer
 from invirt.web.streams import progress
 from invirt.web.streams.line import Hosts
+from invirt.web.streams.look import EACH as EACH_LOOK
+from invirt.web.streams.look import Look
 from invirt.web.streams.machine import Seats
 from invirt.web.streams.passes import SALT, Passes
 from invirt.web.streams.reading import PROGRAM, Database
@@ -27,6 +29,7 @@ from invirt.web.streams.words import Words
 
 LONGEST = 4096  # bytes of what is asked without a stream
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Whose = Callable[[web.Request], Awaitable[bearer.Bearer]]
 Visited = Callable[[web.Request, bearer.Bearer], Awaitable[web.StreamResponse]]
 
 
@@ -57,6 +60,7 @@ class Streams:
         self.database = Database(self._word)
         shared = (self.database, self.words["consoles"], hosts, Passes(session.signed(key, SALT)))
         self.consoles = Seats(Serial, *shared, config.console.sessions_a_machine, STREAMS)
+        self.looks = Seats(Look, *shared, EACH_LOOK, EACH_LOOK)
         self.screens = Seats(Screen, *shared, EACH, A_USER)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -69,10 +73,14 @@ class Streams:
         """What aiohttp runs."""
         made = web.Application(middlewares=[_answered], client_max_size=LONGEST)
         made.router.add_get(r"/streams/operations/{number:\d{1,18}}", self._operation)
-        for kind, seats in (("consoles", self.consoles), ("screens", self.screens)):
-            place = f"/streams/{kind}/{{name:[a-z0-9-]{{1,63}}}}"
-            made.router.add_get(place, self._by_session(seats.open))
-            made.router.add_get(f"{place}/pass", self._by_session(seats.give))
+        name, token = "{name:[a-z0-9-]{1,63}}", "{token:[A-Za-z0-9_-]{43}}"
+        for place, seats, whose in (
+            (f"/streams/consoles/{name}", self.consoles, self.door.by_session),
+            (f"/streams/screens/{name}", self.screens, self.door.by_session),
+            (f"/streams/looks/{token}", self.looks, self._by_look),
+        ):
+            made.router.add_get(place, self._for(whose, seats.open))
+            made.router.add_get(f"{place}/pass", self._for(whose, seats.give))
         made.on_startup.append(self._start)
         return made
 
@@ -86,9 +94,12 @@ class Streams:
         with self.door.visit(request, who) as visit:
             return await progress.follow(request, visit, self.database, self.words["operations"])
 
-    def _by_session(self, does: Visited) -> Handler:
+    async def _by_look(self, request: web.Request) -> bearer.Bearer:
+        return await self.door.by_look(request, self.database)
+
+    def _for(self, whose: Whose, does: Visited) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
-            with self.door.visit(request, self.door.by_session(request)) as visit:
+            with self.door.visit(request, await whose(request)) as visit:
                 return await does(request, visit)
 
         return handler

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from aiohttp import web
 
@@ -27,7 +27,7 @@ from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
 
 MACHINE = """
-SELECT m.machine_id, h.hostname AS host, t.name AS type, t.virt
+SELECT m.machine_id, m.name, h.hostname AS host, t.name AS type, t.virt
 FROM web.machines m JOIN web.types t ON t.name = m.type LEFT JOIN web.hosts h ON h.name = m.host
 WHERE m.name = %(name)s AND m.machine_id IN (SELECT machine_id FROM access WHERE principal = %(who)s)
 """
@@ -55,24 +55,25 @@ class Seats:
     a_user: int
     taken: Counter[int | str] = field(default_factory=Counter)
 
-    async def find(self, who: str, name: str) -> Any:
+    async def find(self, visit: Bearer, name: str) -> Any:
         """The machine and where it is; NotFound for those who may not use it."""
-        found = await self.database.rows(MACHINE, {"who": who, "name": name})
+        asked = {"who": visit.who, "name": name, "hash": visit.digest}
+        found = await self.database.rows(self.kind.machine, asked)
         if not found:
-            raise NotFound(f"there is no machine {name} that you may use", hint="Its owner can let you in.")
+            raise self.kind.absent(name)
         return found[0]
 
     async def give(self, request: web.Request, visit: Bearer) -> web.Response:
         """What one is opened with, within a minute."""
-        machine = await self.find(visit.who, request.match_info["name"])
+        machine = await self.find(visit, request.match_info.get("name", ""))
         with self._seat(machine.machine_id, visit.who):
             given = self.passes.give(visit.who, machine, self.kind.__name__)
         return web.Response(text=given, headers={"Cache-Control": "no-store"})
 
     async def open(self, request: web.Request, visit: Bearer) -> web.StreamResponse:
         """One, until its user goes."""
-        name = request.match_info["name"]
-        machine = await self.find(visit.who, name)
+        machine = await self.find(visit, request.match_info.get("name", ""))
+        name = machine.name
         with self._seat(machine.machine_id, visit.who):
             self.passes.check(request.query.get("pass", ""), visit.who, machine, self.kind.__name__)
             self.kind.admit(name, machine)
@@ -99,8 +100,15 @@ class Seats:
 
 @dataclass
 class Session(ABC):
-    """One browser on one machine."""
+    """One browser on one machine.
 
+    machine: the question that finds it, if the user may be there.  gone, over: what is said when the
+    right, or the time, has ended.
+    """
+
+    machine: ClassVar[str] = MACHINE
+    gone: ClassVar[str] = "you may not use {} any more"
+    over: ClassVar[str] = "you have been signed on for long enough; sign on again"
     seats: Seats
     request: web.Request
     socket: web.WebSocketResponse
@@ -113,6 +121,11 @@ class Session(ABC):
     @abstractmethod
     def admit(cls, name: str, machine: Any) -> None:
         """Raises InvirtError for a machine that has no such thing."""
+
+    @classmethod
+    def absent(cls, name: str) -> NotFound:
+        """Where the user may not be there."""
+        return NotFound(f"there is no machine {name} that you may use", hint="Its owner can let you in.")
 
     @abstractmethod
     async def listen(self) -> None:
@@ -145,20 +158,20 @@ class Session(ABC):
         while time.time() + EVERY < self.visit.until:
             await asyncio.sleep(EVERY)
             try:
-                machine = await self.seats.find(self.visit.who, self.name)
+                machine = await self.seats.find(self.visit, self.name)
             except NotFound:
-                raise Ended(f"you may not use {self.name} any more") from None
+                raise Ended(self.gone.format(self.name)) from None
             except InvirtError:
                 continue
-            if machine.machine_id != self.number:
+            if (machine.machine_id, machine.name) != (self.number, self.name):
                 raise Ended(f"this {self.name} is no more; another machine has its name")
-        raise Ended("you have been signed on for long enough; sign on again")
+        raise Ended(self.over)
 
     async def join(self, word: asyncio.Event, joining: Callable[[str], Awaitable[T]]) -> T:
         """What the host gives, once the machine is somewhere; Refused where that gives nothing yet."""
         while True:
             try:
-                machine = await self.seats.find(self.visit.who, self.name)
+                machine = await self.seats.find(self.visit, self.name)
             except InvirtError as error:
                 await self.tell("waiting", error.message)
                 await heard(word, RETRY)

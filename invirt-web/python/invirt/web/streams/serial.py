@@ -11,7 +11,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import WSMsgType
 
@@ -25,8 +25,9 @@ CHUNK = 1 << 15  # bytes of a message
 
 @dataclass
 class Serial(Session):
-    """One browser on one machine's console."""
+    """One browser on one machine's console.  mode: what the host is asked for."""
 
+    mode: ClassVar[str] = "attach"
     line: Line | None = None
     unshown: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,12 +40,16 @@ class Serial(Session):
         """What is typed, and how much is shown."""
         async for message in self.socket:
             if message.type is WSMsgType.BINARY:
-                if self.line and not self.line.send(message.data):
-                    await self.tell("busy", "the machine takes no more of what is typed; the rest is lost")
+                await self.type(message.data)
             elif message.type is WSMsgType.TEXT:
                 with suppress(ValueError, KeyError, TypeError):
                     self.unshown = max(0, self.unshown - int(json.loads(message.data)["shown"]))
                     self.news.set()
+
+    async def type(self, data: bytes) -> None:
+        """Hand it on."""
+        if self.line and not self.line.send(data):
+            await self.tell("busy", "the machine takes no more of what is typed; the rest is lost")
 
     async def show(self, word: asyncio.Event) -> None:
         """Wherever the machine is; a machine that is off or moves is waited for."""
@@ -61,7 +66,7 @@ class Serial(Session):
             await heard(word, RETRY)
 
     async def _line(self, host: str) -> Line:
-        return await self.seats.hosts.join(host, f"{self.name} {self.number} attach", Line)
+        return await self.seats.hosts.join(host, f"{self.name} {self.number} {self.mode}", Line)
 
     async def _carry(self, line: Line) -> None:
         """What the line says, as fast as the browser shows it, until its end."""

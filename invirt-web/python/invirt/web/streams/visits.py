@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from aiohttp import web
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import Denied
-from invirt.web import session
+from invirt.web import looks, session
 from invirt.web.api import bearer
 from invirt.web.api.bearer import Bearer
 from invirt.web.rates import Rates, TooOften
@@ -31,7 +32,7 @@ class Door:
     rates: Rates = field(default_factory=Rates)
     taken: Counter[str] = field(default_factory=Counter)
 
-    def by_session(self, request: web.Request) -> Bearer:
+    async def by_session(self, request: web.Request) -> Bearer:
         """Whose session it is; raises SignOn."""
         kept = session.read(self.signing, request.cookies.get(session.COOKIE, ""))
         return Bearer(session.principal(kept), until=kept["since"] + session.LASTS)
@@ -39,13 +40,21 @@ class Door:
     async def by_token(self, request: web.Request, database: Database) -> Bearer:
         """Whose token it is, if there is one, else whose session; raises SignOn."""
         if "Authorization" not in request.headers:
-            return self.by_session(request)
+            return await self.by_session(request)
         token = bearer.given(request.headers)
         digest = bearer.digest(token)
         if digest is None:
             return bearer.of_door(self.sealing, token)
         found = await database.rows(bearer.TOKEN, {"hash": digest})
         return replace(bearer.of_row(found[0] if found else None), digest=digest)
+
+    async def by_look(self, request: web.Request, database: Database) -> Bearer:
+        """Who has the link to a look, who is nobody in particular; raises NotFound."""
+        known = looks.digest(request.match_info["token"])
+        found = await database.rows(looks.LOOK, {"hash": known})
+        if not found:
+            raise looks.absent()
+        return Bearer(f"look {found[0].look_id}", until=time.time() + found[0].seconds, digest=known)
 
     @contextmanager
     def visit(self, request: web.Request, bearer: Bearer) -> Iterator[Bearer]:

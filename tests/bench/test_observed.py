@@ -25,7 +25,7 @@ __all__ = ["operations_site", "remote", "site"]  # the fixtures
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
-MACHINES, HOSTS = 10_000, 64
+MACHINES, OWNERS, HOSTS = 10_000, 2_000, 64
 MINE, ALL = 1.1, 3.0  # times as long as a bare status, and as the bare query with its rows printed
 CORE = 0.05  # of one, for the samples of 10,000 machines
 BOOT = 1.2  # times as long with 64 hosts as with two
@@ -42,12 +42,13 @@ RESET session_replication_role;
 """
 FILL = f"""
 INSERT INTO hosts (name, hostname, memory)
-    SELECT 'host' || n, 'host' || n || '.invirt.test', 1000000 FROM generate_series(1, {HOSTS}) n;
+    SELECT 'h' || n, 'h' || n || '.invirt.test', 1000000 FROM generate_series(1, {HOSTS}) n;
 WITH made AS (INSERT INTO owners (name, memory, disk, machines)
-    SELECT 'o' || n, 10000, 100, 10 FROM generate_series(1, {MACHINES} / 10) n RETURNING owner_id, name),
+    SELECT 'o' || n, 10000, 100, 10 FROM generate_series(1, {OWNERS}) n RETURNING owner_id, name),
 known AS (INSERT INTO members SELECT owner_id, name || '@INVIRT.TEST' FROM made)
 INSERT INTO machines (name, owner_id, type_id, memory)
-    SELECT 'f' || owner_id || '0' || n, owner_id, type_id, 64 FROM made, types, generate_series(0, 9) n;
+    SELECT 'f' || owner_id || '0' || n, owner_id, type_id, 64
+    FROM made, types, generate_series(1, {MACHINES // OWNERS}) n;
 {RESERVE}
 INSERT INTO guest_states (machine_id, host_id, state, since)
     SELECT machine_id, host_id, 'running', now() FROM reservations;

@@ -151,8 +151,8 @@ def _namespace(server: WebServer, doors: Doors) -> Iterator[None]:
         end(holder)
 
 
-def passed(server: WebServer, name: str) -> subprocess.Popen[bytes]:
-    """invirt-web-NAME, on a socket that systemd's own program passes, in place of one that has ended."""
+def passed(server: WebServer, name: str, program: Path | None = None) -> subprocess.Popen[bytes]:
+    """invirt-web-NAME, or program, on a socket that systemd's own passes, in place of one that has ended."""
     environment = {
         **server.realm.environment,
         "INVIRT_CONFIG": str(server.database.config),
@@ -164,7 +164,8 @@ def passed(server: WebServer, name: str) -> subprocess.Popen[bytes]:
     subprocess.run([*server.enter, "rm", "-f", f"/run/invirt-web/{name}"], check=True)
     activated = ["systemd-socket-activate", "-l", f"/run/invirt-web/{name}"]
     activated += [word for variable in environment for word in ("-E", variable)]
-    made = server.start(name, environment, *activated, str(ROOT / f"invirt-web/sbin/invirt-web-{name}"))
+    program = program or ROOT / f"invirt-web/sbin/invirt-web-{name}"
+    made = server.start(name, environment, *activated, str(program))
     rights = [*server.enter, "sh", "-c", LIKE_THE_UNIT, name]
     until(lambda: subprocess.run(rights, check=False).returncode == 0, server.log)
     return made

@@ -43,12 +43,13 @@ machine_id = %(machine)s AND (seconds = {DAY}) = (%(step)s = {DAY} AND at < (
 """
 SAMPLES = f"""
 SELECT date_bin(%(step)s * interval '1 s', at, '2000-01-01Z') AS at, {SUMS} FROM usage
-WHERE at > now() - %(period)s AND {PART} GROUP BY 1 ORDER BY 1
+WHERE at > now() - %(period)s::interval AND {PART} GROUP BY 1 ORDER BY 1
 """
 # By whole hours, or days.
-SINCE = (
-    f"SELECT date_trunc(CASE %(step)s WHEN {DAY} THEN 'day' ELSE 'hour' END, now() - %(period)s, 'UTC') AS at"
-)
+SINCE = f"""
+SELECT date_trunc(CASE WHEN %(step)s = {DAY} THEN 'day' ELSE 'hour' END,
+    now() - %(period)s::interval, 'UTC') AS at
+"""
 DROPS = f"""
 SELECT reason, sum(packets)::bigint AS packets FROM usage_drops
 WHERE at >= %(since)s AND {PART} GROUP BY reason ORDER BY 2 DESC, 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, redirect, request, session, url_for
+from flask import Flask, Response, redirect, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
@@ -110,9 +110,7 @@ def _response(answer: Answer, visit: Visit) -> Response:
         "told": session.pop("told", "") if "told" in session else "",
         "here": request.path,
         "address": request.host,
-        "style": url_for("static", filename="style.css"),
-        "icon": url_for("static", filename="icon.svg"),
-        "script": url_for("static", filename=f"{answer.script}.js") if answer.script else "",
+        "script": answer.script,
     }
     response = Response(show.page(answer, frame), answer.status, mimetype="text/html")
     if answer.again is not None and not answer.script:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from invirt.base.errors import InvirtError, NotFound
 from invirt.web import forms, saying
 from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.machines import OWN
 from invirt.web.reading import rows
 
 TOKENS = "SELECT * FROM tokens WHERE principal = %(who)s ORDER BY name"
-MACHINES = """SELECT name FROM web.machines WHERE machine_id IN
-    (SELECT machine_id FROM access WHERE principal = %(who)s AND role <> 'administrator') ORDER BY name"""
+MACHINES = f"SELECT name FROM web.machines WHERE {OWN} ORDER BY name"
 
 
 def show(visit: Visit, error: InvirtError | None = None, made: str = "") -> Answer:

@@ -12,7 +12,7 @@ from invirt.base.errors import BadInput, Denied, NotFound
 from invirt.database.usage import PERIODS, SAMPLES
 from invirt.web import site
 from invirt.web.api.bearer import SEEN, Bearer, absent
-from invirt.web.machines import DISKS, LOOKS, NICS, STEPS, WHO_ELSE
+from invirt.web.machines import DISKS, LOOKS, NICS, OWN, STEPS, WHO_ELSE
 from invirt.web.operations import MAY_SEE, SEEN_OF_ALL, hidden
 from invirt.web.reading import administers, one, rows
 
@@ -22,8 +22,7 @@ GREATEST = 2**63 - 1
 _COLUMNS = """m.name, m.owner, m.type, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.host,
     m.state, m.seen, m.since, m.why, m.why_off, m.silence,
     ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses"""
-MACHINES = f"""SELECT {_COLUMNS} FROM web.machines m WHERE {SEEN} AND m.machine_id IN
-    (SELECT machine_id FROM access WHERE principal = %(who)s AND role <> 'administrator')"""
+MACHINES = f"SELECT {_COLUMNS} FROM web.machines m WHERE {SEEN} AND {OWN}"
 MACHINE = f"""SELECT m.machine_id, {_COLUMNS}, ARRAY(SELECT role FROM access a WHERE
     a.machine_id = m.machine_id AND principal = %(who)s AND (role <> 'administrator' OR %(door)s)) AS roles
     FROM web.machines m WHERE name = %(name)s AND {SEEN}"""

@@ -5,11 +5,11 @@
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title><%block name="title">Machines</%block> · ${config.site.domain}</title>
-<link rel="stylesheet" href="${style}">
+<link rel="stylesheet" href="/static/style.css">
 <%block name="head"/>
-<link rel="icon" href="${icon}" type="image/svg+xml">
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 % if script:
-<script src="${script}" type="module"></script>
+<script src="/static/${script}.js" type="module"></script>
 % endif
 % if script and again:
 <noscript><meta http-equiv="refresh" content="${again}"></noscript>

@@ -4,6 +4,7 @@
 from urllib.parse import urlencode
 def link(**more):
     return "?" + urlencode({key: value for key, value in {"words": words, "order": order, **kept, **more}.items() if value})
+stems = {column: link(**{column: ""}) for column in table.filters}
 %>
 <h1>The site</h1>
 <nav class="tabs" aria-label="Tables">
@@ -47,7 +48,7 @@ ${self.refusal(error)}
 % elif column == "state" and name == "machines":
 <span class="state ${value}">${state(row)}</span>\
 % elif column in table.filters and value is not None and not isinstance(value, bool):
-<a href="${link(**{column: value})}">${value}</a>\
+<a href="${f"{stems[column]}&{urlencode({column: value})}"}">${value}</a>\
 % elif column in ("created_at", "at"):
 <time datetime="${value.isoformat()}">${since(value)}</time>\
 % elif column == "silence":

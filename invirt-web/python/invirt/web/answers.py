@@ -49,5 +49,5 @@ Answer = Page | Go
 
 
 def status(error: InvirtError) -> int:
-    """HTTP's word for an error."""
-    return STATUS.get(type(error), 500)
+    """HTTP's word for an error: that of the nearest kind that has one."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

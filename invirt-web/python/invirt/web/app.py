@@ -79,12 +79,11 @@ def _view(route: Route, shared: rates.Rates) -> Callable[..., Response]:
 
 def _visit(route: Route, shared: rates.Rates) -> Visit:
     """Who asks for what; raises Denied or NotFound where the page is not for them, and TooOften."""
-    given = request.form if route.changes else request.args
-    values = given.to_dict()
     if route.whom is Whom.ANYONE:
-        return Visit(values=values, headers=request.headers)
+        return Visit(values=request.args.to_dict(), headers=request.headers)
     who = signed.principal(session)
     shared.take(who, rates.CHANGE if route.changes else 1.0)
+    values = (request.form if route.changes else request.args).to_dict()
     if route.changes:
         signed.check(session, values)
     asked = route.whom is Whom.SITE or not route.changes

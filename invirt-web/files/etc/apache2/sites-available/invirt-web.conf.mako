@@ -12,7 +12,13 @@ alone = "disablereuse=on timeout=60"
     SSLEngine On
     SSLProtocol -all +TLSv1.2 +TLSv1.3
     SSLCertificateFile /etc/invirt/web/server.pem
-    LimitRequestBody 65536
+    # LimitRequestBody is not for what is handed on.
+    <If "%{HTTP:Content-Length} -gt 65536">
+        Redirect 413 /
+    </If>
+    <If "%{HTTP:Transfer-Encoding} != ''">
+        Redirect 411 /
+    </If>
     RequestReadTimeout header=10-20,MinRate=500 body=10,MinRate=500
     Header always set Strict-Transport-Security "max-age=31536000"
     ErrorDocument 503 "The pages don't answer. Try again in a minute."

@@ -27,7 +27,7 @@ WRITE = {
         "INSERT": "machines disks nics members machine_access owners operations operation_steps audit"
         " trash trash_disks",
         "UPDATE": "machines disks nics operations operation_steps trash trash_disks",
-        "DELETE": "machines disks nics members machine_access trash trash_disks",
+        "DELETE": "machines disks nics members machine_access trash trash_disks types",
         "TRUNCATE": "",
     },
     "invirt_host": {"INSERT": "host_signs guest_states", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
@@ -107,6 +107,23 @@ def test_remote_locks_what_it_counts(database: Database, table: str) -> None:
     assert database.execute(f"SELECT {key} FROM {table} FOR UPDATE", user="invirt_remote")
     with pytest.raises(psycopg2.errors.GeneratedAlways):
         database.execute(f"UPDATE {table} SET {key} = 9", user="invirt_remote")
+
+
+def test_remote_names_no_file_of_a_host_s(database: Database) -> None:
+    """Hosts open a type's kernel and initial ramdisk: a type that remote adds has none, and gets none."""
+    database.execute(
+        "INSERT INTO types (name, virt, needs) VALUES ('pc', 'hvm', '{cdrom}')", user="invirt_remote"
+    )
+    database.execute("UPDATE types SET append = 'quiet', description = 'x'", user="invirt_remote")
+    for wrong in (
+        "INSERT INTO types (name, virt, kernel) VALUES ('x', 'pvh', '/boot/vmlinuz')",
+        "INSERT INTO types (name, virt, initrd) VALUES ('x', 'pvh', '/etc/krb5.keytab')",
+        "UPDATE types SET kernel = '/boot/vmlinuz'",
+        "UPDATE types SET initrd = '/etc/krb5.keytab'",
+        "UPDATE types SET name = 'y'",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            database.execute(wrong, user="invirt_remote")
 
 
 def test_no_function_of_ours_is_everyone_s(database: Database) -> None:

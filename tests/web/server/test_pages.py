@@ -159,7 +159,9 @@ def test_a_verb_that_is_none(alice: Browser, remus: str) -> None:
         assert alice.send("/help", f"/machines/{remus}/{verb}").status == 404, verb
 
 
-@pytest.mark.parametrize("name", ["machines", "hosts", "operations", "owners", "ranges", "types", "audit"])
+@pytest.mark.parametrize(
+    "name", ["machines", "hosts", "operations", "owners", "ranges", "types", "pools", "audit"]
+)
 def test_the_site_is_for_its_administrators(web: WebServer, alice: Browser, remus: str, name: str) -> None:
     assert alice.ask(f"/site/{name}").status == 404
     carol = web.browser("carol")
@@ -205,6 +207,38 @@ def test_administrators_change_the_site(web: WebServer, alice: Browser) -> None:
         "SELECT DISTINCT principal, administrator FROM audit WHERE arguments LIKE 'admin %%'"
     )
     assert audited == [("carol@INVIRT.TEST", True)]
+
+
+def test_administrators_change_types_and_pools(web: WebServer, alice: Browser) -> None:
+    """As far as no file of a host's is named: not which kernel is booted, nor where a pool is."""
+    carol = web.browser("carol")
+    page = carol.ask("/site/types").text
+    assert "Add a type that boots from its disk" in page
+    assert not re.search('name="(kernel|initrd)"', page)
+    wanted = {"verb": "admin type add", "name": "pc"}
+    assert (
+        carol.send("/site/types", "/site/types", **wanted, description="any system", needs="cdrom").status
+        == 303
+    )
+    made = "SELECT virt, description, kernel, needs FROM types WHERE name = 'pc'"
+    assert web.database.execute(made) == [("hvm", "any system", None, ["cdrom"])]
+    again = carol.send("/site/types", "/site/types", **wanted)
+    assert again.status == 400 and 'value="pc"' in again.text
+    for more in ({"kernel": "/etc/shadow"}, {"initrd": "/etc/krb5.keytab"}):
+        carol.send("/site/types", "/site/types", verb="admin type set", name="linux", append="quiet", **more)
+    assert web.database.execute("SELECT kernel, initrd, append FROM types WHERE name = 'linux'") == [
+        ("/boot/vmlinuz", None, "quiet")
+    ]
+    assert alice.send("/help", "/site/types", verb="admin type remove", name="pc").status == 404
+    assert carol.send("/site/types", "/site/types", verb="admin type remove", name="pc").status == 303
+    used = carol.send("/site/types", "/site/types", verb="admin type remove", name="linux")
+    assert used.status == 409 or used.status == 400, used
+    assert "host1" not in carol.ask("/site/pools").text
+    pool = {"verb": "admin pool hosts", "name": "default"}
+    assert carol.send("/site/pools", "/site/pools", **pool, add="host1").status == 303
+    assert carol.send("/site/pools", "/site/pools", **pool, remove="none").status == 404
+    assert carol.send("/site/pools", "/site/pools", verb="admin pool add", name="x").status == 404
+    assert alice.send("/help", "/site/pools", **pool, all="yes").status == 404
 
 
 def test_administrators_mend_what_is_stuck(web: WebServer, alice: Browser) -> None:
@@ -261,6 +295,10 @@ SITE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("/site/owners", ("name", "memory"), {"verb": "admin quota set"}),
     ("/site/owners", ("owner", "principal"), {"verb": "admin member add"}),
     ("/site/owners", ("verb",), {}),
+    ("/site/types", ("name", "virt", "description", "append", "needs"), {"verb": "admin type add"}),
+    ("/site/types", ("name", "virt", "description", "append", "needs"), {"verb": "admin type set"}),
+    ("/site/types", ("name",), {"verb": "admin type remove"}),
+    ("/site/pools", ("name", "add", "remove"), {"verb": "admin pool hosts"}),
     ("/site/operations", ("number",), {"verb": "admin operations retry"}),
     ("/site/operations", ("number", "how", "gone"), {"verb": "admin operations resolve"}),
 )

@@ -53,8 +53,8 @@ class Type(Base):
     name: Mapped[str] = column(Text, nullable=False)
     description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     virt: Mapped[str] = column(Text, nullable=False)
-    kernel: Mapped[str | None] = column(Text)
-    initrd: Mapped[str | None] = column(Text)
+    kernel: Mapped[str | None] = column(Text, server_default=GIVEN)  # left out where it isn't said:
+    initrd: Mapped[str | None] = column(Text, server_default=GIVEN)  # remote may not say it
     append: Mapped[str | None] = column(Text)
     needs: Mapped[list[str]] = column(ARRAY(Text), nullable=False, server_default=GIVEN)
 

@@ -75,8 +75,18 @@ LISTS = {
         ("first", "last"), "range_id", (), "range_id",
     ),
     "types": List(
-        "web.types", {"Name": "name", "Description": "description", "Kind": "virt", "Needs": "needs"},
-        ("name", "description"), "name",
+        "web.types",
+        {"Name": "name", "Description": "description", "Kind": "virt", "Kernel": "kernel", "Needs": "needs"},
+        ("name", "description"), "name", (), "",
+        {"admin type add": "Add a type that boots from its disk", "admin type set": "Change a type",
+         "admin type remove": "Remove a type that no machine is of"},
+    ),
+    "pools": List(
+        "web.pools",
+        {"Name": "name", "Driver": "driver", "Place": "place", "Hosts": "hosts", "Disks": "disks",
+         "Size": "size", "Trash": "trash"},
+        ("name", "place"), "pool_id", (), "everywhere",
+        {"admin pool hosts": "Change which hosts see a pool"},
     ),
     "audit": List(
         "web.audit",

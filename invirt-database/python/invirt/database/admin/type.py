@@ -18,7 +18,7 @@ def _needs(text: str) -> list[str]:
 
 
 FIELDS = (
-    Option("virt", "how it is run; default: pvh", choices=("pv", "pvh", "hvm")),
+    Option("virt", "how it is run; default: pvh, without a kernel hvm", choices=("pv", "pvh", "hvm")),
     Option("description", "a line about it", metavar="TEXT"),
     Option("kernel", "file on the hosts; without one a machine boots from its disk", metavar="FILE"),
     Option("initrd", "file on the hosts", metavar="FILE"),
@@ -30,7 +30,7 @@ NAMES = tuple(field.name for field in FIELDS)
 
 def _add(name: str, **values: Any) -> None:
     fields = {key: value for key, value in values.items() if value is not None}
-    session.add(Type(name=name, **{"virt": "pvh", **fields}))
+    session.add(Type(name=name, **{"virt": "pvh" if "kernel" in fields else "hvm", **fields}))
 
 
 def _set(name: str, **values: Any) -> None:

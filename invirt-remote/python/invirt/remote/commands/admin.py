@@ -1,7 +1,7 @@
 """remctl REMOTE admin …: what the site's administrators do every day, without a shell on a server.
 
 The rows are those of invirt-admin and invirt-operations, as far as the remote
-server's own rights in the database go: it tells of no host and of no type.
+server's own rights in the database go: it tells of no host, and of no file on one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
 NAME = "invirt-remote-admin"
-WITHOUT = ("hostname",)  # arguments that would need more rights
+WITHOUT = ("hostname", "kernel", "initrd")  # arguments that would need more rights
 
 
 def _rows(verbs: tuple[Any, ...], *names: str) -> tuple[Verb, ...]:
@@ -29,6 +29,7 @@ def _rows(verbs: tuple[Any, ...], *names: str) -> tuple[Verb, ...]:
         replace(
             verb,
             who=Who.SITE,
+            example=None if any(f"--{name} " in (verb.example or "") for name in WITHOUT) else verb.example,
             arguments=tuple(argument for argument in verb.arguments if argument.name not in WITHOUT),
         )
         for verb in verbs
@@ -82,7 +83,7 @@ VERBS = (
     _part(owner.GROUP, "add", "list"),
     _part(owner.MEMBER, "add", "remove"),
     QUOTA,
-    _part(type.GROUP, "list"),
+    _part(type.GROUP, "list", "add", "set", "remove"),
     MACHINE,
     OPERATIONS,
 )
@@ -92,7 +93,7 @@ COMMAND = Command(
     summary="what the site's administrators do every day",
     description=(
         "Run by remctld for every authenticated user; who is no administrator of the site is refused.\n"
-        "Hosts, address ranges and types are added by invirt-admin on the database server."
+        "Hosts, pools, ranges and types' kernels are told of by invirt-admin on the database server."
     ),
     example="remctl remote.example.org admin operations list --stuck",
     verbs=VERBS,

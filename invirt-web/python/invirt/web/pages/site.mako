@@ -63,8 +63,10 @@ ${gib(value)}\
 ${"yes" if value else "no"}\
 % elif column.startswith("used_"):
 ${value} of ${getattr(row, column.removeprefix("used_"))}${" GiB" if column == "used_disk" else ""}\
-% elif column == "trash":
+% elif column == "trash" or column == "size" and name == "pools":
 ${value} GiB\
+% elif column == "hosts" and row.everywhere:
+all\
 % elif isinstance(value, list):
 ${", ".join(value)}\
 % else:

@@ -306,15 +306,15 @@ def test_a_forged_header_makes_nobody_else(
 ) -> None:
     """Of nobody nobody, of alice alice or nobody."""
     provider.says()
+    said = "carol" if door == "file" else "carol@people.test"  # what the door would make carol of
     for more in dropping(name):
-        for said in ("carol", "carol@INVIRT.TEST", "carol@people.test"):
-            forged = {name: said, **more}
-            nobody = web.browser() if door != "certificate" else holder(web, doors, "")
-            answer = nobody.ask(f"/sign-on/{door}", headers=forged)
-            assert answer.status in (400, 401, 403) and not nobody.cookies, answer
-            page = come_in(web, doors, provider, door, forged).ask("/")
-            assert "carol" not in page.text
-            assert page.status == 303 or 'title="alice@INVIRT.TEST"' in page.text
+        forged = {name: said, **more}
+        nobody = web.browser() if door != "certificate" else holder(web, doors, "")
+        answer = nobody.ask(f"/sign-on/{door}", headers=forged)
+        assert answer.status in (400, 401, 403) and not nobody.cookies, answer
+        page = come_in(web, doors, provider, door, forged).ask("/")
+        assert "carol" not in page.text
+        assert page.status == 303 or 'title="alice@INVIRT.TEST"' in page.text
 
 
 def test_without_its_module_the_door_says_so(web: WebServer) -> None:

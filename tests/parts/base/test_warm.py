@@ -29,7 +29,8 @@ def stopped(invirt_yaml: Path) -> Iterator[Service]:
     for program in ("tell", "wait"):
         (folder / program).write_text(PROGRAM)
         (folder / program).chmod(0o755)
-    (folder / "code_of_ours.py").write_text("VERSION = 1\n")
+    (folder / "code").mkdir()
+    (folder / "code/code_of_ours.py").write_text("VERSION = 1\n")
     (folder / "warm").mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "warm/test"))
@@ -150,17 +151,22 @@ def test_work_goes_on_when_the_service_is_stopped(service: Service) -> None:
 
 
 def test_what_changes_is_used_at_once(service: Service, invirt_yaml: Path) -> None:
-    """Code and configuration: no worker that was made before does anything any more."""
+    """Code and configuration: no worker that was made before does anything any more, but for
+    a second where code was written into in its place, which no package does."""
     assert (service.told()["code"], service.told()["contact"]) == (1, "root")
     until(lambda: len(workers(service)) == 2)
     old = workers(service)
-    (service.folder / "code_of_ours.py").write_text("VERSION = 1 + 1\n")
+    code = service.folder / "code/code_of_ours.py"
+    code.with_suffix(".new").write_text("VERSION = 1 + 1\n")
+    code.with_suffix(".new").rename(code)
     found = service.told()
     assert found["code"] == 2 and found["pid"] not in old
     new = invirt_yaml.with_suffix(".new")
     new.write_text(invirt_yaml.read_text().replace("realm: INVIRT.TEST", "realm: INVIRT.TEST, contact: help"))
     new.rename(invirt_yaml)
     assert service.told()["contact"] == "help"
+    code.write_text("VERSION = 1 + 1 + 1\n")
+    until(lambda: service.told()["code"] == 3)
 
 
 def test_a_connection_that_is_dead_is_not_used(service: Service) -> None:

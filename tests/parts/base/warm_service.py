@@ -22,7 +22,7 @@ from invirt import config
 from invirt.base import warm
 from invirt.base.errors import Unreachable
 from invirt.base.worker import Role
-sys.path.insert(0, os.environ["FOLDER"])
+sys.path.insert(0, os.environ["FOLDER"] + "/code")
 import code_of_ours
 calls = 0
 class Connection:

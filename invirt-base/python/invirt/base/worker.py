@@ -32,6 +32,7 @@ LIFE = 300.0  # seconds that a worker waits at the longest
 UNSIGNED = 5.0  # the same of one that couldn't sign on
 PATIENCE = 5.0  # seconds in which a caller must have said all
 LONGEST = 4 << 20  # bytes of a command: twice what the kernel lets one have
+at_work: list[str] = []  # in a worker the program that it does for its caller
 GREETING, REFUSED = b"!", b"no"
 SIGNED_ON, TAKEN = b"s", b"t"  # what a worker tells the service
 
@@ -140,6 +141,7 @@ def _serve(role: Role, caller: socket.socket, own: list[str | None]) -> None:
     if program is None or _settings(request.environment) != own or not _entered(request.folder):
         caller.send(REFUSED)
         return
+    at_work.append(request.words[0])
     caller.setblocking(True)
     _go_with(request.line)
     sys.argv = request.words

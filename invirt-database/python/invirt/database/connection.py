@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
@@ -100,13 +100,22 @@ def transaction(
 ) -> Iterator[Any]:
     """A cursor of named tuples whose work is committed at the end, or rolled back at an exception.
 
-    connection: one to be used and left open; else a new one for this
-    transaction.  Raises InvirtError (see invirt.database.refusals) for what the
+    connection: one to be used and left open; else the one that was made ahead, or a new one for
+    this transaction.  Raises InvirtError (see invirt.database.refusals) for what the
     database refuses or can't do.
     """
     if connection is None:
-        with closing(connect()) as fresh, transaction(fresh) as cursor:
-            yield cursor
+        kept, fresh = bool(ahead), connect()
+        try:
+            with transaction(fresh) as cursor:
+                yield cursor
+        except BaseException:
+            fresh.close()
+            raise
+        if kept:
+            ahead.append(fresh)  # for the program's next
+        else:
+            fresh.close()
         return
     try:
         with connection, connection.cursor(cursor_factory=NamedTupleCursor) as cursor:

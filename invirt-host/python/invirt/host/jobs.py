@@ -19,16 +19,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from invirt.base import remctl
+from invirt.base import remctl, worker
 from invirt.base.cli import Command, understood, whole
 from invirt.base.errors import BadInput, NotFound
-from invirt.base.process import run
+from invirt.base.process import background, run
 from invirt.host import paths, tokens
 from invirt.host.waiting import wait
 
 SOON = 3.0  # seconds that who begins a job waits for its end: most need not be asked about
 START = 20.0  # seconds from its beginning until a process must have it
 IN_LINE = 600.0  # seconds that a job waits for another command's work on the same machine
+PROGRAM = "/usr/sbin/invirt-job"
 WORK = "from invirt.base.cli import start; from invirt.host.commands.work import COMMAND; start(COMMAND)"
 UNIT = Path("/usr/lib/systemd/system/invirt-host-job@.service")  # not where only the checkout is
 SAID = 5000  # letters of what it said that are kept
@@ -53,12 +54,19 @@ def begin(token: int, words: Sequence[str], caller: str, commands: Mapping[str, 
         return status(token)
     with os.fdopen(descriptor, "w") as made:
         json.dump({"caller": caller, "words": list(words)}, made)
-    if UNIT.exists() and Path("/run/systemd/system").exists():
+    _start(token)
+    wait(lambda: _mark(token, "ended").exists(), SOON)
+    return status(token)
+
+
+def _start(token: int) -> None:
+    """In a process that outlives this one's caller; a worker's service ends none that is at work."""
+    if worker.at_work:
+        background(["setsid", "--fork", PROGRAM, str(token)])
+    elif UNIT.exists() and Path("/run/systemd/system").exists():
         run(["systemctl", "start", "--no-block", f"invirt-host-job@{token}.service"])
     else:
         run(["setsid", "--fork", sys.executable, "-c", WORK, str(token)])
-    wait(lambda: _mark(token, "ended").exists(), SOON)
-    return status(token)
 
 
 def status(token: int) -> dict[str, Any]:

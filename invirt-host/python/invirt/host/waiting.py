@@ -9,8 +9,10 @@ from collections.abc import Callable
 def wait(what: Callable[[], bool], seconds: float) -> bool:
     """Whether what() came true within so many seconds."""
     deadline = time.monotonic() + seconds
+    pause = 0.002
     while time.monotonic() < deadline:
         if what():
             return True
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.05, 1.5 * pause)
     return what()

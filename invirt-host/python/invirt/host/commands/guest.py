@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Verb
 from invirt.base.errors import CommandFailed
 from invirt.base.names import DomainName
 from invirt.host.domain import domain_name
-from invirt.host.network import vif
-from invirt.host.qemu import screen
-from invirt.host.qemu.driver import HOST, POWEROFF, Qemu, end_by
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.launch import launch
 from invirt.host.waiting import wait
@@ -21,7 +17,7 @@ ACCELERATORS = ("kvm", "tcg")
 
 
 def run(name: DomainName, log: str | None, accelerator: str | None) -> None:
-    """Become QEMU."""
+    """Become QEMU.  A boot waits for this: what only the others need is imported there."""
     if log:
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(said, 1)
@@ -31,6 +27,8 @@ def run(name: DomainName, log: str | None, accelerator: str | None) -> None:
 
 def stop(name: DomainName, seconds: int) -> None:
     """Ask the guest to power off and wait; for the host's own shutdown."""
+    from invirt.host.qemu.driver import HOST, Qemu, end_by
+
     guest = Guest(name)
     if guest.running():
         end_by(guest, HOST)
@@ -41,11 +39,11 @@ def stop(name: DomainName, seconds: int) -> None:
 
 def clean(name: DomainName) -> None:
     """Take away what the ended guest left; systemd says how QEMU ended (systemd.exec(5))."""
+    from invirt.host.qemu.driver import POWEROFF, clean_up, end_by
+
     if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
         end_by(Guest(name), POWEROFF)
-    vif.remove_all(name)
-    with suppress(FileNotFoundError):
-        screen.clear(Guest(name).config().machine or 0)
+    clean_up(Guest(name))
 
 
 def _seconds(text: str) -> int:

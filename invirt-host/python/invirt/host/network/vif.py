@@ -185,7 +185,11 @@ def links() -> dict[str, Link]:
 
 
 def _remembered() -> dict[str, Link]:
-    return {file.stem: _read(file) for file in _folder().glob("[!.]*.json")}
+    found = {}
+    for file in _folder().glob("[!.]*.json"):
+        with suppress(FileNotFoundError):  # removed just now
+            found[file.stem] = _read(file)
+    return found
 
 
 def _read(file: Path) -> Link:

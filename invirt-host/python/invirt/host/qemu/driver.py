@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from invirt.base.abilities import Can
@@ -16,11 +17,12 @@ from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName, machine_of
 from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig
+from invirt.host.network import vif
 from invirt.host.protocols import OBEY, Domain
-from invirt.host.qemu import able, accelerator, cards, leftovers, tables, terminal
+from invirt.host.qemu import able, accelerator, cards, leftovers, screen, tables, terminal
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
-from invirt.host.qemu.supervisor import Supervisor, of_this_host
+from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
 from invirt.host.waiting import wait
 
 START = 20  # seconds until QEMU must answer
@@ -118,8 +120,9 @@ class Qemu:
         guest = Guest(name)
         end_by(guest, KILLED)
         self.supervisor.stop(guest)
-        if not wait(lambda: not guest.running(), 10):
+        if not wait(lambda: not guest.running(), END):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
+        clean_up(guest)
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         cards.plug(Guest(config.name), config, interface)
@@ -160,6 +163,13 @@ def end_by(guest: Guest, how: str) -> None:
     """Write down how a guest that has been booted ends, unless that is known."""
     if guest.config_file.exists() and not guest.ended.exists():
         paths.write(guest.ended, how)
+
+
+def clean_up(guest: Guest) -> None:
+    """Take away what an ended guest left; its unit does the same, perhaps at this moment."""
+    vif.remove_all(guest.name)
+    with suppress(FileNotFoundError):
+        screen.clear(guest.config().machine or 0)
 
 
 def _read(path: Path) -> str:

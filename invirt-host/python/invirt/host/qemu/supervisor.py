@@ -11,7 +11,9 @@ from typing import Protocol
 from invirt.base.process import run
 from invirt.host.qemu import qmp
 from invirt.host.qemu.guest import OVERHEAD, Guest
+from invirt.host.waiting import wait
 
+END = 10.0  # seconds until one that is killed must be gone
 LAUNCH = "from invirt.base.cli import start; from invirt.host.commands.guest import COMMAND; start(COMMAND)"
 
 
@@ -22,7 +24,7 @@ class Supervisor(Protocol):
         """Start it, and don't wait for what becomes of it."""
 
     def stop(self, guest: Guest) -> None:
-        """Kill it, if it lives."""
+        """Kill it, if it lives, and don't wait for what is done after its end."""
 
     def said(self, guest: Guest) -> str:
         """The last lines of its last launch; never those of another machine that had its name before."""
@@ -39,9 +41,10 @@ class Systemd:
         run(["systemctl", "start", unit])
 
     def stop(self, guest: Guest) -> None:
-        """Killed first: to stop it is to ask the guest, and to wait."""
+        """Killed first: to stop it is to ask the guest.  Then a start that is yet to come is off."""
         run(["systemctl", "kill", "--signal=KILL", self._unit(guest)], check=False)
-        run(["systemctl", "stop", self._unit(guest)])
+        wait(lambda: not guest.running(), END)
+        run(["systemctl", "stop", "--no-block", self._unit(guest)])
 
     def said(self, guest: Guest) -> str:
         """The launch's last lines in the journal."""

@@ -30,7 +30,6 @@ from tests.lab.users import Done, Lab, eventually
 
 __all__ = ["guest", "unnoticed"]  # fixtures
 Gone = Callable[[str], contextlib.AbstractContextManager[None]]
-CUT_OFF = 9  # the exit code of /usr/libexec/invirt/warm
 GIVEN_BACK = 20.0  # seconds: the timer's turn
 
 
@@ -93,8 +92,7 @@ def test_during(lab: Lab, machine: Make, other: str, gone: Gone) -> None:
             eventually(lambda: open_operations(lab), "the boot to begin")
             fault.enter_context(gone(other))
         done: Done = call.result()
-    # A host that dies may yet have said that the command was cut off.
-    assert done.returncode in (UNREACHABLE, CUT_OFF), done
+    assert done.returncode == UNREACHABLE, done
     finished(lab)
     assert places(lab, name) == []
     lab.remctl("alice", "control", name, "create")

@@ -133,7 +133,7 @@ def test_who_calls_is_told_when_the_work_was_cut_off(service: Service) -> None:
     calling, pids = service.wait()
     os.kill(pids[0], signal.SIGKILL)
     out, said = calling.communicate(timeout=DEADLINE)
-    assert (calling.returncode, out) == (9, b"") and b"was cut off" in said
+    assert (calling.returncode, out) == (7, b"") and b"was cut off" in said
     until(lambda: not lives(pids[1]))
     service.told()
 

@@ -184,3 +184,4 @@ def test_kinds_of_failures() -> None:
     with pytest.raises(Denied, match="refuses"):
         result(Client([("error", b"no\x1b[31m", 0, 0, 6)]), HOST, ("domain", "list"), time.monotonic() + 1)
     assert type(failure(77, "x", HOST)) is CommandFailed
+    assert type(failure(7, "the database doesn't answer", HOST)) is NoAnswer  # it was sent

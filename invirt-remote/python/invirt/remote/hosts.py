@@ -66,11 +66,16 @@ class Hosts(Protocol):
 
 
 def failure(code: int, said: str, hostname: str) -> InvirtError:
-    """The error for a command that ended with code and said something on stderr."""
+    """The error for a command that ended with code and said something on stderr.
+
+    Where the host lacked an answer itself, from the database or from a worker that did the
+    command, it may have done something before.
+    """
     lines = [log.one_line(line)[:SHOWN] for line in said[: 10 * SHOWN].splitlines() if line.strip()]
     message = lines[0].partition(": ")[2] or lines[0] if lines else f"status {code}, and nothing said"
     hint = "\n".join(f"{hostname}: {line.strip()}" for line in lines[1:])[:SHOWN]
-    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
+    known: list[type[InvirtError]] = [*InvirtError.__subclasses__(), NoAnswer]  # in the place of Unreachable
+    kinds = {kind.exit_code: kind for kind in known}
     return kinds.get(code, errors.CommandFailed)(f"{hostname}: {message}", hint)
 
 

@@ -316,7 +316,7 @@ def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> No
     page = alice.ask(f"/machines/{remus}").text
     assert page.count("<svg") == 4 and 'aria-label="CPU: used 50 % of one now, 50 at the most"' in page
     assert "7: frames from another MAC than its own" in page
-    for of in ("hour", "month", "year", "never"):
+    for of in ("hour", "week", "month", "year", "never"):
         assert alice.ask(f"/machines/{remus}?of={of}").status == 200
 
 

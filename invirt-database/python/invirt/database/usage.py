@@ -29,6 +29,7 @@ DAY = 86400  # seconds
 PERIODS = {
     "hour": (timedelta(hours=1), 60),
     "day": (timedelta(days=1), 60),
+    "week": (timedelta(days=7), 600),
     "month": (timedelta(days=31), 600),
     "year": (timedelta(days=365), DAY),
 }

@@ -85,7 +85,7 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
-OF = Option("of", "the last hour, day, month or year", choices=tuple(PERIODS), default="day")
+OF = Option("of", "the last hour, day, week, month or year", choices=tuple(PERIODS), default="day")
 USAGE = Verb(
     "usage",
     "what a machine uses: CPU, memory, disk, network; and why packets of it were dropped",

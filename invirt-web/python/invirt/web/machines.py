@@ -86,7 +86,6 @@ CHANGES = {
 VERBS = frozenset(POWER).union(*CHANGES.values())
 SIZES = {"Small": 1, "Medium": 2, "Large": 4}  # times the site's default
 MORE = ("cpus", "type", "owner", "pool", "description")
-_DAYS = ("hour", "day", "month", "year")
 
 
 def mine(visit: Visit) -> Answer:
@@ -193,7 +192,7 @@ def _usage(machine: int, of: str) -> dict[str, Any]:
     (begin,) = rows("SELECT extract(epoch FROM now() - %(period)s::interval)::double precision AS at", asked)
     dropped = rows(DROPS, {**asked, "since": rows(SINCE, asked)[0].at})
     drawn = plots.plots(samples, begin.at, period.total_seconds(), step)
-    return {"of": of, "periods": _DAYS, "plots": drawn, "dropped": dropped, "why": WHY}
+    return {"of": of, "periods": tuple(PERIODS), "plots": drawn, "dropped": dropped, "why": WHY}
 
 
 def console(visit: Visit, name: str) -> Answer:

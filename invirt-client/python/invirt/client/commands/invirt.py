@@ -188,7 +188,9 @@ VERBS = (
         "usage",
         "what a machine uses, and why packets of it were dropped",
         NAME,
-        Option("of", "the last hour, day, month or year", choices=("hour", "day", "month", "year")),
+        Option(
+            "of", "the last hour, day, week, month or year", choices=("hour", "day", "week", "month", "year")
+        ),
     ),
     _verb("console", "sit at its serial console; ^Ec. leaves", NAME, run=open_console),
     _verb(

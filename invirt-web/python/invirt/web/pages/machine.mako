@@ -52,7 +52,11 @@ ${self.refusal(refused["error"])}
 <div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
 <div><dt>Made</dt><dd>${machine.created_at.strftime("%-d %B %Y")}</dd></div>
 </dl>
-<p class="note">By ssh: <code>ssh root@${machine.name}.${config.site.domain}</code>${f"; its serial console: ssh {machine.name}@{config.console.hostname}" if config.console.hostname else ""}</p>
+<p class="note">By ssh: <code>ssh root@${machine.name}.${config.site.domain}</code>\
+% if config.console.hostname:
+; its serial console: <code>ssh ${machine.name}@${config.console.hostname}</code>\
+% endif
+</p>
 
 <section aria-labelledby="used">
 <h2 id="used">What it uses</h2>

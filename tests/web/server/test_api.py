@@ -43,11 +43,15 @@ class Api:
         return json.loads(answer.text)
 
     def send(self, verb: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+        return self._patient(lambda: self.sent(verb, body, headers))
+
+    def sent(self, verb: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+        """As send(), by a program that is in a hurry."""
         lines = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
         lines |= {"Host": WEB, **self.headers, **(headers or {})}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         raw = f"POST /api/1/verbs/{verb} HTTP/1.1\r\n{head}\r\n".encode() + body
-        return self._patient(lambda: self.browser.say(raw))
+        return self.browser.say(raw)
 
     def do(self, verb: str, headers: dict[str, str] | None = None, **values: Any) -> Answer:
         return self.send(verb, json.dumps(values).encode(), headers)
@@ -378,9 +382,10 @@ def test_steps_are_told_to_a_token_until_it_ends(
 def test_who_asks_too_often_waits(web: WebServer, bob: Api) -> None:
     """Programs of bob's; his pages, and others' programs, are answered."""
     page = web.browser("bob")
-    for _ in range(2000):
-        answer = bob.browser.ask("/api/1/tokens", headers=bob.headers)
-        if answer.status != 200:
+    # Changes count five times: a slow machine asks for enough of them, too.
+    for _ in range(250):
+        answer = bob.sent("create", b"nonsense")
+        if answer.status != 400:
             break
     assert "Go on in" in refused(answer, 429)["hint"]
     assert page.ask("/").status == 200

@@ -157,12 +157,13 @@ def machine(
     """
     found = _find(visit.who, name)
     asked = {"machine": found.machine_id}
-    history = rows(HISTORY, asked)
+    history, nics = rows(HISTORY, asked), rows(NICS, asked)
     of = visit.values.get("of", "day")
     values = {
         "machine": found,
         "disks": rows(DISKS, asked),
-        "nics": rows(NICS, asked),
+        "nics": nics,
+        "names": _names(found.name, nics),
         "people": rows(WHO_ELSE, asked),
         "looks": rows(LOOKS, asked),
         "link": link,
@@ -176,6 +177,12 @@ def machine(
         **_usage(found.machine_id, of if of in PERIODS else "day"),
     }
     return Page("machine", values, status(error) if error else 200)
+
+
+def _names(name: str, nics: list[Any]) -> list[str]:
+    """What leads to it in DNS, its own name first."""
+    given = [one for nic in nics for one in (nic.hostname, *nic.further_names) if one]
+    return list(dict.fromkeys((f"{name}.{config.site.domain}", *given)))
 
 
 def _find(who: str, name: str) -> Any:

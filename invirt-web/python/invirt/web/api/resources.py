@@ -96,7 +96,7 @@ def machine(bearer: Bearer, name: str, given: Mapping[str, str]) -> Mapping[str,
     asked = {"machine": found.pop("machine_id")}
     parts = {
         "disks": (DISKS, ("name", "size", "pool")),
-        "nics": (NICS, ("mac_addr", "ip", "ip6", "hostname")),
+        "nics": (NICS, ("mac_addr", "ip", "ip6", "hostname", "further_names")),
         "people": (WHO_ELSE, ("principal", "roles")),
     }
     more = {

@@ -49,6 +49,7 @@ ${self.refusal(refused["error"])}
 % for nic in nics:
 <div><dt>Address</dt><dd>${" and ".join(filter(None, (nic.ip, nic.ip6))) or "none"} <small>${nic.mac_addr}</small></dd></div>
 % endfor
+<div><dt>${"Names" if len(names) > 1 else "Name"} in DNS</dt><dd>${", ".join(names)}</dd></div>
 <div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
 <div><dt>Made</dt><dd>${machine.created_at.strftime("%-d %B %Y")}</dd></div>
 </dl>

@@ -136,6 +136,7 @@ def running(
         **realm.environment,
         "INVIRT_CONFIG": str(database.config),
         "INVIRT_RUN": str(folder / "run"),
+        "INVIRT_FOLLOWERS": str(folder / "followers"),
         "KRB5_CLIENT_KTNAME": str(realm.keytab(f"host/{REMOTE}")),
         "KRB5CCNAME": f"FILE:{folder}.ccache",
     }

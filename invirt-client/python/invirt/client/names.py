@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from invirt.base.errors import InvirtError
-from invirt.client import call, site
+from invirt.client import call, ways
 
 FRESH = 30.0  # seconds
 
@@ -34,9 +34,7 @@ def names() -> list[str]:
 def _asked() -> list[str]:
     out, err = io.StringIO(), io.StringIO()
     try:
-        code = call.say(
-            site.find(), ("machine", "list", "--json"), call.Lines(out, str), call.Lines(err, str)
-        )
+        code = ways.find()(("machine", "list", "--json"), call.Lines(out, str), call.Lines(err, str))
         return sorted(one["name"] for one in json.loads(out.getvalue())["machines"]) if code == 0 else []
     except (InvirtError, ValueError, KeyError):
         return []

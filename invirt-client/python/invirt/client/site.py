@@ -16,17 +16,18 @@ from invirt.base.errors import BadConfig
 from invirt.config import loader
 from invirt.config.schema import Hostname, OptionalHostname, Realm
 
-RECORD = "_invirt"  # of the site's domain, a TXT record: remote=HOST console=HOST realm=REALM
+RECORD = "_invirt"  # of the site's domain, a TXT record: remote=HOST console=HOST web=HOST realm=REALM
 PATIENCE = 3.0  # seconds that DNS may take
 
 
 @dataclass(frozen=True)
 class Site:
-    """Whom to ask: the remote server, the console server (empty if there is none), and the users' realm."""
+    """Whom to ask: the remote server, the users' realm, and console and web server (empty: there is none)."""
 
     remote: Hostname
     realm: Realm
     console: OptionalHostname = ""
+    web: OptionalHostname = ""
 
 
 FORMS = {name: kind.__metadata__[0] for name, kind in get_type_hints(Site, include_extras=True).items()}

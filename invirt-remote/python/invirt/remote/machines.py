@@ -11,7 +11,7 @@ from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import MachineName
-from invirt.remote import access, keys, listing, looks, states, tokens, undelete
+from invirt.remote import access, keys, listing, looks, states, submission, tokens, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -67,8 +67,11 @@ def made(cursor: Any, actor: Actor, operation: Operation) -> states.Machine:
 def _owned(actor: Actor, name: MachineName) -> None:
     """Raises NotFound or Denied unless actor is a member of the machine's owner.
 
-    The operation's admission asks again; this is before hosts are asked.
+    The operation's admission asks again; this is before hosts are asked.  Who repeats a request is past
+    that: what it was about may be gone, or have another name, by what was done.
     """
+    if submission.before(actor):
+        return
     with transaction() as cursor:
         access.require_owner(cursor, actor.principal, name)
 
@@ -123,11 +126,12 @@ def disallow(actor: Actor, name: MachineName, principal: str) -> str:
 
 def delete(actor: Actor, name: MachineName, yes: bool) -> str:
     """Move a machine and its disks to the trash; without --yes, say what would be lost."""
-    with transaction() as cursor:
-        lost = states.describe(cursor, [access.require_owner(cursor, actor.principal, name)])
     if not yes:
+        with transaction() as cursor:
+            lost = states.describe(cursor, [access.require_owner(cursor, actor.principal, name)])
         say(f"This would be lost:\n{listing.FACTS(lost[0])}".rstrip("\n"))
         raise BadInput(f"{name} is not deleted", hint="Say so again with --yes.")
+    _owned(actor, name)
     submit("delete", actor, name)
     days = config.storage.trash_days
     return f"{name} is in the trash for {days} days: machine undelete gives it back, purge ends it"

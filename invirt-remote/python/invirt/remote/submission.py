@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from invirt.base.names import MachineName
 from invirt.remote.actor import Actor
-from invirt.remote.session import connected
+from invirt.remote.session import connected, transaction
 
 if TYPE_CHECKING:
     from invirt.remote.operations import Operation
@@ -30,6 +30,24 @@ class _Asked:
 def asked(waits: bool, key: str | None) -> None:
     """Whether this call's requester waits for what it asks for, and what tells it from another request."""
     _Asked.waits, _Asked.key = waits, key
+
+
+def before(actor: Actor) -> Operation | None:
+    """The operation that this request has begun before, by its key; submit() sees whether it was the same."""
+    if not _Asked.key:
+        return None
+    from invirt.remote.operations import store
+
+    with transaction() as cursor:
+        found = store.select(cursor, "principal = %s AND request_key = %s", (actor.principal, _Asked.key))
+    return found[0] if found else None
+
+
+def ended(operation: Operation) -> str:
+    """How an operation ended, once it has; raises why it failed."""
+    from invirt.remote import operations
+
+    return f"{operations.end(connected(), operation).title} is done"
 
 
 def progress(text: str) -> None:

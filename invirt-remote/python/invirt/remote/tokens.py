@@ -85,7 +85,7 @@ GROUP = Group(
     "your tokens, by which programs do for you at the web server's API",
     (
         Verb("add", "make a token, which is shown this once", add, (NAME, MACHINE, WRITE, LASTS), Who.ANYONE,
-             changes=True, example="backup --machine remus --days 90"),
+             changes=True, example="backup --days 90"),
         Verb("list", "show your tokens", show, (), Who.ANYONE, shown=Table(
             {"name": "name", "may": "may", "machines": _machines, "ends at": "ends_at"},
             empty="You have no tokens.",

@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invirt.base import validate
 from invirt.base.cli import Argument, Call, Flag, Found, Group, Option, Row, Verb, Who
-from invirt.base.errors import BadInput, Denied
+from invirt.base.errors import BadInput, Denied, NotFound
 from invirt.remote import access, audit, submission
 from invirt.remote.actor import Actor
+
+if TYPE_CHECKING:
+    from invirt.remote.operations import Operation
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus")
 USER = Argument("user", "a principal: who acts", access.full_principal, "USER", sample="alice")
@@ -41,9 +44,25 @@ def waitable(verb: Verb) -> Verb:
         try:
             return verb.run(actor, **values)
         except submission.Begun as begun:
-            return Found({"operation": begun.number}, shown=lambda found: f"{found['operation']}\n")
+            return _number(begun.number)
+        except NotFound:  # it may be gone by what was asked for
+            first = submission.before(actor)
+            if first is None or not _is(first, verb, values):
+                raise
+            return _number(first.operation_id) if no_wait else submission.ended(first)
 
     return replace(verb, run=run, arguments=(*verb.arguments, KEY, NO_WAIT))
+
+
+def _number(number: int) -> Found:
+    return Found({"operation": number}, shown=lambda found: f"{found['operation']}\n")
+
+
+def _is(operation: Operation, verb: Verb, values: dict[str, Any]) -> bool:
+    """Whether it may be what the verb was asked to do with these values."""
+    named = {values.get("name"), values.get("new")}
+    numbered = str(values.get("name")).isdecimal()
+    return operation.kind.endswith(verb.name) and (numbered or operation.machine_name in named)
 
 
 def spoken(rows: Iterable[Row]) -> tuple[Row, ...]:

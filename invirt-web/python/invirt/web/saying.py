@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from subprocess import CompletedProcess
 from typing import Any
 
 from invirt import config
@@ -17,6 +18,7 @@ LONGEST = 4000  # letters of a word
 # Of the eight threads of each of gunicorn's processes: a remote server that is stuck holds up no page.
 MOST = 5
 TURN = 5.0  # seconds that one more form waits
+REMCTL = "remctl: "  # how its own errors begin
 UNSENT = ("cannot connect", "cannot resolve", "unknown host", "GSS-API error initializing")
 
 _places = threading.BoundedSemaphore(MOST)
@@ -24,25 +26,41 @@ _places = threading.BoundedSemaphore(MOST)
 
 def say(*words: str) -> Any:
     """What remote answers to `web WORDS`; raises what its exit code stands for, Busy or Unreachable."""
+    done = _asked(*words, "--json")
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        raise _silent(_last(done.stderr)) from error
+    if done.returncode:
+        raise failure(found, done.returncode)
+    return found
+
+
+def plainly(*words: str) -> tuple[int, str, str]:
+    """The exit code of `web WORDS`, and what it prints; raises Busy or Unreachable."""
+    done = _asked(*words)
+    if done.returncode and not done.stdout and done.stderr.startswith(REMCTL):
+        raise _silent(_last(done.stderr))
+    return done.returncode, done.stdout, done.stderr
+
+
+def _asked(*words: str) -> CompletedProcess[str]:
     if any(len(word) > LONGEST or "\0" in word for word in words):
         raise BadInput("that is too long")
     if not _places.acquire(timeout=TURN):
         raise Busy("nothing was done: others' forms wait for the remote server", "Try again in a minute.")
     try:
         kerberos.use_host_keytab()
-        done = run(["remctl", config.remote.hostname, "web", *words, "--json"], timeout=PATIENCE, check=False)
+        return run(["remctl", config.remote.hostname, "web", *words], timeout=PATIENCE, check=False)
     except CommandFailed as error:
         raise _silent("it took too long") from error
     finally:
         _places.release()
-    try:
-        found = json.loads(done.stdout)
-    except ValueError as error:
-        said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-        raise _silent(said.removeprefix("remctl: ")) from error
-    if done.returncode:
-        raise failure(found, done.returncode)
-    return found
+
+
+def _last(said: str) -> str:
+    """What remctl itself complains of."""
+    return (said.strip().splitlines() or ["nothing was said"])[-1].removeprefix(REMCTL)
 
 
 def _silent(said: str) -> Unreachable:

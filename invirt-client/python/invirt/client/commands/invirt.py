@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from invirt.base import validate
 from invirt.base.cli import JSON, Argument, Call, Command, Flag, Group, Option, Verb, Who, rest_of_line
 from invirt.base.errors import BadConfig, BadInput, CommandFailed
-from invirt.client import call, site
+from invirt.client import call, site, ways
 from invirt.client.names import names
 from invirt.client.words import CONTROL, Words, coloured, control, look, machine, token, translated
 
@@ -27,6 +27,7 @@ SIZES = Option(
 )
 OF_TRASH = Option("disk", "a single disk of that machine, hda to hdz", metavar="DISK")
 YES = Flag("yes", "really")
+WEB = Flag("web", "ask the web server, over HTTPS, not the remote server")
 NO_WAIT = Flag("no_wait", "say the operation's number at once; invirt log --follow shows how it goes")
 
 
@@ -72,18 +73,22 @@ def do(asked: Call) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # remctl waits where Python can't hear it
     first, *others = found if isinstance(found := asked.run(), list) else [found]
     if asked.as_json:
-        out, err = call.standard()
-        said = [((*first, "--json"), out, err), *((words, err, err) for words in others)]
+        plain, aside = call.standard()
+        said = [((*first, "--json"), plain, aside), *((words, aside, aside) for words in others)]
     else:
         said = [(words, *call.standard(translated, coloured)) for words in (first, *others)]
-    where = site.find()
-    say = call.follow if asked.values.get("follow") else call.say
-    for words, *lines in said:
-        if code := say(where, words, *lines):
+    say = ways.find(asked.values["web"], follows=bool(asked.values.get("follow")))
+    for words, out, err in said:
+        if code := say(words, out, err):
             return code
     if asked.values.get("console"):
         open_console(asked.values["name"])
     return 0
+
+
+def _whichever_way(meaning: Callable[..., Any]) -> Callable[..., Any]:
+    """The same words, by remctl or by the web server."""
+    return lambda web=False, **values: meaning(**values)
 
 
 def _verb(
@@ -95,7 +100,9 @@ def _verb(
 ) -> Verb:
     places = [argument.name for argument in arguments if not isinstance(argument, Option)]
     meaning = run or (control(name) if name in CONTROL else machine(name, *places))
-    options = () if run is open_console else (JSON,)
+    options: tuple[Option, ...] = ()
+    if run is not open_console:
+        meaning, options = _whichever_way(meaning), (WEB, JSON)
     waits = (NO_WAIT,) if name in OPERATIONS else ()
     return Verb(
         name, summary, meaning, (*arguments, *waits, *options), Who.ANYONE, shown=None, example=example
@@ -254,9 +261,12 @@ COMMAND = Command(
     summary="your virtual machines",
     description="Says what you want to the site's remote server, with your Kerberos ticket, and shows what "
     "it answers as it comes. The site is found in ~/.config/invirt.yaml, in /etc/invirt/client.yaml "
-    "(remote, console, realm), or in the TXT record _invirt of the domain that this computer looks for "
-    "names in. Exit codes are the server's: 2 a word that is wrong, 3 no such machine, 4 not allowed, "
-    "5 busy, 6 no room, 7 a server doesn't answer.",
+    "(remote, console, web, realm), or in the TXT record _invirt of the domain that this computer looks "
+    "for names in. --web asks the site's web server instead, over HTTPS, which needs no remctl; so does "
+    "INVIRT_WEB=https://web.example.org in the environment, which needs no file. It is shown the token in "
+    "~/.config/invirt.token (mode 600; the page Tokens makes one), or else your ticket. Exit codes are the "
+    "server's: 2 a word that is wrong, 3 no such machine, 4 not allowed, 5 busy, 6 no room, 7 a server "
+    "doesn't answer.",
     example="invirt create remus --memory 512M --disk 10G --start --console",
     do=do,
     verbs=VERBS,

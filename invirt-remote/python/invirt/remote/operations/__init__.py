@@ -83,12 +83,12 @@ def begin(
 
 def _submit(connection: Connection, hosts: Hosts, request: Request, progress: Say) -> Operation:
     if request.key and (first := _first(connection, request)):
-        return _follow(connection, first)
+        return end(connection, first)
     try:
         lease, admitted = _admit(connection, hosts, request, store.this_process())
     except InvirtError:
         if request.key and (first := _first(connection, request)):  # it came in twice at once
-            return _follow(connection, first)
+            return end(connection, first)
         raise
     try:
         return Worker(connection, hosts, lease, STEPS, progress).run(admitted)
@@ -143,7 +143,7 @@ def _first(connection: Connection, request: Request) -> Operation | None:
     return first
 
 
-def _follow(connection: Connection, operation: Operation) -> Operation:
+def end(connection: Connection, operation: Operation) -> Operation:
     """Wait for the end of an operation that another process works on, and return it or raise its failure."""
     deadline = clock.current.monotonic() + config.remote.work_timeout + config.remote.shutdown_timeout
     while operation.state in ("running", "undoing"):

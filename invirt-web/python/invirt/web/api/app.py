@@ -13,9 +13,9 @@ from flask import Flask, Response, request
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import BadInput
-from invirt.web import doors, rates, reading, saying, session, site
+from invirt.web import doors, forms, rates, reading, saying, session, site
 from invirt.web.api import bearer as bearers
-from invirt.web.api import openapi, resources, verbs
+from invirt.web.api import openapi, resources, verbs, words
 from invirt.web.api.bearer import Bearer
 from invirt.web.api.openapi import BASE
 
@@ -35,6 +35,14 @@ def register(app: Flask, key: bytes, shared: rates.Rates) -> None:
     def change(verb: str) -> Response:
         return _changed(_who(signing, shared, rates.CHANGE), verb.replace("/", " "))
 
+    def said() -> Response:
+        bearer = _who(signing, shared, 1.0)
+        given = verbs.body(request.mimetype, request.content_length, request.stream.read)
+        found = words.asked(forms.table().values(), words.words(given))
+        if found.form.changes:
+            shared.take(f"api {bearer.who}", rates.CHANGE - 1.0)
+        return _json(words.say(bearer, found))
+
     rule("openapi.json", lambda bearer, given: openapi.document())
     for name in resources.LISTS:
         rule(name, partial(resources.listed, name=name))
@@ -43,6 +51,7 @@ def register(app: Flask, key: bytes, shared: rates.Rates) -> None:
     for name in site.LISTS:
         rule(f"site/{name}", partial(resources.of_site, name=name))
     app.add_url_rule(f"{BASE}/verbs/<path:verb>", "api verbs", change, methods=["POST"])
+    app.add_url_rule(f"{BASE}/words", "api words", said, methods=["POST"])
     app.add_url_rule("/sign-on/<name>/api", "api token", lambda name: _sealed(signing, name))
 
 

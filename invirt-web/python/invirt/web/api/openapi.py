@@ -8,7 +8,7 @@ from typing import Any
 from invirt.base.cli import Who
 from invirt.database.usage import PERIODS
 from invirt.web import forms, saying, site
-from invirt.web.api import problem, resources, verbs
+from invirt.web.api import problem, resources, verbs, words
 from invirt.web.forms import Field, Form
 
 BASE = "/api/1"
@@ -69,6 +69,7 @@ def document() -> Schema:
     for form in forms.table().values():
         if form.changes:
             paths[f"/verbs/{form.name.replace(' ', '/')}"] = {"post": _verb(form)}
+    paths["/words"] = {"post": _words()}
     return {
         "openapi": "3.0.3",
         "info": {"title": "Invirt", "version": "1", "description": ABOUT},
@@ -144,6 +145,18 @@ def _verb(form: Form) -> Schema:
         "parameters": keys,
         "requestBody": {"required": True, **_content(made)},
         "responses": _answers(s200=("done", OBJECT), s202=("begun", _ref("Begun"))),
+    }
+
+
+def _words() -> Schema:
+    word = {"type": "string", "maxLength": saying.LONGEST}
+    made: Schema = {"type": "object", "additionalProperties": False, "required": ["words"]}
+    listed = {"type": "array", "items": word, "minItems": 2, "maxItems": words.MOST}
+    made["properties"] = {"words": listed}
+    return {
+        "summary": "what remctl's words print at the remote server, as invirt --web says them",
+        "requestBody": {"required": True, **_content(made)},
+        "responses": _answers(s200=("done: code, out and err", OBJECT)),
     }
 
 

@@ -76,7 +76,7 @@ def change(bearer: Bearer, form: Form, given: Mapping[str, Any], key: str | None
     about_machine = may_change(bearer, form.name)
     values = dict(understood(form, given))
     if about_machine:
-        _require(bearer, form, str(values.get("name", "")))
+        require(bearer, form, str(values.get("name", "")))
     elif bearer.made and administers(bearer.who):
         bearer.need_door()  # remote would take it for an administrator's word
     if key is not None:
@@ -87,7 +87,7 @@ def change(bearer: Bearer, form: Form, given: Mapping[str, Any], key: str | None
     return saying.say(*form.said({**values, "user": bearer.who}))
 
 
-def _require(bearer: Bearer, form: Form, name: str) -> None:
+def require(bearer: Bearer, form: Form, name: str) -> None:
     """Raises NotFound or Denied unless the token is for that machine, and its user may without administering.
 
     Remote asks again what the user may, as an administrator, too.

@@ -53,6 +53,13 @@ def test_the_firmware_is_seen_and_the_screen_comes_again(chromium: Chromium, sit
     page.get_by_placeholder("Text").fill(TEXT)
     page.get_by_role("button", name="Type it").click()
     until(lambda: TEXT.encode() in site.shown("remus"), lambda: repr(site.shown("remus")[-200:]))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('Pasted: ok')")
+    page.get_by_role("button", name="Paste").click()
+    until(lambda: b"Pasted: ok" in site.shown("remus"), lambda: repr(site.shown("remus")[-200:]))
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement && document.fullscreenElement.id === 'screen'")
+    page.evaluate("document.exitFullscreen()")
     page.get_by_role("button", name="Ctrl-Alt-Del").click()
     until(lambda: site.shown("remus").count(b"Booting from") == 2)
     assert not [line for line in wrong if "Canvas2D" not in line]

@@ -107,6 +107,28 @@ def test_an_operation_as_it_goes(chromium: Chromium, site: Site) -> None:
     page.context.close()
 
 
+def test_pasting_and_taking_the_keyboard(chromium: Chromium, site: Site) -> None:
+    """By the button and by the keys; who looks on types once they have taken the keyboard."""
+    first, second = chromium.page("alice"), chromium.page("alice")
+    for page in (first, second):
+        page.goto(f"https://{WEB}/machines/remus/console")
+        shown(page, "remus")
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    first.evaluate("navigator.clipboard.writeText('echo pasted $((6*7))\\n')")
+    first.get_by_role("button", name="Paste").click()
+    shown(second, "pasted 42")
+    first.evaluate("navigator.clipboard.writeText('echo by keys $((6*7))\\n')")
+    first.locator("#terminal").click()
+    first.keyboard.press("Control+Shift+V")
+    shown(second, "by keys 42")
+    second.get_by_role("button", name="Take the keyboard").click()
+    shown(second, "bumped")
+    second.keyboard.type("echo from $((1+1))nd\n")
+    shown(first, "from 2nd")
+    for page in (first, second):
+        page.context.close()
+
+
 @pytest.mark.parametrize(("size", "window"), [("desk", DESK), ("phone", PHONE)])
 def test_a_look_by_a_link(chromium: Chromium, site: Site, size: str, window: dict[str, int]) -> None:
     """Shared in two clicks; a stranger sees the console, types nothing, and is told of the end."""

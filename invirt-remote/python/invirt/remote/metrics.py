@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -13,11 +14,13 @@ from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.database.connection import transaction
 from invirt.remote import absorb, doors
+from invirt.remote.operations import KINDS
 from invirt.remote.rows import Cursor
 
 MIB = 1 << 20
 KNOCK = 60.0  # seconds between two looks at doors, whose logs tell of each
 Look = Callable[[], Mapping[str, float | None]]
+OUTCOMES = ("done", "undone")
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)  # seconds
 MACHINES = """
 SELECT coalesce(h.name::text, '') AS host, state, count(*) AS value
@@ -73,7 +76,7 @@ def _rows(cursor: Cursor, query: str, *values: object) -> list[dict[str, Any]]:
 
 
 class Operations:
-    """Counts the operations that have ended since it was made."""
+    """Counts the operations that have ended since it was made, from 0 on: what is new is no increase."""
 
     def __init__(self) -> None:
         self.seconds = Histogram(
@@ -83,6 +86,8 @@ class Operations:
             buckets=BUCKETS,
             registry=None,
         )
+        for kind, outcome in product(KINDS, OUTCOMES):
+            self.seconds.labels(kind, outcome)
         self.newest: int | None = None
         self.open: set[int] = set()
 

@@ -132,6 +132,7 @@ KINDS = {
         slow=True,
         nightly=True,
         marked=True,
+        timeout=4 * 3600,
     ),
     "names13": Kind(
         "a cluster of Debian 13: consoles, names, all of the main job",

@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from invirt_lab.browser import Answer
 from tests.parts.owned import machine
 from tests.parts.realm import end
 from tests.parts.remote.conftest import REMOTE, WEB
-from tests.web.server.conftest import ROOT, WebServer
+from tests.web.server.conftest import ROOT, WebServer, passed
 from tests.web.server.test_api import by_password
 from tests.web.server.test_api import token as made
+from tests.web.server.test_progress import BEGUN, ENDED, STEP
 
 Said = tuple[int, str, str]
 
@@ -33,6 +35,12 @@ class Person:
 
     def says(self, typed: str, **more: str) -> Said:
         """The exit code of invirt, and what it prints."""
+        argv, environment = self.typed(typed, more)
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=40)
+        return done.returncode, done.stdout, done.stderr
+
+    def typed(self, typed: str, more: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        """What runs, and its environment."""
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.environ["PYTHONPATH"],
@@ -43,8 +51,7 @@ class Person:
             **more,
         }
         argv = [*self.web.enter, str(ROOT / "invirt-client/bin/invirt"), *shlex.split(typed)]
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=40)
-        return done.returncode, done.stdout, done.stderr
+        return argv, environment
 
     def holds(self, token: str, mode: int = 0o600) -> None:
         """A token in its file."""
@@ -124,6 +131,26 @@ def test_a_machine_s_life(alice: Person, rome: None) -> None:
     ):
         code, out, err = alice.says(typed, **named)
         assert (code, err) == (0, "") and out, typed
+
+
+def test_who_waits_at_a_terminal_sees_it_go_and_comes_again(
+    web: WebServer, alice: Person, rome: None
+) -> None:
+    """The step that it is at, in one line; a stream that is cut is taken up again."""
+    number = int(web.database.execute(BEGUN)[0][0])
+    web.database.execute(STEP, ("doing", number, 1))
+    argv, environment = alice.typed(f"log --web --follow {number}", {"TERM": "xterm", "NO_COLOR": "1"})
+    terminal = pexpect.spawn(argv[0], argv[1:], env=environment, timeout=60, encoding="utf-8")
+    terminal.expect("\r\x1b\\[K  [a-z ]+")
+    assert web.streams
+    end(web.streams)
+    web.streams = passed(web, "streams")
+    for position in range(1, 5):
+        web.database.execute(STEP, ("done", number, position))
+    web.database.execute(ENDED, (number,))
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0 and "is done" in terminal.before
 
 
 def test_a_token_does_for_a_ticket(web: WebServer, alice: Person, rome: None) -> None:

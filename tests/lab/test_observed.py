@@ -6,15 +6,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from invirt_lab.site import DOMAIN, HOSTS, SERVERS
 from tests.lab.faults import guest, places
 from tests.lab.users import Lab, eventually
-from tests.parts.operations.test_alerts import firing
 from tests.results import longest
 
 __all__ = ["guest"]  # fixture
@@ -93,39 +90,3 @@ def test_others_are_told_nothing(lab: Lab) -> None:
     """Only metrics.readers are let in."""
     address = METRICS.replace("localhost", SERVERS["remote"].fqdn)
     assert "refused" in lab.on("client", "python3", "-c", SCRAPE, address, check=False).stderr
-
-
-SPARE = SERVERS["remote2"].fqdn
-DISABLE = "invirt-admin host set host2 --"
-# Where a fault is made, how, and how it is mended.
-FAULTS = {
-    "InvirtHostSilent": ("host2", "systemctl stop {}", "systemctl start {}", "invirt-host-observer"),
-    "InvirtMetricsGone": ("remote", "systemctl stop {}", "systemctl start {}", "invirt-metrics"),
-    "InvirtDoorClosed": ("console", "systemctl stop {}", "systemctl start {}", "ssh.service"),
-    "InvirtLossNotAbsorbed": ("db", f"{DISABLE}disable", f"{DISABLE}enable", ""),
-    "InvirtDatabaseDown": ("db", "systemctl stop {}", "systemctl start {}", "postgresql"),
-}
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("alert", list(FAULTS))
-def test_an_alert_fires_at_its_fault(lab: Lab, guest: str, home: str, tmp_path: Path, alert: str) -> None:
-    """Debian's Prometheus loads the rules, and is told what the lab tells; the others' faults parts make."""
-
-    def fires() -> bool:
-        told = list(text_string_to_metric_families(page(lab)))
-        for family in told:  # the spare server isn't up
-            family.samples = [one for one in family.samples if SPARE not in one.labels.get("door", "")]
-        try:
-            firing([told], tmp_path, alert, among=alert)
-        except AssertionError:
-            return False
-        return True
-
-    server, wrong, right, what = FAULTS[alert]
-    eventually(lambda: not fires(), f"{alert} not to fire before", 90)
-    try:
-        lab.on(server, *wrong.format(what).split())
-        eventually(fires, f"{alert} to fire", 120)  # doors are looked at once a minute
-    finally:
-        lab.on(server, *right.format(what).split())

@@ -25,9 +25,9 @@ READ = {
 WRITE = {
     "invirt_remote": {
         "INSERT": "machines disks nics members machine_access owners operations operation_steps audit"
-        " trash trash_disks",
+        " trash trash_disks address_ranges",
         "UPDATE": "machines disks nics operations operation_steps trash trash_disks",
-        "DELETE": "machines disks nics members machine_access trash trash_disks types",
+        "DELETE": "machines disks nics members machine_access trash trash_disks types address_ranges",
         "TRUNCATE": "",
     },
     "invirt_host": {"INSERT": "host_signs guest_states", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},
@@ -124,6 +124,33 @@ def test_remote_names_no_file_of_a_host_s(database: Database) -> None:
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             database.execute(wrong, user="invirt_remote")
+
+
+def test_remote_adds_no_address_of_a_server_s_or_another_network_s(database: Database) -> None:
+    """site() has 10.5.0.10 to 10.5.0.20, a gateway 10.5.0.1 and a prefix; who owns the tables may add any."""
+    site(database)
+    ((gateway, prefix),) = database.execute("SELECT host(gateway), prefix FROM address_ranges")
+    add = "INSERT INTO address_ranges (first, last, prefix, gateway) VALUES (%s, %s, %s, %s)"
+
+    def refused(first: str, last: str, why: str, at: object = gateway, of: object = prefix) -> None:
+        with pytest.raises(psycopg2.errors.RaiseException, match=why):
+            database.execute(add, (first, last, of, at), user="invirt_remote")
+
+    refused("10.5.0.100", "10.5.0.110", "names no server")
+    database.execute("INSERT INTO rules.servers VALUES ('10.5.0.0/29'), ('10.5.0.105'), ('2001:db8::/64')")
+    refused("10.5.0.100", "10.5.0.110", "addresses of servers: 10.5.0.105/32")
+    refused("10.5.0.105", "10.5.0.105", "addresses of servers")
+    refused("10.5.0.7", "10.5.0.8", "addresses of servers: 10.5.0.0/29")
+    refused("192.0.2.10", "192.0.2.20", "no range has the gateway 192.0.2.1", at="192.0.2.1")
+    refused("10.5.0.106", "10.5.0.107", "no range has the gateway", of=30)
+    refused("192.0.2.10", "192.0.2.10", "no range has the gateway", of=32)
+    with pytest.raises(psycopg2.errors.CheckViolation):  # of another network than its gateway
+        database.execute(add, ("192.0.2.10", "192.0.2.20", prefix, gateway), user="invirt_remote")
+    database.execute(add, ("10.5.0.106", "10.5.0.110", prefix, gateway), user="invirt_remote")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        database.execute("UPDATE address_ranges SET last = '10.5.0.111'", user="invirt_remote")
+    database.execute("DELETE FROM address_ranges WHERE first = '10.5.0.106'", user="invirt_remote")
+    database.execute(add, ("192.0.2.10", "192.0.2.20", 24, "192.0.2.1"))
 
 
 def test_no_function_of_ours_is_everyone_s(database: Database) -> None:

@@ -239,12 +239,13 @@ def powerdns(text: str, meant: Config) -> None:
 
 
 def zones(text: str, meant: Config) -> None:
-    """Five words between quotes, of which none can be ended early, and a number; before them, drivers."""
-    drivers, _, rest = text.partition("dns.set_site")
-    assert set(re.findall(r"'([^']*)'", drivers)) <= {
+    """Five words between quotes, of which none can be ended early, and a number; before them, others."""
+    others, _, rest = text.partition("dns.set_site")
+    assert set(re.findall(r"'([^']*)'", others)) <= {
         meant.hypervisor.driver,
         meant.storage.driver,
         meant.storage.place,
+        *meant.network.servers,
     }
     domain, named, _, nameservers, _, _ = re.findall(r"'([^']*)'", rest)
     assert domain == meant.site.domain

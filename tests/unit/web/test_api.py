@@ -178,6 +178,10 @@ SAMPLES = {
     "gone": ["host1"],
     "add": ["host1"],
     "remove": ["host2"],
+    "first": "192.0.2.10",
+    "last": "192.0.2.20",
+    "prefix": 24,
+    "gateway": "192.0.2.1",
 }
 
 

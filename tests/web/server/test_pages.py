@@ -219,7 +219,7 @@ def test_administrators_change_the_site(web: WebServer, alice: Browser) -> None:
     assert audited == [("carol@INVIRT.TEST", True)]
 
 
-def test_administrators_change_types_and_pools(web: WebServer, alice: Browser) -> None:
+def test_administrators_change_types_and_pools(web: WebServer, alice: Browser, remus: str) -> None:
     """As far as no file of a host's is named: not which kernel is booted, nor where a pool is."""
     carol = web.browser("carol")
     page = carol.ask("/site/types").text
@@ -241,7 +241,7 @@ def test_administrators_change_types_and_pools(web: WebServer, alice: Browser) -
     ]
     assert alice.send("/help", "/site/types", verb="admin type remove", name="pc").status == 404
     assert carol.send("/site/types", "/site/types", verb="admin type remove", name="pc").status == 303
-    used = carol.send("/site/types", "/site/types", verb="admin type remove", name="linux")
+    used = carol.send("/site/types", "/site/types", verb="admin type remove", name="linux")  # remus is one
     assert used.status == 409 or used.status == 400, used
     assert "host1" not in carol.ask("/site/pools").text
     pool = {"verb": "admin pool hosts", "name": "default"}
@@ -249,6 +249,22 @@ def test_administrators_change_types_and_pools(web: WebServer, alice: Browser) -
     assert carol.send("/site/pools", "/site/pools", **pool, remove="none").status == 404
     assert carol.send("/site/pools", "/site/pools", verb="admin pool add", name="x").status == 404
     assert alice.send("/help", "/site/pools", **pool, all="yes").status == 404
+
+
+def test_administrators_add_addresses_of_a_network_that_is_there(web: WebServer) -> None:
+    carol = web.browser("carol")
+    more = {"verb": "admin range add", "first": "192.0.2.2", "last": "192.0.2.5", "gateway": "192.0.2.1"}
+    refused = carol.send("/site/ranges", "/site/ranges", **more, prefix="24")
+    assert refused.status == 400 and "names no server" in refused.text and 'value="192.0.2.5"' in refused.text
+    web.database.execute("INSERT INTO rules.servers VALUES ('192.0.2.4')")
+    assert "addresses of servers" in carol.send("/site/ranges", "/site/ranges", **more, prefix="24").text
+    assert (
+        carol.send("/site/ranges", "/site/ranges", **{**more, "last": "192.0.2.3"}, prefix="24").status == 303
+    )
+    assert "192.0.2.3" in carol.ask("/site/ranges").text
+    gone = {"verb": "admin range remove", "first": "192.0.2.2", "last": "192.0.2.3"}
+    assert carol.send("/site/ranges", "/site/ranges", **gone).status == 303
+    assert "192.0.2.3" not in carol.ask("/site/ranges").text
 
 
 def test_administrators_mend_what_is_stuck(web: WebServer, alice: Browser) -> None:
@@ -309,6 +325,8 @@ SITE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("/site/types", ("name", "virt", "description", "append", "needs"), {"verb": "admin type set"}),
     ("/site/types", ("name",), {"verb": "admin type remove"}),
     ("/site/pools", ("name", "add", "remove"), {"verb": "admin pool hosts"}),
+    ("/site/ranges", ("first", "last", "prefix", "gateway"), {"verb": "admin range add"}),
+    ("/site/ranges", ("first", "last"), {"verb": "admin range remove"}),
     ("/site/operations", ("number",), {"verb": "admin operations retry"}),
     ("/site/operations", ("number", "how", "gone"), {"verb": "admin operations resolve"}),
 )

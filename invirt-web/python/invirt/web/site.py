@@ -71,8 +71,11 @@ LISTS = {
     ),
     "ranges": List(
         "web.ranges",
-        {"First": "first", "Last": "last", "Gateway": "gateway", "Size": "size", "Used": "used"},
+        {"First": "first", "Last": "last", "Gateway": "gateway", "Prefix": "prefix", "Size": "size",
+         "Used": "used"},
         ("first", "last"), "range_id", (), "range_id",
+        {"admin range add": "Add addresses of a network that has a range",
+         "admin range remove": "Remove a range of which none is used"},
     ),
     "types": List(
         "web.types",

@@ -2,10 +2,14 @@
 from invirt import config
 dns, domain = config.dns, config.site.domain
 zones = ",".join(dict.fromkeys((domain, *dns.zones)))
+servers = ", ".join(f"'{server}'" for server in config.network.servers)
 nameservers = ",".join(dns.nameservers or dns.servers or (f"ns.{domain}",))
 %>\
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
 UPDATE rules.address_hold SET seconds = ${config.network.address_hold} WHERE seconds <> ${config.network.address_hold};
+-- Whose addresses no remote server gives to guests.
+DELETE FROM rules.servers WHERE network <> ALL (ARRAY[${servers}]::cidr[]);
+INSERT INTO rules.servers SELECT unnest(ARRAY[${servers}]::cidr[]) ON CONFLICT DO NOTHING;
 % if config.hypervisor.driver != "auto":
 -- Of hosts that were there before each had its own.
 UPDATE hosts SET hypervisor = '${config.hypervisor.driver}' WHERE hypervisor IS NULL;

@@ -14,7 +14,7 @@ from typing import Any
 from invirt.base.cli import Call, Command, Found, Group, Verb, Who
 from invirt.base.errors import Denied
 from invirt.database import connection
-from invirt.database.admin import host, owner, pool, type
+from invirt.database.admin import host, owner, pool, range, type
 from invirt.remote import audit, listing, session, states
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
@@ -80,6 +80,7 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
 VERBS = (
     _part(host.GROUP, "list", "set"),
     _part(pool.GROUP, "list", "hosts"),
+    _part(range.GROUP, "list", "add", "remove"),
     _part(owner.GROUP, "add", "list"),
     _part(owner.MEMBER, "add", "remove"),
     QUOTA,
@@ -93,7 +94,7 @@ COMMAND = Command(
     summary="what the site's administrators do every day",
     description=(
         "Run by remctld for every authenticated user; who is no administrator of the site is refused.\n"
-        "Hosts, pools, ranges and types' kernels are told of by invirt-admin on the database server."
+        "Hosts, pools, networks and types' kernels are told of by invirt-admin on the database server."
     ),
     example="remctl remote.example.org admin operations list --stuck",
     verbs=VERBS,

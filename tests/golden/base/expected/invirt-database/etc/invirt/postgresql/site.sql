@@ -1,5 +1,8 @@
 -- What the database must know of invirt.yaml. invirt-database-setup runs it.
 UPDATE rules.address_hold SET seconds = 3600 WHERE seconds <> 3600;
+-- Whose addresses no remote server gives to guests.
+DELETE FROM rules.servers WHERE network <> ALL (ARRAY['192.0.2.0/28', '2001:db8::/64']::cidr[]);
+INSERT INTO rules.servers SELECT unnest(ARRAY['192.0.2.0/28', '2001:db8::/64']::cidr[]) ON CONFLICT DO NOTHING;
 -- Of hosts that were there before each had its own.
 UPDATE hosts SET hypervisor = 'xen' WHERE hypervisor IS NULL;
 -- Of what the first pool of disks is made, once.

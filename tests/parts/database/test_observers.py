@@ -272,7 +272,7 @@ def test_a_host_that_floods_has_its_own_rows_alone(
                 cursor.execute(flood)
         before = rows("SELECT s.* FROM host_signs s JOIN hosts USING (host_id) WHERE name = 'host2'")
         cursor.execute(CLAIM.format("running"))
-        cursor.execute(observer.ALIVE, {"host": "host1.invirt.test", "strangers": 0})
+        cursor.execute(observer.ALIVE, {"host": "host1.invirt.test", "strangers": 0, "load": 0.5})
         used = _used(number)
         for turn in range(500):
             cursor.execute("UPDATE guest_states SET since = now() - random() * interval '1 hour'")

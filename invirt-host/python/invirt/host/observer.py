@@ -5,6 +5,7 @@ Nothing here decides: who boots or moves a machine asks the hosts themselves.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -54,9 +55,9 @@ WITH told AS (
 SELECT name FROM told WHERE state <> 'off' AND NOT placed ORDER BY name
 """
 ALIVE = """
-INSERT INTO host_signs (host_id, strangers)
-    SELECT host_id, %(strangers)s FROM hosts WHERE %(host)s IN (hostname, name)
-ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers
+INSERT INTO host_signs (host_id, strangers, load)
+    SELECT host_id, %(strangers)s, least(%(load)s, 1000) FROM hosts WHERE %(host)s IN (hostname, name)
+ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers, load = excluded.load
 """
 # A minute that is there already stays as it is.
 USED = """
@@ -108,7 +109,8 @@ class Observer:
             self.written, self.written_at, self.signed_at = seen, now, 0.0
         if now - self.signed_at > SIGN:
             with connected.cursor() as cursor:
-                cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers)})
+                load = os.getloadavg()[0] / (os.cpu_count() or 1)
+                cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers), "load": load})
             self.signed_at = now
         if now - self.measured_at >= usage.EVERY:
             self._measure(connected)

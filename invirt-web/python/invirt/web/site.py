@@ -51,7 +51,7 @@ LISTS = {
     "hosts": List(
         "web.hosts",
         {"Name": "name", "Memory": "memory", "Promised": "promised", "Machines": "machines",
-         "Hypervisor": "hypervisor", "Enabled": "enabled", "Last sign": "silence"},
+         "Load": "load", "Hypervisor": "hypervisor", "Enabled": "enabled", "Last sign": "silence"},
         ("name", "hostname"), "name", ("enabled",), "", {"admin host set": "Change a host"},
     ),
     "operations": List(
@@ -111,9 +111,26 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
     alarms = (
         rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
     )
-    values = {"name": name, "table": table, "rows": found[:ROWS], "more": len(found) > ROWS, "alarms": alarms}
+    losses = _losses(visit) if name == "hosts" else None
+    values = {
+        "losses": losses,
+        "name": name,
+        "table": table,
+        "rows": found[:ROWS],
+        "more": len(found) > ROWS,
+        "alarms": alarms,
+    }
     given = {"forms": forms.offered() if table.verbs else {}, "typed": visit.values, "error": error}
     return Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)
+
+
+def _losses(visit: Visit) -> list[dict[str, Any]] | str:
+    """MiB of each host's machines that had no room elsewhere, should it die; or why remote doesn't say."""
+    try:
+        found: list[dict[str, Any]] = saying.say(*forms.form("admin host losses").said({"user": visit.who}))
+    except InvirtError as error:
+        return error.message
+    return [host for host in found if host["without_room"]]
 
 
 def change(visit: Visit, name: str) -> Answer:

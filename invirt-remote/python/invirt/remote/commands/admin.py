@@ -11,11 +11,12 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from invirt.base.cli import Call, Command, Found, Group, Verb, Who
+from invirt.base.cli import Call, Command, Found, Group, Table, Verb, Who
 from invirt.base.errors import Denied
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
-from invirt.remote import audit, listing, session, states
+from invirt.database.admin.verbs import Row
+from invirt.remote import absorb, audit, listing, session, states
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -46,6 +47,21 @@ def _everyones(ask: bool = False) -> Any:
     return Found(found, [*states.told(found["silent_hosts"]), *listing.alarms()])
 
 
+def _losses() -> list[Row]:
+    """MiB of each host's machines that no other host would have room for."""
+    with connection.transaction() as cursor:
+        lost = absorb.unplaced(absorb.rooms(cursor))
+    return [{"name": name, "without_room": memory} for name, memory in sorted(lost.items())]
+
+
+HOST = replace(
+    _part(host.GROUP, "list", "set"),
+    verbs=(
+        *_rows(host.GROUP.verbs, "list", "set"),
+        Verb("losses", "what of each host's machines (MiB) had no room elsewhere, should it die", _losses,
+             who=Who.SITE, shown=Table()),
+    ),
+)  # fmt: skip
 OPERATIONS = Group(
     "operations",
     "those under way and stuck",
@@ -78,7 +94,7 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
 
 
 VERBS = (
-    _part(host.GROUP, "list", "set"),
+    HOST,
     _part(pool.GROUP, "list", "hosts"),
     _part(range.GROUP, "list", "add", "remove"),
     _part(owner.GROUP, "add", "list"),

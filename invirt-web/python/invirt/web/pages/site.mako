@@ -53,6 +53,8 @@ ${self.refusal(error)}
 <time datetime="${value.isoformat()}">${since(value)}</time>\
 % elif column == "silence":
 ${"never" if value is None else ago(round(value))}\
+% elif column == "load":
+${"" if value is None else f"{100 * value:.0f} %"}\
 % elif column == "principal":
 ${person(value)}\
 % elif column == "used_memory":
@@ -90,6 +92,22 @@ ${"" if value is None else value}\
 <a rel="next" href="${link(page=page + 1)}">Next</a>
 % endif
 </nav>
+% if losses is not None:
+<section>
+<h2>Should one die</h2>
+% if isinstance(losses, str):
+<p class="note">Nobody says what would have room elsewhere: ${losses}</p>
+% elif not losses:
+<p>Of any one host's machines, all would have room on the others.</p>
+% else:
+<ul>
+% for host in losses:
+<li>${host["name"]}: machines of ${gib(host["without_room"])} would have no room on the others.</li>
+% endfor
+</ul>
+% endif
+</section>
+% endif
 % if table.verbs:
 <section>
 <h2>Change</h2>

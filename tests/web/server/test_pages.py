@@ -360,6 +360,10 @@ def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> No
     page = alice.ask(f"/machines/{remus}").text
     assert page.count("<svg") == 4 and 'aria-label="CPU: used 50 % of one now, 50 at the most"' in page
     assert "7: frames from another MAC than its own" in page
+    picture = alice.ask(f"/machines/{remus}/day.svg")
+    assert picture.headers.get_content_type() == "image/svg+xml" and picture.text.count("<path") == 2
+    assert f'src="/machines/{remus}/day.svg"' in alice.ask("/").text
+    assert web.browser("bob").ask(f"/machines/{remus}/day.svg").status == 404
     for of in ("hour", "week", "month", "year", "never"):
         assert alice.ask(f"/machines/{remus}?of={of}").status == 200
 

@@ -27,6 +27,7 @@ class Page:
     """A page to be shown: pages/NAME.mako with values.
 
     again: seconds until it comes again.  script: static/NAME.js, which then does better.
+    kind: what it is, if not a page but a picture in one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Page:
     status: int = 200
     again: int | None = None
     script: str = ""
+    kind: str = "text/html"
 
 
 @dataclass(frozen=True)

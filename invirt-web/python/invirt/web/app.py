@@ -111,7 +111,7 @@ def _response(answer: Answer, visit: Visit) -> Response:
         "address": request.host,
         "script": answer.script,
     }
-    response = Response(show.page(answer, frame), answer.status, mimetype="text/html")
+    response = Response(show.page(answer, frame), answer.status, mimetype=answer.kind)
     if answer.again is not None and not answer.script:
         response.headers["Refresh"] = str(answer.again)
     return response

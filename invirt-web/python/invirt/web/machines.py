@@ -22,7 +22,9 @@ OWN = """machine_id = ANY (ARRAY(
 MINE = f"""
 SELECT name, owner, description, memory, state, seen, silence,
     ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses,
-    (SELECT sum(size) FROM web.disks d WHERE d.machine_id = m.machine_id) AS disk
+    (SELECT sum(size) FROM web.disks d WHERE d.machine_id = m.machine_id) AS disk,
+    (SELECT kind FROM web.operations o WHERE o.machine_id = m.machine_id
+        AND o.state IN ('running', 'undoing', 'stuck')) AS busy
 FROM web.machines m WHERE {OWN} ORDER BY name
 """
 QUOTAS = """
@@ -195,11 +197,23 @@ def _find(who: str, name: str) -> Any:
 def _usage(machine: int, of: str) -> dict[str, Any]:
     period, step = PERIODS[of]
     asked = {"machine": machine, "period": period, "step": step}
+    dropped = rows(DROPS, {**asked, "since": rows(SINCE, asked)[0].at})
+    drawn = _plots(machine, of)
+    return {"of": of, "periods": tuple(PERIODS), "plots": drawn, "dropped": dropped, "why": WHY}
+
+
+def _plots(machine: int, of: str) -> list[plots.Plot]:
+    period, step = PERIODS[of]
+    asked = {"machine": machine, "period": period, "step": step}
     samples = rows(SAMPLES, asked)
     (begin,) = rows("SELECT extract(epoch FROM now() - %(period)s::interval)::double precision AS at", asked)
-    dropped = rows(DROPS, {**asked, "since": rows(SINCE, asked)[0].at})
-    drawn = plots.plots(samples, begin.at, period.total_seconds(), step)
-    return {"of": of, "periods": tuple(PERIODS), "plots": drawn, "dropped": dropped, "why": WHY}
+    return plots.plots(samples, begin.at, period.total_seconds(), step)
+
+
+def day(visit: Visit, name: str) -> Answer:
+    """What its CPUs did in the last day: a picture, which the list of machines waits for last."""
+    drawn = _plots(_find(visit.who, name).machine_id, "day")
+    return Page("day", {"plot": drawn[0] if drawn else None}, kind="image/svg+xml")
 
 
 def console(visit: Visit, name: str) -> Answer:

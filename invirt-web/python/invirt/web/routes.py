@@ -55,6 +55,7 @@ ROUTES = (
     Route("/new", machines.new),
     Route("/new", machines.create, changes=True),
     Route("/machines/<name>", machines.machine),
+    Route("/machines/<name>/day.svg", machines.day),
     Route("/machines/<name>/console", machines.console),
     Route("/machines/<name>/screen", machines.screen),
     Route("/machines/<name>/look/<verb>", sharing.change, changes=True),

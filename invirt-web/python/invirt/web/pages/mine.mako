@@ -3,7 +3,7 @@
 <div class="head"><h1>My machines</h1><a class="button" href="/new">New machine</a></div>
 % if machines:
 <table class="folds">
-<thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Address</th><th scope="col">Memory</th><th scope="col">Disk</th><th scope="col">Owner</th></tr></thead>
+<thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Address</th><th scope="col">Memory</th><th scope="col">Disk</th><th scope="col">Owner</th><th scope="col">CPU, last day</th></tr></thead>
 <tbody>
 % for machine in machines:
 <tr class="${"dim" if machine.state == "unknown" else ""}">
@@ -12,11 +12,16 @@
 <small>${machine.description}</small>
 % endif
 </th>
-<td data-label="State"><span class="state ${machine.state}">${state(machine)}</span></td>
+<td data-label="State"><span class="state ${machine.state}">${state(machine)}</span>\
+% if machine.busy:
+ <small>${plain(machine.busy)} is under way</small>\
+% endif
+</td>
 <td data-label="Address">${", ".join(machine.addresses) or "none"}</td>
 <td data-label="Memory">${gib(machine.memory)}</td>
 <td data-label="Disk">${machine.disk or 0} GiB</td>
 <td data-label="Owner">${machine.owner}</td>
+<td data-label="CPU, last day"><img class="day" src="/machines/${machine.name}/day.svg" alt="a curve of its CPU" loading="lazy" width="120" height="26"></td>
 </tr>
 % endfor
 </tbody>

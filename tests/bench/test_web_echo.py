@@ -6,7 +6,6 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -44,11 +43,11 @@ WATCH = """() => {
 }"""
 
 
-@pytest.fixture
-def remus(web: WebServer, tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def remus(web: WebServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """alice's remus, whose console gives back what is typed, on a host of the web server's."""
     machine(web.database, "remus", "alice")
-    with host(web, tmp_path / "consoles") as made:
+    with host(web, tmp_path_factory.mktemp("consoles")) as made:
         made.boot("remus")
         yield made
 

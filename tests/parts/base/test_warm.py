@@ -10,6 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_a_worker_has_all_that_its_caller_has_and_nothing_of_another(service: Se
     environment = alice["environment"]
     assert isinstance(environment, dict)
     assert environment.items() >= {"SECRET": SECRET, "EMPTY": "", "LINES": "1\n2"}.items()
-    assert not {"FOLDER", "SECONDS"} & set(environment)  # the service's own
+    assert not {"FOLDER", "SECONDS", "MOST", "SIGN_ON"} & set(environment)  # the service's own
     assert alice["words"] == [str(service.folder / "tell"), "a", "", "ä b", "\udcff"]
     assert (alice["stdin"], alice["folder"]) == ("given", os.getcwd())
     for _ in range(5):
@@ -94,6 +95,30 @@ def test_a_frozen_service_holds_nobody_up(service: Service) -> None:
     service.told()
 
 
+def test_many_at_once_wait_for_their_turn(stopped: Service) -> None:
+    """None of them begins by itself, which takes what would make it a worker."""
+    stopped.start(sign_on=0.2)
+    stopped.told()
+    with ThreadPoolExecutor(20) as pool:
+        done = list(pool.map(lambda number: stopped.call(str(number)), range(20)))
+    assert {one.returncode for one in done} == {7}
+    told = [json.loads(one.stdout) for one in done]
+    assert [one["words"][1:] for one in told] == [[str(number)] for number in range(20)]
+    assert len({one["pid"] for one in told}) == 20
+
+
+def test_where_there_may_be_no_more_workers_nobody_waits(stopped: Service) -> None:
+    stopped.start(most=3)
+    calls = [stopped.wait(f"pids{number}") for number in range(3)]
+    began = time.monotonic()
+    assert stopped.call("a").stdout == "by itself: a\n"
+    assert time.monotonic() - began < DEADLINE / 4
+    for calling, _ in calls:
+        calling.kill()
+        calling.wait(DEADLINE)
+    stopped.told()
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_caller_that_goes_away_ends_what_is_done_for_it(service: Service, how: signal.Signals) -> None:
     """And what that has started."""
@@ -115,7 +140,7 @@ def test_what_is_heard_late_of_a_caller_is_no_sign_that_it_went(service: Service
     line, other = os.pipe()
     with socket.socket(socket.AF_UNIX) as calling, (service.folder / "written").open("w+b") as written:
         calling.connect(str(service.socket))
-        assert calling.recv(1) == b"!"
+        assert calling.recv(1) + calling.recv(1) == b".!"
         socket.send_fds(calling, [len(said).to_bytes(4, "big")], [*[written.fileno()] * 3, line])
         calling.sendall(said)
         until(at.exists)
@@ -229,7 +254,7 @@ def test_nonsense_does_nothing(service: Service, said: bytes, streams: int) -> N
     with socket.socket(socket.AF_UNIX) as calling, (service.folder / "written").open("w+b") as written:
         calling.settimeout(DEADLINE)
         calling.connect(str(service.socket))
-        assert calling.recv(1) == b"!"
+        assert calling.recv(1) + calling.recv(1) == b".!"
         if said:
             socket.send_fds(calling, [said], [written.fileno()] * streams)
         calling.shutdown(socket.SHUT_WR)
@@ -251,5 +276,5 @@ def test_another_user_gets_no_answer(service: Service) -> None:
             calling.connect(str(service.socket))
         finally:
             os.seteuid(0)
-        assert calling.recv(1) == b""
+        assert calling.recv(1) + calling.recv(1) == b"."
     service.told()

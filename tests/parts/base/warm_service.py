@@ -30,6 +30,7 @@ class Connection:
     def __init__(self):
         if os.path.exists(os.environ["FOLDER"] + "/down"):
             raise Unreachable("there is no database")
+        time.sleep(float(os.environ["SIGN_ON"]))
         self.read, self.write = os.pipe()
     def fileno(self):
         return self.read
@@ -53,6 +54,7 @@ def wait():
         print(os.getpid(), child.pid, file=file)
     os.rename(sys.argv[1] + ".new", sys.argv[1])
     time.sleep(600)
+warm.MOST = int(os.environ["MOST"])
 warm.serve(Role("test", {"tell": tell, "wait": wait}, Connection, 2))
 """
 PROGRAM = f"""\
@@ -77,8 +79,8 @@ class Service:
         """Where it listens."""
         return self.folder / "warm/test"
 
-    def start(self, seconds: float = 1000) -> None:
-        """As systemd does."""
+    def start(self, seconds: float = 1000, most: int = 64, sign_on: float = 0.0) -> None:
+        """As systemd does.  most: workers, those at work among them; sign_on: the seconds that takes."""
         argv = [
             "bash",
             "-c",
@@ -91,7 +93,11 @@ class Service:
         self.process = subprocess.Popen(
             argv,
             pass_fds=[self.listening.fileno()],
-            env={**self.environment, "FOLDER": str(self.folder), "SECONDS": str(seconds)},
+            env={
+                **self.environment,
+                **{"FOLDER": str(self.folder), "SECONDS": str(seconds)},
+                **{"MOST": str(most), "SIGN_ON": str(sign_on)},
+            },
         )
 
     def stop(self) -> None:
@@ -122,10 +128,10 @@ class Service:
         found: dict[str, object] = json.loads(done.stdout)
         return found
 
-    def wait(self) -> tuple[subprocess.Popen[bytes], list[int]]:
+    def wait(self, file: str = "pids") -> tuple[subprocess.Popen[bytes], list[int]]:
         """A call that is under way: its program, and the processes that do its work."""
         self.told()
-        at = self.folder / "pids"
+        at = self.folder / file
         calling = subprocess.Popen(
             [self.folder / "wait", at], env=self.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
         )

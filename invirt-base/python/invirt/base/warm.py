@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
 MOST = 64  # workers of a role, those at work among them; beyond, programs do their work themselves
+WELCOME = b"."  # what a caller hears at once; then its worker's greeting
 TICK = 1.0  # seconds between two looks whether files have changed; and after a worker that failed
 
 
@@ -86,12 +88,16 @@ class Worker:
 
 @dataclass
 class Crew:
-    """The workers, each by the socket on which it tells how it stands."""
+    """The workers, each by the socket on which it tells how it stands and is given its caller.
+
+    callers: those that no worker has yet; there is somebody for them, so they don't begin by themselves.
+    """
 
     role: worker.Role
     listening: socket.socket
     files: Files
     workers: dict[socket.socket, Worker] = field(default_factory=dict)
+    callers: deque[socket.socket] = field(default_factory=deque)
     not_before: float = 0.0  # of time.monotonic(): no worker is made before that
 
     def fill(self) -> None:
@@ -102,20 +108,52 @@ class Crew:
             ours, its = socket.socketpair()
             pid = os.fork()
             if pid == 0:
-                for other in (ours, *self.workers):  # else the others would never see the service end
+                # Else others would never see the service end, nor callers that nobody comes.
+                for other in (ours, self.listening, *self.workers, *self.callers):
                     other.close()
-                worker.work(self.role, self.listening, self.files.seem_changed, its)
+                worker.work(self.role, self.files.seem_changed, its)
             its.close()
             self.workers[ours] = Worker(pid)
 
     def hear(self) -> None:
-        """Wait until a worker tells something, or ends; a tick at the longest."""
-        for one in select.select(list(self.workers), [], [], TICK)[0]:
-            if told := one.recv(1):
+        """Wait until somebody comes, or a worker is ready or ends; a tick at the longest."""
+        for one in select.select([self.listening, *self.workers], [], [], TICK)[0]:
+            if one is self.listening:
+                self.welcome()
+            elif told := one.recv(1):
                 self.workers[one].told = told
             else:
                 self.bury(self.workers.pop(one))
                 one.close()
+        self.hand_over()
+
+    def welcome(self) -> None:
+        """Tell who comes that there is somebody."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                caller = self.listening.accept()[0]
+                with contextlib.suppress(OSError):
+                    caller.send(WELCOME)
+                    self.callers.append(caller)
+
+    def hand_over(self) -> None:
+        """To each worker that is ready a caller.  Where there may be no more of them, all are sent away."""
+        for its, one in self.workers.items():
+            if one.told == worker.SIGNED_ON and self.callers:
+                with self.callers.popleft() as caller:
+                    if not select.select([caller], [], [], 0)[
+                        0
+                    ]:  # else it is gone: it has nothing to say yet
+                        one.told = worker.TAKEN
+                        with contextlib.suppress(OSError):
+                            socket.send_fds(its, [WELCOME], [caller.fileno()])
+        if len(self.workers) >= MOST and all(one.told == worker.TAKEN for one in self.workers.values()):
+            self.send_away()
+
+    def send_away(self) -> None:
+        """Their programs do their work themselves."""
+        while self.callers:
+            self.callers.popleft().close()
 
     def bury(self, ended: Worker) -> None:
         """Nothing that it has started lives on; one that was of no use has no successor at once."""
@@ -123,6 +161,7 @@ class Crew:
             os.killpg(ended.pid, signal.SIGTERM)
         if not ended.told:
             self.not_before = time.monotonic() + TICK
+            self.send_away()
 
 
 def serve(role: worker.Role) -> NoReturn:

@@ -19,7 +19,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ PATIENCE = 5.0  # seconds in which a caller must have said all
 LONGEST = 4 << 20  # bytes of a command: twice what the kernel lets one have
 at_work: list[str] = []  # in a worker the program that it does for its caller
 GREETING, REFUSED = b"!", b"no"
-SIGNED_ON, TAKEN = b"s", b"t"  # what a worker tells the service
+SIGNED_ON, TAKEN = b"s", b"t"  # how a worker stands: the first it tells the service itself
 
 # What counts for work that is done ahead: a caller with other values is not served.
 SETTINGS = ("INVIRT_CONFIG", "KRB5_CONFIG", "KRB5_CLIENT_KTNAME", "KRB5CCNAME")
@@ -77,12 +76,11 @@ class Request:
     line: int
 
 
-def work(
-    role: Role, listening: socket.socket, have_changed: Callable[[], bool], told: socket.socket
-) -> NoReturn:
+def work(role: Role, have_changed: Callable[[], bool], told: socket.socket) -> NoReturn:
     """Be a worker, in a process of its own.
 
-    have_changed: whether what it is made of has.  told: where the service hears how it stands.
+    have_changed: whether what it is made of has.  told: where the service hears how it stands,
+    and gives it its caller.
     """
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -90,9 +88,7 @@ def work(
         own = _settings(os.environ)
         signed_on = _sign_on(role)
         told.send(SIGNED_ON)
-        caller = _caller(listening, told, signed_on)
-        told.send(TAKEN)
-        listening.close()
+        caller = _caller(told, signed_on)
         if _is_ours(caller) and not have_changed() and (signed_on is None or signed_on.is_alive()):
             caller.send(GREETING)
             _serve(role, caller, own)
@@ -110,17 +106,15 @@ def _sign_on(role: Role) -> SignedOn | None:
         return None
 
 
-def _caller(listening: socket.socket, told: socket.socket, signed_on: SignedOn | None) -> socket.socket:
-    """Wait for one; ends when the service does, when the connection is lost, and in time."""
+def _caller(told: socket.socket, signed_on: SignedOn | None) -> socket.socket:
+    """Wait to be given one; ends when the service does, when the connection is lost, and in time."""
     seconds = min(LIFE + os.getpid() % 60, signed_on.seconds) if signed_on else UNSIGNED
-    until = time.monotonic() + seconds  # not all at the same time
-    others = [told.fileno(), *([signed_on.fileno()] if signed_on else [])]
-    while (left := until - time.monotonic()) > 0:
-        readable = select.select([listening.fileno(), *others], [], [], left)[0]
-        if any(one in readable for one in others):
-            break
-        with contextlib.suppress(BlockingIOError):  # another worker was quicker
-            return listening.accept()[0]
+    others = [signed_on.fileno()] if signed_on else []
+    readable = select.select([told.fileno(), *others], [], [], seconds)[0]  # not all at the same time
+    if readable == [told.fileno()]:
+        _, given, _, _ = socket.recv_fds(told, 1, 1)
+        if given:
+            return socket.socket(fileno=given[0])
     os._exit(0)
 
 

@@ -4,8 +4,9 @@ A role's service has imported what its programs need and read the configuration.
 It forks workers, each of which signs on to the database and then waits for one
 command: it does that and ends (invirt.base.worker).  So nothing of one caller is
 there for the next.  The programs themselves are run by /usr/libexec/invirt/warm,
-which hands their arguments, environment and streams to a worker; where none is
-ready it lets the program do its work, as if there were no service.
+which hands their arguments, environment and streams to a worker; the service takes
+callers, and gives each to the next worker that is ready.  Where it doesn't answer, or
+sends a caller away, the program does its work, as if there were no service.
 
 A worker is used only if no file has changed that it was made of: programs,
 libraries, configuration.  When one has, the service begins anew.

@@ -1,6 +1,6 @@
 """One worker of invirt.base.warm: it waits for a command, does it and ends.
 
-What it is sent, on a socket that only root can open, after it has greeted: the
+What it is sent, by a caller that the service gives it, after it has greeted: the
 length in 4 bytes with three streams and the end of a pipe beside it, then texts with a NUL between them:
 the number of words, the working folder, the words (the program first), and the
 environment.  It answers with the exit code in one byte, or, if it did nothing,

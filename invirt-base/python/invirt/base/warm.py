@@ -139,15 +139,15 @@ class Crew:
 
     def hand_over(self) -> None:
         """To each worker that is ready a caller.  Where there may be no more of them, all are sent away."""
-        for its, one in self.workers.items():
-            if one.told == worker.SIGNED_ON and self.callers:
-                with self.callers.popleft() as caller:
-                    if not select.select([caller], [], [], 0)[
-                        0
-                    ]:  # else it is gone: it has nothing to say yet
-                        one.told = worker.TAKEN
-                        with contextlib.suppress(OSError):
-                            socket.send_fds(its, [WELCOME], [caller.fileno()])
+        ready = [its for its, one in self.workers.items() if one.told == worker.SIGNED_ON]
+        while ready and self.callers:
+            with self.callers.popleft() as caller:
+                if _is_gone(caller):
+                    continue
+                its = ready.pop()
+                self.workers[its].told = worker.TAKEN
+                with contextlib.suppress(OSError):
+                    socket.send_fds(its, [WELCOME], [caller.fileno()])
         if len(self.workers) >= MOST and all(one.told == worker.TAKEN for one in self.workers.values()):
             self.send_away()
 
@@ -163,6 +163,11 @@ class Crew:
         if not ended.told:
             self.not_before = time.monotonic() + TICK
             self.send_away()
+
+
+def _is_gone(caller: socket.socket) -> bool:
+    """One that is there says nothing before its worker has greeted."""
+    return bool(select.select([caller], [], [], 0)[0])
 
 
 def serve(role: worker.Role) -> NoReturn:

@@ -74,6 +74,8 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, meant: Config) -> None:
 
 def flat(found: Any) -> Any:
     """Sections, of either kind, as dictionaries."""
+    if isinstance(found, tuple):
+        return tuple(map(flat, found))
     return {name: flat(value) for name, value in vars(found).items()} if hasattr(found, "__dict__") else found
 
 

@@ -72,3 +72,9 @@ class CommandFailed(InvirtError):
     """A child process ended with another status than 0, or not in time."""
 
     exit_code = 9
+
+
+def of(code: int | None, otherwise: type[InvirtError] = CommandFailed) -> type[InvirtError]:
+    """The kind that an exit code stands for; otherwise: for one that no kind has."""
+    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
+    return otherwise if code is None else kinds.get(code, otherwise)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from invirt.base.errors import BadConfig, BadInput, CommandFailed, InvirtError, Unreachable
+from invirt.base import errors
+from invirt.base.errors import BadConfig, BadInput, InvirtError, Unreachable
 from invirt.client import bearer, site
 from invirt.client.call import AGAIN, UNPRINTABLE, Lines
 
@@ -146,8 +147,7 @@ def _refusal(status: int, body: bytes) -> InvirtError:
     """What the server says is wrong, with the exit code that it has by remctl."""
     try:
         told = json.loads(body)
-        kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
-        return kinds.get(told["code"], CommandFailed)(str(told["detail"]), str(told["hint"]))
+        return errors.of(told["code"])(str(told["detail"]), str(told["hint"]))
     except (ValueError, KeyError, TypeError):
         return Unreachable(f"the web server answers {status}, and no more", hint="Try again in a minute.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from invirt.base import errors
 from invirt.base.cli import say
 from invirt.base.errors import Busy, InvirtError, NotFound
 from invirt.remote import followers, session
@@ -50,6 +51,5 @@ def _lines(now: Told) -> list[str]:
 def _ended(now: Told) -> str:
     if now.state == "done":
         return f"{now.title} is done"
-    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
-    kind = kinds.get(now.exit_code, InvirtError)
+    kind = errors.of(now.exit_code, InvirtError)
     raise kind(now.error or "it failed", hint=f"{now.title} is {now.state}.")

@@ -74,9 +74,8 @@ def failure(code: int, said: str, hostname: str) -> InvirtError:
     lines = [log.one_line(line)[:SHOWN] for line in said[: 10 * SHOWN].splitlines() if line.strip()]
     message = lines[0].partition(": ")[2] or lines[0] if lines else f"status {code}, and nothing said"
     hint = "\n".join(f"{hostname}: {line.strip()}" for line in lines[1:])[:SHOWN]
-    known: list[type[InvirtError]] = [*InvirtError.__subclasses__(), NoAnswer]  # in the place of Unreachable
-    kinds = {kind.exit_code: kind for kind in known}
-    return kinds.get(code, errors.CommandFailed)(f"{hostname}: {message}", hint)
+    kind = NoAnswer if code == Unreachable.exit_code else errors.of(code)
+    return kind(f"{hostname}: {message}", hint)
 
 
 class RemctlHosts:

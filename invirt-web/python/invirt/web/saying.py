@@ -78,11 +78,8 @@ def _silent(said: str) -> Unreachable:
 
 def failure(found: Any, code: int) -> InvirtError:
     """The error that remote tells of."""
-    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
     told = found if isinstance(found, dict) else {}
-    return kinds.get(code, errors.CommandFailed)(
-        str(told.get("error", "it failed")), str(told.get("hint") or "")
-    )
+    return errors.of(code)(str(told.get("error", "it failed")), str(told.get("hint") or ""))
 
 
 def begun(found: Any) -> int | None:

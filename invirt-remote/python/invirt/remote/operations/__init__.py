@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from invirt import config
+from invirt.base import errors
 from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.base.names import MachineName
 from invirt.database.connection import Connection, connect, transaction
@@ -160,8 +161,7 @@ def end(connection: Connection, operation: Operation) -> Operation:
 def _failure(operation: Operation) -> InvirtError:
     """The error that an operation ended with, as who asked first was told it."""
     codes = [row.detail["exit_code"] for row in operation.steps if "exit_code" in row.detail]
-    kinds = {kind.exit_code: kind for kind in InvirtError.__subclasses__()}
-    kind = kinds.get(codes[0], InvirtError) if codes else InvirtError
+    kind = errors.of(codes[0] if codes else None, InvirtError)
     return kind(operation.error or "it failed", f"Operation {operation.operation_id} is {operation.state}.")
 
 

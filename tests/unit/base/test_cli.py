@@ -112,3 +112,14 @@ def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     ]
     monkeypatch.delenv("_TOOL_COMPLETE")
     assert not completion.answered(COMMAND)
+
+
+def test_a_verb_may_be_meant_where_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = (
+        cli.Verb("one", "one", lambda loud: f"one {loud}", (cli.Flag("loud", "so"),)),
+        cli.Verb("two", "two", lambda: "two"),
+    )
+    command = cli.Command("x", 8, "s", "d", "x", verbs=verbs, bare="one")
+    for argv, said in (([], "one False"), (["--loud"], "one True"), (["two"], "two"), (["one"], "one False")):
+        assert cli.main(command, argv) == 0 and capsys.readouterr().out == f"{said}\n"
+    assert cli.main(command, ["--help"]) == 0 and "VERB" in capsys.readouterr().out

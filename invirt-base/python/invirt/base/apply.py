@@ -22,8 +22,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +32,7 @@ from typing import Annotated
 from invirt import config
 from invirt.base import lock, templates
 from invirt.base.errors import BadConfig, Busy, CommandFailed
+from invirt.base.files import replace
 from invirt.base.process import run
 from invirt.config import loader, parsed
 from invirt.config.schema import Folder, Form
@@ -118,26 +117,11 @@ class _State:
             raise BadConfig(f"{file} is damaged", hint="Remove it, then use --force if need be.") from error
 
     def write(self) -> None:
-        _replace(self.file, json.dumps({"sums": self.sums, "reload": self.reload}, indent=1).encode())
+        replace(self.file, json.dumps({"sums": self.sums, "reload": self.reload}, indent=1).encode())
 
 
 def _sum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _replace(path: Path, content: bytes, mode: int = 0o644, owner: str = "") -> None:
-    """Write the whole file beside path, then rename it over path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.invirt-new")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        if owner:
-            shutil.chown(new, *owner.split(":"))
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
 
 
 class Templates:
@@ -216,7 +200,7 @@ class Templates:
         state.reload = sorted(units.union(state.reload))
         state.write()
         for change in needed:
-            _replace(change.path, change.new, int(change.entry.mode, 8), change.entry.owner)
+            replace(change.path, change.new, int(change.entry.mode, 8), change.entry.owner)
         self._keep()
         state.sums |= {change.entry.target: [_sum(change.new)] for change in wanted}
         state.write()
@@ -241,9 +225,9 @@ class Templates:
         if not ours or self.source not in (config.path(), config.applied()):
             return
         if self.source == config.path():
-            _replace(config.applied(), self.source.read_bytes())
+            replace(config.applied(), self.source.read_bytes())
         with suppress(BadConfig):  # invirt.yaml was written just now
-            _replace(config.kept(), parsed.written(config.applied(), config.load(config.applied())).encode())
+            replace(config.kept(), parsed.written(config.applied(), config.load(config.applied())).encode())
 
     def _reload(self, really: bool) -> None:
         """Not under the lock: a unit may have to start invirt-config.service first, which wants it."""

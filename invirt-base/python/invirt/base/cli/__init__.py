@@ -72,9 +72,16 @@ def parsed(command: Command, argv: Sequence[str], prog: str = "") -> Call | None
     From here on, answers are JSON if it asks for that.
     """
     show.mode("--json" in argv)
-    call = understood(whole(command, prog), _readable(argv))
+    call = understood(whole(command, prog), _with_verb(command, _readable(argv)))
     show.mode(call is not None and call.as_json)
     return call
+
+
+def _with_verb(command: Command, argv: Sequence[str]) -> Sequence[str]:
+    """argv, with the verb that is meant where it begins with none."""
+    begins = argv[0] if argv else "-"
+    named = not begins.startswith("-") or begins in ("-h", "--help")
+    return argv if named or not command.bare else [command.bare, *argv]
 
 
 def main(command: Command, argv: Sequence[str] | None = None) -> int:

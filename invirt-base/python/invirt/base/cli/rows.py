@@ -187,6 +187,7 @@ class Command:
     name: as installed, e.g. "invirt-getconf".  section: of its manual page, 1
     (anyone) or 8 (administrators).  do: what surrounds each verb, such as a
     transaction.  remctl: the command by which remctld knows it, if it does.
+    bare: the verb that is meant where none is named.
     """
 
     name: str
@@ -202,6 +203,7 @@ class Command:
     who: Who = Who.ROOT
     do: Callable[[Call], Any] = Call.run
     remctl: str = ""
+    bare: str = ""
 
     @property
     def row(self) -> Row:

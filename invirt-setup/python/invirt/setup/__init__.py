@@ -1,0 +1,1 @@
+"""Makes a Debian server one of a site."""

@@ -89,7 +89,7 @@ def cookies(web: WebServer, name: str) -> Iterator[str]:
     signing = session.signed(session.key(web.folder))
     for number in itertools.count(1):
         made: dict[str, Any] = {}
-        session.begin(made, f"{name}{number}@INVIRT.TEST")
+        session.begin(made, f"{name}{number}@INVIRT.TEST", "password")
         yield f"{session.COOKIE}={signing.dumps(made)}"
 
 

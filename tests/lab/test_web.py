@@ -42,6 +42,14 @@ def test_a_ticket_signs_on(lab: Lab) -> None:
     assert "not signed on" in lab.on("client", "env", "KRB5CCNAME=MEMORY:", *asked).stdout
 
 
+def test_whom_the_file_of_passwords_names_is_known(lab: Lab) -> None:
+    """By systemd's own watch: sessions of names that have gone end."""
+    file, names = "/etc/invirt/web/passwords", "/run/invirt-web-names/names"
+    for change, found in ((f"echo eva:x >{file}", "eva\n"), (f"rm {file}", "")):
+        lab.on("web", "sh", "-c", change)
+        eventually(lambda want=found: lab.on("web", "cat", names).stdout == want, names)
+
+
 def test_a_machine_made_on_pages_runs(lab: Lab, alice: Browser, guest: str) -> None:
     console.wait_for_prompt(guest)
     eventually(lambda: 'class="state running"' in alice.ask(f"/machines/{guest}").text, "its host's word")

@@ -157,8 +157,11 @@ class Realm:
 
     def limit(self, name: str, seconds: int) -> None:
         """Tickets of the principal end after so many seconds."""
-        words = f'modprinc -maxlife "{seconds} seconds" {name}\n'
-        self._tool("kadmin.local", "-r", self.name, input=words)
+        self.administer(f'modprinc -maxlife "{seconds} seconds" {name}')
+
+    def administer(self, words: str) -> None:
+        """A line of kadmin's."""
+        self._tool("kadmin.local", "-r", self.name, input=f"{words}\n")
 
     def asked(self, name: str) -> int:
         """How many tickets of its own the principal has got by now."""

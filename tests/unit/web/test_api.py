@@ -70,7 +70,7 @@ def client(site: Site) -> FlaskClient:
 
 def door(who: str = ALICE) -> dict[str, str]:
     """The header of a door's token."""
-    return {"Authorization": f"Bearer {bearer.sealed(session.signed(KEY, bearer.SALT), who)}"}
+    return {"Authorization": f"Bearer {bearer.sealed(session.signed(KEY, bearer.SALT), who, 'password')}"}
 
 
 def made(site: Site, writes: bool = True, machines: list[int] | None = None) -> dict[str, str]:
@@ -95,7 +95,7 @@ def test_nobody_without_a_token(client: FlaskClient, path: str) -> None:
     """The pages' cookie is none, nor is a header that says who one is."""
     signing = session.signed(KEY)
     kept: dict[str, Any] = {}
-    session.begin(kept, ALICE)
+    session.begin(kept, ALICE, "password")
     cookie = signing.dumps(kept)
     old = session.signed(KEY, bearer.SALT).dumps(
         {"who": ALICE, "since": int(time.time()) - session.LASTS - 1}

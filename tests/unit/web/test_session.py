@@ -31,7 +31,7 @@ def test_a_door_takes_persons_alone() -> None:
 
 def test_a_session_lasts_as_long_as_a_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, Any] = {}
-    session.begin(kept, ALICE)
+    session.begin(kept, ALICE, "password")
     assert session.principal(kept) == ALICE
     began = time.time()
     for seconds, good in ((session.LASTS - 2, True), (session.LASTS + 2, False), (-3600, False)):
@@ -45,14 +45,14 @@ def test_a_session_lasts_as_long_as_a_ticket(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_is_kept_of_the_session_before() -> None:
     kept: dict[str, Any] = {"told": "something", "secret": "x"}
-    session.begin(kept, ALICE)
-    assert set(kept) == {"who", "since", "secret"} and len(kept["secret"]) >= 32
+    session.begin(kept, ALICE, "password")
+    assert set(kept) == {"who", "door", "since", "secret"} and len(kept["secret"]) >= 32
 
 
 @pytest.mark.parametrize("given", [{}, {"secret": ""}, {"secret": "None"}, {"secret": "ä"}])
 def test_a_form_wants_the_session_s_secret(given: dict[str, str]) -> None:
     kept: dict[str, Any] = {}
-    session.begin(kept, ALICE)
+    session.begin(kept, ALICE, "password")
     for of in (kept, {}):
         if of or given.get("secret") != "None":
             with pytest.raises(Denied):

@@ -327,14 +327,15 @@ def test_hostile_bodies(web: WebServer, alice: Api, machines: tuple[str, ...]) -
         refused(alice.send("set", body), 400)
     for length in (70_000, 1_000_000):
         answer = alice.send("set", b'{"name": "' + b"x" * length + b'"}')
-        assert answer.status == 413, (answer, web.log()[-3000:])
+        refused(answer, 413)
     chunked = "".join(f"{name}: {value}\r\n" for name, value in alice.headers.items())
     answer = alice.browser.say(
         f"POST /api/1/verbs/set HTTP/1.1\r\nHost: {WEB}\r\nConnection: close\r\n{chunked}"
         f"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         + f"{len(good):x}\r\n".encode() + good + b"\r\n0\r\n\r\n"
     )  # fmt: skip
-    assert answer.status == 411, answer
+    refused(answer, 411)
+    refused(alice.browser.ask("/api/1/machines/a%2fb", headers=alice.headers), 404)
     for name in ("--json", "-x", "remus\0", "remus\nx", "$(id)", "\ud800", "ä", "x" * 5000):
         refused(alice.do("set", name=name, autostart="no"), 400)
     assert alice.done("set", name="remus", autostart="no")["done"]

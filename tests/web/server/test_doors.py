@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 import ssl
@@ -18,11 +19,13 @@ from invirt_lab.browser import Answer, Browser
 from tests.parts.realm import PASSWORD, loopback
 from tests.parts.waiting import until
 from tests.web.server.certificates import Authority
-from tests.web.server.conftest import WEB, Doors, WebServer
+from tests.web.server.conftest import ROOT, WEB, Doors, WebServer
 from tests.web.server.provider import ISSUER, NAME, SECRET, Provider, running
+from tests.web.server.test_account import signed_on
 from tests.web.server.test_sign_on import SPELLINGS, dropping
 
 PORT = 8443
+UNIT = ROOT / "invirt-web/systemd/invirt-web-names.service"
 CERTIFICATES = {
     "alice": ("alice@people.test",),
     "capitals": ("alice@PEOPLE.Test",),
@@ -116,6 +119,22 @@ def test_a_file_s_password(web: WebServer) -> None:
     is_signed_on(web, browser, "alice@INVIRT.TEST")
     assert browser.send("/", "/sign-off").to == "/sign-on"
     assert browser.ask("/").status == 303
+
+
+def names(web: WebServer, *change: str) -> None:
+    """Change the file of passwords, and have the unit that systemd starts then do its work."""
+    (line,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text(), re.MULTILINE)
+    for argv in (change, ["mkdir", "-p", "/run/invirt-web-names"], shlex.split(line)):
+        subprocess.run([*web.enter, *argv], input=SAFE, text=True, check=True, timeout=20)
+
+
+def test_who_is_taken_out_of_the_file_is_out(web: WebServer) -> None:
+    file = "/etc/invirt/web/passwords"
+    names(web, "htpasswd", "-i", "-B", "-C", "4", file, "eva")
+    assert web.browser().sign_on("eva", SAFE, door="file").status == 303
+    names(web, "htpasswd", "-D", file, "eva")
+    assert signed_on(web, "eva", door="file").ask("/").status == 303
+    is_signed_on(web, signed_on(web, "alice", door="file"), "alice@INVIRT.TEST")
 
 
 @pytest.mark.parametrize("name", ["bob@OTHER.TEST", "host/web.invirt.test", "a,b"])

@@ -23,7 +23,7 @@ SLOWER = 3.0  # times
 def signed_on(web: WebServer, user: str) -> Browser:
     """A browser with a session that the server would give."""
     kept: dict[str, object] = {}
-    session.begin(kept, f"{user}@INVIRT.TEST")
+    session.begin(kept, f"{user}@INVIRT.TEST", "password")
     made = web.browser()
     made.cookies[session.COOKIE] = str(session.signed((web.folder / "key").read_bytes()).dumps(kept))
     return made

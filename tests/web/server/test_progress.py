@@ -139,7 +139,7 @@ def test_streams_of_one_user_are_so_many(web: WebServer, begun: int) -> None:
 def signed_on(web: WebServer, user: str) -> Browser:
     """A browser with a session of the pages, as the password's door would have given it."""
     kept: dict[str, Any] = {}
-    session.begin(kept, f"{user}@INVIRT.TEST")
+    session.begin(kept, f"{user}@INVIRT.TEST", "password")
     made = web.browser()
     made.cookies[session.COOKIE] = session.signed(session.key(web.folder)).dumps(kept)
     return made

@@ -40,11 +40,15 @@ class Page:
 
 @dataclass(frozen=True)
 class Go:
-    """Another page is next; told: what it says first.  who: whom it gives a session, "" ends it."""
+    """Another page is next; told: what it says first.
+
+    who: whom it gives a session, "" ends it.  door: which one has signed them on.
+    """
 
     to: str
     told: str = ""
     who: str | None = None
+    door: str = ""
 
 
 Answer = Page | Go

@@ -13,8 +13,9 @@ from werkzeug.exceptions import HTTPException
 
 from invirt.base import log
 from invirt.base.errors import Denied, InvirtError, NotFound
-from invirt.web import rates, reading, show
+from invirt.web import doors, rates, reading, show
 from invirt.web import session as signed
+from invirt.web.accounts import Accounts
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.api import app as api
 from invirt.web.api import problem
@@ -57,11 +58,11 @@ def make(key: bytes) -> Flask:
         MAX_CONTENT_LENGTH=LONGEST,
         SEND_FILE_MAX_AGE_DEFAULT=CHANGED,
     )
-    shared = rates.Rates()
+    shared, accounts = rates.Rates(), Accounts(doors.still)
     for number, route in enumerate(ROUTES):
         methods = ["POST"] if route.changes else ["GET"]
-        app.add_url_rule(route.rule, str(number), _view(route, shared), methods=methods)
-    api.register(app, key, shared)
+        app.add_url_rule(route.rule, str(number), _view(route, shared, accounts), methods=methods)
+    api.register(app, key, shared, accounts)
     app.register_error_handler(Exception, _failed)
     app.after_request(_headers)
     app.teardown_request(lambda _: reading.done())
@@ -69,19 +70,19 @@ def make(key: bytes) -> Flask:
     return app
 
 
-def _view(route: Route, shared: rates.Rates) -> Callable[..., Response]:
+def _view(route: Route, shared: rates.Rates, accounts: Accounts) -> Callable[..., Response]:
     def view(**parts: Any) -> Response:
-        visit = _visit(route, shared)
+        visit = _visit(route, shared, accounts)
         return _response(route.answer(visit, **parts), visit)
 
     return view
 
 
-def _visit(route: Route, shared: rates.Rates) -> Visit:
+def _visit(route: Route, shared: rates.Rates, accounts: Accounts) -> Visit:
     """Who asks for what; raises Denied or NotFound where the page is not for them, and TooOften."""
     if route.whom is Whom.ANYONE:
         return Visit(values=request.args.to_dict(), headers=request.headers)
-    who = signed.principal(session)
+    who = accounts.principal(session)
     shared.take(who, rates.CHANGE if route.changes else 1.0)
     values = (request.form if route.changes else request.args).to_dict()
     if route.changes:
@@ -98,7 +99,7 @@ def _response(answer: Answer, visit: Visit) -> Response:
         if answer.who is not None:
             session.clear()
         if answer.who:
-            signed.begin(session, answer.who)
+            signed.begin(session, answer.who, answer.door)
         if answer.told:
             session["told"] = answer.told[:500]
         return redirect(answer.to, 303)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from invirt import config
 from invirt.base.errors import BadInput, NotFound
-from invirt.web import session
+from invirt.web import accounts, session
 
 KEYTAB = "/etc/invirt/web/http.keytab"
 PASSWORDS = "/etc/invirt/web/passwords"
@@ -47,7 +47,8 @@ class Door:
 
     words: what it is called on the page, {provider}'s host in its place.  apache: its lines.
     who: Apache's expression for whom they sign on.  only: what else must hold.  principal: makes
-    a principal of that.  hint: what to do where nobody was signed on.
+    a principal of that.  hint: what to do where nobody was signed on.  still: whether a principal
+    may still sign on; None where nobody can tell.
     """
 
     words: str
@@ -56,6 +57,7 @@ class Door:
     who: Callable[[], str] = lambda: "%{REMOTE_USER}"
     only: Callable[[], str] = str
     hint: str = "Sign on again; a browser may need a second try."
+    still: Callable[[str], bool | None] = lambda _: None
 
     @property
     def called(self) -> str:
@@ -110,9 +112,11 @@ def _verified() -> str:
 
 
 DOORS = {
-    "ticket": Door("with your Kerberos ticket", _gssapi()),
-    "password": Door("with your password", _gssapi("GssapiBasicAuth On")),  # the KDC checks it
-    "file": Door("with this server's password", _file, _of_the_realm),
+    "ticket": Door("with your Kerberos ticket", _gssapi(), still=accounts.of_kdc),
+    "password": Door(  # the KDC checks it
+        "with your password", _gssapi("GssapiBasicAuth On"), still=accounts.of_kdc
+    ),
+    "file": Door("with this server's password", _file, _of_the_realm, still=accounts.of_file),
     "certificate": Door(
         "with your certificate",
         lambda: ("Require all granted",),
@@ -150,3 +154,9 @@ def principal(name: str, headers: Mapping[str, str]) -> str:
     if door is None:
         raise NotFound("there is no such page")
     return session.at_door(headers, door.principal, door.hint)
+
+
+def still(name: str, principal: str) -> bool | None:
+    """Whether somebody may still sign on at a door; None where nobody can tell, False if there is no door."""
+    door = there().get(name)
+    return door.still(principal) if door else False

@@ -37,7 +37,8 @@ def sign_on(visit: Visit) -> Answer:
 
 def door(visit: Visit, name: str) -> Answer:
     """Apache has signed somebody on."""
-    return Go(session.within(visit.values.get("next", "/")), who=doors.principal(name, visit.headers))
+    who = doors.principal(name, visit.headers)
+    return Go(session.within(visit.values.get("next", "/")), who=who, door=name)
 
 
 def not_in(visit: Visit) -> Answer:

@@ -77,10 +77,10 @@ def read(signing: URLSafeTimedSerializer, cookie: str) -> Session:
     return found if isinstance(found, dict) else {}
 
 
-def begin(session: Session, principal: str) -> None:
-    """Give a new session, in place of any that was there."""
+def begin(session: Session, principal: str, door: str) -> None:
+    """Give a new session, in place of any that was there.  door: the name of the one that signed them on."""
     session.clear()
-    session.update(who=principal, since=int(time.time()), secret=secrets.token_urlsafe(24))
+    session.update(who=principal, door=door, since=int(time.time()), secret=secrets.token_urlsafe(24))
 
 
 def principal(session: Session) -> str:

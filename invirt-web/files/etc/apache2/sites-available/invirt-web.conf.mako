@@ -1,6 +1,7 @@
 <%
 from invirt import config
 from invirt.web import doors
+from invirt.web.api import problem
 name = config.web.hostname or "localhost"
 there = doors.there()
 certificate = config.web.certificate if "certificate" in there else None
@@ -22,10 +23,18 @@ alone = "disablereuse=on timeout=60"
     RequestReadTimeout header=10-20,MinRate=500 body=10,MinRate=500
     Header always set Strict-Transport-Security "max-age=31536000"
     ErrorDocument 503 "The pages don't answer. Try again in a minute."
+    <Location /api/1/>
+% for number, told in problem.of_apache().items():
+        ErrorDocument ${number} ${'"' + told.replace('"', '\\"') + '"'}
+% endfor
+        Header always set Content-Type ${problem.TYPE} "expr=%{REQUEST_STATUS} -ge 400"
+    </Location>
 
     # What a browser says of itself is no identity, a password is for the door alone, a token for the API.
     RequestHeader unset Remoteuser
     RequestHeader unset Authorization "expr=! (%{REQUEST_URI} =~ m#^/(api/1|streams/operations)/# && %{HTTP:Authorization} =~ /^Bearer /)"
+    # What is no path of ours is refused in words of ours, too.
+    AllowEncodedSlashes NoDecode
     ProxyRequests Off
     ProxyPreserveHost On
 </%def>\

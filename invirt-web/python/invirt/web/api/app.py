@@ -14,6 +14,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import BadInput
 from invirt.web import doors, forms, rates, reading, saying, session, site
+from invirt.web.accounts import Accounts
 from invirt.web.api import bearer as bearers
 from invirt.web.api import openapi, resources, verbs, words
 from invirt.web.api.bearer import Bearer
@@ -22,21 +23,21 @@ from invirt.web.api.openapi import BASE
 Answer = Callable[..., Any]
 
 
-def register(app: Flask, key: bytes, shared: rates.Rates) -> None:
+def register(app: Flask, key: bytes, shared: rates.Rates, accounts: Accounts) -> None:
     """Add what is below /api/1, and the doors' tokens."""
     signing = session.signed(key, bearers.SALT)
 
     def rule(path: str, answer: Answer) -> None:
         def view(**parts: Any) -> Response:
-            return _json(answer(_who(signing, shared, 1.0), given=_given(), **parts))
+            return _json(answer(_who(signing, shared, accounts, 1.0), given=_given(), **parts))
 
         app.add_url_rule(f"{BASE}/{path}", f"api {path}", view)
 
     def change(verb: str) -> Response:
-        return _changed(_who(signing, shared, rates.CHANGE), verb.replace("/", " "))
+        return _changed(_who(signing, shared, accounts, rates.CHANGE), verb.replace("/", " "))
 
     def said() -> Response:
-        bearer = _who(signing, shared, 1.0)
+        bearer = _who(signing, shared, accounts, 1.0)
         given = verbs.body(request.mimetype, request.content_length, request.stream.read)
         found = words.asked(forms.table().values(), words.words(given))
         if found.form.changes:
@@ -55,12 +56,12 @@ def register(app: Flask, key: bytes, shared: rates.Rates) -> None:
     app.add_url_rule("/sign-on/<name>/api", "api token", lambda name: _sealed(signing, name))
 
 
-def _who(signing: URLSafeTimedSerializer, shared: rates.Rates, cost: float) -> Bearer:
+def _who(signing: URLSafeTimedSerializer, shared: rates.Rates, accounts: Accounts, cost: float) -> Bearer:
     """Whose token it is; raises SignOn or TooOften.  Who asks too often by programs still has pages."""
     token = bearers.given(request.headers)
     digest = bearers.digest(token)
     if digest is None:
-        found = bearers.of_door(signing, token)
+        found = bearers.of_session(accounts, session.read(signing, token))
     else:
         found = bearers.of_row(reading.one(bearers.TOKEN, {"hash": digest}))
     shared.take(f"api {found.who}", cost)
@@ -69,7 +70,7 @@ def _who(signing: URLSafeTimedSerializer, shared: rates.Rates, cost: float) -> B
 
 def _sealed(signing: URLSafeTimedSerializer, name: str) -> Response:
     """Apache has signed somebody on, who gets a token instead of a cookie."""
-    token = bearers.sealed(signing, doors.principal(name, request.headers))
+    token = bearers.sealed(signing, doors.principal(name, request.headers), name)
     return _json({"token": token, "seconds": session.LASTS})
 
 

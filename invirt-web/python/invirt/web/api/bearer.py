@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import Denied, NotFound
 from invirt.web import session
+from invirt.web.accounts import Accounts
+from invirt.web.session import Session
 
 MADE = "invirt_"  # how those begin that users make
 SALT = "invirt-api"  # no cookie is a token, no token a cookie
@@ -44,7 +47,8 @@ OF_ALL = frozenset(("create", "undelete", "purge"))
 class Bearer:
     """Whose token it is.  made: its name, "" for a door's.  machines: numbers, None: all.
 
-    until: seconds since 1970; of a made token the database knows, by its digest.
+    until: seconds since 1970; of a made token the database knows, by its digest.  gone: whether the
+    account of who is signed on is known to be no more; may ask a KDC.
     """
 
     who: str
@@ -53,6 +57,7 @@ class Bearer:
     machines: tuple[int, ...] | None = None
     until: float = math.inf
     digest: bytes | None = None
+    gone: Callable[[], bool] = lambda: False
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -75,11 +80,11 @@ class Bearer:
             )
 
 
-def sealed(serializer: URLSafeTimedSerializer, principal: str) -> str:
+def sealed(serializer: URLSafeTimedSerializer, principal: str, door: str) -> str:
     """A door's token."""
     kept: dict[str, Any] = {}
-    session.begin(kept, principal)
-    return str(serializer.dumps({name: kept[name] for name in ("who", "since")}))
+    session.begin(kept, principal, door)
+    return str(serializer.dumps({name: kept[name] for name in ("who", "door", "since")}))
 
 
 def given(headers: Mapping[str, str]) -> str:
@@ -95,10 +100,11 @@ def digest(token: str) -> bytes | None:
     return hashlib.sha256(token.encode()).digest() if token.startswith(MADE) else None
 
 
-def of_door(serializer: URLSafeTimedSerializer, token: str) -> Bearer:
-    """Whose a door's token is; raises SignOn."""
-    kept = session.read(serializer, token)
-    return Bearer(session.principal(kept), until=kept["since"] + session.LASTS)
+def of_session(accounts: Accounts, kept: Session) -> Bearer:
+    """Who is signed on, by a cookie or by a door's token; raises SignOn."""
+    return Bearer(
+        accounts.principal(kept), until=kept["since"] + session.LASTS, gone=partial(accounts.gone, kept)
+    )
 
 
 def of_row(row: Any) -> Bearer:

@@ -14,6 +14,14 @@ from invirt.web.answers import status
 from invirt.web.session import SignOn
 
 TYPE = "application/problem+json"
+APACHE = {
+    400: ("this is no request of HTTP", "See /api/1/openapi.json.", 2),
+    408: ("the request didn't come to its end in time", "Send it again.", 1),
+    411: ("the length of what is sent is not told", "Send Content-Length.", 2),
+    413: ("what is sent is longer than 64 KiB", "Send less.", 2),
+    502: ("the API doesn't answer", "Try again in a minute.", 7),
+    503: ("the API doesn't answer", "Try again in a minute.", 7),
+}  # detail, hint, code
 
 
 def answer(error: Exception, program: str) -> Response:
@@ -36,8 +44,17 @@ def answer(error: Exception, program: str) -> Response:
 
 
 def _made(number: int, detail: str, hint: str, code: int) -> Response:
+    return Response(_told(number, detail, hint, code) + "\n", number, mimetype=TYPE)
+
+
+def _told(number: int, detail: str, hint: str, code: int) -> str:
     title = HTTPStatus(number).phrase
     told = {
         "type": "about:blank", "title": title, "status": number, "detail": detail, "hint": hint, "code": code,
     }  # fmt: skip
-    return Response(json.dumps(told) + "\n", number, mimetype=TYPE)
+    return json.dumps(told)
+
+
+def of_apache() -> dict[int, str]:
+    """What Apache answers where it hands nothing on."""
+    return {number: _told(number, *words) for number, words in APACHE.items()}

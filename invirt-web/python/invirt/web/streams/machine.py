@@ -108,7 +108,7 @@ class Session(ABC):
 
     machine: ClassVar[str] = MACHINE
     gone: ClassVar[str] = "you may not use {} any more"
-    over: ClassVar[str] = "you have been signed on for long enough; sign on again"
+    over: ClassVar[str] = "your session has ended; sign on again"
     seats: Seats
     request: web.Request
     socket: web.WebSocketResponse
@@ -157,6 +157,8 @@ class Session(ABC):
         """Whether the user may stay; a database that is away ends nothing, and lets nobody new in."""
         while time.time() + EVERY < self.visit.until:
             await asyncio.sleep(EVERY)
+            if await asyncio.to_thread(self.visit.gone):
+                raise Ended(self.over)
             try:
                 machine = await self.seats.find(self.visit, self.name)
             except NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -37,7 +38,7 @@ async def follow(request: web.Request, visit: Bearer, database: Database, words:
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         said: Any = None
-        while now is not None and time.time() < visit.until:
+        while now is not None and time.time() < visit.until and not await asyncio.to_thread(visit.gone):
             # Where nothing has changed, who has gone is found out.
             await response.write(b":\n\n" if now == said else f"data: {json.dumps(now)}\n\n".encode())
             said = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from aiohttp import web
 from itsdangerous import URLSafeTimedSerializer
 
 from invirt.base.errors import Denied
-from invirt.web import looks, session
+from invirt.web import doors, looks, session
+from invirt.web.accounts import Accounts
 from invirt.web.api import bearer
 from invirt.web.api.bearer import Bearer
 from invirt.web.rates import Rates, TooOften
@@ -29,13 +31,13 @@ class Door:
 
     signing: URLSafeTimedSerializer
     sealing: URLSafeTimedSerializer
+    accounts: Accounts = field(default_factory=lambda: Accounts(doors.still))
     rates: Rates = field(default_factory=Rates)
     taken: Counter[str] = field(default_factory=Counter)
 
     async def by_session(self, request: web.Request) -> Bearer:
         """Whose session it is; raises SignOn."""
-        kept = session.read(self.signing, request.cookies.get(session.COOKIE, ""))
-        return Bearer(session.principal(kept), until=kept["since"] + session.LASTS)
+        return await self._bearer(session.read(self.signing, request.cookies.get(session.COOKIE, "")))
 
     async def by_token(self, request: web.Request, database: Database) -> Bearer:
         """Whose token it is, if there is one, else whose session; raises SignOn."""
@@ -44,9 +46,13 @@ class Door:
         token = bearer.given(request.headers)
         digest = bearer.digest(token)
         if digest is None:
-            return bearer.of_door(self.sealing, token)
+            return await self._bearer(session.read(self.sealing, token))
         found = await database.rows(bearer.TOKEN, {"hash": digest})
         return replace(bearer.of_row(found[0] if found else None), digest=digest)
+
+    async def _bearer(self, kept: session.Session) -> Bearer:
+        """In a thread, since a KDC may be asked."""
+        return await asyncio.to_thread(bearer.of_session, self.accounts, kept)
 
     async def by_look(self, request: web.Request, database: Database) -> Bearer:
         """Who has the link to a look, who is nobody in particular; raises NotFound."""

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed
 
 from invirt import config
+from invirt.base import knocking
 from invirt.base.errors import CommandFailed, InvirtError
-from invirt.remote import doors
 from invirt.remote.commands import metrics
 from tests.parts.operations.conftest import HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import failing
@@ -26,7 +26,7 @@ Told = Callable[[], dict[str, float]]
 def told(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     """What is told, by name and labels."""
     monkeypatch.setattr(metrics, "FRESH", 0.0)
-    monkeypatch.setattr(doors, "DEADLINE", 0.2)
+    monkeypatch.setattr(knocking, "DEADLINE", 0.2)
     serving = metrics.server(0)
     thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
     thread.start()

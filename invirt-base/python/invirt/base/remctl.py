@@ -19,6 +19,7 @@ from invirt.base import log, validate
 from invirt.base.cli import Command, Place, complain, parsed, show, whole
 from invirt.base.errors import BadInput, Denied, InvirtError
 
+PORT = 4373  # remctl's own, where users come to remote servers
 # Where hosts listen for remote (invirt-host-remctld.socket): not remctl's own
 # port, which is the users', so that firewalls can tell the two apart.
 HOST_PORT = 4374

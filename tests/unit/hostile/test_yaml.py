@@ -8,6 +8,7 @@ import io
 import json
 import re
 import typing
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from invirt.base import cli, firewall, templates
 from invirt.base.commands.getconf import COMMAND
 from invirt.base.errors import BadConfig
 from invirt.base.identity import database_role
-from invirt.config import parsed
+from invirt.config import digests, parsed
 from invirt.config.schema import Config, Form, Range
 from invirt.database import servers
 from tests.examples import given, thorough
@@ -248,6 +249,7 @@ def zones(text: str, meant: Config) -> None:
         meant.storage.driver,
         meant.storage.place,
         *meant.network.servers,
+        *chain.from_iterable(digests.sections(meant).items()),
     }
     domain, named, _, nameservers, _, _ = re.findall(r"'([^']*)'", rest)
     assert domain == meant.site.domain

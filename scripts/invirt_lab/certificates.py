@@ -42,7 +42,7 @@ set -e
 umask 077
 mkdir -p /root/ca
 cd /root/ca
-new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 30 "$@" 2>/dev/null; }
+new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 90 "$@" 2>/dev/null; }
 new -subj "/CN=The lab of Invirt" -keyout ca.key -out ca.pem
 while read -r file usage name names; do
     new -subj "/CN=$name" -keyout key -out crt -CA ca.pem -CAkey ca.key %s

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invirt_lab import certificates, cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
-from invirt_lab.site import RELEASE, SERVERS, Server
+from invirt_lab.site import RELEASE, SERVERS, SETUP, Server
 
 
 def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None:
@@ -73,5 +73,6 @@ def _image(server: Server, before: bool) -> str:
 
 def _wanted(server: Server, before: bool) -> list[str]:
     folders = [packages.POOL, *([packages.BEFORE] if before else [])] if server.role else []
-    needed = (debian for folder in folders for debian in packages.needed(server.role, folder)[1])
+    ours = (server.role, SETUP)
+    needed = (debian for folder in folders for one in ours for debian in packages.needed(one, folder)[1])
     return sorted({*server.packages, *needed})

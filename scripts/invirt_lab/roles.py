@@ -143,6 +143,11 @@ def install_role(server: Server, before: bool = False) -> None:
     _apt(server.name, "install", "--no-install-recommends", *wanted)
 
 
+def add(name: str, package: str) -> None:
+    """Install a package on a server that is up."""
+    _apt(name, "install", "--no-install-recommends", package)
+
+
 def upgrade(names: Sequence[str]) -> None:
     """Upgrade servers to what the archive holds, side by side; see install_role()."""
     with step(f"apt-get full-upgrade on {', '.join(names)}"), ThreadPoolExecutor() as pool:

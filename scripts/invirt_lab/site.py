@@ -13,6 +13,7 @@ GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
 USERS = ("alice", "bob")
 ADMIN = "root/admin"
 CLIENT = "invirt-client"  # the users' package, for which no invirt.yaml is needed
+SETUP = "invirt-setup"  # which a test installs on every server with a role
 DOOR = 8443  # the port of this machine's 127.0.0.1 that leads to the pages, unless it is taken
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it

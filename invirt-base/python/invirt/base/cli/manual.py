@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from invirt.base import errors
 from invirt.base.cli.help import title
@@ -41,8 +41,11 @@ def _below(place: Place) -> Iterator[str]:
             yield f".PP\nWho may: {_text(one.row.who.value)}.\n.PP\n.EX\n{_text(one.example)}\n.EE"
 
 
-def _exit_status() -> Iterator[str]:
-    """The family of errors, from its own docstrings."""
+def _exit_status(codes: Mapping[int, str]) -> Iterator[str]:
+    """The program's own codes, or the family of errors, from its own docstrings."""
+    if codes:
+        yield from (f".TP\n{code}\n{_text(about)}" for code, about in codes.items())
+        return
     yield ".TP\n0\nIt was done."
     family: list[type[errors.InvirtError]] = [errors.InvirtError, *errors.InvirtError.__subclasses__()]
     for error in family:
@@ -63,7 +66,11 @@ def page(command: Command) -> str:
     below = list(_below(place))
     if below:
         parts += [".SH COMMANDS", *below]
-    parts += [".SH EXIT STATUS", *_exit_status(), f".SH EXAMPLES\n.EX\n{_text(command.example)}\n.EE"]
+    parts += [
+        ".SH EXIT STATUS",
+        *_exit_status(command.codes),
+        f".SH EXAMPLES\n.EX\n{_text(command.example)}\n.EE",
+    ]
     return "\n".join(parts) + "\n"
 
 

@@ -187,7 +187,8 @@ class Command:
     name: as installed, e.g. "invirt-getconf".  section: of its manual page, 1
     (anyone) or 8 (administrators).  do: what surrounds each verb, such as a
     transaction.  remctl: the command by which remctld knows it, if it does.
-    bare: the verb that is meant where none is named.
+    bare: the verb that is meant where none is named.  codes: what its exit codes
+    mean, where that isn't what errors' say.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Command:
     do: Callable[[Call], Any] = Call.run
     remctl: str = ""
     bare: str = ""
+    codes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def row(self) -> Row:

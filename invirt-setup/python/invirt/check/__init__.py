@@ -1,0 +1,1 @@
+"""Whether all is well on a server of Invirt: small functions that look, and change nothing."""

@@ -1,0 +1,116 @@
+"""Certificates: whose they are, who has signed them, what for, and when they end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from invirt import config
+from invirt.base.process import run
+from invirt.check.findings import Findings, error, warning
+from invirt.check.server import Server
+
+SOON = 30 * 86400  # seconds
+PAGE = "/etc/invirt/web/server.pem"
+PATIENCE = 10  # seconds
+NEW = "Make a new one with the authority's key: the administrator's guide, “The console server”."
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One that a role needs, with its key.  ca, purpose: who must have signed it, for what; empty: anyone."""
+
+    path: str
+    name: str
+    ca: str = ""
+    purpose: str = ""
+    todo: str = NEW
+
+
+def wanted(server: Server) -> Iterator[Certificate]:
+    """Those of this server's roles."""
+    console, roles = config.console, set(server.roles)
+    if console.hostname:
+        purposes = {"host": "sslserver", "console": "sslclient", "web": "sslclient"}
+        for role in sorted(roles & purposes.keys()):
+            yield Certificate(console.credentials, server.name, console.ca, purposes[role])
+    if "web" in roles and config.web.hostname:
+        todo = (
+            f"Have a new one made for {config.web.hostname}, and write it with its chain and key into {PAGE}."
+        )
+        yield Certificate(PAGE, config.web.hostname, todo=todo)
+
+
+def look(server: Server) -> Findings:
+    """Each of them, and the authority's own."""
+    for certificate in wanted(server):
+        file = server.file(certificate.path)
+        if not file.exists():
+            yield error(certificate.path, "there is no certificate", certificate.todo)
+            continue
+        yield from _readers(certificate, file)
+        yield from _end(certificate.path, file, certificate.todo)
+        yield from _name(certificate, file)
+        yield from _key(certificate, file)
+        if certificate.ca:
+            yield from _authority(server, certificate, file)
+
+
+def _asked(*words: str) -> tuple[bool, str]:
+    """Whether openssl agrees, and what it says."""
+    done = run(["openssl", *words], timeout=PATIENCE, check=False)
+    return done.returncode == 0, (done.stdout + done.stderr).strip()
+
+
+def _readers(certificate: Certificate, file: Path) -> Findings:
+    status = file.stat()
+    if status.st_uid != 0 or status.st_mode & 0o077:
+        todo = f"chown root:root {certificate.path}; chmod 600 {certificate.path}"
+        yield error(certificate.path, "others than root can read the key in it", todo)
+
+
+def _end(path: str, file: Path, todo: str) -> Findings:
+    good, said = _asked("x509", "-noout", "-enddate", "-in", str(file))
+    if not good:
+        yield error(path, "it holds no certificate that openssl can read", todo)
+        return
+    end = said.partition("=")[2]
+    if not _asked("x509", "-noout", "-checkend", "0", "-in", str(file))[0]:
+        yield error(path, f"it ended at {end}", todo)
+    elif not _asked("x509", "-noout", "-checkend", str(SOON), "-in", str(file))[0]:
+        yield warning(path, f"it ends at {end}", todo)
+
+
+def _name(certificate: Certificate, file: Path) -> Findings:
+    good, said = _asked("x509", "-noout", "-checkhost", certificate.name, "-in", str(file))
+    if good and "does NOT match" in said:
+        names = _asked("x509", "-noout", "-subject", "-ext", "subjectAltName", "-in", str(file))[1]
+        shown = " ".join(names.split())
+        yield error(certificate.path, f"it is not of {certificate.name}, but of: {shown}", certificate.todo)
+
+
+def _key(certificate: Certificate, file: Path) -> Findings:
+    """The key beside it must be the one that it is of."""
+    ours = _asked("pkey", "-pubout", "-in", str(file))
+    its = _asked("x509", "-noout", "-pubkey", "-in", str(file))
+    if its[0] and ours != its:
+        yield error(certificate.path, "the key in it is missing, or another certificate's", certificate.todo)
+
+
+def _authority(server: Server, certificate: Certificate, file: Path) -> Findings:
+    ca = server.file(certificate.ca)
+    if not ca.exists():
+        yield error(
+            certificate.ca, "the authority's certificate is missing", "Copy it from where it was made."
+        )
+        return
+    yield from _end(certificate.ca, ca, "Make another authority, and all certificates anew with it.")
+    options = ("-partial_chain", "-no_check_time", "-purpose", certificate.purpose)
+    good, said = _asked("verify", "-CAfile", str(ca), *options, str(file))
+    if not good:
+        why = re.sub(r"error [^\n]*: verification failed", "", said)
+        shown = next((line for line in why.splitlines() if "error " in line), said.splitlines()[-1])
+        what = f"{certificate.ca} doesn't vouch for it as {certificate.purpose}: {shown}"
+        yield error(certificate.path, what, certificate.todo)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from invirt.base.cli import Command, Flag, Option, Verb
-from invirt.setup import answers, asking
+from invirt.base.cli import Command, Flag, Found, Option, Verb, say
+from invirt.base.process import run
+from invirt.setup import answers, asking, first, here, rendered, settings, steps
+
+CHECK = "invirt-check"
 
 
-def _server(answers_file: Path | None, check: bool) -> dict[str, Any]:
-    """Take the answers from the file, from an earlier run, or from whoever sits there."""
+def _server(answers_file: Path | None, check: bool) -> Found:
+    """Take the answers from the file, an earlier run, or whoever sits there; then go step by step."""
     given = answers.read(answers_file) if answers_file else None
-    found = given or (answers.read(answers.KEPT) if answers.KEPT.exists() else asking.ask())
-    return {"steps": [], "next": found.domain, "check": check}
+    found = here.completed(given or (answers.read(answers.KEPT) if answers.KEPT.exists() else asking.ask()))
+    notes = settings.difference(rendered.invirt_yaml(found))
+    if check:
+        looked = steps.look(first.steps(found))
+        return Found({"steps": looked, "next": []}, notes, int(any(step["wanted"] for step in looked)))
+    done = steps.run(first.steps(found))
+    return Found({"steps": done, "next": first.next_lines(found)}, notes, _checked())
+
+
+def _checked() -> int:
+    """What invirt-check finds, if it is there, for all to see; its exit code."""
+    if not shutil.which(CHECK):
+        return 0
+    done = run([CHECK], timeout=300, check=False)
+    say(done.stdout.rstrip() or done.stderr.rstrip())
+    return done.returncode
 
 
 def _shown(done: dict[str, Any]) -> str:
-    return f"{done['next']}\n"
+    return "".join(f"{line}\n" for line in done["next"])
 
 
 ANSWERS = Option(

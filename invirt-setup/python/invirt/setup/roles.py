@@ -1,0 +1,69 @@
+"""This server's roles, by apt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from invirt.base.errors import CommandFailed, InvirtError
+from invirt.base.process import run
+from invirt.setup.answers import Answers
+from invirt.setup.steps import Step
+
+PACKAGES = {
+    "database": ("invirt-database-server",),
+    "remote": ("invirt-remote-server",),
+    "dns": ("invirt-dns-server",),
+    "dhcp": ("invirt-dhcp-server",),
+    "console": ("invirt-console-server",),
+    "web": ("invirt-web-server",),
+    "host": ("invirt-host", "qemu-system-x86"),
+}
+KDC = ("krb5-kdc", "krb5-admin-server")
+TIMEOUT = 3600  # seconds: a slow line, and a slow disk
+
+
+def before(answers: Answers) -> Step:
+    """What must be there before the roles: a KDC, and the user whom the database server's keys are for."""
+    kdc = KDC if answers.kerberos.make else ()
+    database = ("postgresql-common",) if "database" in answers.roles else ()
+    return _step((*kdc, *database))
+
+
+def roles(answers: Answers) -> Step:
+    """All roles of this server, in one run of apt."""
+    return _step(packages(answers.roles, lvm=not answers.disks.startswith("/")))
+
+
+def packages(found: Sequence[str], lvm: bool = False) -> tuple[str, ...]:
+    """What a server with these roles needs."""
+    named = tuple(package for role in found for package in PACKAGES[role])
+    return (*named, "lvm2") if lvm and "host" in found else named
+
+
+def _step(wanted: tuple[str, ...]) -> Step:
+    return Step(f"packages: {' '.join(wanted)}", lambda: not missing(wanted), lambda: install(wanted))
+
+
+def missing(wanted: Sequence[str]) -> list[str]:
+    """Those that aren't installed whole."""
+    if not wanted:
+        return []
+    said = run(["dpkg-query", "--show", "--showformat=${Package} ${Status}\n", *wanted], check=False).stdout
+    whole = {line.split()[0] for line in said.splitlines() if line.endswith(" install ok installed")}
+    return [package for package in wanted if package not in whole]
+
+
+def install(wanted: Sequence[str]) -> None:
+    """Install them in one run of apt, once what a killed one has left is in order.
+
+    Raises InvirtError with apt's last words.
+    """
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = run(["dpkg", "--configure", "-a"], timeout=TIMEOUT, env=env, check=False)
+    for argv in (["update"], ["install", "--no-install-recommends", *wanted]):
+        try:
+            done = run(["apt-get", "-q", "-y", *argv], timeout=TIMEOUT, env=env)
+        except CommandFailed as error:
+            raise InvirtError(error.message, f"{error.hint}\nThen run invirt-setup again.") from error
+    assert done

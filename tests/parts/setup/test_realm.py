@@ -39,7 +39,7 @@ def site(tmp_path: Path) -> Answers:
 def realm(tmp_path: Path, site: Answers) -> Realm:
     """A realm that is to be made in the folder kdc."""
     made = Realm("INVIRT.TEST", tmp_path / "krb5.conf", tmp_path / "kdc.conf", tmp_path / "kdc")
-    run([conf(site, made.conf), steps(made)[0]])
+    run([conf(rendered.krb5_conf(site), made.conf), steps(made)[0]])
     return made
 
 
@@ -69,11 +69,15 @@ def test_people_and_servers_sign_on(realm: Realm, site: Answers, tmp_path: Path)
     """A KDC that reads what was made, a ticket by the keytab and one by the password."""
     realm.create()
     keytab = Keytab("host/server1.invirt.test", tmp_path / "krb5.keytab")
-    assert [record["done"] for record in run(keytabs.steps([keytab], realm))] == [True]
+
+    def source(principal: str) -> bytes:
+        return keytabs.made(realm, principal)
+
+    assert [record["done"] for record in run(keytabs.steps([keytab], source))] == [True]
     keytab.file.chmod(0o644)
     before = keytab.file.read_bytes()
-    assert [record["done"] for record in run(keytabs.steps([keytab], realm))] == [True]
-    assert [record["done"] for record in run(keytabs.steps([keytab], realm))] == [False]
+    assert [record["done"] for record in run(keytabs.steps([keytab], source))] == [True]
+    assert [record["done"] for record in run(keytabs.steps([keytab], source))] == [False]
     assert keytab.file.read_bytes() == before and keytab.file.stat().st_mode & 0o777 == 0o600
     password = secrets.token_urlsafe(9)
     realm.add_user("alice", password)
@@ -103,7 +107,7 @@ def test_people_and_servers_sign_on(realm: Realm, site: Answers, tmp_path: Path)
 def test_anothers_realm_is_asked_for_by_name(tmp_path: Path) -> None:
     wanted = [Keytab("host/h.invirt.test", tmp_path / "a"), Keytab("HTTP/h.invirt.test", tmp_path / "b")]
     with pytest.raises(InvirtError) as caught:
-        run(keytabs.steps(wanted, None))
+        run(keytabs.steps(wanted, lambda principal: None))
     for one in wanted:
         assert one.principal in caught.value.message and f"ktadd -k {one.file}" in caught.value.hint
 
@@ -111,7 +115,7 @@ def test_anothers_realm_is_asked_for_by_name(tmp_path: Path) -> None:
 def test_krb5_conf_of_a_realm_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(SITE + "kerberos: {make: false, kdcs: [kdc.invirt.test]}\n")
     file = tmp_path / "krb5.conf"
-    step = conf(read(tmp_path / "site.yaml"), file)
+    step = conf(rendered.krb5_conf(read(tmp_path / "site.yaml")), file)
     file.write_text("[libdefaults]\n default_realm = INVIRT.TEST\n")
     assert step.done()
     file.write_text("[libdefaults]\n default_realm = ELSEWHERE.TEST\n")

@@ -83,7 +83,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Boot:
-    """What machines of the first type boot; empty: what package invirt-kernel has made."""
+    """What machines of the first type boot; without a kernel it is what package invirt-kernel has made."""
 
     kernel: OptionalFile = ""
     initrd: OptionalFile = ""
@@ -125,6 +125,11 @@ class Answers:
                 raise ValueError(f"no server is the {role} server: put it among roles")
         if "database" not in self.roles:
             raise ValueError("roles lacks database: the first server is the one that has it")
+
+    @property
+    def addresses_of_servers(self) -> dict[str, str]:
+        """By name, this one first."""
+        return {self.name: self.address, **{server.name: server.address for server in self.servers}}
 
     def named(self, role: str) -> list[str]:
         """The names of all servers of a role, this one first."""

@@ -19,16 +19,19 @@ def steps(answers: Answers) -> Iterator[Step]:
         lambda: kept.KEPT.exists() and kept.read(kept.KEPT) == answers,
         lambda: kept.keep(answers),
     )
-    yield here.names(answers)
-    yield realm.conf(answers)
-    yield roles.before(answers)
+    yield here.names(answers.addresses_of_servers)
+    yield realm.conf(rendered.krb5_conf(answers))
+    yield from roles.before(answers.roles, answers.kerberos.make)
     if ours:
         yield from realm.steps(ours)
-    yield from keytabs.steps(keytabs.wanted(answers.name, answers.roles), ours)
+    yield from keytabs.steps(
+        keytabs.wanted(answers.name, answers.roles),
+        lambda principal: keytabs.made(ours, principal) if ours else None,
+    )
     written, applied = settings.invirt_yaml(rendered.invirt_yaml(answers))
     yield written
     yield from certificates.steps(answers.name, answers.roles)
-    yield roles.roles(answers)
+    yield roles.roles(answers.roles, answers.disks)
     yield applied
     yield from settings.database(answers)
     if ours and answers.user:

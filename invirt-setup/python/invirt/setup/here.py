@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from invirt.base.errors import BadInput, CommandFailed
@@ -51,13 +52,9 @@ def _address(gateway: str) -> str:
                 f"no way to {gateway}: {error}", "Say this server's address: address: …"
             ) from error
         found = str(asking.getsockname()[0])
-    if found == gateway or found.startswith("127."):
-        return found if found == gateway else _refused(found)
+    if found.startswith("127."):
+        raise BadInput(f"{found} is no address that others reach", "Say this server's address: address: …")
     return found
-
-
-def _refused(found: str) -> str:
-    raise BadInput(f"{found} is no address that others reach", "Say this server's address: address: …")
 
 
 def guests_memory(answers: Answers, meminfo: Path = MEMINFO) -> int:
@@ -69,15 +66,14 @@ def guests_memory(answers: Answers, meminfo: Path = MEMINFO) -> int:
     return max(LEAST, total - total // 20 - SYSTEM - ROLE * others)
 
 
-def names(answers: Answers, hosts: Path = HOSTS) -> Step:
-    """All servers' names lead to their addresses, here."""
-    wanted = {answers.name: answers.address, **{one.name: one.address for one in answers.servers}}
+def names(wanted: Mapping[str, str], hosts: Path = HOSTS) -> Step:
+    """Servers' names lead to their addresses, here."""
     return Step(
         "names of the site's servers (/etc/hosts)", lambda: _resolve(wanted), lambda: _add(wanted, hosts)
     )
 
 
-def _resolve(wanted: dict[str, str]) -> bool:
+def _resolve(wanted: Mapping[str, str]) -> bool:
     return all(resolved(name) == address for name, address in wanted.items())
 
 
@@ -90,7 +86,7 @@ def resolved(name: str) -> str:
     return found.split()[0] if found else ""
 
 
-def _add(wanted: dict[str, str], hosts: Path) -> None:
+def _add(wanted: Mapping[str, str], hosts: Path) -> None:
     """Lines for those that aren't there; what names them otherwise, as Debian's 127.0.1.1 does, goes."""
     kept = [
         line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +73,14 @@ def made(realm: Realm, principal: str) -> bytes:
         return file.read_bytes()
 
 
-def steps(found: Sequence[Keytab], realm: Realm | None) -> list[Step]:
-    """Each is there; where the realm isn't ours, whoever has it must bring them."""
+def steps(found: Sequence[Keytab], source: Callable[[str], bytes | None]) -> list[Step]:
+    """Each is there; those for which the source has nothing, whoever has the realm must bring."""
 
     def do(keytab: Keytab) -> None:
         if keytab.holds():
             keytab.take()
-        elif realm:
-            keytab.put(made(realm, keytab.principal))
+        elif content := source(keytab.principal):
+            keytab.put(content)
         else:
             raise _missing([one for one in found if not one.holds()])
 

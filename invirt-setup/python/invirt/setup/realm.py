@@ -13,7 +13,6 @@ from invirt.base.errors import InvirtError
 from invirt.base.files import replace
 from invirt.base.process import run
 from invirt.setup import rendered
-from invirt.setup.answers import Answers
 from invirt.setup.steps import Step
 
 UNITS = ("krb5-kdc.service", "krb5-admin-server.service")
@@ -45,10 +44,7 @@ class Realm:
     def create(self) -> None:
         """Make its database, in a folder of its own that is then put in place, whole."""
         if self.folder.exists() and any(self.folder.iterdir()):
-            raise InvirtError(
-                f"{self.folder} isn't empty, and holds no realm {self.name}",
-                "If a realm is there, say so: kerberos: {make: false}. If not, move the folder away.",
-            )
+            raise _anothers(self)
         new = self.folder.with_name(f"{self.folder.name}.invirt-new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700, parents=True)
@@ -82,15 +78,13 @@ class Realm:
             self.tool("kadmin.local", "ktadd", "-norandkey", "-k", str(file), principal)
 
 
-def conf(answers: Answers, file: Path = Path("/etc/krb5.conf")) -> Step:
-    """krb5.conf names the realm.  One that does already is left as it is, unless the realm is ours."""
-    text = rendered.krb5_conf(answers)
+def conf(text: str, file: Path = Path("/etc/krb5.conf")) -> Step:
+    """krb5.conf names the realm.  One that does so already is left as it is, unless it is ours."""
+    realm = named(text)
 
     def done() -> bool:
         had = file.read_text() if file.exists() else ""
-        if answers.kerberos.make:
-            return had == text
-        return bool(re.search(rf"(?m)^\s*default_realm\s*=\s*{re.escape(answers.realm)}\s*$", had))
+        return had == text or (named(had) == realm and not had.startswith(rendered.MARK))
 
     def do() -> None:
         before = file.with_name(f"{file.name}.before-invirt")
@@ -98,7 +92,13 @@ def conf(answers: Answers, file: Path = Path("/etc/krb5.conf")) -> Step:
             shutil.copy2(file, before)
         replace(file, text.encode())
 
-    return Step(f"{file}: realm {answers.realm}", done, do)
+    return Step(f"{file}: realm {realm}", done, do)
+
+
+def named(conf: str) -> str:
+    """The realm that a krb5.conf names as this server's, or nothing."""
+    found = re.search(r"(?m)^\s*default_realm\s*=\s*(\S+)\s*$", conf)
+    return found[1] if found else ""
 
 
 def steps(realm: Realm) -> list[Step]:
@@ -108,11 +108,28 @@ def steps(realm: Realm) -> list[Step]:
     def configured() -> bool:
         return realm.profile.exists() and realm.profile.read_text() == text
 
+    def configure() -> None:
+        if (realm.folder / "principal").exists():
+            raise _anothers(realm)
+        replace(realm.profile, text.encode())
+
     return [
-        Step(f"{realm.profile}", configured, lambda: replace(realm.profile, text.encode())),
+        Step(f"{realm.profile}", configured, configure),
         Step(f"Kerberos realm {realm.name}", realm.exists, realm.create),
-        Step("KDC", lambda: all(map(_runs, UNITS)), lambda: run(["systemctl", "enable", "--now", *UNITS])),
+        Step("KDC", lambda: all(map(_runs, UNITS)), _start),
     ]
+
+
+def _anothers(realm: Realm) -> InvirtError:
+    return InvirtError(
+        f"{realm.folder} isn't empty, and what is there is not of invirt-setup",
+        "If it is your realm, say so: kerberos: {make: false}. If not, move the folder away.",
+    )
+
+
+def _start() -> None:
+    run(["systemctl", "enable", *UNITS], timeout=120)
+    run(["systemctl", "restart", *UNITS], timeout=120)
 
 
 def _runs(unit: str) -> bool:

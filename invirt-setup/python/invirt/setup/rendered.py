@@ -9,11 +9,11 @@ from typing import Any
 
 from invirt.setup.answers import Answers
 
+MARK = "# Written by invirt-setup."
 _HEAD = """\
 # Written by invirt-setup, once: the same on every server of the site.
 # /usr/share/doc/invirt-base/examples has every key. After a change: invirt-config apply
 """
-PROMPT = "/usr/lib/invirt/guest"  # where package invirt-kernel has what machines boot
 
 
 def krb5_conf(answers: Answers) -> str:
@@ -21,7 +21,7 @@ def krb5_conf(answers: Answers) -> str:
     kdcs = answers.kerberos.kdcs or ((answers.name,) if answers.kerberos.make else ())
     asked = "false" if kdcs else "true"
     lines = [
-        "# Written by invirt-setup.",
+        MARK,
         "[libdefaults]",
         f"    default_realm = {answers.realm}",
         f"    dns_lookup_kdc = {asked}",
@@ -52,7 +52,7 @@ def _domains(answers: Answers) -> list[str]:
 def kdc_conf(realm: str, folder: Path) -> str:
     """A KDC whose database, stashed key and (empty) list of administrators are in one folder."""
     return (
-        "# Written by invirt-setup.\n"
+        f"{MARK}\n"
         "[realms]\n"
         f"    {realm} = {{\n"
         f"        database_name = {folder}/principal\n"
@@ -66,17 +66,10 @@ def kdc_conf(realm: str, folder: Path) -> str:
     )
 
 
-def boot(answers: Answers) -> tuple[str, str]:
-    """Kernel and ramdisk of the first type."""
-    own = answers.boot
-    return (own.kernel or f"{PROMPT}/vmlinuz", own.initrd or ("" if own.kernel else f"{PROMPT}/initrd"))
-
-
 def invirt_yaml(answers: Answers) -> str:
     """invirt.yaml, the same on every server."""
-    kernel, initrd = boot(answers)
     lvm = not answers.disks.startswith("/")
-    addresses = {answers.name: answers.address, **{one.name: one.address for one in answers.servers}}
+    addresses = answers.addresses_of_servers
     remotes = answers.named("remote")
     sections: Mapping[str, Mapping[str, Any]] = {
         "site": {"domain": answers.domain, "realm": answers.realm},
@@ -85,7 +78,11 @@ def invirt_yaml(answers: Answers) -> str:
             "hostname": remotes[0],
             "servers": remotes if len(remotes) > 1 else [],
         },
-        "hypervisor": {"driver": "auto", "probe_kernel": kernel, "probe_initrd": initrd},
+        "hypervisor": {
+            "driver": "auto",
+            "probe_kernel": answers.boot.kernel,
+            "probe_initrd": answers.boot.initrd,
+        },
         "storage": {
             "driver": "lvm" if lvm else "file",
             "volume_group" if lvm else "directory": answers.disks,

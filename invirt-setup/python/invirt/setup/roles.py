@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from invirt.base.errors import CommandFailed, InvirtError
 from invirt.base.process import run
-from invirt.setup.answers import Answers
 from invirt.setup.steps import Step
 
 PACKAGES = {
@@ -20,28 +19,24 @@ PACKAGES = {
     "host": ("invirt-host", "qemu-system-x86"),
 }
 KDC = ("krb5-kdc", "krb5-admin-server")
+# One that a killed run has begun is waited for.
+APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600")
 TIMEOUT = 3600  # seconds: a slow line, and a slow disk
 
 
-def before(answers: Answers) -> Step:
+def before(found: Sequence[str], kdc: bool) -> list[Step]:
     """What must be there before the roles: a KDC, and the user whom the database server's keys are for."""
-    kdc = KDC if answers.kerberos.make else ()
-    database = ("postgresql-common",) if "database" in answers.roles else ()
-    return _step((*kdc, *database))
+    wanted = [*(KDC if kdc else ()), *(["postgresql-common"] if "database" in found else [])]
+    return [_step(wanted)] if wanted else []
 
 
-def roles(answers: Answers) -> Step:
-    """All roles of this server, in one run of apt."""
-    return _step(packages(answers.roles, lvm=not answers.disks.startswith("/")))
+def roles(found: Sequence[str], disks: str) -> Step:
+    """All of a server, in one run of apt.  disks: a folder or a volume group."""
+    named = [package for role in found for package in PACKAGES[role]]
+    return _step([*named, "lvm2"] if "host" in found and not disks.startswith("/") else named)
 
 
-def packages(found: Sequence[str], lvm: bool = False) -> tuple[str, ...]:
-    """What a server with these roles needs."""
-    named = tuple(package for role in found for package in PACKAGES[role])
-    return (*named, "lvm2") if lvm and "host" in found else named
-
-
-def _step(wanted: tuple[str, ...]) -> Step:
+def _step(wanted: Sequence[str]) -> Step:
     return Step(f"packages: {' '.join(wanted)}", lambda: not missing(wanted), lambda: install(wanted))
 
 
@@ -60,10 +55,9 @@ def install(wanted: Sequence[str]) -> None:
     Raises InvirtError with apt's last words.
     """
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = run(["dpkg", "--configure", "-a"], timeout=TIMEOUT, env=env, check=False)
+    run(["dpkg", "--configure", "-a"], timeout=TIMEOUT, env=env, check=False)
     for argv in (["update"], ["install", "--no-install-recommends", *wanted]):
         try:
-            done = run(["apt-get", "-q", "-y", *argv], timeout=TIMEOUT, env=env)
+            run([*APT, *argv], timeout=TIMEOUT, env=env)
         except CommandFailed as error:
             raise InvirtError(error.message, f"{error.hint}\nThen run invirt-setup again.") from error
-    assert done

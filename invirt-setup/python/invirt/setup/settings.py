@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from invirt import config
+from invirt.base.errors import BadInput
 from invirt.base.files import replace
 from invirt.base.process import run
 from invirt.config import loader
 from invirt.config.schema import Config
-from invirt.setup import here, rendered
-from invirt.setup.answers import Answers
+from invirt.setup import here
+from invirt.setup.answers import Answers, Boot
 from invirt.setup.certificates import STATE
 from invirt.setup.realm import Realm
 from invirt.setup.steps import Step
@@ -59,8 +60,6 @@ def difference(text: str, file: Path = YAML) -> list[str]:
 def database(answers: Answers) -> list[Step]:
     """Addresses, the first type, its pool, this host, and the names that no machine has."""
     addresses = answers.addresses
-    kernel, initrd = rendered.boot(answers)
-    ramdisk = ["--initrd", initrd] if initrd else []
     steps = [
         _added(
             "range",
@@ -75,45 +74,56 @@ def database(answers: Answers) -> list[Step]:
                 addresses.gateway,
             ],
         ),
-        _added(
-            "type",
-            f"type {TYPE}, which boots {kernel}",
-            {"name": TYPE},
-            [TYPE, "--kernel", kernel, *ramdisk, "--append", answers.boot.append],
-        ),
+        _added("type", f"type {TYPE}", {"name": TYPE}, [TYPE, *_boot(answers.boot)]),
     ]
     if "host" in answers.roles:
-        steps += _host(answers)
+        steps += host(answers, answers.name, here.guests_memory(answers))
     return [*steps, *_records(answers)]
 
 
-def _host(answers: Answers) -> list[Step]:
-    name = answers.name.partition(".")[0]
-    memory = here.guests_memory(answers)
-    steps = [
-        _added(
-            "host",
-            f"host {name}, {memory} MiB for machines",
-            {"name": name},
-            [name, "--hostname", answers.name, "--memory", str(memory)],
+def _boot(boot: Boot) -> list[str]:
+    """What a type boots; nothing where that goes without saying."""
+    if not boot.kernel:
+        return []
+    ramdisk = ["--initrd", boot.initrd] if boot.initrd else []
+    return ["--kernel", boot.kernel, *ramdisk, "--append", boot.append]
+
+
+def host(answers: Answers, hostname: str, memory: int | None) -> list[Step]:
+    """A host is known, and a pool of its own if not all see the same disks.
+
+    memory: MiB for machines; None: it must be known already, or BadInput is raised when that is looked at.
+    """
+    name = hostname.partition(".")[0]
+
+    def add() -> None:
+        if memory is None:
+            raise BadInput(f"how much memory of {hostname} is for machines?", "Say --memory 64G.")
+        _admin("host", "add", name, "--hostname", hostname, "--memory", str(memory))
+
+    told = "" if memory is None else f", {memory} MiB for machines"
+    steps = [Step(f"host {name}{told}", lambda: _has("host", name=name), add)]
+    return steps if answers.shared else [*steps, _own_pool(answers, hostname, name)]
+
+
+def _own_pool(answers: Answers, hostname: str, name: str) -> Step:
+    """The first pool is the first host's; another's is called as that is."""
+    if hostname == answers.named("host")[0]:
+        return Step(
+            f"pool {POOL} is {name}'s own",
+            lambda: any(row["name"] == POOL and name in row["hosts"].split() for row in _listed("pool")),
+            lambda: _admin("pool", "hosts", POOL, "--add", name),
         )
-    ]
-    if not answers.shared:
-        steps.append(
-            Step(
-                f"pool {POOL} is {name}'s own",
-                lambda: any(row["name"] == POOL and name in row["hosts"].split() for row in _listed("pool")),
-                lambda: _admin("pool", "hosts", POOL, "--add", name),
-            )
-        )
-    return steps
+    driver = "file" if answers.disks.startswith("/") else "lvm"
+    words = [name, "--driver", driver, "--place", answers.disks, "--host", name]
+    return _added("pool", f"pool {name}", {"name": name}, words)
 
 
 def _records(answers: Answers) -> list[Step]:
     """Servers' names within the machines' domain, and where invirt, the users' command, finds the site."""
     if not answers.named("dns"):
         return []
-    addresses = {answers.name: answers.address, **{one.name: one.address for one in answers.servers}}
+    addresses = answers.addresses_of_servers
     wanted = [
         (name, "A", address) for name, address in addresses.items() if name.endswith(f".{answers.domain}")
     ]
@@ -133,10 +143,11 @@ def _records(answers: Answers) -> list[Step]:
 def _added(kind: str, shown: str, known: dict[str, str], words: list[str]) -> Step:
     """A row of the database's, looked for by what is known of it."""
 
-    def done() -> bool:
-        return any(all(row.get(key) == value for key, value in known.items()) for row in _listed(kind))
+    return Step(shown, lambda: _has(kind, **known), lambda: _admin(kind, "add", *words))
 
-    return Step(shown, done, lambda: _admin(kind, "add", *words))
+
+def _has(kind: str, **known: str) -> bool:
+    return any(all(row.get(key) == value for key, value in known.items()) for row in _listed(kind))
 
 
 def _listed(kind: str) -> list[dict[str, Any]]:

@@ -2,27 +2,67 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from invirt.base.cli import Command, Flag, Found, Option, Verb, say
+from invirt.base import validate
+from invirt.base.cli import Argument, Command, Flag, Found, Option, Verb, say
+from invirt.base.errors import BadInput
 from invirt.base.process import run
-from invirt.setup import answers, asking, first, here, rendered, settings, steps
+from invirt.setup import (
+    answers,
+    asking,
+    first,
+    here,
+    join,
+    joined,
+    offering,
+    rendered,
+    settings,
+    steps,
+    tokens,
+)
+from invirt.setup.steps import Step
 
+LARGEST = 1 << 30  # MiB of a host
 CHECK = "invirt-check"
+SAMPLE = f"192.0.2.5/h.example.org/{'x' * 22}/{'0' * 43}"
 
 
 def _server(answers_file: Path | None, check: bool) -> Found:
     """Take the answers from the file, an earlier run, or whoever sits there; then go step by step."""
-    given = answers.read(answers_file) if answers_file else None
-    found = here.completed(given or (answers.read(answers.KEPT) if answers.KEPT.exists() else asking.ask()))
+    if not answers_file and (given := join.given()):
+        return _done(joined.steps(given), [], check)
+    told = answers.read(answers_file) if answers_file else None
+    found = here.completed(told or (answers.read(answers.KEPT) if answers.KEPT.exists() else asking.ask()))
     notes = settings.difference(rendered.invirt_yaml(found))
+    return _done(first.steps(found), notes, check, lambda: first.next_lines(found))
+
+
+def _done(
+    wanted: Iterable[Step], notes: list[str], check: bool, following: Callable[[], list[str]] = list
+) -> Found:
+    """All steps, and what is to be done next; or, with check, what would be done."""
     if check:
-        looked = steps.look(first.steps(found))
+        looked = steps.look(wanted)
         return Found({"steps": looked, "next": []}, notes, int(any(step["wanted"] for step in looked)))
-    done = steps.run(first.steps(found))
-    return Found({"steps": done, "next": first.next_lines(found)}, notes, _checked())
+    done = steps.run(wanted)
+    return Found({"steps": done, "next": following()}, notes, _checked())
+
+
+def _token(name: str, roles: tuple[str, ...], address: str, memory: int | None) -> Found:
+    """Make one; what is printed is the line for the other server."""
+    made = offering.token(name, roles, address, memory)
+    return Found(f"invirt-setup join {made}", [f"Type that on {name}, within an hour. It counts once."])
+
+
+def _join(token: tokens.Token) -> Found:
+    """Get what this server needs, then go step by step."""
+    joined.refuse_another(token.name)
+    return _done(joined.steps(join.fetched(token)), [], check=False)
 
 
 def _checked() -> int:
@@ -32,6 +72,17 @@ def _checked() -> int:
     done = run([CHECK], timeout=300, check=False)
     say(done.stdout.rstrip() or done.stderr.rstrip())
     return done.returncode
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise BadInput(f"{text!a} is not an IPv4 address") from error
+
+
+def _mebibytes(text: str) -> int:
+    return validate.mebibytes(text, 1, LARGEST)
 
 
 def _shown(done: dict[str, Any]) -> str:
@@ -49,12 +100,33 @@ ANSWERS = Option(
 VERBS = (
     Verb(
         "server",
-        "make this the site's first server, or mend what is missing",
+        "make this the site's first server, or mend what is missing on any",
         _server,
         (ANSWERS, Flag("check", "change nothing; say what would be done")),
         changes=True,
         shown=_shown,
         example="--answers site.yaml",
+    ),
+    Verb(
+        "token",
+        "let another server join, by what is printed: for an hour, once",
+        _token,
+        (
+            Argument("name", "its full name", validate.host_name, sample="host2.example.org"),
+            Option("roles", "what it will be", choices=answers.ROLES[1:], several=True, spelled="--role"),
+            Option("address", "its IPv4 address, where its name doesn't tell", _address, sample="192.0.2.12"),
+            Option("memory", "a host's, for machines", _mebibytes, "SIZE", unit="MiB", sample="64G"),
+        ),
+        changes=True,
+        example="host2.example.org --role host --memory 64G",
+    ),
+    Verb(
+        "join",
+        "make this server what its token is for",
+        _join,
+        (Argument("token", "as the first server printed it", tokens.token, sample=SAMPLE),),
+        changes=True,
+        shown=_shown,
     ),
 )
 COMMAND = Command(

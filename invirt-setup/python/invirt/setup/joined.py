@@ -1,0 +1,48 @@
+"""A server that has joined: all that makes it, of what the first one gave."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from invirt.base.errors import BadInput
+from invirt.base.files import replace
+from invirt.setup import certificates, here, keytabs, realm, roles, settings
+from invirt.setup.bundle import Bundle
+from invirt.setup.certificates import CONSOLES, Certificate
+from invirt.setup.steps import Step
+
+
+def refuse_another(name: str) -> None:
+    """Raise BadInput unless this server is called so."""
+    own = socket.gethostname()
+    if own.lower() not in (name, name.partition(".")[0]):
+        raise BadInput(
+            f"the token is for {name}, and this server is called {own}",
+            f"hostnamectl set-hostname {name}, if that is its name.",
+        )
+
+
+def steps(given: Bundle) -> Iterator[Step]:
+    """What is so in the end."""
+    yield here.names(given.names)
+    yield realm.conf(given.krb5_conf)
+    yield from roles.before(given.roles, kdc=False)
+    yield from keytabs.steps(keytabs.wanted(given.name, given.roles), given.keytab)
+    written, applied = settings.invirt_yaml(given.invirt_yaml)
+    yield written
+    yield _file(CONSOLES / "ca.pem", given.authority)
+    for one in certificates.wanted(given.roles):
+        yield _certificate(one, given.certificates[str(one.file)])
+    yield roles.roles(given.roles, given.disks)
+    yield applied
+
+
+def _file(path: Path, text: str) -> Step:
+    return Step(f"{path}", path.exists, lambda: replace(path, text.encode()))
+
+
+def _certificate(one: Certificate, text: str) -> Step:
+    """It is there; one that was put there since stays."""
+    return Step(f"{one.file}", one.file.exists, lambda: one.put(text))

@@ -75,7 +75,7 @@ def test_roles_are_those_that_packages_register(tmp_path: Path, checkout: Path) 
         (folder / f"{role}.yaml").touch()
     assert roles(tmp_path) == ("remote", "dns")
     there = {path.stem for path in checkout.glob("invirt-*/files/usr/share/invirt/templates.d/*.yaml")}
-    assert there == {*ROLES, "host-console"}
+    assert there == {*ROLES, "host-console", "setup"}
 
 
 @pytest.mark.parametrize("role", ROLES)

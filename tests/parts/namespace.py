@@ -108,7 +108,9 @@ def namespace(
         shutil.copytree(libexec, folder / "libexec", dirs_exist_ok=True)
     for template in (folder / "remctl").rglob("*.mako"):
         template.with_suffix("").write_text(templates.render(template))
-    (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in hosts.items()))
+    # remctld asks for a caller's name: a name server that lacks an answer would hold it up for seconds.
+    named = {"localhost": "127.0.0.1", **hosts}
+    (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in named.items()))
     holder = subprocess.Popen(
         [
             "unshare",

@@ -23,6 +23,7 @@ WRAPPERS = [path for path in PROGRAMS if path not in SCRIPTS]
 PYTHON = [*WRAPPERS, ROOT / "scripts/make-docs", ROOT / "invirt-base/libexec/warm"]  # without .py
 SHARED = {"base", "config", "database"}
 PACKAGES = sorted(ROOT.glob("invirt-*/python/invirt/**/__init__.py"))
+HEADINGS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO")
 TOOLS = os.environ.get("INVIRT_TEST_TOOLS", "")  # the folder of mypy and ruff; see scripts/test
 
 
@@ -200,12 +201,29 @@ def test_each_program_has_a_manual_page_and_completion(wrapper: Path, docs: Path
     share = docs / wrapper.relative_to(ROOT).parts[0]
     section = 1 if wrapper.parent.name == "bin" else 8
     page = (share / f"man/man{section}/{wrapper.name}.{section}").read_text()
-    for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"):
+    for heading in HEADINGS:
         assert f".SH {heading}\n" in page
     nobody_types_it = "from invirt.base.remctl import" in wrapper.read_text()
     for place in completion.PLACES.values():
         file = share / place.format(wrapper.name)
         assert not file.exists() if nobody_types_it else f" {wrapper.name}" in file.read_text()
+
+
+@pytest.mark.children
+def test_pages_name_pages_that_are_there(docs: Path) -> None:
+    pages = {file.name for file in docs.glob("*/man/man*/*")}
+    assert {"invirt.7", "invirt.yaml.5", "invirt.1"} <= pages
+    for file in docs.glob("*/man/man*/*"):
+        others = re.findall(r"^\.BR (\S+) \((\d)\)", file.read_text().replace("\\-", "-"), re.MULTILINE)
+        assert others, file
+        assert [f"{name}.{section}" for name, section in others if f"{name}.{section}" not in pages] == []
+
+
+@pytest.mark.children
+def test_the_overview_names_each_program(docs: Path) -> None:
+    text = (docs / "invirt-base/man/man7/invirt.7").read_text().replace("\\-", "-")
+    assert [wrapper.name for wrapper in WRAPPERS if f".BR {wrapper.name} (" not in text] == []
+    assert ".SS invirt-remote-server\n" in text
 
 
 @pytest.mark.children

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invirt import config
+from invirt.base.cli.manual import roff
 from invirt.base.errors import BadConfig
+from invirt.config import loader, manual
 from invirt.config.schema import Config, Database, Remote, Site
 
 GOOD = """\
@@ -251,3 +253,31 @@ def test_texts_come_through_only_whole_and_harmless(
         assert re.fullmatch(r"[A-Za-z0-9._+/-]+", config.load(file).database.hostname)
     except BadConfig as error:
         assert "database.hostname" in error.message or "YAML" in error.message
+
+
+def test_the_manual_has_each_key_and_what_it_means() -> None:
+    page = manual.page()
+    for section, kind in manual.sections():
+        assert f".SS {section}\n" in page
+        for key in manual.keys(kind, section):
+            assert f".B {roff(key.name)}\n" in page
+            assert key.about and key.kind and key.sample, key.name
+
+
+def nested(section: str, kind: type) -> dict[str, Any]:
+    """A section in which each key is what the manual has for an example."""
+    said: dict[str, Any] = {}
+    for key in manual.keys(kind, section):
+        *path, last = key.name.split(".")[1:]
+        inner = said
+        for name in path:
+            inner = inner.setdefault(name, {})
+        inner[last] = yaml.safe_load(key.sample)
+    return said
+
+
+def test_each_example_of_the_manual_is_taken(tmp_path: Path) -> None:
+    said = {section: nested(section, kind) for section, kind in manual.sections()}
+    loaded = loader.read(write(tmp_path, yaml.safe_dump(said)), Config)
+    assert loaded.dns.zones == ("2.0.192.in-addr.arpa",)
+    assert loaded.web.realms[0].realm == "EXAMPLE.ORG"

@@ -104,11 +104,11 @@ class Site:
 class Database:
     """Where the database is, and how long to wait for it."""
 
-    hostname: Server  # or a folder that holds PostgreSQL's socket
-    port: Port = 5432
-    name: Word = "invirt"
-    connect_timeout: Seconds = 3  # seconds
-    statement_timeout: Seconds = 10  # seconds
+    hostname: Server  # where PostgreSQL is, or a folder that holds its socket
+    port: Port = 5432  # at which PostgreSQL listens
+    name: Word = "invirt"  # of the database there
+    connect_timeout: Seconds = 3  # seconds until it must let in
+    statement_timeout: Seconds = 10  # seconds that one statement may take
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,15 @@ class Remote:
 class MailRealm:
     """Of which realm people are whose mail addresses end so."""
 
-    domain: Hostname
-    realm: Realm
+    domain: Hostname  # of mail addresses
+    realm: Realm  # of those people
 
 
 @dataclass(frozen=True)
 class Certificate:
     """The web server's door for those who have a client's certificate."""
 
-    port: Port = 8443  # its own: a browser is asked for a certificate as it connects
+    port: Port = 8443  # of its own, since a browser is asked for a certificate as it connects
     ca: Folder = "/etc/invirt/web/clients.pem"  # whose certificates are taken
     revoked: OptionalFile = ""  # which aren't any more: the authority's list (CRL, PEM)
     name: Certified = "email"  # what says who it is: email (alternative name), subject-email or upn
@@ -153,7 +153,7 @@ class Oidc:
 class Web:
     """The web server."""
 
-    hostname: OptionalHostname = ""  # empty: no web server
+    hostname: OptionalHostname = ""  # its name; empty: no web server
     doors: tuple[Door, ...] = ("ticket", "password")  # how people sign on, as the page lists it
     realms: tuple[MailRealm, ...] = ()  # certificate, oidc: of whose addresses principals are made
     certificate: Certificate = field(default_factory=Certificate)
@@ -178,15 +178,15 @@ class Web:
 class Machines:
     """Defaults of, and limits to, one machine."""
 
-    type: Word = "linux"
+    type: Word = "linux"  # of machines whose maker names none; see invirt-admin type
     memory: Amount = 512  # MiB
     disk: Amount = 10  # GiB
-    cpus: Amount = 1
+    cpus: Amount = 1  # that a machine has
     min_memory: Amount = 64  # MiB
     max_memory: Amount = 65536  # MiB
     max_disk: Amount = 2048  # GiB, one disk
-    max_cpus: Amount = 16
-    max_disks: Amount = 8
+    max_cpus: Amount = 16  # of one machine
+    max_disks: Amount = 8  # of one machine
 
     def __post_init__(self) -> None:
         """Raises ValueError if a default is not within its limits."""
@@ -206,7 +206,7 @@ class Quota:
 
     memory: Amount = 2048  # MiB, all machines
     disk: Amount = 50  # GiB, all machines
-    machines: Annotated[int, Range(0)] = 4
+    machines: Annotated[int, Range(0)] = 4  # how many
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Hypervisor:
     driver: Driver = "xen"  # all hosts': xen, qemu or fake; auto: Xen where one was booted with it, else QEMU
     accelerator: Accelerator = "auto"  # qemu: auto (KVM if the probe guest proves it), kvm, tcg
     probe_kernel: OptionalFile = ""  # qemu: kernel and initrd of the probe guest
-    probe_initrd: OptionalFile = ""
+    probe_initrd: OptionalFile = ""  # the other of both
     probe_timeout: Seconds = 20  # seconds until the probe guest must have reached its prompt
     uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 1900000000  # qemu: a guest runs as this + its number
     uid_count: Amount = 200000000  # uids that are kept for guests
@@ -232,8 +232,8 @@ class Storage:
     """What the site's first pool of disks is made of, which all hosts see, and the trash of all pools."""
 
     driver: StorageDriver = "lvm"  # lvm, file or fake
-    volume_group: VolumeGroup = "invirt"
-    directory: Folder = "/srv/invirt/volumes"
+    volume_group: VolumeGroup = "invirt"  # lvm: on disks that all hosts see
+    directory: Folder = "/srv/invirt/volumes"  # file: that all hosts see
     trash_days: Amount = 7  # how long a removed volume can be taken back
 
     @property
@@ -247,7 +247,7 @@ class Network:
     """What guests are told about their network, and what they don't reach in it."""
 
     gateway: OptionalAddress = ""  # the guests' IPv4 router, answered for by each host
-    dns: tuple[Address, ...] = ()
+    dns: tuple[Address, ...] = ()  # name servers that guests are told of
     servers: tuple[Addresses, ...] = ()  # hosts, servers: guests reach DNS and DHCP there, no other port
     address_hold: Annotated[int, Range(0, 604800)] = 3600  # seconds until another owner may get an address
 
@@ -261,7 +261,7 @@ class Network:
 class Console:
     """The console server, where each machine is a login, and how it reaches the hosts."""
 
-    hostname: OptionalHostname = ""  # empty: no console server
+    hostname: OptionalHostname = ""  # its name; empty: no console server
     address: OptionalAddress = ""  # the one that hosts see it come from; empty: what its name resolves to
     port: Port = 3109  # of consoles, the same on every host
     uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 200000  # a machine's login has this + its number
@@ -294,7 +294,7 @@ class Dns:
 class Dhcp:
     """The DHCP servers, which answer from the database."""
 
-    servers: tuple[Hostname, ...] = ()
+    servers: tuple[Hostname, ...] = ()  # whom hosts hand guests' requests to
     lease: Seconds = 1200  # seconds; a changed address counts after half of it at the latest
 
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from invirt.base.cli import show
 from invirt.base.cli.rows import (
     JSON,
+    SITE,
     Argument,
     Call,
     Command,
@@ -33,6 +34,7 @@ from invirt.base.errors import BadInput, InvirtError
 
 __all__ = [
     "JSON",
+    "SITE",
     "Argument",
     "Call",
     "Command",

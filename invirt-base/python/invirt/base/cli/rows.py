@@ -180,6 +180,9 @@ class Call:
         return self.verb.run(*first, **self.values)
 
 
+SITE: Mapping[str, str] = {"/etc/invirt/invirt.yaml": "the site's configuration, as it was applied last"}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Command:
     """One program: a verb of its own, or several.
@@ -188,7 +191,8 @@ class Command:
     (anyone) or 8 (administrators).  do: what surrounds each verb, such as a
     transaction.  remctl: the command by which remctld knows it, if it does.
     bare: the verb that is meant where none is named.  codes: what its exit codes
-    mean, where that isn't what errors' say.
+    mean, where that isn't what errors' say.  files: what it reads or writes,
+    and what that is.
     """
 
     name: str
@@ -206,6 +210,7 @@ class Command:
     remctl: str = ""
     bare: str = ""
     codes: Mapping[int, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=lambda: SITE)
 
     @property
     def row(self) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.apply import Change, Templates
-from invirt.base.cli import Argument, Command, Flag, Found, Option, Verb
+from invirt.base.cli import SITE, Argument, Command, Flag, Found, Option, Verb
 from invirt.base.errors import BadConfig
 
 LEFT_ALONE = 10  # exit code: all is applied but what was edited by hand
@@ -99,6 +99,12 @@ COMMAND = Command(
         "All programs go by invirt.yaml as it was applied last. Status 10: a target that was\n"
         "edited by hand was left alone."
     ),
+    files={
+        **SITE,
+        "/etc/invirt/invirt.yaml.applied": "what was applied last, which all programs go by",
+        "/usr/share/invirt/templates.d": "which templates there are, a file for each role",
+        "/var/lib/invirt/templates.json": "checksums of what was written, by which others' edits are told",
+    },
     example="invirt-config apply --diff",
     verbs=VERBS,
 )

@@ -267,6 +267,11 @@ COMMAND = Command(
     "~/.config/invirt.token (mode 600; the page Tokens makes one), or else your ticket. Exit codes are the "
     "server's: 2 a word that is wrong, 3 no such machine, 4 not allowed, 5 busy, 6 no room, 7 a server "
     "doesn't answer.",
+    files={
+        "~/.config/invirt.yaml": "where the site is, and how to talk to it: the user's own",
+        "/etc/invirt/client.yaml": "the same, for all users of this computer",
+        "~/.config/invirt.token": "a token for --web, which nobody else may read",
+    },
     example="invirt create remus --memory 512M --disk 10G --start --console",
     do=do,
     verbs=VERBS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invirt.base import snapshotfs
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.console.consolefs import DEADLINE, MOUNTPOINT, PROGRAM, ConsoleFS
 from invirt.database import connection
 from invirt.database.asker import Asker
@@ -26,6 +26,11 @@ COMMAND = Command(
         "when it is opened; if the database doesn't answer, opening fails and nobody is let in. Runs until\n"
         "it is unmounted or ended."
     ),
+    files={
+        **SITE,
+        "/consolefs/NAME/.k5login, keys": "who comes to a machine's console by ticket, or by key",
+        "/consolefs/NAME/host": "where that machine runs",
+    },
     example="invirt-consolefs /consolefs",
     arguments=(snapshotfs.mountpoint(MOUNTPOINT),),
     run=_run,

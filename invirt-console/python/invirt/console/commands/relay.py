@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invirt import config
 from invirt.base import certificates, listening
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.console.relay import Relay, Seats
 
 PROGRAM = "invirt-console-relay"
@@ -35,6 +35,11 @@ COMMAND = Command(
         "certificate and key by which hosts know the console server; no login can read them. A machine's\n"
         "login gets its own machine's console, root any; each host must show a certificate of its name."
     ),
+    files={
+        **SITE,
+        "/etc/invirt/console/server.pem": "the certificate and key by which hosts know the console server",
+        "/etc/invirt/console/ca.pem": "whose certificates are taken",
+    },
     example="systemctl status invirt-console-relay",
     run=_run,
     shown=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
-from invirt.base.cli import Command, Flag
+from invirt.base.cli import SITE, Command, Flag
 from invirt.base.errors import InvirtError
 from invirt.database import server
 
@@ -33,6 +33,11 @@ COMMAND = Command(
         "and brings its tables up to date, in one transaction. Safe to repeat: it runs\n"
         "when the package is installed or upgraded, and at boot."
     ),
+    files={
+        **SITE,
+        "/etc/invirt/postgresql": "PostgreSQL's settings, made from invirt.yaml",
+        "/etc/postgresql-common/krb5.keytab": "the key of postgres/NAME, which PostgreSQL reads",
+    },
     example="invirt-database-setup",
     arguments=(Flag("migrate_only", "only bring the tables up to date"),),
     run=_run,

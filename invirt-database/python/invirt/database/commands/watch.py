@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.database import watch
 
 COMMAND = Command(
@@ -14,6 +14,10 @@ COMMAND = Command(
         "which they sign on: a host that is added or removed is so within a second. Ends servers' sessions\n"
         "whose transactions, statements or locks go beyond bounds, and logs it."
     ),
+    files={
+        **SITE,
+        "/var/lib/invirt-database/pg_ident.conf": "who may sign on as which role",
+    },
     example="systemctl status invirt-database-watch",
     run=watch.run,
     shown=None,

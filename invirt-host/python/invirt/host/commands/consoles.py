@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invirt import config
 from invirt.base import certificates, listening
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.host.console.consoles import Door
 from invirt.host.console.spool import Store
 
@@ -32,6 +32,12 @@ COMMAND = Command(
         "don't pass; what a slow reader has yet to take is kept, 64 MiB for each and 1 GiB for all. The web\n"
         "server alone is joined to guests' screens, which are VNC sockets that no other user reaches."
     ),
+    files={
+        **SITE,
+        "/etc/invirt/console/server.pem": "this host's certificate and key",
+        "/etc/invirt/console/ca.pem": "whose certificates are taken",
+        "/var/log/invirt/consoles/NUMBER.log": "what a machine's console said",
+    },
     example="systemctl status invirt-host-consoles",
     run=_run,
     shown=None,

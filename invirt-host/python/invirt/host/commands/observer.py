@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from invirt.base.cli import Argument, Command, Option
+from invirt.base.cli import SITE, Argument, Command, Option
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.connection import Connection
@@ -94,6 +94,11 @@ COMMAND = Command(
         "/run/invirt/conserver/consoles.cf, a line for each machine that runs here, and lets conserver\n"
         "read it again. Keeps the consoles' logs short, and removes those of machines that are no more."
     ),
+    files={
+        **SITE,
+        "/run/invirt/conserver/consoles.cf": "the consoles that conserver serves",
+        "/var/log/invirt/consoles": "their logs",
+    },
     example="systemctl status invirt-host-observer",
     arguments=(
         Argument("host", "the host's name (default: this one's)", required=False, default=""),

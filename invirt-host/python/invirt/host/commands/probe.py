@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.host import loading
 from invirt.host.qemu import probe
 
@@ -21,6 +21,10 @@ COMMAND = Command(
     summary="find out whether guests can have KVM",
     description="Run once at boot. KVM is used only where a probe guest (hypervisor.probe_kernel and "
     "probe_initrd of invirt.yaml) reaches its prompt in time; the answer is in /run/invirt/accelerator.",
+    files={
+        **SITE,
+        "/run/invirt/accelerator": "what was found: kvm or tcg, and why",
+    },
     example="invirt-host-probe",
     run=run,
 )

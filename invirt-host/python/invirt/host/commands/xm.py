@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from invirt.base.cli import Argument, Command, Flag, Verb, show
+from invirt.base.cli import SITE, Argument, Command, Flag, Verb, show
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import DomainName, MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
@@ -126,6 +126,11 @@ COMMAND = Command(
     description="The 2008 command on the hypervisor that invirt.yaml names. CONFIG is a Python file:\n"
     "it sees each KEY as a variable, and what it sets are the words of xl.cfg(5). A KEY that is such a\n"
     "word counts more than the file's. What the hypervisor can't do is refused before anything starts.",
+    files={
+        **SITE,
+        "/etc/xen/invirt-database": "a domain's configuration, read from the database",
+        "/var/lib/invirt/domains": "what runs here, kept as root alone may read it",
+    },
     example="xm create -c invirt-database machine_name=inode",
     verbs=VERBS,
 )

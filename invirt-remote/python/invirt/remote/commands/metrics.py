@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from invirt import config
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.remote import metrics
@@ -102,6 +102,10 @@ COMMAND = Command(
         "may ask says metrics.readers in invirt.yaml; nobody else than this server where it names none.\n"
         "There are no names of users in it unless metrics.owners is true."
     ),
+    files={
+        **SITE,
+        "/usr/share/doc/invirt-remote-server/examples": "alert rules for Prometheus, a dashboard for Grafana",
+    },
     example="curl http://localhost:9373/metrics",
     run=_run,
     shown=None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invirt import config
 from invirt.base import snapshotfs
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 from invirt.database import connection, reach
 from invirt.remote.remconffs import MOUNTPOINT, PROGRAM, RemConf
 
@@ -27,6 +27,10 @@ COMMAND = Command(
         "with the principals who may control it.  Each file is made when it is opened; if the database\n"
         "doesn't answer, opening fails and nobody is let in.  Runs until it is unmounted or ended."
     ),
+    files={
+        **SITE,
+        "/etc/remctl/remconffs": "where it is mounted: remctld reads conf and acl/NAME there",
+    },
     example="invirt-remconffs /etc/remctl/remconffs",
     arguments=(snapshotfs.mountpoint(MOUNTPOINT),),
     run=_run,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from invirt import config
-from invirt.base.cli import Argument, Command, Found
+from invirt.base.cli import SITE, Argument, Command, Found
 from invirt.base.errors import BadConfig, BadInput, Denied
 from invirt.base.log import one_line
 from invirt.check import checks
@@ -94,6 +94,11 @@ COMMAND = Command(
         + ";\n".join(f"{check.name} ({check.about})" for check in checks.CHECKS)
         + "."
     ),
+    files={
+        **SITE,
+        "/etc/krb5.keytab": "the server's key: host/NAME first",
+        "/etc/invirt/nftables": "the firewall's rules, a file for each role",
+    },
     example="invirt-check\ninvirt-check --json keytabs certificates",
     arguments=(
         Argument(

@@ -8,7 +8,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from invirt.base.cli import Command
+from invirt.base.cli import SITE, Command
 
 # The socket that systemd passes counts before `bind`.
 # Each thread keeps a session of the database: fewer in all than it lets one server have.
@@ -47,6 +47,12 @@ COMMAND = Command(
         "Run by systemd, behind Apache, on a socket that Apache alone reaches: who somebody is, Apache\n"
         "says.  Reads views of the database, and says to the remote server, by remctl, what users ask for."
     ),
+    files={
+        **SITE,
+        "/etc/invirt/web/server.pem": "the pages' certificate with its chain, and the key",
+        "/etc/invirt/web/http.keytab": "the key of HTTP/NAME",
+        "/run/invirt-web-names/names": "whose passwords this server has, a copy of the file's names",
+    },
     example="systemctl status invirt-web-pages",
     run=lambda: Pages().run(),
     shown=None,

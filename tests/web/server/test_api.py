@@ -336,6 +336,8 @@ def test_hostile_bodies(web: WebServer, alice: Api, machines: tuple[str, ...]) -
     )  # fmt: skip
     refused(answer, 411)
     refused(alice.browser.ask("/api/1/machines/a%2fb", headers=alice.headers), 404)
+    trace = f"TRACE /api/1/machines HTTP/1.1\r\nHost: {WEB}\r\nConnection: close\r\n\r\n"
+    refused(alice.browser.say(trace.encode()), 405)
     for name in ("--json", "-x", "remus\0", "remus\nx", "$(id)", "\ud800", "ä", "x" * 5000):
         refused(alice.do("set", name=name, autostart="no"), 400)
     assert alice.done("set", name="remus", autostart="no")["done"]

@@ -27,7 +27,7 @@ alone = "disablereuse=on timeout=60"
 % for number, told in problem.of_apache().items():
         ErrorDocument ${number} ${'"' + told.replace('"', '\\"') + '"'}
 % endfor
-        Header always set Content-Type ${problem.TYPE} "expr=%{REQUEST_STATUS} -ge 400"
+        Header always set Content-Type ${problem.TYPE} "expr=%{REQUEST_STATUS} -in {${', '.join(f"'{number}'" for number in problem.of_apache())}}"
     </Location>
 
     # What a browser says of itself is no identity, a password is for the door alone, a token for the API.

@@ -16,6 +16,7 @@ from invirt.web.session import SignOn
 TYPE = "application/problem+json"
 APACHE = {
     400: ("this is no request of HTTP", "See /api/1/openapi.json.", 2),
+    405: ("this is no method for this path", "See /api/1/openapi.json.", 2),
     408: ("the request didn't come to its end in time", "Send it again.", 1),
     411: ("the length of what is sent is not told", "Send Content-Length.", 2),
     413: ("what is sent is longer than 64 KiB", "Send less.", 2),

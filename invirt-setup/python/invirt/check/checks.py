@@ -81,7 +81,7 @@ def _started(check: Check, server: Server) -> Future[list[Finding]]:
 
     def look() -> None:
         try:
-            future.set_result(list(check.look(server)))
+            future.set_result(list(dict.fromkeys(check.look(server))))  # roles share files
         except BaseException as failed:
             future.set_exception(failed)
 

@@ -76,11 +76,13 @@ def _lines(record: dict[str, Any]) -> str:
         out.append(f"{one['level']}: {one_line(one['where'])}: {one_line(one['what'])}\n")
         out.append(f"    {one_line(one['todo'])}\n")
     levels = [one["level"] for one in record["findings"]]
-    counted = ", ".join(
-        f"{levels.count(level)} {level}s" for level in ("error", "warning") if level in levels
-    )
+    counted = ", ".join(_counted(levels.count(one), one) for one in ("error", "warning") if one in levels)
     looked = f"{len(record['checks'])} checks of {record['server']} ({_list(record['roles'])})"
     return "".join([*out, f"{looked}: {counted or 'all is well'}\n"])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 COMMAND = Command(

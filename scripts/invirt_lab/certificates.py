@@ -1,6 +1,6 @@
 """The lab's certificate authority, made as its administrator would make it.
 
-Its key stays on kdc.  The console server gets a client's certificate, the hosts get servers',
+Its key stays with the KDC.  The console server gets a client's certificate, the hosts get servers',
 the web server one of each; see the administrator's guide.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from invirt_lab import host
 from invirt_lab.cluster import on
-from invirt_lab.site import CONSOLE, HOSTS, SERVERS, WEB
+from invirt_lab.site import SERVERS, Site
 
 AUTHORITY = host.RUN / "ca.pem"  # for browsers of this machine
 CONSOLES = "/etc/invirt/console"  # where hosts, and who asks them for consoles, have theirs
@@ -26,12 +26,17 @@ class Certificate:
     also: str = ""
 
 
-CERTIFICATES = (
-    Certificate(CONSOLE, "clientAuth"),
-    *(Certificate(name, "serverAuth") for name in HOSTS),
-    Certificate(WEB, "clientAuth"),
-    Certificate(WEB, "serverAuth", "/etc/invirt/web", ",IP:127.0.0.1"),  # as browsers of this machine call it
-)
+def wanted(site: Site) -> list[Certificate]:
+    """One for each server and folder, for all that it does there."""
+    uses: dict[str, list[str]] = {}
+    for name in (site.console, site.web):
+        uses.setdefault(name, []).append("clientAuth")
+    for name in site.hosts:
+        uses.setdefault(name, []).append("serverAuth")
+    # Browsers of this machine call it by this address.
+    browsers = Certificate(site.web, "serverAuth", "/etc/invirt/web", ",IP:127.0.0.1")
+    return [*(Certificate(name, ",".join(dict.fromkeys(use))) for name, use in uses.items()), browsers]
+
 
 _USES = (
     "-addext basicConstraints=critical,CA:FALSE"
@@ -51,19 +56,20 @@ done
 """
 
 
-def make(before: bool = False) -> None:
+def make(site: Site, before: bool = False) -> None:
     """Make the authority and carry each server's certificate to where it belongs.
 
     before: as the version before wants them, by a name alone and for either use.
     """
-    wanted = "".join(
+    certificates = wanted(site)
+    lines = "".join(
         f"{number} {one.usage} {SERVERS[one.server].fqdn} {SERVERS[one.server].fqdn}{one.also}\n"
-        for number, one in enumerate(CERTIFICATES)
+        for number, one in enumerate(certificates)
     )
-    on("kdc", "sh", "-c", _MAKE % ("" if before else _USES), input=wanted)
-    authority = on("kdc", "cat", "/root/ca/ca.pem").stdout
-    for number, one in enumerate(CERTIFICATES):
-        own = on("kdc", "cat", f"/root/ca/{number}.pem").stdout
+    on(site.kdc, "sh", "-c", _MAKE % ("" if before else _USES), input=lines)
+    authority = on(site.kdc, "cat", "/root/ca/ca.pem").stdout
+    for number, one in enumerate(certificates):
+        own = on(site.kdc, "cat", f"/root/ca/{number}.pem").stdout
         _put(one.server, one.folder, "server.pem", "600", own)
         if one.folder == CONSOLES:
             _put(one.server, one.folder, "ca.pem", "644", authority)

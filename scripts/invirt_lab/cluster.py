@@ -18,7 +18,7 @@ from pathlib import Path
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import ADMIN, DOOR, SERVERS, USERS
+from invirt_lab.site import ADMIN, CLUSTER, DOOR, SERVERS, USERS, USUAL, Site
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
@@ -49,8 +49,10 @@ def only_one() -> Iterator[int]:
         os.close(lock)
 
 
-def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[str]:
-    """Start the supervisor; returns when all servers are started, not yet booted.
+def start(layers: Mapping[str, Sequence[Path]], lock: int, site: Site = USUAL) -> subprocess.Popen[str]:
+    """Start the supervisor; returns when all servers that have layers are started, not yet booted.
+
+    site: who answers for names, and who has the pages.
 
     The lab ends with this process unless ready() is called on the result.
     """
@@ -72,7 +74,8 @@ def start(layers: Mapping[str, Sequence[Path]], lock: int) -> subprocess.Popen[s
         )
     _PID.write_text(f"{supervisor.pid}\n")
     named = {name: [str(path) for path in paths] for name, paths in layers.items()}
-    _tell(supervisor, json.dumps({"layers": named, "door": door}))
+    known = {"web": SERVERS[site.web].address, "dns": SERVERS[site.dns].address}
+    _tell(supervisor, json.dumps({"layers": named, "door": door, **known}))
     _await_line(supervisor, "started", timeout=120)
     return supervisor
 
@@ -276,7 +279,7 @@ def release() -> int:
 def status() -> dict[str, str]:
     """The state of each server: its systemd's word, or "down"."""
     states = {}
-    for name in SERVERS:
+    for name in CLUSTER:
         try:
             states[name] = on(name, "systemctl", "is-system-running", check=False).stdout.strip()
         except NotFound:

@@ -43,9 +43,9 @@ def _joined(machine: str) -> Iterator[int]:
 
 
 @contextmanager
-def over_ssh(user: str, machine: str) -> Iterator[int]:
+def over_ssh(user: str, machine: str, server: str = CONSOLE) -> Iterator[int]:
     """A terminal on which a user's ssh, from the client, leads to the machine's console."""
-    with on_terminal(cluster.command_as(user, ["ssh", f"{machine}@{SERVERS[CONSOLE].fqdn}"])) as terminal:
+    with on_terminal(cluster.command_as(user, ["ssh", f"{machine}@{SERVERS[server].fqdn}"])) as terminal:
         yield terminal
 
 
@@ -124,10 +124,10 @@ def ask(machine: str, command: str, timeout: float = 120) -> str:
         return _said(terminal, command, time.monotonic() + timeout)
 
 
-def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120) -> str:
+def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120, server: str = CONSOLE) -> str:
     """The same by a user's ssh, who then leaves the console (^Ec.), so that the next has the keyboard."""
     deadline = time.monotonic() + timeout
-    with over_ssh(user, machine) as terminal:
+    with over_ssh(user, machine, server) as terminal:
         said = _said(terminal, command, deadline)
         os.write(terminal, b"\x05c.")
         _await_end(terminal, deadline)

@@ -67,17 +67,28 @@ def _bootstrap(suite: str, new: Path) -> None:
         (new / "etc/systemd/system" / unit).symlink_to("/dev/null")
 
 
-def layer(name: str, below: Path, packages: list[str]) -> Path:
-    """The folder of what installing Debian's packages adds to the base below: DONE/upper."""
-    done = below.with_name(f"{name}-{_key(below.name, *sorted(packages))}")
+def layer(name: str, below: Path, packages: list[str], archive: str = "") -> Path:
+    """The folder of what installing Debian's packages adds to the base below: DONE/upper.
+
+    archive: nothing is installed; an apt archive of what would be is in this folder.
+    """
+    done = below.with_name(f"{name}-{_key(below.name, *filter(None, [archive]), *sorted(packages))}")
     with _made(done) as new:
         if new:
             for folder in ("upper", "work", "root"):
                 (new / folder).mkdir()
             script = Path(__file__).with_name("make-layer")
-            run([*ALONE, "sh", str(script), str(below), str(new), *sorted(packages)], timeout=600)
+            run([*ALONE, "sh", str(script), str(below), str(new), archive, *sorted(packages)], timeout=600)
             shutil.rmtree(new / "work")
+            if archive:
+                _index(new / f"upper{archive}")
     return done
+
+
+def _index(folder: Path) -> None:
+    """Tell apt what is in a folder of packages."""
+    known = run(["env", f"--chdir={folder}", "dpkg-scanpackages", "--multiversion", "."], timeout=120)
+    (folder / "Packages").write_text(known.stdout)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from invirt_lab import certificates, cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
-from invirt_lab.site import RELEASE, SERVERS, SETUP, Server
+from invirt_lab.site import CLUSTER, DEBIAN, RELEASE, SERVERS, SETUP, USUAL, Server
 
 
 def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None:
@@ -23,21 +24,21 @@ def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None
         prepare()
         with step(f"making the servers' images, of Debian {release}"):
             layers = images_of_servers(release, before)
-        with step(f"booting {', '.join(SERVERS)}"):
+        with step(f"booting {', '.join(CLUSTER)}"):
             supervisor = cluster.start(layers, lock)
             if keep:
                 cluster.ready(supervisor)
             with ThreadPoolExecutor() as pool:
-                list(pool.map(cluster.wait_booted, SERVERS))
+                list(pool.map(cluster.wait_booted, CLUSTER))
         with step("making the Kerberos realm, carrying keytabs"):
-            realm.make()
+            realm.make(USUAL)
         with step("making certificates"):
-            certificates.make(before)
-        roles.configure(before)
+            certificates.make(USUAL, before)
+        roles.configure(USUAL, before)
         roles.install(before)
         with step("telling the database of hosts, addresses and types"):
-            roles.settings()
-            roles.known_hosts()
+            roles.settings(USUAL)
+            roles.known_hosts(USUAL)
         cluster.ready(supervisor)
     say("the lab is up")
 
@@ -51,28 +52,36 @@ def prepare() -> None:
     guest.build()
 
 
-def images_of_servers(release: int = RELEASE, before: bool = False) -> dict[str, list[Path]]:
+def images_of_servers(
+    release: int = RELEASE, before: bool = False, servers: Sequence[str] = tuple(CLUSTER)
+) -> dict[str, list[Path]]:
     """The layers of each server's root, the topmost first.
 
     Debian's part only: the role itself is installed in the server, each time.
     before: with what the version before needs, too.
     """
     base = images.base(release)
-    wanted = {_image(server, before): _wanted(server, before) for server in SERVERS.values()}
+    wanted = {_image(SERVERS[name], before): SERVERS[name] for name in servers}
+
+    def made(name: str) -> Path:
+        server = wanted[name]
+        return images.layer(name, base, _wanted(server, before), DEBIAN if server.fresh else "") / "upper"
+
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        made = pool.map(lambda name: images.layer(name, base, wanted[name]) / "upper", wanted)
-        layers = dict(zip(wanted, made, strict=True))
-    return {server.name: [layers[_image(server, before)], base] for server in SERVERS.values()}
+        layers = dict(zip(wanted, pool.map(made, wanted), strict=True))
+    return {name: [layers[_image(SERVERS[name], before)], base] for name in servers}
 
 
 def _image(server: Server, before: bool) -> str:
     """The layer's name: one of its own only where the version before needs more."""
+    if server.fresh:
+        return "fresh"
     more = before and _wanted(server, True) != _wanted(server, False)
     return f"{'before-' if more else ''}{server.role or server.name}"
 
 
 def _wanted(server: Server, before: bool) -> list[str]:
-    folders = [packages.POOL, *([packages.BEFORE] if before else [])] if server.role else []
-    ours = (server.role, SETUP)
-    needed = (debian for folder in folders for one in ours for debian in packages.needed(one, folder)[1])
+    roles = packages.published() if server.fresh else [server.role, SETUP] if server.role else []
+    folders = [packages.POOL, *([packages.BEFORE] if before else [])]
+    needed = (debian for role in roles for folder in folders for debian in packages.needed(role, folder)[1])
     return sorted({*server.packages, *needed})

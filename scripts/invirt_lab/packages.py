@@ -135,6 +135,11 @@ def _include(changes: Path) -> None:
         run([*reprepro, "--ignore=wrongdistribution", "include", suite, str(changes)])
 
 
+def published() -> list[str]:
+    """The names of our packages."""
+    return sorted(deb.name.split("_")[0] for deb in POOL.rglob("*.deb"))
+
+
 def needed(package: str, folder: Path = POOL) -> tuple[list[Path], list[str]]:
     """What a package in folder needs: itself with others of ours, and Debian's; nothing if it isn't there."""
     debs = {deb.name.split("_")[0]: deb for deb in folder.rglob("*.deb")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt_lab.cluster import on
-from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, WEB, Server
+from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Site
 
 _KRB5_CONF = f"""\
 [libdefaults]
@@ -18,7 +18,7 @@ _KRB5_CONF = f"""\
 
 [realms]
     {REALM} = {{
-        kdc = {SERVERS["kdc"].address}
+        kdc = %s
     }}
 
 [domain_realm]
@@ -34,9 +34,7 @@ _KDC_CONF = f"""\
     }}
 """
 
-_POSTGRES = f"postgres/{SERVERS['db'].fqdn}"
 _POSTGRES_KEYTAB = "/etc/postgresql-common/krb5.keytab"  # where Debian's PostgreSQL looks for it
-_HTTP = f"HTTP/{SERVERS[WEB].fqdn}"
 _HTTP_KEYTAB = "/etc/invirt/web/http.keytab"
 
 _MAKE = """\
@@ -69,28 +67,33 @@ done
 """
 
 
-def principals() -> list[str]:
+def principals(site: Site) -> list[str]:
     """Everyone who has a key and no password: all but the users."""
-    return [ADMIN, _POSTGRES, _HTTP, *(f"host/{server.fqdn}" for server in SERVERS.values())]
+    return [ADMIN, _postgres(site), _http(site), *(f"host/{server.fqdn}" for server in site.all())]
 
 
-def make() -> None:
-    """Make the realm on kdc and carry the keytabs to where they belong."""
+def _postgres(site: Site) -> str:
+    return f"postgres/{SERVERS[site.database].fqdn}"
+
+
+def _http(site: Site) -> str:
+    return f"HTTP/{SERVERS[site.web].fqdn}"
+
+
+def make(site: Site) -> None:
+    """Make the realm on the site's KDC and carry the keytabs to where they belong."""
+    known = _KRB5_CONF % SERVERS[site.kdc].address
     with ThreadPoolExecutor() as pool:
-        list(pool.map(_configure, SERVERS.values()))
-    names = (f"REALM={REALM}", f"PRINCIPALS={' '.join(principals())}", f"USERS={' '.join(USERS)}")
-    said = on("kdc", "env", *names, "sh", "-c", _MAKE, input=_KDC_CONF)
+        list(pool.map(lambda name: on(name, "sh", "-c", "cat >/etc/krb5.conf", input=known), site.servers))
+    names = (f"REALM={REALM}", f"PRINCIPALS={' '.join(principals(site))}", f"USERS={' '.join(USERS)}")
+    said = on(site.kdc, "env", *names, "sh", "-c", _MAKE, input=_KDC_CONF)
     keytabs = dict(line.split(" ", 1) for line in said.stdout.splitlines())
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda server: _carry(server.name, keytabs[f"host.{server.fqdn}"]), SERVERS.values()))
-    _carry("db", keytabs[_POSTGRES.replace("/", ".")], _POSTGRES_KEYTAB, "postgres")
-    _carry(WEB, keytabs[_HTTP.replace("/", ".")], _HTTP_KEYTAB, "root:www-data", "640")
+        list(pool.map(lambda server: _carry(server.name, keytabs[f"host.{server.fqdn}"]), site.all()))
+    _carry(site.database, keytabs[_postgres(site).replace("/", ".")], _POSTGRES_KEYTAB, "postgres")
+    _carry(site.web, keytabs[_http(site).replace("/", ".")], _HTTP_KEYTAB, "root:www-data", "640")
     for user in (*USERS, ADMIN):
         _enrol(user, keytabs[user.replace("/", ".")], keytabs.get(f"password.{user}", ""))
-
-
-def _configure(server: Server) -> None:
-    on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=_KRB5_CONF)
 
 
 def _carry(

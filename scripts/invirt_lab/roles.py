@@ -6,7 +6,7 @@ archive, then the hosts, the guests' addresses and a type of machine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt.base.errors import InvirtError
@@ -16,6 +16,7 @@ from invirt_lab.progress import step
 from invirt_lab.site import (
     BEFORE,
     CLIENT,
+    CLUSTER,
     CONSOLE,
     DOMAIN,
     GATEWAY,
@@ -25,8 +26,9 @@ from invirt_lab.site import (
     REVERSE_ZONE,
     SERVERS,
     SHARED,
-    WEB,
+    USUAL,
     Server,
+    Site,
 )
 
 GUEST_KERNEL = f"{SHARED}/guest/vmlinuz"
@@ -36,17 +38,22 @@ HOST_MEMORY = 1024  # MiB for guests
 UPGRADES = (("db",), ("remote",), HOSTS, (CONSOLE,), ("dns", "dhcp"))  # the guide's order
 
 _NEW = "  address_hold: 5\n"  # which the version before doesn't know
-_CONFIG = f"""\
+
+
+def config(site: Site) -> str:
+    """invirt.yaml, the same on every server."""
+    remotes = [SERVERS[name].fqdn for name in site.remotes]
+    return f"""\
 # The same on every server.
 site:
   domain: {DOMAIN}
   realm: {REALM}
   contact: root@{DOMAIN}
 database:
-  hostname: {SERVERS["db"].fqdn}
+  hostname: {SERVERS[site.database].fqdn}
 remote:
-  hostname: {SERVERS["remote"].fqdn}
-  servers: [{SERVERS["remote"].fqdn}, {SERVERS["remote2"].fqdn}]
+  hostname: {remotes[0]}
+  servers: [{", ".join(remotes)}]
 hypervisor:
   driver: qemu
   probe_kernel: {GUEST_KERNEL}
@@ -56,47 +63,46 @@ storage:
   directory: {SHARED}/volumes
 network:
   gateway: {GATEWAY}
-{_NEW}  dns: [{SERVERS["dns"].address}]
-  servers: [{", ".join(server.address for server in SERVERS.values())}]
+{_NEW}  dns: [{SERVERS[site.dns].address}]
+  servers: [{", ".join(server.address for server in site.all())}]
 dns:
-  servers: [{SERVERS["dns"].fqdn}]
+  servers: [{SERVERS[site.dns].fqdn}]
   zones: [{REVERSE_ZONE}]
 dhcp:
-  servers: [{SERVERS["dhcp"].fqdn}]
+  servers: [{SERVERS[site.dhcp].fqdn}]
 console:
-  hostname: {SERVERS[CONSOLE].fqdn}
+  hostname: {SERVERS[site.console].fqdn}
 web:
-  hostname: {SERVERS[WEB].fqdn}
+  hostname: {SERVERS[site.web].fqdn}
 """
 
-_SETTINGS = (
-    ("range", "add", *GUESTS, "--prefix", "24", "--gateway", GATEWAY),
-    ("type", "add", "linux", "--kernel", GUEST_KERNEL, "--initrd", GUEST_INITRD, "--append", GUEST_APPEND),
-    *(
-        ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
-        for name in HOSTS
-    ),
-    *(("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address) for name in ("dns", "remote", WEB)),
-    (
-        "record",
-        "add",
-        f"_invirt.{DOMAIN}",
-        "TXT",
-        f'"remote={SERVERS["remote"].fqdn} console={SERVERS[CONSOLE].fqdn} realm={REALM}"',
-    ),
-)
+
+def _settings(site: Site) -> Iterator[tuple[str, ...]]:
+    """What an administrator tells the database: words of invirt-admin."""
+    yield ("range", "add", *GUESTS, "--prefix", "24", "--gateway", GATEWAY)
+    boots = ("--kernel", GUEST_KERNEL, "--initrd", GUEST_INITRD, "--append", GUEST_APPEND)
+    yield ("type", "add", "linux", *boots)
+    for name in site.hosts:
+        yield ("host", "add", name, "--hostname", SERVERS[name].fqdn, "--memory", str(HOST_MEMORY))
+    for name in dict.fromkeys((site.dns, site.remotes[0], site.web)):
+        yield ("record", "add", SERVERS[name].fqdn, "A", SERVERS[name].address)
+    remote, console = SERVERS[site.remotes[0]].fqdn, SERVERS[site.console].fqdn
+    told = f'"remote={remote} console={console} realm={REALM}"'
+    yield ("record", "add", f"_invirt.{DOMAIN}", "TXT", told)
 
 
-def configure(before: bool = False) -> None:
+def configure(site: Site, before: bool = False) -> None:
     """Write invirt.yaml on every server that will have a role; before: as the version before takes it."""
-    for server in _with_role():
-        if server.role != CLIENT:
-            write_config(server, _CONFIG.replace(_NEW, "") if before else _CONFIG)
+    text = config(site).replace(_NEW if before else "", "")
+    for server in site.all():
+        if (server.role or server.fresh) and server.role != CLIENT and not server.spare:
+            write_config(server, text)
 
 
-def write_config(server: Server, config: str = _CONFIG) -> None:
-    """Put invirt.yaml on one server."""
-    on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=config)
+def write_config(server: Server, text: str = "") -> None:
+    """Put invirt.yaml on one server; text: another than the cluster's."""
+    written = text or config(USUAL)
+    on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=written)
 
 
 def install_spare(name: str) -> None:
@@ -119,42 +125,43 @@ def install(before: bool = False) -> None:
         list(pool.map(lambda server: install_role(server, before), others))
 
 
-def settings() -> None:
+def settings(site: Site) -> None:
     """Tell the database of the hosts, the guests' addresses and the type of machines."""
-    for arguments in _SETTINGS:
-        on("db", "invirt-admin", *arguments)
+    for arguments in _settings(site):
+        on(site.database, "invirt-admin", *arguments)
 
 
-def known_hosts() -> None:
+def known_hosts(site: Site) -> None:
     """The client's users know the console server by its key."""
-    key = on(CONSOLE, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
-    known = f"{SERVERS[CONSOLE].fqdn} {key}"
+    key = on(site.console, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
+    known = f"{SERVERS[site.console].fqdn} {key}"
     on("client", "sh", "-c", "cat >/etc/ssh/ssh_known_hosts", input=known)
 
 
 def _with_role() -> list[Server]:
-    return [server for server in SERVERS.values() if server.role and not server.spare]
+    return [server for server in CLUSTER.values() if server.role and not server.spare]
 
 
 def install_role(server: Server, before: bool = False) -> None:
     """Install a server's role by apt; raises InvirtError with what apt said last."""
     debs, _ = packages.needed(server.role, packages.BEFORE)
     wanted = [f"{BEFORE}/{deb.name}" for deb in debs] if before else [server.role]
-    _apt(server.name, "install", "--no-install-recommends", *wanted)
+    apt(server.name, "install", "--no-install-recommends", *wanted)
 
 
 def add(name: str, package: str) -> None:
     """Install a package on a server that is up."""
-    _apt(name, "install", "--no-install-recommends", package)
+    apt(name, "install", "--no-install-recommends", package)
 
 
 def upgrade(names: Sequence[str]) -> None:
     """Upgrade servers to what the archive holds, side by side; see install_role()."""
     with step(f"apt-get full-upgrade on {', '.join(names)}"), ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: _apt(name, "full-upgrade"), names))
+        list(pool.map(lambda name: apt(name, "full-upgrade"), names))
 
 
-def _apt(name: str, *words: str) -> None:
+def apt(name: str, *words: str) -> None:
+    """apt-get update, and apt-get on a server; raises InvirtError with what it said last."""
     script = (
         'exec 2>&1 </dev/null; export DEBIAN_FRONTEND=noninteractive;apt-get -q update && apt-get -q -y "$@"'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DOMAIN = "invirt.test"
@@ -18,6 +19,7 @@ DOOR = 8443  # the port of this machine's 127.0.0.1 that leads to the pages, unl
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
 ARCHIVE = "/srv/archive"  # the signed apt archive, as the servers see it
 BEFORE = "/srv/before"  # the packages of the version before, as the servers see them
+DEBIAN = "/srv/debian"  # on fresh servers: an archive of what they may want of Debian
 RELEASES = {12: "bookworm", 13: "trixie"}  # of Debian, that servers can be
 RELEASE = 12  # what they are unless told otherwise
 
@@ -29,7 +31,8 @@ class Server:
     packages: Debian's, that its administrator wants there.  role: Invirt's
     package, installed from the archive.  devices: of this machine, to be seen
     in the server.  shared: sees the hosts' common folder.  spare: booted, but
-    without its role until a test wants it.
+    without its role until a test wants it.  fresh: nothing is installed, see
+    invirt_lab.fresh; packages are those that an administrator may want.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Server:
     devices: tuple[str, ...] = ()
     shared: bool = False
     spare: bool = False
+    fresh: bool = False
 
     @property
     def address(self) -> str:
@@ -63,7 +67,13 @@ def _remote(name: str, number: int, spare: bool = False) -> Server:
     return Server(name, number, packages, role, devices=("/dev/fuse",), spare=spare)
 
 
-SERVERS = {
+def _fresh(name: str, number: int) -> Server:
+    devices = ("/dev/kvm", "/dev/net/tun", "/dev/fuse")
+    packages = ("krb5-kdc", "krb5-admin-server", "qemu-system-x86", "remctl-client")
+    return Server(name, number, packages, devices=devices, shared=True, fresh=True)
+
+
+CLUSTER = {
     server.name: server
     for server in (
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
@@ -79,18 +89,47 @@ SERVERS = {
         Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
+FRESH = {server.name: server for server in (_fresh("one", 31), _fresh("two", 32), _fresh("three", 33))}
+SERVERS = {**CLUSTER, **FRESH}
 HOSTS = ("host1", "host2")
 CONSOLE = "console"
 WEB = "web"
 
 
-def hosts_file() -> str:
+@dataclass(frozen=True)
+class Site:
+    """Which servers there are, by their names, and which of them does what."""
+
+    servers: tuple[str, ...] = tuple(CLUSTER)
+    kdc: str = "kdc"
+    database: str = "db"
+    remotes: tuple[str, ...] = ("remote", "remote2")
+    dns: str = "dns"
+    dhcp: str = "dhcp"
+    console: str = CONSOLE
+    web: str = WEB
+    hosts: tuple[str, ...] = HOSTS
+
+    def all(self) -> list[Server]:
+        """The servers."""
+        return [SERVERS[name] for name in self.servers]
+
+
+USUAL = Site()
+
+
+def on_one(name: str) -> Site:
+    """A site whose one server does everything; users sit at the client."""
+    return Site((name, "client"), name, name, (name,), name, name, name, name, (name,))
+
+
+def hosts_file(servers: Iterable[Server]) -> str:
     """/etc/hosts of every server."""
     lines = ["127.0.0.1 localhost"]
-    lines += [f"{server.address} {server.fqdn} {server.name}" for server in SERVERS.values()]
+    lines += [f"{server.address} {server.fqdn} {server.name}" for server in servers]
     return "\n".join(lines) + "\n"
 
 
-def resolver_file(server: Server) -> str:
+def resolver_file(server: Server, dns: str) -> str:
     """/etc/resolv.conf: users find machines by name; servers know each other by hosts_file()."""
-    return f"search {DOMAIN}\nnameserver {SERVERS['dns'].address}\n" if server.name == "client" else ""
+    return f"search {DOMAIN}\nnameserver {dns}\n" if server.name == "client" else ""

@@ -3,8 +3,9 @@
 Everything of the lab is a child of it, in its PID, mount and network
 namespaces: when it ends, however it ends, the kernel takes the rest away.
 It ends too when the command that started it goes before saying that the lab
-is ready.  Standard input: one line of JSON with the layers of each server, and
-the socket for this machine's browsers; later the line "ready".  Standard output: the line "started".
+is ready.  Standard input: one line of JSON with the layers of each server, the
+addresses of the web and name servers and the socket for this machine's browsers;
+later the line "ready".  Standard output: the line "started".
 
 With the name of a server that was killed as its argument, run in the same
 namespaces, it boots that one again.
@@ -19,6 +20,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from invirt.base.process import run
@@ -26,10 +28,10 @@ from invirt_lab import host, packages
 from invirt_lab.site import (
     ARCHIVE,
     BEFORE,
+    DEBIAN,
     GATEWAY,
     SERVERS,
     SHARED,
-    WEB,
     Server,
     hosts_file,
     resolver_file,
@@ -41,15 +43,16 @@ _NSPAWN = (
     *("--capability=all", "--system-call-filter=bpf keyctl add_key pidfd_getfd"),
 )
 _SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} %s main\n"
+_DEBIAN = f"deb [trusted=yes] file:{DEBIAN} ./\n"
 _WORK = host.RUN / "work"
 
 
-def network() -> None:
+def network(servers: Iterable[Server]) -> None:
     """A bridge, and for each server a network namespace with its address on it."""
     Path("/run/netns").mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"])
     _ip("link add br0 type bridge", "link set br0 up", f"addr add {GATEWAY}/24 dev br0", "link set lo up")
-    for server in SERVERS.values():
+    for server in servers:
         plug(server)
 
 
@@ -69,15 +72,15 @@ def _ip(*commands: str, netns: str = "") -> None:
     run(["ip", *where, "-batch", "-"], input="\n".join(commands))
 
 
-def lead_in(door: int) -> None:
-    """Who comes to the socket door, of the network outside, is led to the web server, in this one."""
+def lead_in(door: int, web: str) -> None:
+    """Who comes to the socket door, of the network outside, is led to the address web, in this one."""
     passed = 'exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
-    command = ["/lib/systemd/systemd-socket-proxyd", f"{SERVERS[WEB].address}:443"]
+    command = ["/lib/systemd/systemd-socket-proxyd", f"{web}:443"]
     subprocess.Popen(["bash", "-c", passed, str(door), *command], stdin=subprocess.DEVNULL, pass_fds=[door])
     os.close(door)
 
 
-def prepare(server: Server, layers: list[str]) -> Path:
+def prepare(server: Server, layers: list[str], hosts: str, dns: str) -> Path:
     """The server's root: its layers below a tmpfs, and what an installer asks for."""
     root = _WORK / server.name / "root"
     for folder in ("upper", "work", "root"):
@@ -87,11 +90,11 @@ def prepare(server: Server, layers: list[str]) -> Path:
     run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)])
     files = {
         "etc/hostname": f"{server.name}\n",
-        "etc/hosts": hosts_file(),
-        "etc/resolv.conf": resolver_file(server),
+        "etc/hosts": hosts,
+        "etc/resolv.conf": resolver_file(server, dns),
         "etc/machine-id": hashlib.md5(server.fqdn.encode()).hexdigest() + "\n",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap": "force-unsafe-io\n",
-        "etc/apt/sources.list": _SOURCES % _suite(root),
+        "etc/apt/sources.list": _SOURCES % _suite(root) + (_DEBIAN if server.fresh else ""),
     }
     for name, text in files.items():
         (root / name).write_text(text)
@@ -158,10 +161,11 @@ def main() -> None:
     _WORK.mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "tmpfs", str(_WORK)])
     (_WORK / "shared/guest").mkdir(parents=True)
-    network()
-    lead_in(told["door"])
-    for server in SERVERS.values():
-        boot(server, prepare(server, layers[server.name]))
+    servers = [SERVERS[name] for name in layers]
+    network(servers)
+    lead_in(told["door"], told["web"])
+    for server in servers:
+        boot(server, prepare(server, layers[server.name], hosts_file(servers), told["dns"]))
     print("started", flush=True)
     os.close(sys.stdout.fileno())
     wait()

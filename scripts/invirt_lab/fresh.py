@@ -1,0 +1,98 @@
+"""Fresh Debian servers, outside of the cluster: what an administrator begins with.
+
+    with fresh.servers("one", "client") as site:    # or "one", "two", "three"; release=13
+        fresh.install("one", "invirt-all")          # apt's own order, all in one run
+        fresh.set_up(site)                          # by hand; or whatever is to be tried:
+        cluster.on("one", "invirt-setup", …)        # as root
+        fresh.reboot("one")                         # in order: systemctl poweroff, then on again
+        cluster.kill("one"); fresh.boot("one")      # a power cut
+        cluster.as_user("alice", …)                 # on the client, when realm.make(site) has enrolled her
+
+They have what an installer of Debian leaves: a name, an address, /etc/hosts with
+all of them, apt sources.  Those are our archive and one with all of Debian's
+packages that ours may want, so that apt installs as it does anywhere, and no
+network is needed.  The client, of the cluster, has its users' programs; its name
+server is the first fresh server, whose port 443 browsers of this machine reach,
+too.  All are in one network with the guests-to-be, see invirt_lab.site.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from invirt.base.errors import InvirtError
+from invirt_lab import certificates, cluster, host, lifecycle, realm, roles
+from invirt_lab.progress import step
+from invirt_lab.site import CLIENT, RELEASE, Site, on_one
+
+
+@contextmanager
+def servers(first: str, *more: str, release: int = RELEASE) -> Iterator[Site]:
+    """Boot servers for the length of the block; a site whose first server does everything.
+
+    more: other fresh ones, and "client", on which users' programs are installed.
+    Raises Busy where there is a lab.
+    """
+    host.require_root()
+    names = (first, *more)
+    site = on_one(first)
+    with cluster.only_one() as lock:
+        lifecycle.prepare()
+        with step(f"making the servers' images, of Debian {release}"):
+            layers = lifecycle.images_of_servers(release, servers=names)
+        supervisor = cluster.start(layers, lock, site)
+    try:
+        with step(f"booting {', '.join(names)}"), ThreadPoolExecutor() as pool:
+            list(pool.map(cluster.wait_booted, names))
+        if "client" in names:
+            install("client", CLIENT)
+        yield site
+    finally:
+        cluster.down()
+        supervisor.wait(60)
+
+
+def install(name: str, *packages: str) -> None:
+    """Install packages on a server by one run of apt; raises InvirtError with what apt said last."""
+    with step(f"apt-get install {' '.join(packages)} on {name}"):
+        roles.apt(name, "install", "--no-install-recommends", *packages)
+
+
+def set_up(site: Site) -> None:
+    """What an administrator does by hand on a site's servers, whose packages are installed."""
+    with step("making the Kerberos realm, carrying keytabs"):
+        realm.make(site)
+    with step("making certificates"):
+        certificates.make(site)
+    with step("invirt.yaml, invirt-config apply"):
+        roles.configure(site)
+        for server in site.all():
+            if server.fresh:
+                cluster.on(server.name, "invirt-config", "apply")
+        cluster.on(site.database, "systemctl", "start", "invirt-database-setup.service")
+        cluster.on(site.web, "systemctl", "restart", "apache2.service")
+    with step("telling the database of hosts, addresses and types"):
+        roles.settings(site)
+        roles.known_hosts(site)
+
+
+def reboot(name: str, timeout: float = 120) -> None:
+    """Shut a server down in order, and boot it; its disk stays, its interfaces are new."""
+    cluster.on(name, "systemctl", "poweroff", check=False)
+    deadline = time.monotonic() + timeout
+    while host.processes(name):
+        if time.monotonic() > deadline:
+            raise InvirtError(
+                f"{name} doesn't shut down within {timeout:g} seconds", hint=str(host.RUN / "log" / name)
+            )
+        time.sleep(0.1)
+    boot(name)
+
+
+def boot(name: str) -> None:
+    """Boot a server that is off; returns when it has started everything."""
+    cluster.boot(name)
+    cluster.wait_booted(name)

@@ -13,6 +13,7 @@ HOST = "10.86.0.11"
 HEAD = bytes([1, 1, 6, 0]) + b"xid." + bytes(16)
 CHADDR = bytes.fromhex("525400000011") + bytes(10)
 DISCOVER = bytes([53, 1, 1])
+TOLD = b"\x01\x05inv17\x13\x02\0\0"  # the link, and that the answer is to come to the relay's own port
 
 
 def message(operation: int = 1, giaddr: str = "0.0.0.0", options: bytes = DISCOVER) -> bytes:
@@ -26,7 +27,7 @@ def test_a_request_names_the_host_and_the_interface() -> None:
     assert sent[3] == 1 and sent[24:28] == socket.inet_aton(HOST)
     assert sent[4:24] == message()[4:24] and sent[28:44] == CHADDR
     codes = {code: value for _, code, value in relay.options(sent)}
-    assert codes == {53: b"\x01", 82: b"\x01\x05inv17"} and sent[-1] == 255
+    assert codes == {53: b"\x01", 82: TOLD} and sent[-1] == 255
 
 
 def test_a_full_name_is_left_out() -> None:
@@ -65,7 +66,7 @@ def test_any_bytes_are_borne(junk: bytes, operation: int) -> None:
     for options in (junk, bytes(236)[:236] + relay.MAGIC + junk):
         for tried in (options, bytes([operation]) + options[1:], message(operation, HOST, junk)):
             sent = relay.outward(tried, "inv17", HOST)
-            assert sent is None or [v for _, c, v in relay.options(sent) if c == 82] == [b"\x01\x05inv17"]
+            assert sent is None or [v for _, c, v in relay.options(sent) if c == 82] == [TOLD]
             relay.inward(tried, HOST)
 
 

@@ -44,7 +44,7 @@ def test_relayed(message: bytes, nic: int, answered: bytes) -> None:
         assert message[:1] != b"\1" or len(message) <= 240 or b"\x52" in message or any(message[24:28])
         return
     marks = [value for _, code, value in relay.options(sent) if code == relay.RELAY_AGENT]
-    assert marks == [bytes([1, len(interface)]) + interface.encode()]
+    assert marks == [bytes([1, len(interface)]) + interface.encode() + relay.OWN_PORT]
     assert (sent[4:24], sent[24:28], sent[28:240]) == (message[4:24], socket.inet_aton(HOST), message[28:240])
     before = [(code, value) for _, code, value in relay.options(message) if code != relay.FQDN]
     assert [(code, value) for _, code, value in relay.options(sent)][:-1] == before

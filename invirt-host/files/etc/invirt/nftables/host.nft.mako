@@ -1,6 +1,7 @@
 <%
 from invirt import config
 from invirt.base.firewall import EVERYONE, Callers, Door, known, named, table
+from invirt.base.identity import hostname
 from invirt.base.remctl import HOST_PORT
 remote = config.remote.servers or (config.remote.hostname,)
 console = config.console
@@ -9,17 +10,18 @@ console = config.console
 strangers = Callers("others", EVERYONE, each=32, all=100, rate=20)
 remctl = Callers("remote", named(*remote) or known(), each=100, rate=100)
 consoles = Callers("consoles", named(console.address or console.hostname, config.web.hostname) or known(), each=4000)
-dhcp = Callers("servers", named(*config.dhcp.servers) or known(), rate=2000)
+# Where Kea has the port, its own door guards it; else the relay there hears its guests alone.
+dhcp = () if hostname() in config.dhcp.servers else (Door("dhcp", 67, (), "udp", ("lo", "inv*")),)
 
 
 def only(callers):
     return (callers,) if callers.networks else (strangers,)
 %>\
 # A host's doors: remctl for the remote servers, consoles for the console and
-# web servers, DHCP for its guests and the DHCP servers.
+# web servers, DHCP for its guests.
 ${table(
     "host",
     Door("remctl", HOST_PORT, only(remctl)),
     Door("console", console.port, only(consoles)),
-    Door("dhcp", 67, (dhcp,) if dhcp.networks else (Callers("others", EVERYONE, rate=2000),), "udp", ("lo", "inv*")),
+    *dhcp,
 )}\

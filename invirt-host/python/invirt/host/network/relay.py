@@ -1,10 +1,12 @@
-"""Carries guests' DHCP requests to the DHCP servers, and the answers back (RFC 2131, RFC 3046).
+"""Carries guests' DHCP requests to the DHCP servers, and the answers back (RFC 2131, 3046, 8357).
 
 Each guest's link ends in an interface of its own that has no address, and
 interfaces come and go with guests.  Common relays know a link by its address
 and want to be told of all at their start; this one learns from the kernel by
 which interface a request came, and writes its name into the request (option
-82, circuit id), which a server must send back.  It remembers nothing but how
+82, circuit id), which a server must send back.  It hears guests by what is said
+to all, and asks each server from a port of its own, to which the answer comes: so
+a DHCP server may have this server's port 67.  It remembers nothing but how
 much each guest asked in the last seconds, so that none takes others' turns and
 one host no other's.
 """
@@ -12,10 +14,12 @@ one host no other's.
 from __future__ import annotations
 
 import re
+import select
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 SERVER_PORT, CLIENT_PORT = 67, 68
 REQUEST, ANSWER = 1, 2
@@ -25,7 +29,10 @@ OPTIONS = 240  # where they begin
 MAGIC = b"\x63\x82\x53\x63"
 PAD, END, RELAY_AGENT, FQDN = 0, 255, 82, 81
 CIRCUIT = 1  # the sub-option
-NOBODY = bytes(4)
+# Who sends it is answered at the port that he asked from (RFC 8357).  There it is empty; Kea 2.6 takes it
+# for a number, and drops what has none.
+OWN_PORT = bytes([19, 2, 0, 0])
+NOBODY, ALL = bytes(4), "255.255.255.255"
 IP_PKTINFO = 8  # of Linux; Python has no name for it
 PER_GUEST, PER_HOST = (2.0, 20.0), (200.0, 1000.0)  # requests a second, and so many at once
 MOST_GUESTS = 10000  # of whom it is remembered how much they asked
@@ -66,8 +73,8 @@ def outward(message: bytes, interface: str, address: str) -> bytes | None:
         begin, end = end, at + 2 + len(value)
         kept += message[begin:end] if code != FQDN else b""
     name = interface.encode()
-    circuit = bytes([CIRCUIT, len(name)]) + name
-    relay = bytes([RELAY_AGENT, len(circuit)]) + circuit + bytes([END])
+    told = bytes([CIRCUIT, len(name)]) + name + OWN_PORT
+    relay = bytes([RELAY_AGENT, len(told)]) + told + bytes([END])
     head = message[:HOPS] + b"\1" + message[4:24] + socket.inet_aton(address) + message[28:OPTIONS]
     return head + kept + relay
 
@@ -118,16 +125,13 @@ class Relay:
     """The relay of this host, between its guests' interfaces and the servers."""
 
     def __init__(self, servers: list[str]) -> None:
-        """servers: their addresses; the host's own is the one that leads to the first."""
-        self.servers = servers
+        """servers: their addresses; raises OSError where there is no way to one, or port 67 is taken."""
         self.shares = Shares()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((servers[0], SERVER_PORT))
-            self.address: str = probe.getsockname()[0]
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        self.socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        self.socket.bind(("", SERVER_PORT))
+        self.servers = [_to(server) for server in servers]
+        self.guests = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.guests.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self.guests.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        self.guests.bind((ALL, SERVER_PORT))  # their links' rules make each request one to all
 
     def serve(self) -> None:
         """Relay for ever."""
@@ -135,34 +139,48 @@ class Relay:
             self.step()
 
     def step(self) -> None:
-        """Take one message and send it on, or drop it."""
-        message, ancillary, _, (source, _) = self.socket.recvmsg(2048, socket.CMSG_SPACE(12))
+        """Take a message of each who has said something and send it on, or drop it."""
+        for heard in select.select([self.guests, *self.servers], [], [])[0]:
+            try:
+                if heard is self.guests:
+                    self._out()
+                else:
+                    self._in(heard)
+            except OSError:
+                pass  # the guest's interface, or the way to the server, is gone: the guest asks again
+
+    def _out(self) -> None:
+        message, ancillary, _, _ = self.guests.recvmsg(2048, socket.CMSG_SPACE(12))
         number = next((struct.unpack("I", data[:4])[0] for _, _, data in ancillary), 0)
-        try:
-            interface = socket.if_indextoname(number)
-            if OURS.fullmatch(interface):
-                self._out(message, interface)
-            elif source in self.servers:
-                self._in(message)
-        except OSError:
-            pass  # the guest's interface, or the way to the server, is gone: the guest asks again
-
-    def _out(self, message: bytes, interface: str) -> None:
-        if not self.shares.take(interface, time.monotonic()):
+        interface = socket.if_indextoname(number)
+        if not OURS.fullmatch(interface) or not self.shares.take(interface, time.monotonic()):
             return
-        relayed = outward(message, interface, self.address)
-        for server in self.servers if relayed else ():
-            self.socket.sendto(relayed or b"", (server, SERVER_PORT))
+        for server in self.servers:
+            if relayed := outward(message, interface, _own(server)):
+                with suppress(OSError):  # one that is gone keeps nothing from the others
+                    server.send(relayed)
 
-    def _in(self, message: bytes) -> None:
+    def _in(self, server: socket.socket) -> None:
         """To the address that the guest renews; else to all on its link, where there is the guest alone."""
-        relayed = inward(message, self.address)
+        own = _own(server)
+        relayed = inward(server.recv(2048), own)
         if relayed:
             interface, answer = relayed
-            through = struct.pack(
-                "I4s4s", socket.if_nametoindex(interface), socket.inet_aton(self.address), NOBODY
-            )
+            through = struct.pack("I4s4s", socket.if_nametoindex(interface), socket.inet_aton(own), NOBODY)
             ancillary = [(socket.IPPROTO_IP, IP_PKTINFO, through)]
             renewed = answer[CIADDR]
-            to = "255.255.255.255" if renewed == NOBODY else socket.inet_ntoa(renewed)
-            self.socket.sendmsg([answer], ancillary, 0, (to, CLIENT_PORT))
+            to = ALL if renewed == NOBODY else socket.inet_ntoa(renewed)
+            self.guests.sendmsg([answer], ancillary, 0, (to, CLIENT_PORT))
+
+
+def _to(server: str) -> socket.socket:
+    """A socket for a server's answers, and nobody else's."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.connect((server, SERVER_PORT))
+    return made
+
+
+def _own(server: socket.socket) -> str:
+    """This host's address, as a server sees it."""
+    address: str = server.getsockname()[0]
+    return address

@@ -7,6 +7,7 @@ Apache is set up at its real paths, as the package does it.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,8 @@ from tests.parts.remote.conftest import REMOTE, WEB, RemoteServer, host, running
 from tests.parts.waiting import until
 
 ROOT = Path(__file__).parents[3]
-SITE = ROOT / "invirt-web/files/etc/apache2/sites-available/invirt-web.conf.mako"
+WEB_FILES = ROOT / "invirt-web/files/etc"
+SITE = WEB_FILES / "invirt/web/apache.conf.mako"
 SET_UP = """\
 set -e
 mount -t tmpfs tmpfs "$1"
@@ -41,6 +43,7 @@ cp "$2/hosts" /etc/hosts
 install -m 640 -g www-data "$2/http.keytab" /etc/invirt/web/http.keytab
 cp "$2/server.pem" /etc/invirt/web/server.pem
 [ -z "$4" ] || cp -p "$4"/* /etc/invirt/web
+cp "$2/apache.conf" /etc/invirt/web/apache.conf
 cp "$2/invirt-web.conf" /etc/apache2/sites-available/invirt-web.conf
 cp "$2/ports.conf" /etc/apache2/ports.conf
 sed -n '/^ *a2/p' "$3" | sh -e
@@ -119,7 +122,8 @@ def _files(folder: Path, realm: Realm, address: str, hosts: dict[str, str]) -> N
     (folder / "http.keytab").write_bytes(realm.keytab(f"HTTP/{WEB}").read_bytes())
     (folder / "ports.conf").write_text(f"Listen {address}:80\nListen {address}:443\n")
     site = templates.render(SITE).replace("\nListen ", f"\nListen {address}:")
-    (folder / "invirt-web.conf").write_text(site)
+    (folder / "apache.conf").write_text(site)
+    shutil.copy(WEB_FILES / "apache2/sites-available/invirt-web.conf", folder)
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     names = f"-subj /CN={WEB} -addext subjectAltName=DNS:{WEB}"
     files = f"-keyout {folder}/server.key -out {folder}/server.crt"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from invirt import config
+from invirt.base import ports
 from invirt.base.apply import Change, Templates
 from invirt.base.cli import SITE, Argument, Command, Flag, Found, Option, Verb
 from invirt.base.errors import BadConfig
@@ -62,6 +63,13 @@ def _lines(records: list[dict[str, Any]]) -> str:
     return "".join(out)
 
 
+def _ports(role: str) -> str:
+    if not Path("/run/systemd/system").is_dir():
+        return "no role listens here: there is no systemd"  # as in a chroot, whose ports are its host's
+    ports.require(role)
+    return f"nobody else has a port that the role {role} needs"
+
+
 ROOT = Option("root", "work in this folder instead of /", Path, "FOLDER", default=Path("/"), sample="/mnt")
 VERBS = (
     Verb(
@@ -86,6 +94,13 @@ VERBS = (
         _check,
         (Argument("file", "instead of invirt.yaml", Path, "FILE", required=False), ROOT),
         example="new.yaml",
+    ),
+    Verb(
+        "ports",
+        "say who else has a port of this server that a role needs",
+        _ports,
+        (Argument("role", ", ".join(ports.ROLES), choices=ports.ROLES, metavar="ROLE"),),
+        example="dns",
     ),
 )
 COMMAND = Command(

@@ -105,6 +105,7 @@ KINDS = {
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
     ),
+    "site": Kind("one server with all roles, by one run of apt", ("site",), LAB, slow=True),
     "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, *BENCH), slow=True),
     "hostile": Kind(
         "hostile input and simulated histories, many thousands of each",
@@ -116,8 +117,8 @@ KINDS = {
         timeout=8 * 3600,
     ),
     "rest": Kind(
-        "what takes long in parts, web, lab and bench",
-        ("parts", "web", "lab", "bench"),
+        "what takes long in parts, web, lab, site and bench",
+        ("parts", "web", "lab", "site", "bench"),
         (
             *LIBRARIES,
             *SERVERS,
@@ -133,6 +134,14 @@ KINDS = {
         nightly=True,
         marked=True,
         timeout=4 * 3600,
+    ),
+    "site13": Kind(
+        "one server of Debian 13 with all roles",
+        ("site",),
+        LAB,
+        slow=True,
+        environment={"INVIRT_LAB_DEBIAN": "13"},
+        nightly=True,
     ),
     "names13": Kind(
         "a cluster of Debian 13: consoles, names, all of the main job",

@@ -1,0 +1,86 @@
+"""All roles on one server, by one run of apt: it does the main job after a reboot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from invirt_lab import cluster, console, fresh, pages
+from invirt_lab.browser import words
+from invirt_lab.site import SERVERS, Site
+from tests.lab.users import eventually
+
+ONE = "one"
+ROLES = ("database", "remote", "host", "dns", "dhcp", "console", "web")
+# What each role runs for, once there is an invirt.yaml.
+UNITS = (
+    *("postgresql@*.service", "invirt-database-watch.service", "invirt-remconffs.service"),
+    *("invirt-operations.service", "invirt-remctld.socket", "invirt-host-remctld.socket"),
+    *("invirt-host-observer.service", "invirt-host-consoles.service", "conserver-server.service"),
+    *("invirt-dhcp-relay.service", "kea-dhcp4-server.service", "pdns.service", "krb5-kdc.service"),
+    *("invirt-console-relay.service", "invirt-userdb.service", "invirt-consolefs.service"),
+    *("apache2.service", "invirt-web-pages.service", "invirt-web-streams.service"),
+)
+
+
+def said(*argv: str) -> str:
+    """What a command on the server says, whatever comes of it."""
+    done = cluster.on(ONE, *argv, check=False)
+    return done.stdout + done.stderr
+
+
+def invirt(*argv: str) -> str:
+    """What alice's command says, which has to succeed."""
+    return cluster.as_user("alice", "invirt", *argv, timeout=180).stdout
+
+
+def missing() -> list[str]:
+    """The units that don't run."""
+    listed = said("systemctl", "list-units", "--plain", "--no-legend", "--state=active", *UNITS)
+    running = {line.split()[0] for line in listed.splitlines() if line}
+    return [unit for unit in UNITS if unit not in running and "*" not in unit]
+
+
+@pytest.fixture(scope="module")
+def machine(site: Site) -> Iterator[str]:
+    """A machine that runs there, made after a reboot of the server."""
+    fresh.install(ONE, "invirt-all")
+    assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "invirt*")
+    fresh.set_up(site)
+    fresh.reboot(ONE)
+    eventually(lambda: not missing(), "all roles to be there after the reboot")
+    invirt("create", "remus", "--memory", "128M", "--disk", "1G", "--start")
+    yield "remus"
+
+
+def test_a_guest_has_its_address_and_is_on_its_console(machine: str) -> None:
+    address = json.loads(invirt("show", machine, "--json"))["nics"][0]["ip"]
+    asked = f"until ip -4 addr show eth0 | grep -w {address}; do sleep 0.2; done; cat /etc/resolv.conf"
+    seen = console.ask_over_ssh("alice", machine, asked, server=ONE)
+    assert f"inet {address}/24" in seen
+    assert f"nameserver {SERVERS[ONE].address}" in seen
+    assert cluster.on("client", "dig", "+short", f"{machine}.invirt.test").stdout.split() == [address]
+    cluster.on("client", "ping", "-c", "1", "-w", "30", f"{machine}.invirt.test")
+    assert "bytes from" in console.ask_over_ssh("alice", machine, "ping -c 1 one.invirt.test", server=ONE)
+
+
+def test_the_page_shows_it(machine: str) -> None:
+    told = words(pages.browser("alice").ask(f"/machines/{machine}").text)
+    assert f"{machine} running" in told and "Host one" in told
+
+
+def test_nothing_has_failed(machine: str) -> None:
+    assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend")
+    for role in ROLES:
+        assert cluster.on(ONE, "invirt-config", "ports", role).returncode == 0
+
+
+@pytest.mark.nightly
+def test_after_a_power_cut_it_runs_again(machine: str) -> None:
+    cluster.kill(ONE)
+    fresh.boot(ONE)
+    eventually(lambda: not missing(), "all roles to be there after the power cut")
+    eventually(lambda: machine in cluster.on(ONE, "xm", "list").stdout, "the guest to be booted again")
+    assert "up" in console.ask_over_ssh("alice", machine, "echo up", server=ONE)

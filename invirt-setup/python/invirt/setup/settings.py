@@ -25,6 +25,8 @@ YAML = Path("/etc/invirt/invirt.yaml")
 PASSWORD = STATE / "password"  # the first user's first one, root's alone
 TYPE = "linux"
 POOL = "default"
+# Which "invirt-config apply" starts, and doesn't wait for, where packages came before invirt.yaml.
+SETUP = "invirt-database-setup.service"
 
 
 def invirt_yaml(text: str, file: Path = YAML) -> list[Step]:
@@ -61,6 +63,9 @@ def database(answers: Answers) -> list[Step]:
     """Addresses, the first type, its pool, this host, and the names that no machine has."""
     addresses = answers.addresses
     steps = [
+        Step(
+            "the database has its tables", _is_set_up, lambda: run(["systemctl", "start", SETUP], timeout=600)
+        ),
         _added(
             "range",
             f"addresses {addresses.first} to {addresses.last}",
@@ -79,6 +84,10 @@ def database(answers: Answers) -> list[Step]:
     if "host" in answers.roles:
         steps += host(answers, answers.name, here.guests_memory(answers))
     return [*steps, *_records(answers)]
+
+
+def _is_set_up() -> bool:
+    return run(["systemctl", "is-active", SETUP], check=False).returncode == 0
 
 
 def _boot(boot: Boot) -> list[str]:

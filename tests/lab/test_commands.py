@@ -8,7 +8,7 @@ import pytest
 
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import SERVERS, SHARED
+from invirt_lab.site import CLUSTER, SHARED
 from tests.lab.users import Done, Lab, eventually
 
 BUSY = 5
@@ -31,7 +31,7 @@ def test_scripts_lab_does_what_it_says(lab: Lab) -> None:
     assert (again.returncode, "there is a lab already" in again.stderr) == (BUSY, True)
     status = script("status")
     assert status.returncode == 0, status.stdout
-    assert {line.split()[0] for line in status.stdout.splitlines()} >= set(SERVERS)
+    assert {line.split()[0] for line in status.stdout.splitlines()} >= set(CLUSTER)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from invirt_lab import cluster
-from invirt_lab.site import ARCHIVE, CONSOLE, NETWORK, SERVERS
+from invirt_lab.site import ARCHIVE, CLUSTER, CONSOLE, NETWORK, SERVERS
 from tests.lab.users import REMOTE, Lab, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -194,7 +194,7 @@ def test_what_a_call_brings_is_bounded(lab: Lab) -> None:
     assert max(weights) < 256 << 10
 
 
-ROLES = {server.role: server.name for server in SERVERS.values() if server.role and not server.spare}
+ROLES = {server.role: server.name for server in CLUSTER.values() if server.role and not server.spare}
 
 
 @pytest.mark.parametrize("server", sorted(ROLES.values()))
@@ -257,6 +257,6 @@ def test_no_server_sees_the_archives_key(lab: Lab) -> None:
         "-name",
         ".gnupg",
     ]
-    for server in SERVERS:
+    for server in CLUSTER:
         assert lab.on(server, "find", ARCHIVE, *secret).stdout == ""
     assert list((ROOT / ".archive-key/private-keys-v1.d").iterdir())

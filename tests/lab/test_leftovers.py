@@ -17,7 +17,7 @@ import pytest
 
 from invirt.base.errors import Busy
 from invirt_lab import cluster, host, lifecycle
-from invirt_lab.site import SERVERS
+from invirt_lab.site import CLUSTER
 from tests.lab.conftest import KEEP
 from tests.lab.users import eventually
 
@@ -56,10 +56,10 @@ def started() -> Iterator[subprocess.Popen[str]]:
     before = mounts()
     with cluster.only_one() as lock:
         supervisor = cluster.start(lifecycle.images_of_servers(), lock)
-        for name in SERVERS:
+        for name in CLUSTER:
             cluster.wait_booted(name)
         ours = namespaces(host.processes()) - namespaces([os.getpid()])
-        assert len(ours) > 2 * len(SERVERS)
+        assert len(ours) > 2 * len(CLUSTER)
         running = everyone()
         yield supervisor
     cluster.down()
@@ -77,7 +77,7 @@ def gone() -> bool:
 
 
 def test_down(started: subprocess.Popen[str]) -> None:
-    assert len(host.processes()) > len(SERVERS)
+    assert len(host.processes()) > len(CLUSTER)
     assert cgroups()
     os.kill(started.pid, signal.SIGKILL)
 

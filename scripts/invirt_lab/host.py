@@ -28,6 +28,8 @@ _COMMANDS = {
     "dpkg-buildpackage": "dpkg-dev",
     "unshare": "util-linux",
     "busybox": "busybox-static",
+    "lz4": "lz4",
+    "zstd": "zstd",
 }
 
 _APT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

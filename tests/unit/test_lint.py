@@ -20,7 +20,12 @@ ROLES = sorted(path.name for path in ROOT.glob("invirt-*") if path.is_dir())
 PROGRAMS = sorted(path for path in ROOT.glob("invirt-*/*bin/*") if path.is_file())
 SCRIPTS = [path for path in PROGRAMS if path.read_bytes().startswith(b"#!/bin/sh\n")]
 WRAPPERS = [path for path in PROGRAMS if path not in SCRIPTS]
-PYTHON = [*WRAPPERS, ROOT / "scripts/make-docs", ROOT / "invirt-base/libexec/warm"]  # without .py
+PYTHON = [
+    *WRAPPERS,
+    ROOT / "scripts/make-docs",
+    ROOT / "scripts/build-guest",
+    ROOT / "invirt-base/libexec/warm",
+]  # without .py
 SHARED = {"base", "config", "database"}
 PACKAGES = sorted(ROOT.glob("invirt-*/python/invirt/**/__init__.py"))
 HEADINGS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from invirt.base import cli
+from invirt.base import cli, guests
 from invirt.database.commands.admin import COMMAND
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
@@ -19,12 +19,13 @@ class Admin:
     """Runs invirt-admin and keeps what it printed."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
+        self.capsys, self.noted = capsys, ""
 
     def __call__(self, line: str, status: int = 0) -> str:
         """What `invirt-admin LINE` prints: on stdout, or on stderr if it is to fail."""
         got = cli.main(COMMAND, line.split())
         printed = self.capsys.readouterr()
+        self.noted = printed.err
         assert got == status, printed.err
         return printed.err if status else printed.out
 
@@ -46,9 +47,9 @@ def test_hosts(admin: Admin) -> None:
     assert admin("host add host1 --hostname host1.invirt.test --memory 1024") == ""
     admin("host add host22 --hostname host22.invirt.test --memory 512 --disabled")
     assert admin("host list") == (
-        "name    hostname            memory  reserved  machines  hypervisor  enabled\n"
-        "host1   host1.invirt.test     1024         0         0  xen         yes\n"
-        "host22  host22.invirt.test     512         0         0  xen         no\n"
+        "name    hostname            memory  reserved  machines  hypervisor  enabled  accelerator\n"
+        "host1   host1.invirt.test     1024         0         0  xen         yes      -\n"
+        "host22  host22.invirt.test     512         0         0  xen         no       -\n"
     )
     admin("host set host22 --memory 2048 --enable --hypervisor qemu")
     assert admin.rows("host list")[1] == {
@@ -59,6 +60,7 @@ def test_hosts(admin: Admin) -> None:
         "machines": 0,
         "hypervisor": "qemu",
         "enabled": "yes",
+        "accelerator": None,
     }
     admin("host remove host1")
     assert [row["name"] for row in admin.rows("host list")] == ["host22"]
@@ -89,6 +91,42 @@ def test_pools(admin: Admin) -> None:
     for name in ("ssd", "big"):
         admin(f"pool remove {name}")
     assert "default is the only pool" in admin("pool remove default", status=2)
+
+
+def test_hosts_that_emulate_are_named(admin: Admin, database: Database) -> None:
+    """Plainly, with the reason."""
+    for name in ("host1", "host2", "host3"):
+        admin(f"host add {name} --hostname {name}.invirt.test --memory 1024")
+    database.execute(
+        "INSERT INTO host_signs (host_id, accelerator, reason) SELECT host_id,"
+        " CASE name WHEN 'host1' THEN 'kvm' ELSE 'tcg' END, 'there is no /dev/kvm'"
+        " FROM hosts WHERE name < 'host3'"
+    )
+    assert [row["accelerator"] for row in admin.rows("host list")] == ["kvm", "emulated", None]
+    assert "emulated" in admin("host list")
+    assert admin.noted == "host2 emulates its guests, which is slow: there is no /dev/kvm\n"
+
+
+def test_a_type_of_the_packaged_kernel(admin: Admin) -> None:
+    """Nothing need be said for a machine to reach its prompt; what is said counts."""
+    for words in (
+        "linux",
+        "slow --append quiet",
+        "own --kernel /boot/vmlinuz",
+        "pc --virt hvm",
+        "disk --kernel=",
+    ):
+        admin(f"type add {words}")
+    assert {
+        row["name"]: [row[key] for key in ("virt", "kernel", "initrd", "append")]
+        for row in admin.rows("type list")
+    } == {
+        "linux": ["pvh", guests.KERNEL, guests.INITRD, guests.APPEND],
+        "slow": ["pvh", guests.KERNEL, guests.INITRD, "quiet"],
+        "own": ["pvh", "/boot/vmlinuz", None, None],
+        "pc": ["hvm", None, None, None],
+        "disk": ["hvm", None, None, None],
+    }
 
 
 def test_ranges_types_owners(admin: Admin, database: Database) -> None:

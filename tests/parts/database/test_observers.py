@@ -161,7 +161,8 @@ class Host:
         self.connected = connection.connect()
         self.connected.autocommit = True
         self.eyes = Eyes()
-        self.observer = Observer(self.eyes, f"{name}.invirt.test")
+        self.told = {"accelerator": "tcg", "reason": "x" * 300}
+        self.observer = Observer(self.eyes, lambda: self.told, f"{name}.invirt.test")
 
     def sees(self, *seen: Seen) -> None:
         """A turn with these."""
@@ -176,6 +177,7 @@ def test_an_observer_writes_what_it_sees(caller: Caller, rows: Any, monkeypatch:
     ((name, state, why, age),) = rows(STATES)
     assert (name, state, why) == ("host1", "running", None) and 39 < age < 400
     assert rows("SELECT state, silence < 15 FROM machine_states") == [("running", True)]
+    assert rows("SELECT accelerator, reason FROM host_signs") == [("tcg", "x" * 200)]
 
     host.sees(Seen(REMUS, "off", time.time(), "crash", number))
     assert rows("SELECT state, why FROM machine_states") == [("off", "crash")]
@@ -272,7 +274,8 @@ def test_a_host_that_floods_has_its_own_rows_alone(
                 cursor.execute(flood)
         before = rows("SELECT s.* FROM host_signs s JOIN hosts USING (host_id) WHERE name = 'host2'")
         cursor.execute(CLAIM.format("running"))
-        cursor.execute(observer.ALIVE, {"host": "host1.invirt.test", "strangers": 0, "load": 0.5})
+        told = {"strangers": 0, "load": 0.5, "accelerator": "kvm", "reason": None}
+        cursor.execute(observer.ALIVE, {"host": "host1.invirt.test", **told})
         used = _used(number)
         for turn in range(500):
             cursor.execute("UPDATE guest_states SET since = now() - random() * interval '1 hour'")

@@ -46,7 +46,7 @@ def image(checkout: Path) -> Iterator[Path]:
     made = checkout / ".cache/guest"
     subprocess.run([checkout / "scripts/build-guest", made], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(made, f"{folder}/guest"))
+        copy = Path(shutil.copytree(made / "current", f"{folder}/guest"))
         for path in (copy.parent, copy):
             path.chmod(0o755)
         yield copy

@@ -222,8 +222,9 @@ def test_administrators_change_the_site(web: WebServer, alice: Browser) -> None:
 def test_what_if_a_host_dies(web: WebServer, remus: str) -> None:
     """Its machines would have no room elsewhere; nobody says so where remote doesn't."""
     carol = web.browser("carol")
-    sign = "INSERT INTO host_signs (host_id, load) SELECT host_id, 0.42 FROM hosts"
-    web.database.execute(f"{sign} ON CONFLICT (host_id) DO UPDATE SET load = excluded.load")
+    sign = "INSERT INTO host_signs (host_id, load, accelerator) SELECT host_id, 0.42, 'tcg' FROM hosts"
+    known = "ON CONFLICT (host_id) DO UPDATE SET load = excluded.load, accelerator = excluded.accelerator"
+    web.database.execute(f"{sign} {known}")
     machine = "(SELECT machine_id FROM machines WHERE name = %s)"
     web.database.execute(
         f"INSERT INTO reservations (machine_id, host_id, memory) SELECT {machine}, host_id, 128 FROM hosts",
@@ -231,6 +232,7 @@ def test_what_if_a_host_dies(web: WebServer, remus: str) -> None:
     )
     page = carol.ask("/site/hosts").text
     assert "host1: machines of 128 MiB would have no room on the others." in page and "42 %" in page
+    assert "emulated: slow" in page
     web.database.execute("DELETE FROM reservations")
     assert "Of any one host's machines, all would have room on the others." in carol.ask("/site/hosts").text
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from invirt.base import guests
 from invirt.base.validate import FOLDER, VOLUME_GROUP
 
 
@@ -215,8 +216,8 @@ class Hypervisor:
 
     driver: Driver = "xen"  # all hosts': xen, qemu or fake; auto: Xen where one was booted with it, else QEMU
     accelerator: Accelerator = "auto"  # qemu: auto (KVM if the probe guest proves it), kvm, tcg
-    probe_kernel: OptionalFile = ""  # qemu: kernel and initrd of the probe guest
-    probe_initrd: OptionalFile = ""  # the other of both
+    probe_kernel: OptionalFile = guests.KERNEL  # qemu: the probe guest's kernel; empty: none is booted
+    probe_initrd: OptionalFile = guests.INITRD  # its initrd
     probe_timeout: Seconds = 20  # seconds until the probe guest must have reached its prompt
     uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 1900000000  # qemu: a guest runs as this + its number
     uid_count: Amount = 200000000  # uids that are kept for guests

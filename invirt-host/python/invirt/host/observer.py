@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -55,9 +55,11 @@ WITH told AS (
 SELECT name FROM told WHERE state <> 'off' AND NOT placed ORDER BY name
 """
 ALIVE = """
-INSERT INTO host_signs (host_id, strangers, load)
-    SELECT host_id, %(strangers)s, least(%(load)s, 1000) FROM hosts WHERE %(host)s IN (hostname, name)
-ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers, load = excluded.load
+INSERT INTO host_signs (host_id, strangers, load, accelerator, reason)
+    SELECT host_id, %(strangers)s, least(%(load)s, 1000), %(accelerator)s, left(%(reason)s, 200)
+    FROM hosts WHERE %(host)s IN (hostname, name)
+ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers, load = excluded.load,
+    accelerator = excluded.accelerator, reason = excluded.reason
 """
 # A minute that is there already stays as it is.
 USED = """
@@ -78,10 +80,10 @@ ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = u.slots || exclu
 
 
 class Observer:
-    """host: this one's name, by default as it knows it itself."""
+    """status: what its hypervisor says of itself; host: this one's name, by default as it knows it itself."""
 
-    def __init__(self, watch: Watch, host: str = "") -> None:
-        self.watch, self.host = watch, host or socket.getfqdn()
+    def __init__(self, watch: Watch, status: Callable[[], Mapping[str, str]], host: str = "") -> None:
+        self.watch, self.status, self.host = watch, status, host or socket.getfqdn()
         self.written: frozenset[Seen] | None = None
         self.written_at = self.signed_at = 0.0
         self.connected: Connection | None = None
@@ -108,15 +110,25 @@ class Observer:
             self._write(connected, seen)
             self.written, self.written_at, self.signed_at = seen, now, 0.0
         if now - self.signed_at > SIGN:
-            with connected.cursor() as cursor:
-                load = os.getloadavg()[0] / (os.cpu_count() or 1)
-                cursor.execute(ALIVE, {"host": self.host, "strangers": len(self.strangers), "load": load})
+            self._sign(connected)
             self.signed_at = now
         if now - self.measured_at >= usage.EVERY:
             self._measure(connected)
             self.measured_at = (
                 max(self.measured_at, now - 2 * usage.EVERY) + usage.EVERY
             )  # no minute is left out
+
+    def _sign(self, connected: Connection) -> None:
+        about = self.status()
+        values = {
+            "host": self.host,
+            "strangers": len(self.strangers),
+            "load": os.getloadavg()[0] / (os.cpu_count() or 1),
+            "accelerator": about["accelerator"],
+            "reason": about.get("reason"),
+        }
+        with connected.cursor() as cursor:
+            cursor.execute(ALIVE, values)
 
     def _measure(self, connected: Connection) -> None:
         """What was used since the last time; what the database doesn't take is lost, and logged."""

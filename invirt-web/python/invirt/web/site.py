@@ -51,7 +51,8 @@ LISTS = {
     "hosts": List(
         "web.hosts",
         {"Name": "name", "Memory": "memory", "Promised": "promised", "Machines": "machines",
-         "Load": "load", "Hypervisor": "hypervisor", "Enabled": "enabled", "Last sign": "silence"},
+         "Load": "load", "Hypervisor": "hypervisor", "Guests": "accelerator",
+         "Enabled": "enabled", "Last sign": "silence"},
         ("name", "hostname"), "name", ("enabled",), "", {"admin host set": "Change a host"},
     ),
     "operations": List(

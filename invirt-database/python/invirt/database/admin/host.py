@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from invirt import config
 from invirt.base.abilities import HYPERVISORS
-from invirt.base.cli import Flag, Group, Option, Verb
+from invirt.base.cli import Flag, Found, Group, Option, Table, Verb
 from invirt.base.errors import BadInput
-from invirt.database.admin.verbs import Row, given, listing, memory, named, refuse_if_used
+from invirt.database.admin.verbs import Row, given, memory, named, refuse_if_used
 from invirt.database.models import Host
 from invirt.database.session import session
 
 NAME = named("host1", "short, as in host1")
+EMULATED = "emulated"
+_TOLD = "SELECT accelerator, reason, host_id FROM host_signs"  # by each host, with its signs of life
 HYPERVISOR = Option(
     "hypervisor", "what it runs (a new one: hypervisor.driver of invirt.yaml)", choices=HYPERVISORS
 )
@@ -30,19 +34,28 @@ def _add(name: str, hostname: str, memory: int, disabled: bool, hypervisor: str 
     session.add(host)
 
 
-def _list() -> list[Row]:
-    return [
-        {
-            "name": host.name,
-            "hostname": host.hostname,
-            "memory": host.memory,
-            "reserved": sum(one.memory for one in host.reservations),
-            "machines": len(host.reservations),
-            "hypervisor": host.hypervisor,
-            "enabled": "yes" if host.enabled else "no",
-        }
-        for host in Host.find()
-    ]
+def _list() -> Found:
+    """All; of those that emulate, why, so that nobody wonders why they are slow."""
+    told = {row.host_id: row for row in session.execute(text(_TOLD))}
+    rows, notes = [], []
+    for host in Host.find():
+        accelerator, reason = told.get(host.host_id, (None, None))[:2]
+        rows.append(_row(host) | {"accelerator": EMULATED if accelerator == "tcg" else accelerator})
+        if accelerator == "tcg":
+            notes.append(f"{host.name} emulates its guests, which is slow: {reason}")
+    return Found(rows, notes)
+
+
+def _row(host: Host) -> Row:
+    return {
+        "name": host.name,
+        "hostname": host.hostname,
+        "memory": host.memory,
+        "reserved": sum(one.memory for one in host.reservations),
+        "machines": len(host.reservations),
+        "hypervisor": host.hypervisor,
+        "enabled": "yes" if host.enabled else "no",
+    }
 
 
 def _set(name: str, enable: bool, disable: bool, **values: object) -> None:
@@ -76,7 +89,12 @@ GROUP = Group(
             ),
             changes=True,
         ),
-        listing("show all, with the memory (MiB) reserved on each", _list),
+        Verb(
+            "list",
+            "show all, with the memory (MiB) reserved on each, and which emulate their guests",
+            _list,
+            shown=Table(),
+        ),
         Verb(
             "set",
             "change a host",

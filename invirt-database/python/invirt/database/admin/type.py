@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from invirt.base import guests
 from invirt.base.abilities import NEEDS
 from invirt.base.cli import Group, Option, Verb
 from invirt.database.admin.verbs import Row, given, listing, named, refuse_if_used
@@ -20,23 +21,36 @@ def _needs(text: str) -> list[str]:
 FIELDS = (
     Option("virt", "how it is run; default: pvh, without a kernel hvm", choices=("pv", "pvh", "hvm")),
     Option("description", "a line about it", metavar="TEXT"),
-    Option("kernel", "file on the hosts; without one a machine boots from its disk", metavar="FILE"),
-    Option("initrd", "file on the hosts", metavar="FILE"),
-    Option("append", "the kernel's command line", metavar="WORDS"),
+    Option(
+        "kernel",
+        "file on the hosts; empty: a machine boots from its disk (a new type, but for hvm: invirt-kernel's)",
+        metavar="FILE",
+    ),
+    Option("initrd", "file on the hosts (with a new type's kernel, if none is named)", metavar="FILE"),
+    Option(
+        "append",
+        "the kernel's command line (a new type's, if no kernel is named: its console on ttyS0)",
+        metavar="WORDS",
+    ),
     Option("needs", f"of its hosts, with commas: {', '.join(NEEDS)}", _needs, "WORDS", sample="qemu,cdrom"),
 )
+PACKAGED = {"kernel": guests.KERNEL, "initrd": guests.INITRD, "append": guests.APPEND}
 NAMES = tuple(field.name for field in FIELDS)
 
 
 def _add(name: str, **values: Any) -> None:
+    """Where nothing is said of a kernel, though it could be, that of invirt-kernel is meant."""
     fields = {key: value for key, value in values.items() if value is not None}
+    if "kernel" in values and "kernel" not in fields and fields.get("virt") != "hvm":
+        fields = PACKAGED | fields
+    fields = {key: value for key, value in fields.items() if value or key not in PACKAGED}
     session.add(Type(name=name, **{"virt": "pvh" if "kernel" in fields else "hvm", **fields}))
 
 
 def _set(name: str, **values: Any) -> None:
     found = Type.get(name=name)
     for key, value in given(values, f"Give one of --{', --'.join(NAMES)}.").items():
-        setattr(found, key, value or None if key in ("kernel", "initrd", "append") else value)
+        setattr(found, key, value or None if key in PACKAGED else value)
 
 
 def _list() -> list[Row]:
@@ -58,7 +72,7 @@ GROUP = Group(
     "kinds of machines and how they boot",
     (
         Verb("add", "add a type", _add, (NAME, *FIELDS), changes=True,
-             example="linux --kernel /boot/vmlinuz --append console=ttyS0"),
+             example="linux"),
         listing("show all types", _list),
         Verb("set", "change a type; an empty text removes a value", _set, (NAME, *FIELDS), changes=True,
              example="linux --kernel /boot/vmlinuz-new"),

@@ -19,8 +19,9 @@ COMMAND = Command(
     name="invirt-host-probe",
     section=8,
     summary="find out whether guests can have KVM",
-    description="Run once at boot. KVM is used only where a probe guest (hypervisor.probe_kernel and "
-    "probe_initrd of invirt.yaml) reaches its prompt in time; the answer is in /run/invirt/accelerator.",
+    description="Run once at boot. KVM is used only where a probe guest (of package invirt-kernel, or\n"
+    "hypervisor.probe_kernel and probe_initrd of invirt.yaml) reaches its prompt in time; the\n"
+    "answer is in /run/invirt/accelerator.",
     files={
         **SITE,
         "/run/invirt/accelerator": "what was found: kvm or tcg, and why",

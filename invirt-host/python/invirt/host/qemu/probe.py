@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from invirt import config
 from invirt.base.errors import InvirtError
@@ -29,7 +30,9 @@ def _probed() -> tuple[str, str]:
     if settings.accelerator != "auto":
         return accelerator.chosen()
     if not settings.probe_kernel:
-        return "tcg", "hypervisor.probe_kernel is not set in invirt.yaml"
+        return "tcg", "hypervisor.probe_kernel is empty in invirt.yaml"
+    if not Path(settings.probe_kernel).exists():
+        return "tcg", f"there is no {settings.probe_kernel}, which the package invirt-kernel makes"
     guest = DomainConfig(
         {
             "name": NAME,

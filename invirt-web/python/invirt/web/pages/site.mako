@@ -55,6 +55,8 @@ ${self.refusal(error)}
 ${"never" if value is None else ago(round(value))}\
 % elif column == "load":
 ${"" if value is None else f"{100 * value:.0f} %"}\
+% elif column == "accelerator":
+${"emulated: slow" if value == "tcg" else value or ""}\
 % elif column == "principal":
 ${person(value)}\
 % elif column == "used_memory":

@@ -1,0 +1,8 @@
+"""What package invirt-kernel makes for guests, and where it puts it."""
+
+from __future__ import annotations
+
+FOLDER = "/var/lib/invirt/kernel"
+KERNEL = f"{FOLDER}/vmlinuz"
+INITRD = f"{FOLDER}/initrd"
+APPEND = "console=ttyS0 quiet no_timer_check"  # the last: emulated timers are late

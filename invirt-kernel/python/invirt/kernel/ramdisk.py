@@ -1,0 +1,92 @@
+"""What is in the ramdisks: busybox and a few lines of shell.
+
+Another one, for rescue or for installing, is another Ramdisk in RAMDISKS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from invirt.kernel import cpio
+
+
+@dataclass(frozen=True)
+class Ramdisk:
+    """A first file system.
+
+    folders: parents first.  scripts: what is executable, by name.  modules: the
+    kernel's, in the order in which they are loaded.
+    """
+
+    folders: tuple[str, ...]
+    scripts: Mapping[str, str]
+    modules: tuple[str, ...]
+
+    def archive(self, busybox: bytes, modules: Mapping[str, bytes]) -> bytes:
+        """The cpio archive; modules: the contents of those that aren't built into the kernel."""
+        members = [cpio.folder(name) for name in self.folders]
+        members += [cpio.console(), cpio.file("bin/busybox", busybox, 0o755), cpio.link("bin/sh", "busybox")]
+        members += [cpio.file(name, text.encode(), 0o755) for name, text in self.scripts.items()]
+        members += [cpio.file(f"modules/{name}.ko", data) for name, data in sorted(modules.items())]
+        return cpio.archive(members)
+
+
+_MODULES = (
+    *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
+    *("failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"),
+)
+_RC = """\
+#!/bin/sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+for module in MODULES; do [ ! -f /modules/$module.ko ] || insmod /modules/$module.ko; done
+hostname "$(sed -n 's/.*\\bhostname=\\([a-z0-9-]*\\).*/\\1/p' /proc/cmdline)"
+ifconfig lo up
+acpid -f -l /dev/null -p /tmp/acpid &
+for try in 1 2 3 4 5 6 7 8 9; do
+    ls -l /proc/$!/fd | grep -q input && break  # the button is listened to before there is a prompt
+    sleep 0.1
+done
+[ -d /sys/class/net/eth0 ] || exit 0
+udhcpc -i eth0 -F "$(hostname)" -s /etc/udhcpc -f >/dev/null 2>&1 &
+for try in $(seq 50); do
+    ip link show eth0 | grep -q ,UP && break  # it has begun, by taking addresses away: before any prompt
+    sleep 0.1
+done
+"""
+_INITTAB = """\
+::sysinit:/bin/sh /etc/rc
+ttyS0::respawn:-/bin/sh
+"""
+_UDHCPC = """\
+#!/bin/sh
+# The router may lie outside of the guest's own /32.
+case $1 in
+deconfig) ip address flush dev $interface; ip link set $interface up;;
+bound|renew)
+    ip address replace $ip/${mask:-32} dev $interface
+    for one in $router; do
+        ip route replace $one dev $interface && ip route replace default via $one dev $interface
+    done
+    for one in $dns; do echo nameserver $one; done >/etc/resolv.conf;;
+esac
+"""
+
+# A shell on ttyS0 with the prompt `guest# `, DHCP on eth0, power off by the ACPI button.
+GUEST = Ramdisk(
+    folders=("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp"),
+    scripts={
+        "init": "#!/bin/busybox sh\nexec /bin/busybox init\n",
+        "etc/inittab": _INITTAB,
+        "etc/rc": _RC.replace("MODULES", " ".join(_MODULES)),
+        "etc/profile": "export PATH=/bin PS1='guest# '\n",
+        "etc/acpi/PWRF/00000080": "#!/bin/sh\nsync\nexec poweroff -f\n",
+        "etc/udhcpc": _UDHCPC,
+    },
+    modules=_MODULES,
+)
+RAMDISKS = {"initrd": GUEST}  # by the names of their files

@@ -146,18 +146,21 @@ def start(
     hba: str = "local all all trust\n",
     environment: Mapping[str, str] | None = None,
     port: int = 5432,
+    backup: Sequence[str] = (),
 ) -> Cluster:
     """Make a cluster in folder, as user postgres, and wait until it answers (30 seconds).
 
-    environment: what the server's own is to have, instead of ours.
+    environment: what the server's own is to have, instead of ours.  backup: options of
+    pg_basebackup, for one that is a copy of another.
     """
     programs, account = bin_folder(), pwd.getpwnam("postgres")
     shutil.chown(folder, account.pw_uid, account.pw_gid)
     data = folder / "data"
     flags = "--no-sync --auth=trust --encoding=UTF8 --locale=C.UTF-8"
     initdb = [str(programs / "initdb"), *flags.split(), "-D", str(data)]
+    copy = [str(programs / "pg_basebackup"), *backup, "--no-sync", "-D", str(data)]
     whose: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "cwd": "/"}
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **whose)
+    subprocess.run(copy if backup else initdb, check=True, stdout=subprocess.DEVNULL, **whose)
     (data / "pg_hba.conf").write_text(hba)
     options = [
         f"-c{key}={value}"

@@ -27,10 +27,19 @@ def _text(file: Path) -> str:
 
 def written(file: Path, config: Config) -> str:
     """What is kept of config, as which file was read."""
-    from dataclasses import asdict
+    return json.dumps({"text": _text(file), "schema": _schema(), "values": _plain(config)}) + "\n"
 
-    values = asdict(config) | {"remote_principals": config.remote_principals}
-    return json.dumps({"text": _text(file), "schema": _schema(), "values": values}) + "\n"
+
+def _plain(value: Any) -> Any:
+    """With what a section tells of itself (its properties), as if that were written there."""
+    from dataclasses import fields, is_dataclass
+
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    told = [name for name, one in vars(type(value)).items() if isinstance(one, property)]
+    return {name: _plain(getattr(value, name)) for name in (*(one.name for one in fields(value)), *told)}
 
 
 def read(kept: Path, file: Path) -> Any:

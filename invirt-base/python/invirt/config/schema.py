@@ -106,10 +106,16 @@ class Database:
     """Where the database is, and how long to wait for it."""
 
     hostname: Server  # where PostgreSQL is, or a folder that holds its socket
+    copies: tuple[Hostname, ...] = ()  # further servers, which have copies: one may become the database
     port: Port = 5432  # at which PostgreSQL listens
     name: Word = "invirt"  # of the database there
     connect_timeout: Seconds = 3  # seconds until it must let in
     statement_timeout: Seconds = 10  # seconds that one statement may take
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Where it may be; hostname is asked first."""
+        return tuple(dict.fromkeys((self.hostname, *self.copies)))
 
 
 @dataclass(frozen=True)

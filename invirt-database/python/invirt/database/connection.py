@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -24,6 +24,13 @@ from invirt.database.refusals import explain
 
 role: str | None = None
 ahead: list[Connection] = []  # made before anyone asked, as that role: the first to connect takes it
+
+
+class Last:
+    """Where the database was when it was last connected to: that server is asked first from then on."""
+
+    server = ""
+
 
 LOCAL_SOCKET = "/run/postgresql"
 GRACE = 2  # seconds that the server has beyond statement_timeout to say that it gave up
@@ -44,13 +51,15 @@ class Connection(psycopg2.extensions.connection):
 def settings(user: str = "") -> dict[str, Any]:
     """libpq's parameters for this process: by GSSAPI, encrypted, unless through a socket.
 
+    Of several servers the one is taken that has the database, and not a copy.
     user: another role than this process' own.
     """
     database = config.database
-    hostname = database.hostname if role or database.hostname.startswith("/") else LOCAL_SOCKET
-    local = hostname.startswith("/")
+    local = not role or database.hostname.startswith("/")
+    folder = database.hostname if database.hostname.startswith("/") else LOCAL_SOCKET
     return {
-        "host": hostname,
+        "host": folder if local else ",".join(sorted(database.all, key=lambda server: server != Last.server)),
+        "target_session_attrs": "any" if local else "read-write",
         "port": database.port,
         "dbname": database.name,
         "user": user or (identity.own_database_role(role) if role else "invirt"),
@@ -75,11 +84,26 @@ def connect(user: str = "") -> Connection:
     if wanted["gssencmode"] == "require":
         kerberos.use_host_keytab()
     psycopg2.extensions.set_wait_callback(_wait)
+    *others, last = _orders(wanted["host"])
+    for hosts in others:
+        with suppress(psycopg2.Error, Unreachable):
+            return _connected({**wanted, "host": hosts})
+    return _connected({**wanted, "host": last})
+
+
+def _orders(hosts: str) -> list[str]:
+    """Of the servers each as the first, once: libpq goes past one that refuses, not past a silent one."""
+    names = hosts.split(",")
+    return [",".join(names[first:] + names[:first]) for first in range(len(names))]
+
+
+def _connected(wanted: dict[str, Any]) -> Connection:
     try:
         made: Connection = psycopg2.connect(connection_factory=Connection, **wanted)
-        return made
     except psycopg2.Error as error:
         raise failure(error, wanted["host"], wanted["user"]) from error
+    Last.server = made.info.host
+    return made
 
 
 def failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:

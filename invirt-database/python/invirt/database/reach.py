@@ -64,11 +64,12 @@ def _connect_once(wanted: dict[str, Any]) -> None:
     """Connect and close, by the libpq that psycopg2 uses; raises Unreachable."""
     libpq = ctypes.CDLL("libpq.so.5")
     libpq.PQconnectdb.restype = ctypes.c_void_p
-    libpq.PQerrorMessage.restype = ctypes.c_char_p
+    libpq.PQerrorMessage.restype = libpq.PQhost.restype = ctypes.c_char_p
     made = ctypes.c_void_p(libpq.PQconnectdb(make_dsn(**wanted).encode()))
     try:
         if libpq.PQstatus(made) != _GOOD:
             said = psycopg2.OperationalError(libpq.PQerrorMessage(made).decode(errors="replace"))
             raise connection.failure(said, wanted["host"], wanted["user"])
+        connection.Last.server = libpq.PQhost(made).decode()
     finally:
         libpq.PQfinish(made)

@@ -6,7 +6,7 @@ from invirt import config
 from invirt.base.identity import own_database_role
 database = {
     "type": "postgresql",
-    "host": config.database.hostname,
+    "host": ",".join(config.database.all),
     "port": config.database.port,
     "name": config.database.name,
     "user": own_database_role("dhcp"),

@@ -61,9 +61,10 @@ def _look(server: Server, keytab: Keytab, cache: str) -> Findings:
 
 def wanted(server: Server, keytab: Keytab) -> str:
     """The principal that must be first: callers ask for it by the name that invirt.yaml has."""
-    names = {"postgres": config.database.hostname, "HTTP": config.web.hostname}
-    name = names.get(keytab.service, "")
-    known = name if name and not name.startswith("/") else server.name
+    names = {"postgres": config.database.all, "HTTP": (config.web.hostname,)}
+    named = names.get(keytab.service, ())
+    first = named[0] if named else ""
+    known = server.name if server.name in named or not first or first.startswith("/") else first
     return f"{keytab.service}/{known}@{config.site.realm}"
 
 

@@ -25,7 +25,7 @@ def look(server: Server) -> Findings:
 def called(server: Server) -> Iterator[tuple[str, int]]:
     """Who is called at which port: docs/security.md has the same as a table."""
     if "database" not in server.roles and not config.database.hostname.startswith("/"):
-        yield config.database.hostname, config.database.port
+        yield from ((name, config.database.port) for name in config.database.all)
     if "remote" in server.roles:
         yield from ((host, HOST_PORT) for host in server.hosts)
     if "web" in server.roles:

@@ -66,7 +66,8 @@ class Server:
         for one in servers.known(self.hosts):
             found.setdefault(one.hostname, set()).add(one.kind)
         if not config.database.hostname.startswith("/"):
-            found.setdefault(config.database.hostname, set()).add("database")
+            for name in config.database.all:
+                found.setdefault(name, set()).add("database")
         return found
 
     @property

@@ -12,12 +12,12 @@ local = database.hostname.startswith("/")
 %>\
 # Answers from the schema "dns", which is made as PowerDNS' own is.
 launch=gpgsql
-gpgsql-host=${database.hostname}
+gpgsql-host=${",".join(database.all)}
 gpgsql-port=${database.port}
 gpgsql-dbname=${database.name}
 gpgsql-user=${own_database_role("dns")}
 gpgsql-dnssec=yes
-gpgsql-extra-connection-parameters=gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 options='${options}'
+gpgsql-extra-connection-parameters=target_session_attrs=read-write gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 options='${options}'
 
 # All is asked anew for each query, but for the list of zones, every few seconds.
 zone-cache-refresh-interval=5

@@ -73,8 +73,9 @@ def make(site: Site, before: bool = False) -> None:
         _put(one.server, one.folder, "server.pem", "600", own)
         if one.folder == CONSOLES:
             _put(one.server, one.folder, "ca.pem", "644", authority)
-    on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
-    AUTHORITY.write_text(authority)
+    if "client" in site.servers:
+        on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
+        AUTHORITY.write_text(authority)
 
 
 def _put(server: str, folder: str, file: str, mode: str, text: str) -> None:

@@ -63,17 +63,27 @@ def install(name: str, *packages: str) -> None:
 
 def set_up(site: Site) -> None:
     """What an administrator does by hand on a site's servers, whose packages are installed."""
-    with step("making the Kerberos realm, carrying keytabs"):
-        realm.make(site)
-    with step("making certificates"):
-        certificates.make(site)
-    with step("invirt.yaml, invirt-config apply"):
-        roles.configure(site)
+    keys(site)
+    with step("invirt-config apply"):
         for server in site.all():
             if server.fresh:
                 cluster.on(server.name, "invirt-config", "apply")
         cluster.on(site.database, "systemctl", "start", "invirt-database-setup.service")
         cluster.on(site.web, "systemctl", "restart", "apache2.service")
+    settings(site)
+
+
+def keys(site: Site) -> None:
+    """Realm, keytabs, certificates and invirt.yaml: the KDC and PostgreSQL's user are there."""
+    with step("making the Kerberos realm, carrying keytabs"):
+        realm.make(site)
+    with step("making certificates"):
+        certificates.make(site)
+        roles.configure(site)
+
+
+def settings(site: Site) -> None:
+    """What the database is told."""
     with step("telling the database of hosts, addresses and types"):
         roles.settings(site)
         roles.known_hosts(site)

@@ -92,7 +92,7 @@ def make(site: Site) -> None:
         list(pool.map(lambda server: _carry(server.name, keytabs[f"host.{server.fqdn}"]), site.all()))
     _carry(site.database, keytabs[_postgres(site).replace("/", ".")], _POSTGRES_KEYTAB, "postgres")
     _carry(site.web, keytabs[_http(site).replace("/", ".")], _HTTP_KEYTAB, "root:www-data", "640")
-    for user in (*USERS, ADMIN):
+    for user in (*USERS, ADMIN) if "client" in site.servers else ():
         _enrol(user, keytabs[user.replace("/", ".")], keytabs.get(f"password.{user}", ""))
 
 

@@ -1,4 +1,4 @@
-"""A fresh server that gets all roles, and another for what goes wrong, with a client beside them.
+"""A fresh server that gets all roles, others for what goes wrong, and a client beside them.
 
 With INVIRT_LAB_DEBIAN=13 in the environment they are of that release.
 """
@@ -16,8 +16,8 @@ from invirt_lab.site import RELEASE, Site
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """Servers with nothing installed: "one", which is to be the whole site, "two", and the client."""
+    """Servers with nothing installed: "one", which is to be the whole site, others, and the client."""
     cluster.down()
     release = int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE))
-    with fresh.servers("one", "two", "client", release=release) as made:
+    with fresh.servers("one", "two", "three", "client", release=release) as made:
         yield made

@@ -11,18 +11,10 @@ from invirt_lab import cluster, console, fresh, pages
 from invirt_lab.browser import words
 from invirt_lab.site import SERVERS, Site
 from tests.lab.users import eventually
+from tests.site.units import missing
 
 ONE = "one"
 ROLES = ("database", "remote", "host", "dns", "dhcp", "console", "web")
-# What each role runs for, once there is an invirt.yaml.
-UNITS = (
-    *("postgresql@*.service", "invirt-database-watch.service", "invirt-remconffs.service"),
-    *("invirt-operations.service", "invirt-remctld.socket", "invirt-host-remctld.socket"),
-    *("invirt-host-observer.service", "invirt-host-consoles.service", "conserver-server.service"),
-    *("invirt-dhcp-relay.service", "kea-dhcp4-server.service", "pdns.service", "krb5-kdc.service"),
-    *("invirt-console-relay.service", "invirt-userdb.service", "invirt-consolefs.service"),
-    *("apache2.service", "invirt-web-pages.service", "invirt-web-streams.service"),
-)
 
 
 def said(*argv: str) -> str:
@@ -36,13 +28,6 @@ def invirt(*argv: str) -> str:
     return cluster.as_user("alice", "invirt", *argv, timeout=180).stdout
 
 
-def missing() -> list[str]:
-    """The units that don't run."""
-    listed = said("systemctl", "list-units", "--plain", "--no-legend", "--state=active", *UNITS)
-    running = {line.split()[0] for line in listed.splitlines() if line}
-    return [unit for unit in UNITS if unit not in running and "*" not in unit]
-
-
 @pytest.fixture(scope="module")
 def machine(site: Site) -> Iterator[str]:
     """A machine that runs there, made after a reboot of the server."""
@@ -50,7 +35,7 @@ def machine(site: Site) -> Iterator[str]:
     assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "invirt*")
     fresh.set_up(site)
     fresh.reboot(ONE)
-    eventually(lambda: not missing(), "all roles to be there after the reboot")
+    eventually(lambda: not missing(ONE), "all roles to be there after the reboot")
     invirt("create", "remus", "--memory", "128M", "--disk", "1G", "--start")
     yield "remus"
 
@@ -81,6 +66,6 @@ def test_nothing_has_failed(machine: str) -> None:
 def test_after_a_power_cut_it_runs_again(machine: str) -> None:
     cluster.kill(ONE)
     fresh.boot(ONE)
-    eventually(lambda: not missing(), "all roles to be there after the power cut")
+    eventually(lambda: not missing(ONE), "all roles to be there after the power cut")
     eventually(lambda: machine in cluster.on(ONE, "xm", "list").stdout, "the guest to be booted again")
     assert "up" in console.ask_over_ssh("alice", machine, "echo up", server=ONE)

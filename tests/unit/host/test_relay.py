@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invirt import config
+from invirt.base.errors import BadConfig
+from invirt.host.commands.relay import run
 from invirt.host.network import relay
 
 HOST = "10.86.0.11"
@@ -82,6 +87,13 @@ def test_a_host_asks_no_more_than_its_share() -> None:
     burst = int(relay.PER_HOST[1])
     assert sum(shares.take(f"inv{nic}", 1000.0) for nic in range(2 * burst)) == burst
     assert shares.take("inv1", 1001.0)
+
+
+def test_a_server_by_the_name_of_nobody_is_told_of(invirt_yaml: Path) -> None:
+    invirt_yaml.write_text(invirt_yaml.read_text() + "dhcp: {servers: [localhost]}\n")
+    config.reload()
+    with pytest.raises(BadConfig, match=r"localhost of dhcp\.servers is 127\.0\.0\.1 here"):
+        run()
 
 
 def test_what_is_remembered_has_a_bound() -> None:

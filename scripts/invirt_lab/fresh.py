@@ -1,6 +1,6 @@
 """Fresh Debian servers, outside of the cluster: what an administrator begins with.
 
-    with fresh.servers("one", "client") as site:    # or "one", "two", "three"; release=13
+    with fresh.servers("one", "client") as site:    # or "one", "two", "three", "four"; release=13
         fresh.install("one", "invirt-all")          # apt's own order, all in one run
         fresh.set_up(site)                          # by hand; or whatever is to be tried:
         cluster.on("one", "invirt-setup", …)        # as root

@@ -11,6 +11,8 @@ from invirt_lab import certificates, cluster, guest, host, images, packages, rea
 from invirt_lab.progress import say, step
 from invirt_lab.site import CLUSTER, DEBIAN, RELEASE, SERVERS, SETUP, USUAL, Server
 
+SMALLER = {"linux-image-amd64": "linux-image-cloud-amd64"}  # either will do
+
 
 def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None:
     """Bring the lab up, saying what is done; raises Busy if there is one.
@@ -84,4 +86,4 @@ def _wanted(server: Server, before: bool) -> list[str]:
     roles = packages.published() if server.fresh else [server.role, SETUP] if server.role else []
     folders = [packages.POOL, *([packages.BEFORE] if before else [])]
     needed = (debian for role in roles for folder in folders for debian in packages.needed(role, folder)[1])
-    return sorted({*server.packages, *needed})
+    return sorted({*server.packages, *(SMALLER.get(name, name) for name in needed)})

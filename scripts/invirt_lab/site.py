@@ -89,7 +89,10 @@ CLUSTER = {
         Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
-FRESH = {server.name: server for server in (_fresh("one", 31), _fresh("two", 32), _fresh("three", 33))}
+FRESH = {
+    server.name: server
+    for server in (_fresh("one", 31), _fresh("two", 32), _fresh("three", 33), _fresh("four", 34))
+}
 SERVERS = {**CLUSTER, **FRESH}
 HOSTS = ("host1", "host2")
 CONSOLE = "console"

@@ -19,5 +19,5 @@ def site() -> Iterator[Site]:
     """Servers with nothing installed: "one", which is to be the whole site, others, and the client."""
     cluster.down()
     release = int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE))
-    with fresh.servers("one", "two", "three", "client", release=release) as made:
+    with fresh.servers("one", "two", "three", "four", "client", release=release) as made:
         yield made

@@ -11,7 +11,7 @@ from invirt_lab.site import SERVERS, Site, on_one
 from tests.lab.users import eventually
 from tests.site.units import missing
 
-THREE = "three"
+FOUR = "four"
 # Those who ask the database first, and two who share a port together.
 RUNS = (
     ("invirt-host", "invirt-dhcp-server", "invirt-web-server", "qemu-system-x86"),
@@ -22,14 +22,14 @@ RUNS = (
 
 @pytest.mark.nightly
 def test_the_database_comes_last_and_the_keys_first(site: Site) -> None:
-    assert THREE not in (site.kdc, site.database)
-    alone = replace(on_one(THREE), servers=(THREE,))
-    fresh.install(THREE, "krb5-kdc", "krb5-admin-server", "postgresql-common")
+    assert FOUR not in (site.kdc, site.database)
+    alone = replace(on_one(FOUR), servers=(FOUR,))
+    fresh.install(FOUR, "krb5-kdc", "krb5-admin-server", "postgresql-common")
     fresh.keys(alone)
     for packages in RUNS:
-        fresh.install(THREE, *packages)
-    eventually(lambda: not missing(THREE), "all roles to be there")
-    fresh.reboot(THREE)
-    eventually(lambda: not missing(THREE), "all roles to be there after a reboot")
-    added = ("--hostname", SERVERS[THREE].fqdn, "--memory", "512M")
-    cluster.on(THREE, "invirt-admin", "host", "add", THREE, *added)
+        fresh.install(FOUR, *packages)
+    eventually(lambda: not missing(FOUR), "all roles to be there")
+    fresh.reboot(FOUR)
+    eventually(lambda: not missing(FOUR), "all roles to be there after a reboot")
+    added = ("--hostname", SERVERS[FOUR].fqdn, "--memory", "512M")
+    cluster.on(FOUR, "invirt-admin", "host", "add", FOUR, *added)

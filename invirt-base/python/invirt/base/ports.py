@@ -62,7 +62,8 @@ def needs(role: str) -> list[Need]:
         "remote": [Need(PORT, ("invirt-remctld*",)), Need(9373, ("invirt-metrics.service",))],
         "host": [
             Need(HOST_PORT, ("invirt-host-remctld*",)),
-            Need(_console_port(), ("invirt-host-consoles.*",)),
+            # conserver gives it up when our package's drop-in counts.
+            Need(_console_port(), ("invirt-host-consoles.*", "conserver-server.service")),
             Need(67, dhcp, UDP, ALL_HEAR),
         ],
         "dns": [Need(53, ("pdns.service",)), Need(53, ("pdns.service",), UDP)],

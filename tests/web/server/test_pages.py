@@ -6,6 +6,8 @@ import itertools
 import re
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -350,6 +352,23 @@ SITE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 
 
+@contextmanager
+def runs(web: WebServer, name: str) -> Iterator[None]:
+    """As its host would have written it."""
+    for query in (
+        "INSERT INTO reservations"
+        " SELECT machine_id, h.host_id, 64 FROM machines m, hosts h WHERE m.name = %s",
+        "INSERT INTO guest_states (machine_id, host_id, state, since)"
+        " SELECT machine_id, h.host_id, 'running', now() FROM machines m, hosts h WHERE m.name = %s",
+    ):
+        web.database.execute(query, (name,))
+    web.database.execute("INSERT INTO host_signs (host_id) SELECT host_id FROM hosts ON CONFLICT DO NOTHING")
+    web.database.execute("UPDATE host_signs SET seen_at = now()")
+    yield
+    for table in ("guest_states", "reservations"):
+        web.database.execute(f"DELETE FROM {table}")
+
+
 def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> None:
     """As curves, without a script; and why packets were dropped, in words."""
     web.database.execute(
@@ -360,10 +379,13 @@ def test_what_it_used_is_drawn(web: WebServer, alice: Browser, remus: str) -> No
         (remus,),
     )
     page = alice.ask(f"/machines/{remus}").text
-    assert page.count("<svg") == 4 and 'aria-label="CPU: used 50 % of one now, 50 at the most"' in page
+    assert page.count("<svg") == 4 and 'aria-label="CPU: used 50 % of one at the end, 50 at the most"' in page
     assert "7: frames from another MAC than its own" in page
     picture = alice.ask(f"/machines/{remus}/day.svg")
     assert picture.headers.get_content_type() == "image/svg+xml" and picture.text.count("<path") == 2
+    assert "<text" not in picture.text, "it is off now"
+    with runs(web, remus):
+        assert ">50 %</text>" in alice.ask(f"/machines/{remus}/day.svg").text
     assert f'src="/machines/{remus}/day.svg"' in alice.ask("/").text
     assert web.browser("bob").ask(f"/machines/{remus}/day.svg").status == 404
     for of in ("hour", "week", "month", "year", "never"):

@@ -211,9 +211,11 @@ def _plots(machine: int, of: str) -> list[plots.Plot]:
 
 
 def day(visit: Visit, name: str) -> Answer:
-    """What its CPUs did in the last day: a picture, which the list of machines waits for last."""
-    drawn = _plots(_find(visit.who, name).machine_id, "day")
-    return Page("day", {"plot": drawn[0] if drawn else None}, kind="image/svg+xml")
+    """What its CPUs do now, and did in the last day: a picture, which the list of machines waits for last."""
+    found = _find(visit.who, name)
+    plot = next(iter(_plots(found.machine_id, "day")), None)
+    now = plot.curves[0].last if plot and found.state == "running" else ""
+    return Page("day", {"plot": plot, "now": now}, kind="image/svg+xml")
 
 
 def console(visit: Visit, name: str) -> Answer:

@@ -41,7 +41,7 @@ class Plot:
     def told(self) -> str:
         """The same in words."""
         last = ", ".join(f"{curve.name} {curve.last}" for curve in self.curves)
-        return f"{self.title}: {last} {self.unit} now, {self.top} at the most"
+        return f"{self.title}: {last} {self.unit} at the end, {self.top} at the most"
 
 
 def plots(samples: Sequence[Any], since: float, length: float, step: int) -> list[Plot]:

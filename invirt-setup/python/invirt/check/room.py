@@ -74,5 +74,5 @@ def _probed(file: Path) -> Findings:
     said = file.read_text().strip() if file.exists() else "tcg: invirt-host-probe did not run"
     name, _, why = said.partition(": ")
     if name != "kvm":
-        todo = "Set hypervisor.probe_kernel and probe_initrd, then: systemctl restart invirt-host-probe"
+        todo = "See that invirt-kernel is installed, then: systemctl restart invirt-host-probe"
         yield warning(KVM, f"guests are emulated, which is many times slower: {why}", todo)

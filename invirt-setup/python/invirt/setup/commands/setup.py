@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invirt.base import validate
-from invirt.base.cli import Argument, Command, Flag, Found, Option, Verb, say
+from invirt.base.cli import SITE, Argument, Command, Flag, Found, Option, Verb, say
 from invirt.base.errors import BadInput
 from invirt.base.process import run
 from invirt.setup import (
@@ -139,6 +139,12 @@ COMMAND = Command(
         "database must be told. It may be run again at any time, also after it was killed.\n"
         'Without a verb it is "invirt-setup server".'
     ),
+    files={
+        **SITE,
+        "/etc/invirt/setup.yaml": "what was answered, read when it is run again",
+        "/var/lib/invirt-setup": "authorities' keys, tokens, the first user's password: root's alone",
+        "/usr/share/doc/invirt-setup/examples/site.yaml": "an example of answers",
+    },
     example="invirt-setup --answers site.yaml",
     verbs=VERBS,
     bare="server",

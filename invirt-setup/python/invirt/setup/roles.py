@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from invirt.base.errors import CommandFailed, InvirtError
+from invirt.base.errors import CommandFailed
 from invirt.base.process import run
 from invirt.setup.steps import Step
 
@@ -21,6 +21,7 @@ PACKAGES = {
 KDC = ("krb5-kdc", "krb5-admin-server")
 # One that a killed run has begun is waited for.
 APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600")
+SHOWN = 12  # lines of what apt said, and of what it complained of
 TIMEOUT = 3600  # seconds: a slow line, and a slow disk
 
 
@@ -52,12 +53,14 @@ def missing(wanted: Sequence[str]) -> list[str]:
 def install(wanted: Sequence[str]) -> None:
     """Install them in one run of apt, once what a killed one has left is in order.
 
-    Raises InvirtError with apt's last words.
+    Raises CommandFailed with apt's last words.
     """
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     run(["dpkg", "--configure", "-a"], timeout=TIMEOUT, env=env, check=False)
     for argv in (["update"], ["install", "--no-install-recommends", *wanted]):
-        try:
-            run([*APT, *argv], timeout=TIMEOUT, env=env)
-        except CommandFailed as error:
-            raise InvirtError(error.message, f"{error.hint}\nThen run invirt-setup again.") from error
+        done = run([*APT, *argv], timeout=TIMEOUT, env=env, check=False)
+        if done.returncode:
+            said = [*done.stdout.splitlines()[-SHOWN:], *done.stderr.splitlines()[-SHOWN:]]
+            raise CommandFailed(
+                f"apt-get {argv[0]} failed", "\n".join([*said, "Mend that, then run invirt-setup again."])
+            )

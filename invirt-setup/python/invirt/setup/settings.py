@@ -27,6 +27,7 @@ TYPE = "linux"
 POOL = "default"
 # Which "invirt-config apply" starts, and doesn't wait for, where packages came before invirt.yaml.
 SETUP = "invirt-database-setup.service"
+HYPERVISOR = "qemu"  # which the host's packages bring; another: invirt-admin host set
 
 
 def invirt_yaml(text: str, file: Path = YAML) -> list[Step]:
@@ -108,7 +109,8 @@ def host(answers: Answers, hostname: str, memory: int | None) -> list[Step]:
     def add() -> None:
         if memory is None:
             raise BadInput(f"how much memory of {hostname} is for machines?", "Say --memory 64G.")
-        _admin("host", "add", name, "--hostname", hostname, "--memory", str(memory))
+        words = [name, "--hostname", hostname, "--memory", str(memory), "--hypervisor", HYPERVISOR]
+        _admin("host", "add", *words)
 
     told = "" if memory is None else f", {memory} MiB for machines"
     steps = [Step(f"host {name}{told}", lambda: _has("host", name=name), add)]

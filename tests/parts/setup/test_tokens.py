@@ -26,7 +26,7 @@ from tests.parts.realm import loopback
 
 NAME = "host2.invirt.test"
 GIVEN = Bundle(
-    NAME, ["host"], "/srv/volumes", "[libdefaults]\n", "site: {}\n", {NAME: "192.0.2.9"},
+    NAME, ["host"], "/srv/volumes", "", "[libdefaults]\n", "site: {}\n", {NAME: "192.0.2.9"},
     {f"host/{NAME}": "a2V5"}, {"/etc/invirt/console/server.pem": "PEM"}, "CA",
 )  # fmt: skip
 DEADLINE = 20  # seconds

@@ -86,10 +86,15 @@ def test_what_each_role_needs() -> None:
     assert [one.usages for one in certificates.wanted(["host"])] == [("serverAuth",)]
     assert [one.usages for one in certificates.wanted(["console"])] == [("clientAuth",)]
     assert certificates.wanted(["database", "dns"]) == []
-    assert "lvm2" in roles.roles(["host"], "guests").name and "lvm2" not in roles.roles(["host"], "/srv").name
+    apart = [("guests", "/boot/vmlinuz"), ("/srv", ""), ("/srv", "/boot/vmlinuz")]
+    named = [roles.roles(["host"], disks, kernel).name for disks, kernel in apart]
+    assert ["lvm2" in one for one in named] == [True, False, False]
+    assert ["invirt-kernel" in one for one in named] == [False, True, False]
 
 
-GIVEN = bundle.Bundle("h2.invirt.test", ["host"], "/srv", "", "", {}, {"host/h2.invirt.test": "a2V5"}, {}, "")
+GIVEN = bundle.Bundle(
+    "h2.invirt.test", ["host"], "/srv", "", "", "", {}, {"host/h2.invirt.test": "a2V5"}, {}, ""
+)
 
 
 def test_what_is_given_is_whole_or_refused() -> None:

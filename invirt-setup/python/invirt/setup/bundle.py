@@ -25,6 +25,7 @@ class Bundle:
     name: str
     roles: list[str]
     disks: str
+    kernel: str
     krb5_conf: str
     invirt_yaml: str
     names: dict[str, str]
@@ -46,7 +47,7 @@ def understood(plain: dict[str, Any]) -> Bundle:
     """What was given, if it is whole; raises InvirtError."""
     try:
         found = Bundle(**plain)
-        texts = (found.name, found.disks, found.krb5_conf, found.invirt_yaml, found.authority)
+        texts = (found.name, found.disks, found.kernel, found.krb5_conf, found.invirt_yaml, found.authority)
         mappings = (found.names, found.keytabs, found.certificates)
         whole = (
             all(isinstance(text, str) for text in texts)
@@ -73,6 +74,7 @@ def made(answers: Answers, name: str, roles: list[str], invirt_yaml: str) -> Bun
         name,
         roles,
         answers.disks,
+        answers.boot.kernel,
         rendered.krb5_conf(answers),
         invirt_yaml,
         answers.addresses_of_servers,

@@ -31,7 +31,7 @@ def steps(answers: Answers) -> Iterator[Step]:
     written, applied = settings.invirt_yaml(rendered.invirt_yaml(answers))
     yield written
     yield from certificates.steps(answers.name, answers.roles)
-    yield roles.roles(answers.roles, answers.disks)
+    yield roles.roles(answers.roles, answers.disks, answers.boot.kernel)
     yield applied
     yield from settings.database(answers)
     if ours and answers.user:

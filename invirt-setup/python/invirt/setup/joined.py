@@ -35,7 +35,7 @@ def steps(given: Bundle) -> Iterator[Step]:
     yield _file(CONSOLES / "ca.pem", given.authority)
     for one in certificates.wanted(given.roles):
         yield _certificate(one, given.certificates[str(one.file)])
-    yield roles.roles(given.roles, given.disks)
+    yield roles.roles(given.roles, given.disks, given.kernel)
     yield applied
 
 

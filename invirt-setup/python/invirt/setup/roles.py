@@ -18,6 +18,7 @@ PACKAGES = {
     "web": ("invirt-web-server",),
     "host": ("invirt-host", "qemu-system-x86"),
 }
+KERNEL = "invirt-kernel"
 KDC = ("krb5-kdc", "krb5-admin-server")
 # One that a killed run has begun is waited for.
 APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600")
@@ -31,10 +32,16 @@ def before(found: Sequence[str], kdc: bool) -> list[Step]:
     return [_step(wanted)] if wanted else []
 
 
-def roles(found: Sequence[str], disks: str) -> Step:
-    """All of a server, in one run of apt.  disks: a folder or a volume group."""
+def roles(found: Sequence[str], disks: str, kernel: str) -> Step:
+    """All of a server, in one run of apt.
+
+    disks: a folder or a volume group.  kernel: what machines boot; empty: what package invirt-kernel makes.
+    """
     named = [package for role in found for package in PACKAGES[role]]
-    return _step([*named, "lvm2"] if "host" in found and not disks.startswith("/") else named)
+    if "host" in found:
+        named += [KERNEL] if not kernel else []
+        named += [] if disks.startswith("/") else ["lvm2"]
+    return _step(named)
 
 
 def _step(wanted: Sequence[str]) -> Step:

@@ -114,20 +114,24 @@ def host(answers: Answers, hostname: str, memory: int | None) -> list[Step]:
 
     told = "" if memory is None else f", {memory} MiB for machines"
     steps = [Step(f"host {name}{told}", lambda: _has("host", name=name), add)]
-    return steps if answers.shared else [*steps, _own_pool(answers, hostname, name)]
+    alone = answers.shared or hostname == answers.named("host")[0]
+    return steps if alone else [*steps, *_own_pool(answers, name)]
 
 
-def _own_pool(answers: Answers, hostname: str, name: str) -> Step:
-    """The first pool is the first host's; another's is called as that is."""
-    if hostname == answers.named("host")[0]:
-        return Step(
-            f"pool {POOL} is {name}'s own",
-            lambda: any(row["name"] == POOL and name in row["hosts"].split() for row in _listed("pool")),
-            lambda: _admin("pool", "hosts", POOL, "--add", name),
+def _own_pool(answers: Answers, name: str) -> list[Step]:
+    """The first pool is the first host's; that of another is called as that is."""
+
+    def left() -> bool:
+        return any(
+            row["name"] == POOL and not {name, "all"} & set(row["hosts"].split()) for row in _listed("pool")
         )
+
     driver = "file" if answers.disks.startswith("/") else "lvm"
     words = [name, "--driver", driver, "--place", answers.disks, "--host", name]
-    return _added("pool", f"pool {name}", {"name": name}, words)
+    return [
+        Step(f"pool {POOL} is not {name}'s", left, lambda: _admin("pool", "hosts", POOL, "--remove", name)),
+        _added("pool", f"pool {name}", {"name": name}, words),
+    ]
 
 
 def _records(answers: Answers) -> list[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import shutil
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from invirt.setup.steps import Step
 
 LARGEST = 1 << 30  # MiB of a host
 CHECK = "invirt-check"
+WARNINGS = 1  # its exit code where there are no errors
+SETTLES = 30  # seconds until what was started must have signed on everywhere
 SAMPLE = f"192.0.2.5/h.example.org/{'x' * 22}/{'0' * 43}"
 
 
@@ -66,12 +68,14 @@ def _join(token: tokens.Token) -> Found:
 
 
 def _checked() -> int:
-    """What invirt-check finds, if it is there, for all to see; its exit code."""
-    if not shutil.which(CHECK):
-        return 0
-    done = run([CHECK], timeout=300, check=False)
+    """What invirt-check finds, for all to see; 1 if these are errors, once what was started had its time."""
+    deadline = time.monotonic() + SETTLES
+    while (done := run([CHECK], timeout=300, check=False)).returncode > WARNINGS:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(1)
     say(done.stdout.rstrip() or done.stderr.rstrip())
-    return done.returncode
+    return int(done.returncode > WARNINGS)
 
 
 def _address(text: str) -> str:

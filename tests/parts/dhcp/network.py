@@ -144,12 +144,16 @@ class Network:
         self.server.run("ip", "link", "set", name, "up", "master", "br0")
         host.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
         host.run("ip", "route", "add", "default", "via", SERVER)
+        self.relay(host)
+        return host
+
+    def relay(self, host: Node) -> None:
+        """Make a node a host: it routes, and our relay runs there."""
         for setting in HOST_SETTINGS:
             key, value = setting.split("=")
             host.run("sh", "-c", f"echo {value} >/proc/sys/net/{key}")
         relay = host.start([sys.executable, str(ROOT / "invirt-host/sbin/invirt-dhcp-relay")])
         self.stack.callback(end, relay)
-        return host
 
     def guest(self, name: str, host: Node, nic: int, mac: str, *addresses: str) -> Guest:
         """A guest of the host; addresses are what the host's rules let it use."""

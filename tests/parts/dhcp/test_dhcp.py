@@ -48,6 +48,20 @@ def test_guests_on_two_hosts_get_their_own_and_reach_each_other(kea: Kea) -> Non
     assert " 0% packet loss" in remus.node.run("busybox", "ping", "-c", "2", "10.86.0.102")
 
 
+def test_the_dhcp_server_may_be_a_host_too(kea: Kea) -> None:
+    """Each has port 67 there, and the relay of another host is answered as ever."""
+    network = kea.network
+    network.relay(network.server)
+    for number, host in enumerate((network.server, network.hosts["host1"])):
+        address = f"10.86.0.11{number}"
+        machine(kea.database, f"m{number}", ip=address, mac=MAC.format(number))
+        guest = network.guest(f"m{number}", host, number + 1, MAC.format(number), address)
+        network.dhcp(guest)
+        bound(guest, address)
+        renew(guest)
+        until(lambda: guest.events[-1].startswith(f"renew ip={address}"), guest.said)  # noqa: B023 (at once)
+
+
 def test_each_range_has_its_router_and_netmask(kea: Kea) -> None:
     kea.database.execute(
         "INSERT INTO address_ranges (first, last, prefix, gateway)"

@@ -211,13 +211,14 @@ def test_kvm(server: Server, invirt_yaml: Path, device: bool, chosen: str, said:
 
 
 def test_a_dhcp_server_without_its_port(server: Server) -> None:
-    assert found(answers.dhcp, server_with_sockets(server, "0043")) == ""
-    assert "nothing listens on UDP port 67" in found(answers.dhcp, server_with_sockets(server, "0044"))
+    assert found(answers.dhcp, server_with_sockets(server, "0100007F:0043")) == ""
+    for others in ("0100007F:0044", "FFFFFFFF:0043"):  # the second is a relay's
+        assert "nothing listens on UDP port 67" in found(answers.dhcp, server_with_sockets(server, others))
 
 
-def server_with_sockets(server: Server, port: str) -> Server:
+def server_with_sockets(server: Server, local: str) -> Server:
     """As the kernel lists them."""
-    line = f"  12: 0100007F:{port} 00000000:0000 07 00000000:00000000 00:00000000\n"
+    line = f"  12: {local} 00000000:0000 07 00000000:00000000 00:00000000\n"
     put(server, answers.SOCKETS, f"  sl  local_address rem_address   st\n{line}")
     return server
 

@@ -9,6 +9,7 @@ from invirt.check.server import Server
 
 DHCP = 67
 SOCKETS = "/proc/net/udp"
+TO_ALL = "FFFFFFFF"  # where the relay listens, if this server is a host, too
 
 
 def dns(server: Server) -> Findings:
@@ -24,7 +25,8 @@ def dns(server: Server) -> Findings:
 
 def dhcp(server: Server) -> Findings:
     """Whether Kea has its port; what it would answer from, the database, is looked at by `database`."""
-    lines = [line.split() for line in server.file(SOCKETS).read_text().splitlines()[1:]]
-    if not any(int(words[1].rpartition(":")[2], 16) == DHCP for words in lines):
+    lines = server.file(SOCKETS).read_text().splitlines()[1:]
+    places = [line.split()[1].split(":") for line in lines]
+    if not any(int(port, 16) == DHCP and address != TO_ALL for address, port in places):
         todo = "ss -lunp says who has it. journalctl -u kea-dhcp4-server; systemctl restart kea-dhcp4-server"
         yield error("kea-dhcp4-server.service", f"nothing listens on UDP port {DHCP}", todo)

@@ -8,23 +8,31 @@ enters the same rows in one transaction.
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.parts.operations.conftest import Site, site
-from tests.results import beside, quickest
+from tests.parts.realm import end
+from tests.results import Result, beside, keep, quickest
 
 __all__ = ["site"]  # the fixture
 
 ROOT = Path(__file__).parents[2]
 ONE, MANY = 3.0, 4.0  # times as long, alone and AT_ONCE
-AT_ONCE = 25
+AT_ONCE, STORM = 25, 100
+WARM_ONE, WARM_MANY = 1.0, 1.0  # times as long as a process of Python that enters the rows
 FILLED = 10_000  # machines
 
 # The hosts are in the process' own memory.
@@ -37,6 +45,28 @@ connection.role = "remote"
 hosts = FakeHosts("host1.invirt.test", "host2.invirt.test")
 submit("create", Actor(sys.argv[2] + "@INVIRT.TEST"), sys.argv[1], {"memory": 64, "disk": 1}, hosts=hosts)
 """
+
+# The same by workers started ahead, as remctld has them: the program is their client.
+WARM = """
+import sys
+from functools import partial
+from invirt.base import warm
+from invirt.base.worker import Role
+from invirt.database import connection
+from invirt.database.ahead import Ahead
+from invirt.remote.commands.warm import SPARE, usual
+from invirt.remote.operations import Actor, submit
+from tests.parts.operations.fakehosts import FakeHosts
+hosts = FakeHosts("host1.invirt.test", "host2.invirt.test")
+def create():
+    wants = {"memory": 64, "disk": 1}
+    submit("create", Actor(sys.argv[2] + "@INVIRT.TEST"), sys.argv[1], wants, hosts=hosts)
+    return 0
+connection.role = "remote"
+warm.serve(Role("remote", {"create": create}, partial(Ahead, "remote", usual), SPARE))
+"""
+# As many at once as there are words, each by a process of its own.
+AT_ONCE_BY_SHELL = 'program=$1; shift; for one in "$@"; do $program ${one%/*} ${one#*/} & done; wait'
 
 BARE = """
 import sys
@@ -108,5 +138,73 @@ def test_creates(site: Site, there: int) -> None:
 
     beside(f"a create, {there} machines there", lambda: quickest(ours, 3), lambda: quickest(bare, 3), ONE)
     beside(f"{AT_ONCE} creates at once, {there} machines there", lambda: many(ours), lambda: many(bare), MANY)
+    made = site.rows("SELECT count(*) FROM operations WHERE state = 'done'")
+    assert site.rows("SELECT count(*) FROM machines WHERE name LIKE 'm%%'") == made
+
+
+@contextmanager
+def ready(folder: Path) -> Iterator[str]:
+    """Workers are; yields the program that has one of them make a machine: NAME USER."""
+    (folder / "warm").mkdir()
+    program = folder / "create"
+    program.write_text(f"#!{ROOT}/invirt-base/libexec/warm remote\nraise SystemExit('no worker did it')\n")
+    program.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "warm/remote"))
+        listening.listen(256)
+        argv = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash", sys.executable, "-c", WARM]
+        service = subprocess.Popen(argv, cwd=ROOT, pass_fds=[listening.fileno()])
+        try:
+            yield str(program)
+        finally:
+            end(service)
+
+
+def test_warm_creates(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users have it, but for remctl and the hosts: alone, and as many at once as a class has people."""
+    site.rows(RANGE)
+    site.rows(ZONES)
+    site.rows(FILL, FILLED)
+    site.rows("ANALYZE")
+    folder = Path(tempfile.mkdtemp(prefix="invirt-warm-"))  # its path has to be short
+    monkeypatch.setenv("INVIRT_RUN", str(folder))
+
+    def names(many: int, kind: str) -> list[str]:
+        return [f"{kind}{number}/user{number // 4}" for number in itertools.islice(_numbers, many)]
+
+    def ours(many: int = 1) -> None:
+        subprocess.run(
+            ["sh", "-c", AT_ONCE_BY_SHELL, "sh", program, *names(many, "m")], check=True, timeout=120
+        )
+
+    def entered(many: int = 1) -> None:
+        given = [f"bare{next(_numbers)}" for _ in range(many)]
+        script = 'for one in "$@"; do "$0" -c "$BARE" $one "$SOCKET" "$DATABASE" & done; wait'
+        variables = {"BARE": BARE, "SOCKET": site.database.socket, "DATABASE": site.database.name}
+        subprocess.run(
+            ["sh", "-c", script, sys.executable, *given],
+            env={**os.environ, **variables},
+            check=True,
+            timeout=120,
+        )
+
+    try:
+        with ready(folder) as program:
+            ours()
+            beside(
+                f"a warm create, {FILLED} machines there",
+                lambda: quickest(ours, 5),
+                lambda: quickest(entered, 5),
+                WARM_ONE,
+            )
+            took, _ = beside(
+                f"{STORM} warm creates at once",
+                lambda: quickest(partial(ours, STORM), 1),
+                lambda: quickest(partial(entered, STORM), 1),
+                WARM_MANY,
+            )
+            keep(Result(f"warm creates, {STORM} at once", STORM / took, "a second"))
+    finally:
+        shutil.rmtree(folder)
     made = site.rows("SELECT count(*) FROM operations WHERE state = 'done'")
     assert site.rows("SELECT count(*) FROM machines WHERE name LIKE 'm%%'") == made

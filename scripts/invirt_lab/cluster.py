@@ -18,7 +18,7 @@ from pathlib import Path
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import ADMIN, CLUSTER, DOOR, SERVERS, USERS, USUAL, Site
+from invirt_lab.site import ADMIN, ANEW, CLUSTER, DOOR, SERVERS, USERS, USUAL, Site
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
@@ -226,10 +226,10 @@ def kill(name: str) -> None:
     host.sweep(name)
 
 
-def boot(name: str) -> None:
+def boot(name: str, anew: bool = False) -> None:
     """Boot a server that was killed, or shut down; returns when it is started, not yet booted.
 
-    Raises Busy if it runs.
+    anew: another one of that name, with none of its role.  Raises Busy if it runs.
     """
     if name in SERVERS and host.processes(name):
         raise Busy(f"the server {name} is up", hint=f"scripts/lab kill {name}")
@@ -238,7 +238,7 @@ def boot(name: str) -> None:
         raise NotFound("there is no lab", hint="scripts/lab up")
     host.sweep(name)
     enter = ["nsenter", f"--target={inside[0]}", "--mount", "--pid", "--net", "--root", "--wdns=/", "--"]
-    run([*enter, *_SUPERVISOR, name], env=_ENVIRONMENT)
+    run([*enter, *_SUPERVISOR, name, *([ANEW] if anew else [])], env=_ENVIRONMENT)
 
 
 def wait_booted(name: str, timeout: float = 180) -> None:

@@ -14,6 +14,7 @@ GUESTS = (f"{NETWORK}.101", f"{NETWORK}.140")
 USERS = ("alice", "bob")
 ADMIN = "root/admin"
 CLIENT = "invirt-client"  # the users' package, for which no invirt.yaml is needed
+ANEW = "anew"  # what the supervisor is told, beside a server's name, for another in its place
 SETUP = "invirt-setup"  # which a test installs on every server with a role
 DOOR = 8443  # the port of this machine's 127.0.0.1 that leads to the pages, unless it is taken
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
@@ -77,7 +78,7 @@ CLUSTER = {
     server.name: server
     for server in (
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
-        Server("db", 3, role="invirt-database-server"),
+        Server("db", 3, packages=("gpg", "gpg-agent"), role="invirt-database-server"),
         _remote("remote", 4),
         _remote("remote2", 8, spare=True),
         Server("dns", 5, role="invirt-dns-server"),

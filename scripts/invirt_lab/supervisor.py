@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 from invirt.base.process import run
 from invirt_lab import host, packages
 from invirt_lab.site import (
+    ANEW,
     ARCHIVE,
     BEFORE,
     DEBIAN,
@@ -139,6 +141,19 @@ def boot_again(server: Server) -> None:
     boot(server, _WORK / server.name / "root")
 
 
+def boot_anew(server: Server) -> None:
+    """Boot another server in place of one that was killed, as fresh as that one was at first."""
+    root = _WORK / server.name / "root"
+    hosts = (root / "etc/hosts").read_text()
+    mounts = (line.split(" ") for line in Path("/proc/self/mounts").read_text().splitlines())
+    options = next(options for _, where, _, options, *_ in mounts if where == str(root))
+    lower = next(option for option in options.split(",") if option.startswith("lowerdir="))
+    run(["umount", str(root)])
+    shutil.rmtree(root.parent)
+    prepare(server, lower.removeprefix("lowerdir=").split(":"), hosts, "")
+    boot_again(server)
+
+
 def wait() -> None:
     """Bury the dead; return when asked to end, or when the starter went too early."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -154,7 +169,8 @@ def wait() -> None:
 def main() -> None:
     """Bring all servers up, and stay; or see the module's text."""
     if len(sys.argv) > 1:
-        boot_again(SERVERS[sys.argv[1]])
+        again = boot_anew if ANEW in sys.argv else boot_again
+        again(SERVERS[sys.argv[1]])
         return
     told = json.loads(sys.stdin.readline())
     layers: dict[str, list[str]] = told["layers"]

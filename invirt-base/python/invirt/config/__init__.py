@@ -19,6 +19,7 @@ from invirt.base.errors import BadConfig
 
 if TYPE_CHECKING:
     from invirt.config.schema import (
+        Backup,
         Config,
         Console,
         Database,
@@ -50,6 +51,7 @@ network: Network
 dns: Dns
 dhcp: Dhcp
 metrics: Metrics
+backup: Backup
 console: Console
 remote_principals: tuple[str, ...]
 

@@ -314,6 +314,14 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Backup:
+    """Where invirt-backup puts what it writes each night, on each server that has invirt-setup."""
+
+    directory: OptionalFile = ""  # a folder, best of another computer's; empty: nothing is written by itself
+    keep: Amount = 14  # how many of each server's stay there
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file."""
 
@@ -330,6 +338,7 @@ class Config:
     dns: Dns = field(default_factory=Dns)
     dhcp: Dhcp = field(default_factory=Dhcp)
     metrics: Metrics = field(default_factory=Metrics)
+    backup: Backup = field(default_factory=Backup)
 
     @property
     def remote_principals(self) -> tuple[str, ...]:

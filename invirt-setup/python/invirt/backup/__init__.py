@@ -1,0 +1,1 @@
+"""What a server has that can't be made again, in one encrypted file; and back."""

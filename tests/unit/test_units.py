@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+
+from invirt.base import ports
 
 # What is the door's alone, and what bounds one connection where the workers' bounds all of them.
 DOORS = ("ExecStart", "Standard", "Environment", "RuntimeMaxSec", "MemoryMax", "TasksMax")
@@ -51,3 +54,23 @@ def test_an_answer_in_two_pieces_waits_for_no_word_of_the_first(checkout: Path) 
     """remctld sends output and exit code apart; parts' remctld does as the first unit says."""
     for unit in ("invirt-remote/systemd/invirt-remctld", "invirt-host/systemd/invirt-host-remctld"):
         assert "\nNoDelay=yes\n" in (checkout / f"{unit}.socket").read_text()
+
+
+@pytest.mark.parametrize("role", ports.ROLES)
+def test_a_role_looks_at_its_ports_before_it_starts(checkout: Path, role: str) -> None:
+    (script,) = [
+        file for file in checkout.glob("debian/invirt-*.postinst")
+        if file.name in (f"invirt-{role}.postinst", f"invirt-{role}-server.postinst")
+    ]  # fmt: skip
+    assert f"invirt-config ports {role} " in script.read_text().partition("#DEBHELPER#")[0]
+
+
+@pytest.mark.parametrize("role", ports.ROLES)
+def test_each_door_is_a_port_that_is_looked_at(checkout: Path, role: str) -> None:
+    (rules,) = (checkout / "tests/golden/base/expected").glob(f"*/etc/invirt/nftables/{role}.nft")
+    doors = {
+        (name.upper(), int(port)) for name, port in re.findall(r"(tcp|udp) dport (\d+)", rules.read_text())
+    }
+    assert doors
+    certificates = ("TCP", 8443)  # a port only where there is an invirt.yaml that says so
+    assert doors - {certificates} <= {(ports.NAMES[need.kind], need.port) for need in ports.needs(role)}

@@ -37,6 +37,7 @@ def steps(given: Bundle) -> Iterator[Step]:
         yield _certificate(one, given.certificates[str(one.file)])
     yield roles.roles(given.roles, given.disks, given.kernel)
     yield applied
+    yield from settings.page(given.name, given.roles)
 
 
 def _file(path: Path, text: str) -> Step:

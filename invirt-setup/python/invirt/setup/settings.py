@@ -6,10 +6,12 @@ import difflib
 import json
 import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from invirt import config
+from invirt.base import knocking
 from invirt.base.errors import BadInput
 from invirt.base.files import replace
 from invirt.base.process import run
@@ -25,6 +27,7 @@ YAML = Path("/etc/invirt/invirt.yaml")
 PASSWORD = STATE / "password"  # the first user's first one, root's alone
 TYPE = "linux"
 POOL = "default"
+HTTPS = 443
 # Which "invirt-config apply" starts, and doesn't wait for, where packages came before invirt.yaml.
 SETUP = "invirt-database-setup.service"
 HYPERVISOR = "qemu"  # which the host's packages bring; another: invirt-admin host set
@@ -58,6 +61,20 @@ def difference(text: str, file: Path = YAML) -> list[str]:
         had.splitlines(), text.splitlines(), str(file), "from the answers", lineterm=""
     )
     return list(lines)
+
+
+def page(name: str, found: Sequence[str]) -> list[Step]:
+    """The web server's, which Apache has since there is a certificate."""
+
+    def answers() -> bool:
+        try:
+            knocking.greet(name, HTTPS)
+        except OSError:
+            return False
+        return True
+
+    restart = ["systemctl", "restart", "apache2.service"]
+    return [Step("pages", answers, lambda: run(restart, timeout=120))] if "web" in found else []
 
 
 def database(answers: Answers) -> list[Step]:

@@ -52,7 +52,8 @@ def _done(
         looked = steps.look(wanted)
         return Found({"steps": looked, "next": []}, notes, int(any(step["wanted"] for step in looked)))
     done = steps.run(wanted)
-    return Found({"steps": done, "next": following()}, notes, _checked())
+    wrong = _checked()
+    return Found({"steps": done, "next": following()}, [*notes, *wrong], int(bool(wrong)))
 
 
 def _token(name: str, roles: tuple[str, ...], address: str, memory: int | None) -> Found:
@@ -67,15 +68,20 @@ def _join(token: tokens.Token) -> Found:
     return _done(joined.steps(join.fetched(token)), [], check=False)
 
 
-def _checked() -> int:
-    """What invirt-check finds, for all to see; 1 if these are errors, once what was started had its time."""
+def _checked() -> list[str]:
+    """Say what invirt-check finds; its errors, once what was started had its time to sign on."""
     deadline = time.monotonic() + SETTLES
     while (done := run([CHECK], timeout=300, check=False)).returncode > WARNINGS:
         if time.monotonic() > deadline:
             break
         time.sleep(1)
-    say(done.stdout.rstrip() or done.stderr.rstrip())
-    return int(done.returncode > WARNINGS)
+    said = done.stdout.splitlines() or done.stderr.splitlines()
+    say("\n".join(said))
+    return (
+        [f"{CHECK}: {line}" for line in said if line.startswith("error")]
+        if done.returncode > WARNINGS
+        else []
+    )
 
 
 def _address(text: str) -> str:

@@ -74,6 +74,17 @@ def test_a_role_is_installed_before_invirt_yaml(lab: Lab) -> None:
     eventually(lambda: serves(lab), "an answer")
 
 
+@pytest.mark.nightly
+@pytest.mark.usefixtures("purged")
+def test_the_first_rules_are_loaded_whoever_makes_them(lab: Lab) -> None:
+    """A timer may start what needs invirt-config.service before anyone says invirt-config apply."""
+    roles.install_role(SERVERS[SPARE])
+    roles.write_config(SERVERS[SPARE])
+    lab.on(SPARE, "systemctl", "start", "invirt-config.service")
+    tables = ("nft", "list", "table", "inet", "invirt_remote")
+    eventually(lambda: lab.on(SPARE, *tables, check=False).returncode == 0, "rules to be loaded")
+
+
 @pytest.mark.usefixtures("purged")
 def test_a_purge_leaves_nothing(lab: Lab) -> None:
     before = ours(lab)

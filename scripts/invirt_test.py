@@ -151,6 +151,13 @@ KINDS = {
         environment={"INVIRT_LAB_DEBIAN": "13"},
         nightly=True,
     ),
+    "packages": Kind(
+        "the packages' own tests, those of autopkgtest, on fresh servers",
+        ("packages",),
+        LAB,
+        slow=True,
+        nightly=True,
+    ),
     "upgrade": Kind(
         "a cluster of the version before is upgraded, with a guest and a console",
         ("upgrade",),

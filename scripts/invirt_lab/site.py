@@ -70,7 +70,7 @@ def _remote(name: str, number: int, spare: bool = False) -> Server:
 
 def _fresh(name: str, number: int) -> Server:
     devices = ("/dev/kvm", "/dev/net/tun", "/dev/fuse")
-    packages = ("krb5-kdc", "krb5-admin-server", "qemu-system-x86", "remctl-client")
+    packages = ("krb5-kdc", "krb5-admin-server", "qemu-system-x86", "remctl-client", "bind9-dnsutils", "curl")
     return Server(name, number, packages, devices=devices, shared=True, fresh=True)
 
 

@@ -33,15 +33,18 @@ SELECT setval('machines_machine_id_seq', nextval('machines_machine_id_seq') + 10
     setval('nics_nic_id_seq', nextval('nics_nic_id_seq') + 1000),
     setval('operations_operation_id_seq', nextval('operations_operation_id_seq') + 1000);
 """
-# Both names at once, with nobody connected: a crash leaves the one or the other.
+# Both names at once, with nobody connected, though servers try again and again: a crash leaves the one
+# or the other, closed at the worst, which the next restore opens.
 SWAP = """
+ALTER DATABASE {name} ALLOW_CONNECTIONS false;
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ('{name}', '{new}');
 BEGIN;
 ALTER DATABASE {name} RENAME TO {old};
 ALTER DATABASE {new} RENAME TO {name};
 COMMIT;
+ALTER DATABASE {old} ALLOW_CONNECTIONS true;
 """
-TRIES = 10  # others connect again amid it
+TRIES = 5  # a session may have begun before, and not be seen yet
 
 
 def is_here() -> bool:
@@ -63,6 +66,7 @@ def lives() -> bool:
     """Whether there is a database here with machines or hosts in it."""
     if not exists():
         return False
+    server.psql(f"ALTER DATABASE {config.database.name} ALLOW_CONNECTIONS true")  # see SWAP
     made = server.psql("SELECT to_regclass('machines') IS NOT NULL", config.database.name)
     return made == "t" and server.psql(LIVES, config.database.name) == "t"
 

@@ -40,9 +40,11 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
         "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
         **_disks(config),
     }
-    keeper = owned.keeper()
-    paths.write(guest.keeper, str(keeper))
-    for nic in config.devices("vif"):
+    links = config.devices("vif")
+    keeper = owned.keeper() if links or config.machine else None  # a machine may be given links later
+    if keeper is not None:
+        paths.write(guest.keeper, str(keeper))
+    for nic in links:
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
         others = config.other_addresses(nic["vifname"])
         vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)

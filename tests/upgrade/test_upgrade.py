@@ -175,6 +175,8 @@ def test_every_server_is_the_new_version_and_well(lab: Lab) -> None:
     for name in itertools.chain(*roles.UPGRADES):
         shown = lab.on(name, "dpkg-query", "--show", "--showformat=${Version}", SERVERS[name].role)
         assert shown.stdout == new
+        failed = lab.on(name, "systemctl", "list-units", "--failed", "--plain", "--no-legend").stdout
+        assert not failed, f"{name}: {failed}{lab.on(name, 'journalctl', '-q', '-p', '4', '-n', '30').stdout}"
         assert lab.on(name, "systemctl", "is-system-running").stdout == "running\n"
         assert lab.on(name, "systemctl", "is-active", "invirt-firewall").stdout == "active\n"
 

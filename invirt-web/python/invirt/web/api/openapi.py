@@ -63,7 +63,7 @@ def document() -> Schema:
         paths[path] = {"get": _read(summary, schema, (*_places(rule), *more))}
     for name, table in site.LISTS.items():
         words = ("words", "order", "page", *table.filters)
-        query = tuple(_query(word, {"type": "string", "maxLength": 300}) for word in words)
+        query = tuple(_query(word, {"type": "string", "maxLength": resources.LONGEST}) for word in words)
         summary = f"the site's {name}, for its administrators"
         paths[f"/site/{name}"] = {"get": _read(summary, _ref("Rows"), query)}
     for form in forms.table().values():
@@ -108,9 +108,10 @@ def _query(name: str, schema: Schema, help: str = "") -> Schema:
 
 def _paging() -> tuple[Schema, ...]:
     limit = {"type": "integer", "minimum": 1, "maximum": resources.MOST, "default": resources.FEW}
+    cursor = {"type": "string", "maxLength": resources.CURSOR, "pattern": "^[ -~]*$"}
     return (
         _query("limit", limit, "how many"),
-        _query("cursor", {"type": "string", "maxLength": 300}, "from `next` of the page before"),
+        _query("cursor", cursor, "from `next` of the page before"),
     )
 
 

@@ -17,6 +17,7 @@ from invirt.web.operations import MAY_SEE, SEEN_OF_ALL, hidden
 from invirt.web.reading import administers, one, rows
 
 FEW, MOST = 50, 200  # rows of a page: where nothing is said, and at most
+LONGEST, CURSOR = 100, 1000  # letters of a query's value: all together fit into a line that Apache takes
 GREATEST = 2**63 - 1
 
 _COLUMNS = """m.name, m.owner, m.type, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.host,
@@ -186,7 +187,7 @@ def _only(given: Mapping[str, str], *known: str) -> None:
     for name, value in given.items():
         if name not in known:
             raise BadInput(f"unknown: {name[:40]!a}", hint=f"There is: {', '.join(known) or 'nothing'}.")
-        if "\0" in value or len(value) > 300:
+        if "\0" in value or len(value) > (CURSOR if name == "cursor" else LONGEST):
             raise BadInput(f"{name}: that is no value")
 
 

@@ -19,6 +19,7 @@ SETTINGS = {
     "worker_class": "gthread",
     "preload_app": True,
     "timeout": 60,
+    "limit_request_line": 8190,  # Apache's: what it lets through is answered in words of ours
     "errorlog": "-",
     "loglevel": "warning",
 }

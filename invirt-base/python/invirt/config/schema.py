@@ -107,6 +107,7 @@ class Database:
 
     hostname: Server  # where PostgreSQL is, or a folder that holds its socket
     copies: tuple[Hostname, ...] = ()  # further servers, which have copies: one may become the database
+    synchronous: bool = False  # nothing is acknowledged before a copy has it, too
     port: Port = 5432  # at which PostgreSQL listens
     name: Word = "invirt"  # of the database there
     connect_timeout: Seconds = 3  # seconds until it must let in

@@ -91,6 +91,13 @@ def connect(user: str = "") -> Connection:
     return _connected({**wanted, "host": last})
 
 
+def connect_to(hostname: str, user: str, application: str) -> Connection:
+    """A connection to one server, has it the database or a copy, by GSSAPI.  Raises Unreachable."""
+    psycopg2.extensions.set_wait_callback(_wait)
+    how = {"target_session_attrs": "any", "gssencmode": "require", "application_name": application}
+    return _connected({**settings(user), **how, "host": hostname})
+
+
 def _orders(hosts: str) -> list[str]:
     """Of the servers each as the first, once: libpq goes past one that refuses, not past a silent one."""
     names = hosts.split(",")

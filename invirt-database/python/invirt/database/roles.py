@@ -13,6 +13,9 @@ OWNER = "invirt"
 # users, who may come from one address, takes two; Kea and PowerDNS take one a thread.
 SERVERS = {"remote": 200, "host": 24, "dns": 24, "dhcp": 16, "console": 24, "web": 24}
 
+STANDBY = f"{OWNER}_standby"
+FOLLOWING = 24  # sessions of all servers that have copies: each follows, and asks every two seconds
+
 CREATE = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
@@ -51,6 +54,16 @@ END $$;
 REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql, sql TO {OWNER};
 """
+
+
+def standby(wanted: bool) -> str:
+    """SQL that makes the role by which servers that have copies follow, and ask, each other.
+
+    wanted: False where there are none: then nobody signs on as that.  Safe to repeat.
+    """
+    able = "LOGIN REPLICATION" if wanted else "NOLOGIN NOREPLICATION"
+    made = CREATE.format(role=STANDBY, idle="1min") + SERVER.format(role=STANDBY)
+    return f"{made}ALTER ROLE {STANDBY} {able} CONNECTION LIMIT {FOLLOWING};\n"
 
 
 def script() -> str:

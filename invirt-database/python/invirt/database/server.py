@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from invirt import config
+from invirt.base import files
 from invirt.base.errors import BadConfig, NotFound
 from invirt.base.process import run
 from invirt.database import connection, roles, schema, servers
@@ -33,6 +34,11 @@ SELECT 'CREATE DATABASE {name} OWNER invirt TEMPLATE template0 ENCODING ''UTF8''
 REVOKE ALL ON DATABASE {name}, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE {name} TO {servers};
 """
+NO_WAIT = "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();"
+FOLLOWED = Path("/var/lib/invirt-database/followed")  # there since a copy has followed this server
+HAS = "SELECT count(*) FROM pg_database WHERE datname = '{name}'"
+# Debian's pg_ctlcluster gives PostgreSQL this environment, and no other: a copy signs on by it.
+ENVIRONMENT = {"KRB5_CLIENT_KTNAME": "/etc/postgresql-common/krb5.keytab", "KRB5CCNAME": "MEMORY:"}
 NEEDS_RESTART = "SELECT count(*) FROM pg_file_settings WHERE error = 'setting could not be applied'"
 WRONG_LINES = """
 SELECT 'pg_hba.conf:' || line_number || ': ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL
@@ -59,6 +65,18 @@ class Cluster:
     def drop_in(self) -> Path:
         """Where it reads our settings."""
         return CLUSTERS / self.version / self.name / "conf.d" / "invirt.conf"
+
+    @property
+    def environment(self) -> Path:
+        """What the environment of its processes is."""
+        return CLUSTERS / self.version / self.name / "environment"
+
+    @property
+    def data(self) -> Path:
+        """The folder that has all that is in it."""
+        return Path(
+            run(["pg_conftool", "-s", self.version, self.name, "show", "data_directory"]).stdout.strip()
+        )
 
     @property
     def unit(self) -> str:
@@ -105,20 +123,50 @@ def _restart(cluster: Cluster) -> None:
         time.sleep(1)
 
 
-def configure(cluster: Cluster) -> None:
-    """Let the cluster read our settings; restarts it the first time.
-
-    Raises BadConfig for lines of pg_hba.conf and pg_ident.conf that it refuses.
-    """
+def prepare(cluster: Cluster) -> bool:
+    """Let the cluster read our settings when it starts the next time; tells whether it did not before."""
     if not servers.IDENT.exists():  # hosts are not known yet
         servers.IDENT.parent.mkdir(mode=0o755, exist_ok=True)
         shutil.chown(servers.IDENT.parent, "postgres", "postgres")
         servers.write(servers.ident(servers.known(())))
         shutil.chown(servers.IDENT, "postgres", "postgres")
-    if not cluster.drop_in.is_symlink():
-        cluster.drop_in.symlink_to(SETTINGS / "postgresql.conf")
-        _restart(cluster)
-    elif psql(NEEDS_RESTART) != "0":
+    if len(config.database.all) > 1:
+        _set_environment(cluster)
+    if cluster.drop_in.is_symlink():
+        return False
+    cluster.drop_in.symlink_to(SETTINGS / "postgresql.conf")
+    return True
+
+
+def _set_environment(cluster: Cluster) -> None:
+    """Add to the file what is missing; it counts at the next start, as what makes a copy of it does."""
+    text = cluster.environment.read_text() if cluster.environment.exists() else ""
+    missing = [f"{name} = '{value}'\n" for name, value in ENVIRONMENT.items() if name not in text]
+    if missing:
+        files.replace(cluster.environment, (text.rstrip("\n") + "\n" + "".join(missing)).encode())
+
+
+def is_copy() -> bool:
+    """Whether what runs here is a copy."""
+    return psql("SELECT pg_is_in_recovery()") == "t"
+
+
+def is_ours() -> bool:
+    """Whether what runs here has Invirt's database, or a copy of it."""
+    return psql(HAS.format(name=config.database.name)) == "1"
+
+
+def wait_for_no_copy() -> None:
+    """Acknowledge without a copy until invirt-database-fence sees one; else nobody could write."""
+    psql(NO_WAIT)
+
+
+def configure(cluster: Cluster) -> None:
+    """Let the cluster read our settings; restarts it the first time.
+
+    Raises BadConfig for lines of pg_hba.conf and pg_ident.conf that it refuses.
+    """
+    if prepare(cluster) or psql(NEEDS_RESTART) != "0":
         _restart(cluster)
     wrong = psql(WRONG_LINES)
     if wrong:
@@ -127,8 +175,12 @@ def configure(cluster: Cluster) -> None:
 
 def create() -> None:
     """Make the roles and the empty database, as postgres."""
+    if config.database.synchronous and not FOLLOWED.exists():
+        wait_for_no_copy()
     kinds = ", ".join(f"{roles.OWNER}_{kind}" for kind in roles.SERVERS)
-    psql(roles.script() + CREATE_DATABASE.format(name=config.database.name, servers=kinds))
+    standby = roles.standby(len(config.database.all) > 1)
+    made = CREATE_DATABASE.format(name=config.database.name, servers=f"{kinds}, {roles.STANDBY}")
+    psql(roles.script() + standby + made)
     psql(roles.restrict(), config.database.name)
 
 

@@ -65,7 +65,15 @@ def known(hosts: Iterable[str]) -> list[Server]:
 
 def ident(servers: Iterable[Server]) -> str:
     """What pg_ident.conf is to hold."""
-    return HEAD + "".join(server.lines for server in servers)
+    return HEAD + _standbys() + "".join(server.lines for server in servers)
+
+
+def _standbys() -> str:
+    """Lines for the servers that may have the database, if there are several: each comes as PostgreSQL."""
+    if len(config.database.all) < 2:
+        return ""
+    lines = (f'{roles.OWNER}  "postgres/{one}@{config.site.realm}"' for one in config.database.all)
+    return "".join(f"{line}  {roles.STANDBY}\n" for line in lines)
 
 
 def write(text: str) -> bool:
@@ -85,6 +93,15 @@ END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_stat_gssapi USING (pid)
 WHERE usename = ANY (%s) OR gss_authenticated AND principal <> ALL (%s)
 """
+
+
+def follow(cursor: Any) -> bool:
+    """Where there is a copy: keep the list, since the roles come with it; tells whether anything changed."""
+    cursor.execute("SELECT hostname FROM hosts")
+    changed = write(ident(known(row[0] for row in cursor.fetchall())))
+    if changed:
+        cursor.execute("SELECT pg_reload_conf()")
+    return changed
 
 
 def settle(cursor: Any, anew: bool = False) -> bool:

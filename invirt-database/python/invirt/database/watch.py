@@ -70,6 +70,10 @@ class Watch:
         if (now := os.stat(config.path()).st_mtime_ns) != self.read:
             config.reload()
             self.read = now
+        self.cursor.execute("SELECT pg_is_in_recovery()")
+        if self.cursor.fetchone()[0]:
+            servers.follow(self.cursor)
+            return
         changed = servers.settle(self.cursor, self.anew)
         administrators.settle(self.cursor)
         self.anew = False
@@ -87,7 +91,9 @@ def _keep_usage() -> NoReturn:
                 connected.patience = None
                 with connected.cursor() as cursor:
                     cursor.execute("SET statement_timeout = 0")
-                    cursor.execute(usage.KEEP)
+                    cursor.execute("SELECT pg_is_in_recovery()")
+                    if cursor.fetchone() == (False,):
+                        cursor.execute(usage.KEEP)
         except (InvirtError, psycopg2.Error) as error:
             log.write(f"usage is not summed up: {str(error).splitlines()[0]}", log.WARNING, program=PROGRAM)
         time.sleep(KEPT)

@@ -14,7 +14,12 @@ PATIENCE = 10  # seconds
 # What must be active; of names with a bar between them, one.
 EVERYWHERE = ("invirt-config.service", "invirt-firewall.service", "invirt-tickets.timer")
 UNITS = {
-    "database": ("postgresql.service", "invirt-database-setup.service", "invirt-database-watch.service"),
+    "database": (
+        "postgresql.service",
+        "invirt-database-setup.service",
+        "invirt-database-watch.service",
+        "invirt-database-fence.service",
+    ),
     "remote": (
         *("invirt-remconffs.service", "invirt-remctld.socket", "invirt-remote-warm.socket"),
         *("invirt-remote-warm.service", "invirt-operations.service", "invirt-followers.service"),

@@ -6,6 +6,9 @@ local       all       postgres           peer
 local       ${config.database.name}  invirt             peer map=invirt
 local       ${config.database.name}  all                reject
 local       all       all                peer
+% if len(config.database.all) > 1:
+hostgssenc  replication  invirt_standby  all  gss include_realm=1 krb_realm=${config.site.realm} map=invirt
+% endif
 hostgssenc  ${config.database.name}  invirt    all      reject
 hostgssenc  ${config.database.name}  postgres  all      reject
 hostgssenc  ${config.database.name}  all       all      gss include_realm=1 krb_realm=${config.site.realm} map=invirt

@@ -17,3 +17,25 @@ tcp_keepalives_interval = 10
 tcp_keepalives_count = 3
 # Tables too new for statistics look large: compiling what is asked of them takes seconds, answering milliseconds.
 jit = off
+% if len(config.database.all) > 1:
+<%
+from invirt.base.identity import hostname
+following = {
+    "host": ",".join(config.database.all),
+    "port": config.database.port,
+    "user": "invirt_standby",
+    "application_name": hostname(),
+    "target_session_attrs": "read-write",
+    "gssencmode": "require",
+    "tcp_user_timeout": f"{config.database.statement_timeout}000",
+}
+%>\
+# A copy follows whichever server has the database; who has it doesn't read this.
+primary_conninfo = '${" ".join(f"{name}={value}" for name, value in following.items())}'
+# So much of the journal a copy may miss, and still follow.
+wal_keep_size = 1GB
+% if config.database.synchronous:
+# What is acknowledged is on the disk of a copy, too. After a promotion that waits for one (ALTER SYSTEM).
+synchronous_standby_names = 'ANY 1 (*)'
+% endif
+% endif

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError
 
+from invirt import config
+from invirt.base import identity
 from invirt.base.cli import SITE, Command, Flag
 from invirt.base.errors import InvirtError
 from invirt.database import server
 
 
 def _run(migrate_only: bool) -> str | None:
-    """Make it so; says if the tables have changed."""
+    """Make it so; says if the tables have changed.  A copy has all of that from whom it follows."""
+    if identity.hostname() in config.database.copies and not server.is_ours():
+        return "this server is to have a copy: invirt-database-standby make"
     if not migrate_only:
         server.configure(server.find_cluster())
+    if server.is_copy():
+        return None
+    if not migrate_only:
         server.create()
     try:
         before, after = server.migrate()

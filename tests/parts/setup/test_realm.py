@@ -117,6 +117,10 @@ def test_krb5_conf_of_a_realm_that_is_there_stays(tmp_path: Path) -> None:
     file = tmp_path / "krb5.conf"
     step = conf(rendered.krb5_conf(read(tmp_path / "site.yaml")), file)
     file.write_text("[libdefaults]\n default_realm = INVIRT.TEST\n")
+    assert not step.done()  # as Debian has it, who has guessed the realm
+    file.write_text(
+        "[libdefaults]\n default_realm = INVIRT.TEST\n[realms]\n INVIRT.TEST = {\n kdc=kdc.invirt.test\n }\n"
+    )
     assert step.done()
     file.write_text("[libdefaults]\n default_realm = ELSEWHERE.TEST\n")
     assert [record["done"] for record in run([step])] == [True]

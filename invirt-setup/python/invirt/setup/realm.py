@@ -79,12 +79,13 @@ class Realm:
 
 
 def conf(text: str, file: Path = Path("/etc/krb5.conf")) -> Step:
-    """krb5.conf names the realm.  One that does so already is left as it is, unless it is ours."""
-    realm = named(text)
+    """krb5.conf names the realm and its KDCs.  One of an administrator's that does so stays."""
+    realm, kdcs = named(text), _kdcs(text)
 
     def done() -> bool:
         had = file.read_text() if file.exists() else ""
-        return had == text or (named(had) == realm and not had.startswith(rendered.MARK))
+        theirs = not had.startswith(rendered.MARK) and named(had) == realm and kdcs <= _kdcs(had)
+        return had == text or theirs
 
     def do() -> None:
         before = file.with_name(f"{file.name}.before-invirt")
@@ -93,6 +94,10 @@ def conf(text: str, file: Path = Path("/etc/krb5.conf")) -> Step:
         replace(file, text.encode())
 
     return Step(f"{file}: realm {realm}", done, do)
+
+
+def _kdcs(conf: str) -> set[str]:
+    return set(re.findall(r"(?m)^\s*kdc\s*=\s*(\S+)\s*$", conf))
 
 
 def named(conf: str) -> str:

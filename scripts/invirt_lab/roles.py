@@ -26,6 +26,7 @@ from invirt_lab.site import (
     REVERSE_ZONE,
     SERVERS,
     SHARED,
+    USERS,
     USUAL,
     Server,
     Site,
@@ -129,6 +130,17 @@ def settings(site: Site) -> None:
     """Tell the database of the hosts, the guests' addresses and the type of machines."""
     for arguments in _settings(site):
         on(site.database, "invirt-admin", *arguments)
+
+
+def answers() -> str:
+    """The same for invirt-setup, on one server that does everything."""
+    return (
+        f"domain: {DOMAIN}\nrealm: {REALM}\n"
+        f"addresses: {{gateway: {GATEWAY}, first: {GUESTS[0]}, last: {GUESTS[1]}}}\n"
+        f"user: {USERS[0]}\nmemory: {HOST_MEMORY}\n"
+        f'boot: {{kernel: {GUEST_KERNEL}, initrd: {GUEST_INITRD}, append: "{GUEST_APPEND}"}}\n'
+        f"disks: {SHARED}/volumes\nshared: true\n"
+    )
 
 
 def known_hosts(site: Site) -> None:

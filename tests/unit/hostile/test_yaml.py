@@ -217,7 +217,11 @@ def idents(text: str, meant: Config) -> None:
         "dhcp": meant.dhcp.servers,
         "host": ["h.x"],
     }
-    assert lines == {("root", "invirt"), ("postgres", "invirt")} | {
+    several = {meant.database.hostname, *meant.database.copies}
+    standbys = {(f"postgres/{name}@{meant.site.realm}", "invirt_standby") for name in several}
+    assert lines == {("root", "invirt"), ("postgres", "invirt")} | (
+        standbys if len(several) > 1 else set()
+    ) | {
         (f"host/{name}@{meant.site.realm}", role)
         for kind, names in named.items()
         for name in names

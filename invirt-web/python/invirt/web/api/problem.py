@@ -49,7 +49,9 @@ def _made(number: int, detail: str, hint: str, code: int) -> Response:
 
 
 def _told(number: int, detail: str, hint: str, code: int) -> str:
-    title = HTTPStatus(number).phrase
+    title = (
+        "Content Too Large" if number == 413 else HTTPStatus(number).phrase
+    )  # Python 3.11 has an older name
     told = {
         "type": "about:blank", "title": title, "status": number, "detail": detail, "hint": hint, "code": code,
     }  # fmt: skip

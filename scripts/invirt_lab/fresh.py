@@ -2,11 +2,10 @@
 
     with fresh.servers("one", "client") as site:    # or "one", "two", "three", "four"; release=13
         fresh.install("one", "invirt-all")          # apt's own order, all in one run
-        fresh.set_up(site)                          # by hand; or whatever is to be tried:
-        cluster.on("one", "invirt-setup", …)        # as root
+        fresh.set_up(site)                          # by invirt-setup, which is installed
         fresh.reboot("one")                         # in order: systemctl poweroff, then on again
         cluster.kill("one"); fresh.boot("one")      # a power cut
-        cluster.as_user("alice", …)                 # on the client, when realm.make(site) has enrolled her
+        cluster.as_user("alice", …)                 # on the client, when she is enrolled: set_up()
 
 They have what an installer of Debian leaves: a name, an address, /etc/hosts with
 all of them, apt sources.  Those are our archive and one with all of Debian's
@@ -61,18 +60,6 @@ def install(name: str, *packages: str) -> None:
         roles.apt(name, "install", "--no-install-recommends", *packages)
 
 
-def set_up(site: Site) -> None:
-    """What an administrator does by hand on a site's servers, whose packages are installed."""
-    keys(site)
-    with step("invirt-config apply"):
-        for server in site.all():
-            if server.fresh:
-                cluster.on(server.name, "invirt-config", "apply")
-        cluster.on(site.database, "systemctl", "start", "invirt-database-setup.service")
-        cluster.on(site.web, "systemctl", "restart", "apache2.service")
-    settings(site)
-
-
 def keys(site: Site) -> None:
     """Realm, keytabs, certificates and invirt.yaml: the KDC and PostgreSQL's user are there."""
     with step("making the Kerberos realm, carrying keytabs"):
@@ -82,11 +69,17 @@ def keys(site: Site) -> None:
         roles.configure(site)
 
 
-def settings(site: Site) -> None:
-    """What the database is told."""
-    with step("telling the database of hosts, addresses and types"):
-        roles.settings(site)
-        roles.known_hosts(site)
+def set_up(site: Site) -> None:
+    """What an administrator does with invirt-setup on a site's one server."""
+    first = site.database
+    cluster.on(first, "sh", "-c", "cat >/root/site.yaml", input=roles.answers())
+    with step(f"invirt-setup on {first}"):
+        done = cluster.on(first, "invirt-setup", "--answers", "/root/site.yaml", timeout=900, check=False)
+    if done.returncode:
+        raise InvirtError(f"invirt-setup failed on {first}", hint=done.stdout + done.stderr)
+    realm.adopt(site)
+    certificates.adopt(site)
+    roles.known_hosts(site)
 
 
 def killed(name: str, seconds: float, *argv: str) -> None:

@@ -20,9 +20,12 @@ def password(user: str) -> str:
     return cluster.on("client", "cat", f"/home/{user}/.password").stdout.strip()
 
 
-def browser(user: str = "") -> Browser:
-    """One that comes from outside; with user's session; raises InvirtError where that isn't given."""
-    made = Browser("127.0.0.1", "127.0.0.1", str(certificates.AUTHORITY), port=cluster.door())
+def browser(user: str = "", name: str = "127.0.0.1") -> Browser:
+    """One that comes from outside, and calls the server so; with user's session.
+
+    Raises InvirtError where that isn't given.
+    """
+    made = Browser("127.0.0.1", name, str(certificates.AUTHORITY), port=cluster.door())
     if user and (answer := made.sign_on(user, password(user))).status != 303:
         raise InvirtError(f"{user} is not signed on: status {answer.status}", hint=words(answer.text))
     return made

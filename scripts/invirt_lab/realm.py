@@ -67,6 +67,21 @@ done
 """
 
 
+_ADOPT = """\
+set -e
+umask 077
+kadmin.local list_principals "$0" | grep -q "^$0@" || {
+    od -An -tx1 -N5 /dev/urandom | tr -d ' ' >"/root/$0.password"
+    kadmin.local add_principal -pw "$(cat "/root/$0.password")" "$0" >/dev/null
+}
+[ -e "/root/$0.password" ] || cp /var/lib/invirt-setup/password "/root/$0.password"
+[ -e "/root/$0.keytab" ] || kadmin.local ktadd -norandkey -k "/root/$0.keytab" "$0" >/dev/null
+base64 -w0 "/root/$0.keytab"
+echo
+cat "/root/$0.password"
+"""
+
+
 def principals(site: Site) -> list[str]:
     """Everyone who has a key and no password: all but the users."""
     return [ADMIN, _postgres(site), _http(site), *(f"host/{server.fqdn}" for server in site.all())]
@@ -94,6 +109,15 @@ def make(site: Site) -> None:
     _carry(site.web, keytabs[_http(site).replace("/", ".")], _HTTP_KEYTAB, "root:www-data", "640")
     for user in (*USERS, ADMIN) if "client" in site.servers else ():
         _enrol(user, keytabs[user.replace("/", ".")], keytabs.get(f"password.{user}", ""))
+
+
+def adopt(site: Site) -> None:
+    """The client's users in a realm that invirt-setup has made, which has the first of them already."""
+    known = on(site.kdc, "cat", "/etc/krb5.conf").stdout
+    on("client", "sh", "-c", "cat >/etc/krb5.conf", input=known)
+    for user in USERS:
+        said = on(site.kdc, "sh", "-c", _ADOPT, user).stdout
+        _enrol(user, *said.splitlines())
 
 
 def _carry(

@@ -1,4 +1,4 @@
-"""All roles on one server, by one run of apt: it does the main job after a reboot."""
+"""All roles on one server, by two commands: it does the main job after a reboot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def invirt(*argv: str) -> str:
 @pytest.fixture(scope="module")
 def machine(site: Site) -> Iterator[str]:
     """A machine that runs there, made after a reboot of the server."""
-    fresh.install(ONE, "invirt-all")
+    fresh.install(ONE, "invirt-all", "invirt-setup")
     assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "invirt*")
     fresh.set_up(site)
     fresh.reboot(ONE)
@@ -52,7 +52,7 @@ def test_a_guest_has_its_address_and_is_on_its_console(machine: str) -> None:
 
 
 def test_the_page_shows_it(machine: str) -> None:
-    told = words(pages.browser("alice").ask(f"/machines/{machine}").text)
+    told = words(pages.browser("alice", SERVERS[ONE].fqdn).ask(f"/machines/{machine}").text)
     assert f"{machine} running" in told and "Host one" in told
 
 
@@ -60,6 +60,10 @@ def test_nothing_has_failed(machine: str) -> None:
     assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend")
     for role in ROLES:
         assert cluster.on(ONE, "invirt-config", "ports", role).returncode == 0
+
+
+def test_set_up_again_all_is_so(machine: str) -> None:
+    fresh.is_set_up(ONE)
 
 
 @pytest.mark.nightly

@@ -12,7 +12,7 @@ import psycopg2.errors
 import pytest
 
 from invirt import config
-from invirt.base.errors import BadConfig, BadInput, Busy, Denied, InvirtError, Unreachable
+from invirt.base.errors import BadConfig, BadInput, Busy, Denied, InvirtError, NotFound, Unreachable
 from invirt.database import fence, peers, promotion, server, standby
 from invirt.database.commands import setup
 from tests.parts.database.conftest import _free_port
@@ -81,6 +81,8 @@ def test_a_server_that_is_to_have_a_copy_gets_no_empty_database(servers: tuple[P
     with second.here():
         assert "invirt-database-standby make" in setup.COMMAND.run(migrate_only=False)
         assert not server.is_ours()
+        with pytest.raises(NotFound, match="no copy"):
+            promotion.promote(())
 
 
 class Killed(BaseException):

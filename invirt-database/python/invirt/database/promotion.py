@@ -9,7 +9,7 @@ from typing import Any
 
 from invirt import config
 from invirt.base.cli import Found, say
-from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
+from invirt.base.errors import BadInput, Busy, InvirtError, NotFound, Unreachable
 from invirt.database import peers, server, standby
 
 STOPS = 120.0  # seconds that who has the database may take to stop
@@ -56,6 +56,8 @@ def promote(lost: Collection[str]) -> Found:
     """
     if unknown := [name for name in lost if name not in peers.others()]:
         raise BadInput(f"{unknown[0]} is no other server of the database in invirt.yaml")
+    if not server.is_ours():
+        raise NotFound("this server has no copy that could be promoted", "invirt-database-standby status")
     if server.is_copy():
         found = peers.look(peers.others())
         _refuse_silence(found, lost)

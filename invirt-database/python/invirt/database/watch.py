@@ -63,11 +63,11 @@ class Watch:
     def __init__(self, cursor: Any) -> None:
         self.cursor = cursor
         self.anew = True
-        self.read = os.stat(config.path()).st_mtime_ns
+        self.read = os.stat(config.counting()).st_mtime_ns
 
     def turn(self) -> None:
         """Look once."""
-        if (now := os.stat(config.path()).st_mtime_ns) != self.read:
+        if (now := os.stat(config.counting()).st_mtime_ns) != self.read:
             config.reload()
             self.read = now
         self.cursor.execute("SELECT pg_is_in_recovery()")

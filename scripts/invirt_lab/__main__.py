@@ -47,6 +47,10 @@ def _states(found: list[dict[str, str]]) -> str:
     return "".join(f"{one['server']:8} {one['address']:12} {one['state']}\n" for one in found)
 
 
+def _kill(server: str) -> None:
+    cluster.kill(server)
+
+
 def _boot(server: str) -> None:
     cluster.boot(server)
     cluster.wait_booted(server)
@@ -100,7 +104,7 @@ VERBS = (
     ),
     Verb("pages", "where a browser finds the web server's pages, and who can sign on there", pages.way_in,
          shown=str),
-    Verb("kill", "end a server with all that runs on it, as a power cut would", cluster.kill, (SERVER,)),
+    Verb("kill", "end a server with all that runs on it, as a power cut would", _kill, (SERVER,)),
     Verb("boot", "boot a server that was killed", _boot, (SERVER,)),
     Verb(
         "log", "a server's log; options are journalctl's", _log,

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,7 @@ __all__ = ["site"]  # the fixture
 ROOT = Path(__file__).parents[2]
 ONE, MANY = 3.0, 4.0  # times as long, alone and AT_ONCE
 AT_ONCE, STORM = 25, 100
-WARM_ONE, WARM_MANY = 1.0, 1.0  # times as long as a process of Python that enters the rows
+WARM = 1.5  # times as long as a process of Python that enters the rows
 FILLED = 10_000  # machines
 
 # The hosts are in the process' own memory.
@@ -47,7 +48,7 @@ submit("create", Actor(sys.argv[2] + "@INVIRT.TEST"), sys.argv[1], {"memory": 64
 """
 
 # The same by workers started ahead, as remctld has them: the program is their client.
-WARM = """
+SERVICE = """
 import sys
 from functools import partial
 from invirt.base import warm
@@ -66,7 +67,8 @@ connection.role = "remote"
 warm.serve(Role("remote", {"create": create}, partial(Ahead, "remote", usual), SPARE))
 """
 # As many at once as there are words, each by a process of its own.
-AT_ONCE_BY_SHELL = 'program=$1; shift; for one in "$@"; do $program ${one%/*} ${one#*/} & done; wait'
+CREATE = 'for one in "$@"; do $0 ${one%/*} ${one#*/} & done; wait'
+ENTER = 'for one in "$@"; do "$0" -c "$BARE" $one "$SOCKET" "$DATABASE" & done; wait'
 
 BARE = """
 import sys
@@ -152,7 +154,7 @@ def ready(folder: Path) -> Iterator[str]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "warm/remote"))
         listening.listen(256)
-        argv = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash", sys.executable, "-c", WARM]
+        argv = ["bash", "-c", f'exec "$@" 3<&{listening.fileno()}', "bash", sys.executable, "-c", SERVICE]
         service = subprocess.Popen(argv, cwd=ROOT, pass_fds=[listening.fileno()])
         try:
             yield str(program)
@@ -160,51 +162,60 @@ def ready(folder: Path) -> Iterator[str]:
             end(service)
 
 
-def test_warm_creates(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As users have it, but for remctl and the hosts: alone, and as many at once as a class has people."""
-    site.rows(RANGE)
-    site.rows(ZONES)
-    site.rows(FILL, FILLED)
-    site.rows("ANALYZE")
+@dataclass
+class Warm:
+    """A site with as many machines as FILLED, and a program by which a worker makes one more: NAME USER."""
+
+    site: Site
+    program: str
+
+    def create(self, many: int = 1) -> None:
+        """So many at once, each by a process of its own."""
+        numbers = itertools.islice(_numbers, many)
+        _run(CREATE, self.program, *(f"m{number}/user{number // 4}" for number in numbers))
+
+    def enter(self, many: int = 1) -> None:
+        """The same rows by as many processes of Python, by hand."""
+        numbers = itertools.islice(_numbers, many)
+        where = {"SOCKET": self.site.database.socket, "DATABASE": self.site.database.name}
+        _run(ENTER, sys.executable, *(f"bare{number}" for number in numbers), BARE=BARE, **where)
+
+
+def _run(script: str, *words: str, **environment: str) -> None:
+    env = {**os.environ, **environment}
+    subprocess.run(["sh", "-c", script, *words], env=env, check=True, timeout=240)
+
+
+@pytest.fixture
+def warm(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
+    for statement in (RANGE, ZONES, FILL.replace("%s", str(FILLED)), "ANALYZE"):
+        site.rows(statement)
     folder = Path(tempfile.mkdtemp(prefix="invirt-warm-"))  # its path has to be short
     monkeypatch.setenv("INVIRT_RUN", str(folder))
-
-    def names(many: int, kind: str) -> list[str]:
-        return [f"{kind}{number}/user{number // 4}" for number in itertools.islice(_numbers, many)]
-
-    def ours(many: int = 1) -> None:
-        subprocess.run(
-            ["sh", "-c", AT_ONCE_BY_SHELL, "sh", program, *names(many, "m")], check=True, timeout=120
-        )
-
-    def entered(many: int = 1) -> None:
-        given = [f"bare{next(_numbers)}" for _ in range(many)]
-        script = 'for one in "$@"; do "$0" -c "$BARE" $one "$SOCKET" "$DATABASE" & done; wait'
-        variables = {"BARE": BARE, "SOCKET": site.database.socket, "DATABASE": site.database.name}
-        subprocess.run(
-            ["sh", "-c", script, sys.executable, *given],
-            env={**os.environ, **variables},
-            check=True,
-            timeout=120,
-        )
-
     try:
         with ready(folder) as program:
-            ours()
-            beside(
-                f"a warm create, {FILLED} machines there",
-                lambda: quickest(ours, 5),
-                lambda: quickest(entered, 5),
-                WARM_ONE,
-            )
-            took, _ = beside(
-                f"{STORM} warm creates at once",
-                lambda: quickest(partial(ours, STORM), 1),
-                lambda: quickest(partial(entered, STORM), 1),
-                WARM_MANY,
-            )
-            keep(Result(f"warm creates, {STORM} at once", STORM / took, "a second"))
+            made = Warm(site, program)
+            made.create()
+            yield made
     finally:
         shutil.rmtree(folder)
-    made = site.rows("SELECT count(*) FROM operations WHERE state = 'done'")
-    assert site.rows("SELECT count(*) FROM machines WHERE name LIKE 'm%%'") == made
+    done = site.rows("SELECT count(*) FROM operations WHERE state = 'done'")
+    assert site.rows("SELECT count(*) FROM machines WHERE name LIKE 'm%%'") == done
+
+
+def test_a_warm_create(warm: Warm) -> None:
+    """As users have it, but for remctl and the hosts."""
+    what = f"a warm create, {FILLED} machines there"
+    beside(what, lambda: quickest(warm.create, 5), lambda: quickest(warm.enter, 5), WARM)
+
+
+@pytest.mark.nightly
+def test_a_storm_of_warm_creates(warm: Warm) -> None:
+    """As many at once as a class has people."""
+    took, _ = beside(
+        f"{STORM} warm creates at once",
+        lambda: quickest(partial(warm.create, STORM), 1),
+        lambda: quickest(partial(warm.enter, STORM), 1),
+        WARM,
+    )
+    keep(Result(f"warm creates, {STORM} at once", STORM / took, "a second"))

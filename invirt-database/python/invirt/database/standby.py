@@ -11,6 +11,7 @@ the way, the next run goes on from what it finds:
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -135,7 +136,12 @@ def swap(cluster: Cluster) -> None:
     if data.exists():
         run(["systemctl", "stop", cluster.unit], timeout=600)
         shutil.rmtree(_beside(data, "old"), ignore_errors=True)
-        data.rename(_beside(data, "old"))
+        try:
+            data.rename(_beside(data, "old"))
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.rmtree(data)  # an overlay's lower folder can't be renamed; what it has is to go, anyway
     _beside(data, "new").rename(data)
     _sync(data.parent)
     run(["systemctl", "start", cluster.unit], timeout=600)

@@ -63,15 +63,32 @@ def test_a_guest_that_runs_twice_is_an_alarm(up: Site) -> None:
 
 
 def test_volumes_without_a_machine_go_to_the_trash(up: Site) -> None:
-    up.hosts.volumes["remus", "hdc"] = 3
+    up.hosts.volumes["romulus", "hdc"] = 3
     up.hosts.volumes["nobody", "hda"] = 4
     assert differences(up, fix=True) == [
         "volume hda of nobody (4 GiB) in pool default belongs to no machine",
-        "volume hdc of remus (3 GiB) in pool default belongs to no machine",
+        "volume hdc of romulus (3 GiB) in pool default belongs to no machine",
     ]
     assert sorted(up.hosts.trash.values()) == [3, 4]
     assert differences(up) == []
     up.check()
+
+
+def test_a_volume_that_may_be_in_use_is_left(up: Site) -> None:
+    """As after a restore: of a guest, or a disk, that the database doesn't know."""
+    up.hosts.hosts[HOST2].running.add("stranger")
+    for place in (("stranger", "hda"), ("remus", "hdc")):
+        up.hosts.volumes[place] = 3
+    found = differences(up, fix=True)
+    assert sum("belongs to no machine" in words for words in found) == 2
+    up.hosts.hosts[HOST2].running.clear()
+    up.hosts.hosts[HOST2].up = False
+    found = differences(up, fix=True)
+    assert sum("belongs to no machine" in words for words in found) == 2
+    assert not up.hosts.trash
+    up.hosts.hosts[HOST2].up = True
+    differences(up, fix=True)
+    assert list(up.hosts.trash.values()) == [3], "of the one that is off by now"
 
 
 def test_a_disk_that_belongs_to_a_machine_is_never_trashed(up: Site) -> None:

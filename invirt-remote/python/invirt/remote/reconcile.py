@@ -209,13 +209,7 @@ def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
         if name in facts.moving:
             continue
         if wanted is None:
-            yield Difference(
-                f"volume {disk} of {name} ({size} GiB) in pool {pool} belongs to no machine",
-                "move it to the trash",
-                lambda name=name, disk=disk, size=size, pool=pool: _trash(  # type: ignore[misc]
-                    hosts, name, {"disk": disk, "size": size, "pool": pool}
-                ),
-            )
+            yield _without_machine(facts, hosts, name, {"disk": disk, "size": size, "pool": pool})
         elif wanted != size:
             yield Difference(
                 f"disk {disk} of {name} has {size} GiB, the database says {wanted}", "to be looked at"
@@ -223,6 +217,17 @@ def _disks(facts: Facts, hosts: Hosts) -> Iterable[Difference]:
     for pool, name, disk in sorted(facts.disks.keys() - facts.volumes.keys()):
         if name not in facts.moving and pool in facts.listed:
             yield Difference(f"ALARM: disk {disk} of {name} has no volume", "look into the trash and backups")
+
+
+def _without_machine(facts: Facts, hosts: Hosts, name: MachineName, wants: dict[str, Any]) -> Difference:
+    """A volume that the database doesn't know, as after a restore: it may be in use all the same."""
+    words = "volume {disk} of {name} ({size} GiB) in pool {pool} belongs to no machine"
+    words = words.format(name=name, **wants)
+    if any(name in running for running in facts.guests.values()):
+        return Difference(words, "left: its guest runs")
+    if facts.silent:
+        return Difference(words, f"left: its guest may run on {' or '.join(facts.silent)}")
+    return Difference(words, "move it to the trash", lambda: _trash(hosts, name, wants))
 
 
 def _trash(hosts: Hosts, name: MachineName, wants: dict[str, Any]) -> None:

@@ -206,6 +206,11 @@ def printed(argv: list[str]) -> str:
     return out.getvalue()
 
 
+def places(meant: Config) -> str:
+    """Where the database may be, as libpq has it."""
+    return ",".join(dict.fromkeys((meant.database.hostname, *meant.database.copies)))
+
+
 def idents(text: str, meant: Config) -> None:
     """Who may come as which role: the servers that are named, and hosts that the database names."""
     lines = {(who, role) for _, who, role in words(text)}
@@ -230,7 +235,7 @@ def idents(text: str, meant: Config) -> None:
 
 
 def kea(conf: dict[str, Any], meant: Config) -> None:
-    assert conf["hosts-database"]["host"] == meant.database.hostname
+    assert conf["hosts-database"]["host"] == places(meant)
     assert conf["hosts-database"]["name"] == meant.database.name
     assert conf["valid-lifetime"] == meant.dhcp.lease
     data = {option["name"]: option["data"] for option in conf["option-data"]}
@@ -242,7 +247,7 @@ def powerdns(text: str, meant: Config) -> None:
     lines = [line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#")]
     settings = dict(lines)
     assert len(settings) == len(lines)
-    assert settings["gpgsql-host"] == meant.database.hostname
+    assert settings["gpgsql-host"] == places(meant)
     assert settings["gpgsql-dbname"] == meant.database.name
     assert settings.get("also-notify", "") == ",".join(meant.dns.secondaries)
     assert settings["default-ttl"] == str(meant.dns.ttl)

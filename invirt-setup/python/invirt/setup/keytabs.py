@@ -12,6 +12,7 @@ from pathlib import Path
 from invirt.base.errors import CommandFailed, InvirtError
 from invirt.base.files import replace
 from invirt.base.process import run
+from invirt.check.keytabs import KEYTABS
 from invirt.setup.realm import Realm
 from invirt.setup.steps import Step
 
@@ -56,13 +57,11 @@ class Keytab:
 
 def wanted(name: str, roles: Sequence[str]) -> list[Keytab]:
     """Those of a server with these roles."""
-    found = [Keytab(f"host/{name}", Path("/etc/krb5.keytab"))]
-    if "database" in roles:
-        postgres = Path("/etc/postgresql-common/krb5.keytab")
-        found.append(Keytab(f"postgres/{name}", postgres, "postgres:postgres"))
-    if "web" in roles:
-        found.append(Keytab(f"HTTP/{name}", Path("/etc/invirt/web/http.keytab"), "root:www-data", 0o640))
-    return found
+    return [
+        Keytab(f"{one.service}/{name}", Path(one.path), f"{one.owner}:{one.group}", one.mode)
+        for one in KEYTABS
+        if not one.role or one.role in roles
+    ]
 
 
 def made(realm: Realm, principal: str) -> bytes:

@@ -97,7 +97,7 @@ KINDS = {
         (*LIBRARIES, *SERVERS, *BROWSER),
         workers=4,
     ),
-    "lab": Kind("a whole cluster of real servers", ("lab",), LAB, slow=True),
+    "lab": Kind("a whole cluster of real servers", ("lab",), (*LAB, *BROWSER), slow=True),
     "lab13": Kind(
         "a cluster of Debian 13: the main job",
         ("lab/test_demo.py",),
@@ -219,7 +219,7 @@ def install(kinds: list[str]) -> None:
             host.install(wanted)
     if "unit" in kinds:
         install_linters()
-    if {"web", "rest"} & set(kinds):
+    if {"web", "lab", "rest"} & set(kinds):
         install_drivers()
     if "rest" in kinds:
         install_schemathesis()

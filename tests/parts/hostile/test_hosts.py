@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.remote import reconcile, states, wanted
-from invirt.remote.hosts import Answer, NoAnswer, failure
+from invirt.remote.hosts import NoAnswer, failure
+from invirt.remote.lines import Answer
 from invirt.remote.operations import KINDS, Actor, submit
 from tests.examples import given, thorough
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, Site

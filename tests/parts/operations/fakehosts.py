@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
-from invirt.remote.hosts import Answer, Hosts, NoAnswer, Unknown
+from invirt.remote.hosts import Hosts, NoAnswer, Unknown
+from invirt.remote.lines import Answer
 
 # Told of each command ("before" or "after" it is done), of a job's when it is begun; raises what
 # shall go wrong.

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
-from invirt.remote.hosts import PATIENCE, PORTS, Answer, NoAnswer, RemctlHosts, Unknown, answered, failure
+from invirt.remote.hosts import PORTS, NoAnswer, RemctlHosts, Unknown, answered, failure
+from invirt.remote.lines import KEPT, PATIENCE, Answer
 from tests.parts.realm import Realm, Remctlds, loopback
 
 HOST = "host1.invirt.test"
@@ -21,6 +22,7 @@ OTHER = "host2.invirt.test"
 PROGRAM = """#!/bin/sh
 case $1 in
 status) echo '{"state": "off"}' ;;
+caller) echo $PPID ;;
 create) echo "invirt-host-domain: too late" >&2; echo "  Ask again." >&2; exit 5 ;;
 odd) exit 77 ;;
 slow) sleep 30 ;;
@@ -55,6 +57,41 @@ def ask(hosts: RemctlHosts, *words: str, timeout: float = 10) -> Answer:
 
 def test_an_answer(hosts: RemctlHosts) -> None:
     assert ask(hosts, "domain", "status", "remus") == '{"state": "off"}\n'
+
+
+def test_a_command_goes_by_the_line_of_the_question(
+    hosts: RemctlHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PPID is that of remctld, which systemd and this fixture start anew for each connection."""
+    asked = ask(hosts, "domain", "caller")
+    assert hosts.call(HOST, "domain", "caller", timeout=10) == asked
+    assert ask(hosts, "domain", "caller") != asked
+    with pytest.raises(Busy, match="too late"):
+        hosts.call(HOST, "domain", "create", timeout=10)
+
+
+def test_what_became_of_a_line_that_broke_nobody_knows(hosts: RemctlHosts) -> None:
+    remctld = ask(hosts, "domain", "caller")
+    assert isinstance(remctld, str)
+    os.kill(int(remctld), signal.SIGKILL)
+    with pytest.raises(NoAnswer, match="no answer from"):
+        hosts.call(HOST, "domain", "status", timeout=10)
+
+
+@pytest.mark.parametrize("why", ["late", "ended"])
+def test_a_line_that_is_no_more_is_not_used(hosts: RemctlHosts, why: str) -> None:
+    ask(hosts, "domain", "status")
+    line = hosts.lines[HOST]
+    if why == "late":
+        line.until -= KEPT
+    else:
+        os.kill(line.child, signal.SIGKILL)
+    hosts.addresses = {HOST: loopback()}  # where nobody is
+    with pytest.raises(Unreachable) as refused:
+        hosts.call(HOST, "domain", "status", timeout=5)
+    assert isinstance(refused.value, NoAnswer) == (why == "ended")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(line.child, 0)
 
 
 def test_a_failure_comes_back_as_what_it_was(hosts: RemctlHosts) -> None:

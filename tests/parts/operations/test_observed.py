@@ -9,7 +9,7 @@ import pytest
 from invirt.base.errors import NoRoom
 from invirt.database.connection import transaction
 from invirt.remote import access, asking, states
-from invirt.remote.hosts import Answer
+from invirt.remote.lines import Answer
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import FakeHost, FakeHosts, FakePool
 

@@ -12,7 +12,8 @@ import pytest
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, Unreachable
 from invirt.database import connection
 from invirt.database.connection import connect, transaction
-from invirt.remote.hosts import PATIENCE, Answer, NoAnswer
+from invirt.remote.hosts import Answer, NoAnswer
+from invirt.remote.lines import PATIENCE
 from invirt.remote.operations import recovery, silence, store
 from invirt.remote.operations.engine import ATTEMPTS
 from invirt.remote.operations.model import Operation

@@ -14,7 +14,8 @@ from invirt.base import validate
 from invirt.base.abilities import HYPERVISORS, STORAGES, Can
 from invirt.base.errors import CommandFailed, Denied, InvirtError, Unreachable
 from invirt.remote import answers
-from invirt.remote.hosts import LONGEST, SHOWN, Answer, NoAnswer, failure, result
+from invirt.remote.hosts import LONGEST, SHOWN, NoAnswer, failure, result
+from invirt.remote.lines import Answer
 from tests.examples import given
 
 HOST = "host1.invirt.test"

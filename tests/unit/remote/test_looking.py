@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, Unreachable
 from invirt.remote import access, answers, listing, remconffs, states
-from invirt.remote.hosts import Answer
+from invirt.remote.lines import Answer
 from invirt.remote.machines import disk_and_size
 from invirt.remote.states import Machine
 from invirt.remote.verbs import request_key

@@ -16,7 +16,8 @@ from invirt.base import validate
 from invirt.base.abilities import HYPERVISORS, STORAGES, Can, named
 from invirt.base.errors import InvirtError
 from invirt.base.names import MachineName
-from invirt.remote.hosts import Answer, NoAnswer, failure
+from invirt.remote.hosts import NoAnswer, failure
+from invirt.remote.lines import Answer
 
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
 

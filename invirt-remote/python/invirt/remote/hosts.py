@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
-import selectors
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from invirt import config
 from invirt.base import errors, kerberos, log
 from invirt.base.errors import Denied, InvirtError, Unreachable
 from invirt.base.remctl import HOST_PORT
-
-# Seconds that the others have to answer a question once one host has: a host
-# that is gone must not hold up everyone for the whole deadline.
-PATIENCE = 3.0
+from invirt.remote.lines import Answer, Line, Speak, first_answers
 
 # Where hosts listen; those of the version before do at remctl's own port, which
 # is tried when nothing is at the first.
@@ -40,8 +36,6 @@ LONGEST = 16 << 20  # bytes of an answer: 100,000 volumes have a third of that
 SHOWN = 1000  # letters of what it says when something fails
 
 UNKNOWN_COMMAND = 5  # remctl's error
-
-Answer = str | InvirtError
 
 
 class NoAnswer(Unreachable):
@@ -88,41 +82,67 @@ class RemctlHosts:
     def __init__(self, addresses: Mapping[str, str] | None = None, patience: float | None = None) -> None:
         self.addresses = addresses or {}
         self.patience = patience
+        self.lines: dict[str, Line] = {}
 
     def call(self, hostname: str, *words: str, timeout: float) -> str:
+        """See Hosts.  By the line on which the host was asked just now, if there is one."""
+        line = self.lines.pop(hostname, None)
+        self.hang_up()
+        if line and line.until > time.monotonic():
+            answer = line.command(words, timeout)
+            if isinstance(answer, str):
+                return answer
+            raise answer or NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}")
+        if line:
+            line.hang_up()
+        deadline = time.monotonic() + timeout
+        speak = self.dial(hostname, timeout)
+        return speak(words, deadline - time.monotonic())
+
+    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
         """See Hosts."""
+        import remctl  # noqa: F401  once, and not in each child
+
+        self.hang_up()
+        lines = {name: Line(partial(self.dial, name, timeout), words, timeout) for name in hostnames}
+        answers = first_answers(lines, timeout)
+        self.lines = {name: lines[name] for name in answered(answers)}
+        return {
+            name: answers.get(name) or Unreachable(f"{name} doesn't answer in time") for name in hostnames
+        }
+
+    def hang_up(self) -> None:
+        """Keep no line any longer."""
+        for line in self.lines.values():
+            line.hang_up()
+        self.lines = {}
+
+    def dial(self, hostname: str, timeout: float) -> Speak:
+        """Connect to the host; raises Unreachable."""
         import remctl  # only here: 5 ms
 
         kerberos.use_host_keytab()
         client = remctl.Remctl()
-        deadline = time.monotonic() + timeout
-        patience = min(timeout, config.remote.host_timeout, self.patience or timeout)
-        client.set_timeout(round(patience))
+        client.set_timeout(round(min(timeout, config.remote.host_timeout, self.patience or timeout)))
         try:
             _open(client, self.addresses.get(hostname, hostname), f"host/{hostname}@{config.site.realm}")
         except remctl.RemctlError as error:
             raise Unreachable(f"{hostname} doesn't answer: {error}") from error
         _keep_alive()
-        client.set_timeout(max(1, round(deadline - time.monotonic())))
-        try:
-            client.command(words)
-            return result(client, hostname, words, deadline)
-        except remctl.RemctlError as error:
-            raise NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}: {error}") from error
+        return partial(_command, client, hostname)
 
-    def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
-        """See Hosts.  A child process for each host: the remctl module holds Python's lock
-        while it waits, so threads would ask one host after the other."""
-        import remctl  # noqa: F401  once, and not in each child
 
-        with selectors.DefaultSelector() as waiting:
-            for hostname in hostnames:
-                child, pipe = _fork(self, hostname, words, timeout)
-                waiting.register(pipe, selectors.EVENT_READ, (hostname, child))
-            answers = _gather(waiting, timeout)
-        return {
-            name: answers.get(name) or Unreachable(f"{name} doesn't answer in time") for name in hostnames
-        }
+def _command(client: Any, hostname: str, words: Sequence[str], timeout: float) -> str:
+    """Run a command on a host that we are connected to, and return what it printed."""
+    import remctl
+
+    deadline = time.monotonic() + timeout
+    client.set_timeout(max(1, round(timeout)))
+    try:
+        client.command(words)
+        return result(client, hostname, words, deadline)
+    except remctl.RemctlError as error:
+        raise NoAnswer(f"no answer from {hostname} to {' '.join(words[:2])}: {error}") from error
 
 
 def _open(client: Any, address: str, principal: str) -> None:
@@ -180,49 +200,6 @@ def result(client: object, hostname: str, words: Sequence[str], deadline: float)
             raise refusal(f"{hostname} refuses {' '.join(words[:2])}: {text} (remctl error {code})")
         else:
             raise NoAnswer(f"{hostname} ended the connection without a status")
-
-
-def _fork(hosts: Hosts, hostname: str, words: Sequence[str], timeout: float) -> tuple[int, int]:
-    """A child process that asks one host and writes the answer, pickled, to the pipe."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(write)
-        return child, read
-    try:
-        answer: Answer
-        try:
-            answer = hosts.call(hostname, *words, timeout=timeout)
-        except InvirtError as error:
-            answer = type(error)(error.message, error.hint)
-        with os.fdopen(write, "wb") as file:
-            pickle.dump(answer, file)
-    finally:
-        os._exit(0)
-
-
-def _gather(waiting: selectors.BaseSelector, timeout: float) -> dict[str, Answer]:
-    """The answers that come in time; children that are late are killed."""
-    answers: dict[str, Answer] = {}
-    deadline = time.monotonic() + timeout
-    while waiting.get_map() and (left := deadline - time.monotonic()) > 0:
-        for key, _ in waiting.select(left):
-            _take(waiting, key, answers)
-            deadline = min(deadline, time.monotonic() + PATIENCE)
-    for key in list(waiting.get_map().values()):
-        os.kill(key.data[1], 9)
-        _take(waiting, key, {})
-    return answers
-
-
-def _take(waiting: selectors.BaseSelector, key: selectors.SelectorKey, answers: dict[str, Answer]) -> None:
-    hostname, child = key.data
-    waiting.unregister(key.fileobj)
-    with os.fdopen(key.fd, "rb") as file:
-        said = file.read()
-    os.waitpid(child, 0)
-    with contextlib.suppress(EOFError, pickle.UnpicklingError):  # killed, perhaps amid a large answer
-        answers[hostname] = pickle.loads(said)
 
 
 def answered(answers: Mapping[str, Answer]) -> dict[str, str]:

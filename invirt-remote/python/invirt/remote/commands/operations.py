@@ -14,7 +14,8 @@ from invirt.database import connection
 from invirt.database.connection import Connection, transaction
 from invirt.database.follow import follow
 from invirt.remote import followers
-from invirt.remote.hosts import PATIENCE, RemctlHosts
+from invirt.remote.hosts import RemctlHosts
+from invirt.remote.lines import PATIENCE
 from invirt.remote.operations import recovery, store
 from invirt.remote.operations.crew import Crew
 from invirt.remote.operations.model import Operation

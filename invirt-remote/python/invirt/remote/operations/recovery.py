@@ -8,7 +8,8 @@ from invirt import config
 from invirt.base import log
 from invirt.base.errors import BadInput, Busy, InvirtError, Unreachable
 from invirt.database.connection import Connection, transaction
-from invirt.remote.hosts import Answer, Hosts
+from invirt.remote.hosts import Hosts
+from invirt.remote.lines import Answer
 from invirt.remote.operations import STEPS, silence, store
 from invirt.remote.operations.engine import ATTEMPTS, Worker, is_past_pivot
 from invirt.remote.operations.model import Operation, Say

@@ -28,16 +28,17 @@ def begin(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
     """begin("create", "remus", 7): a job of that token, in a process of its own."""
     children = []
 
-    def run(argv: list[str], **_: object) -> None:
+    def background(argv: list[str]) -> int:
         child = os.fork()
         if child == 0:
             try:
-                jobs.work(int(argv[-1].removesuffix(".service").rpartition("@")[2]), COMMANDS)
+                jobs.work(int(argv[-1]), COMMANDS)
             finally:
                 os._exit(0)
         children.append(child)
+        return child
 
-    monkeypatch.setattr(jobs, "run", run)
+    monkeypatch.setattr(jobs, "background", background)
     yield lambda verb, name, token: jobs.begin(token, ["domain", verb, name, str(token)], CALLER, COMMANDS)
     for child in children:
         os.waitpid(child, 0)
@@ -139,7 +140,7 @@ def test_one_that_nothing_has_taken_up_is_cut_off_in_the_end(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "SOON", 0.0)
-    monkeypatch.setattr(jobs, "run", lambda *_, **__: None)
+    monkeypatch.setattr(jobs, "background", lambda _: os.getpid())  # one that does nothing, and lives
     words = ["domain", "create", "remus", "7"]
     assert jobs.begin(7, words, CALLER, COMMANDS)["state"] == "running"
     file = state / "run/jobs/7"

@@ -13,6 +13,7 @@ import fcntl
 import io
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -55,18 +56,22 @@ def begin(token: int, words: Sequence[str], caller: str, commands: Mapping[str, 
     with os.fdopen(descriptor, "w") as made:
         json.dump({"caller": caller, "words": list(words)}, made)
     _start(token)
-    wait(lambda: _mark(token, "ended").exists(), SOON)
     return status(token)
 
 
 def _start(token: int) -> None:
-    """In a process that outlives this one's caller; a worker's service ends none that is at work."""
-    if worker.at_work:
-        background(["setsid", "--fork", PROGRAM, str(token)])
-    elif UNIT.exists() and Path("/run/systemd/system").exists():
+    """In a process that outlives this one's caller; a worker's service ends none that is at work.
+
+    Returns soon: at the job's end, if that comes soon.
+    """
+    if not worker.at_work and UNIT.exists() and Path("/run/systemd/system").exists():
         run(["systemctl", "start", "--no-block", f"invirt-host-job@{token}.service"])
-    else:
-        run(["setsid", "--fork", sys.executable, "-c", WORK, str(token)])
+        wait(lambda: _mark(token, "ended").exists(), SOON)
+        return
+    program = [PROGRAM] if worker.at_work else [sys.executable, "-c", WORK]
+    process = os.pidfd_open(background(["setsid", *program, str(token)]))
+    select.select([process], [], [], SOON)
+    os.close(process)
 
 
 def status(token: int) -> dict[str, Any]:

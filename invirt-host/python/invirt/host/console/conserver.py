@@ -19,6 +19,7 @@ from pathlib import Path
 from invirt.base import validate
 from invirt.base.names import PREFIX, MachineName, domain_of
 from invirt.database.connection import Connection
+from invirt.host import paths
 from invirt.host.console import conserver_list, logs
 
 CHANNEL = "consoles"
@@ -31,16 +32,21 @@ HERE = """
 SELECT m.name, m.machine_id FROM machines m JOIN hosts h USING (host_id)
 WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
-# A guest that reboots, or has yet to boot, is waited for.
-PROGRAM = "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; until xm console {}; do sleep 1; done # {}"
-COMMAND = re.compile(rf"until xm console {PREFIX}([a-z0-9-]+); .* # ([0-9]+)\0".encode())
+# A guest that reboots, or has yet to boot, is waited for; QEMU's by its socket: asking xm takes a boot's CPU.
+PROGRAM = (
+    "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; "
+    "until (test ! -d {guests} || test -S {guests}/{domain}/console) && xm console {domain}; "
+    "do sleep 0.2; done # {number}"
+)
+COMMAND = re.compile(rf"until .*xm console {PREFIX}([a-z0-9-]+); .* # ([0-9]+)\0".encode())
 
 Machine = tuple[MachineName, int]  # its name now, and its number
 
 
 def console(name: MachineName, number: int) -> str:
     """The line of a machine's console.  Another machine of that name has another line, log and process."""
-    program = PROGRAM.format(domain_of(validate.machine_name(name)), number)
+    domain = domain_of(validate.machine_name(name))
+    program = PROGRAM.format(guests=paths.run() / "guests", domain=domain, number=number)
     words = f'rw {name}.{number}; logfile {logs.path(number)}; exec "{program}";'
     return f"console {name} {{ master {MASTER}; {words} }}\n"
 

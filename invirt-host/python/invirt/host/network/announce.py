@@ -25,7 +25,8 @@ ADVERTISEMENT, OVERRIDE = 136, 0x20000000
 LINK_LOCAL = "20"  # the scope, in /proc/net/if_inet6
 ALL_NODES = IPv6Address("ff02::1").packed
 TIMES, EVERY = 5, 1.0  # how often it is said, and seconds between
-APART = ["sh", "-c", '"$@" >/dev/null 2>&1 &', "sh"]  # runs on by itself, as nobody's child
+# It runs on by itself, as nobody's child; a boot has the CPU until it begins.
+APART = ["sh", "-c", f'(sleep {EVERY}; exec "$@") >/dev/null 2>&1 &', "sh"]
 
 
 def announce(interface: str, uplinks: Mapping[str, str]) -> None:
@@ -40,8 +41,8 @@ def announce(interface: str, uplinks: Mapping[str, str]) -> None:
 def _go_on(interface: str, words: list[str]) -> None:
     """Say it again, as long as the addresses lead to the interface: the guest may be elsewhere by then."""
     uplinks = dict(word.split("=") for word in words)
-    for _ in range(TIMES - 1):
-        time.sleep(EVERY)
+    for again in range(TIMES - 1):
+        time.sleep(EVERY if again else 0)  # before the first one its shell did
         for address in uplinks:
             if _leads(address, interface):
                 _say(address, uplinks[address])

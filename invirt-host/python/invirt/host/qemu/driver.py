@@ -168,6 +168,7 @@ def end_by(guest: Guest, how: str) -> None:
 def clean_up(guest: Guest) -> None:
     """Take away what an ended guest left; its unit does the same, perhaps at this moment."""
     vif.remove_all(guest.name)
+    guest.console.unlink(missing_ok=True)  # who waits for its console looks for this
     with suppress(FileNotFoundError):
         screen.clear(guest.config().machine or 0)
 

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
 
 from invirt.base import lock
-from invirt.base.errors import Busy, CommandFailed, NotFound
+from invirt.base.errors import Busy, CommandFailed, InvirtError, NotFound
 from invirt.base.names import DomainName
 from invirt.host import paths
-from invirt.host.domain import DomainConfig
+from invirt.host.domain import DomainConfig, domain_name
 from invirt.host.network import owned, vif
 from invirt.host.qemu import accelerator, identity, screen
 from invirt.host.qemu.guest import Guest, arguments, is_written
 
 PATIENCE = 1.0  # seconds for the lock: who looks whether the guest runs holds it too, shared
+
+
+def main() -> NoReturn:
+    """Launch the domain that the first argument names, or say why not."""
+    try:
+        launch(domain_name(sys.argv[1]))
+    except InvirtError as error:
+        sys.exit(f"{error.message}\n{error.hint}".strip())
 
 
 def launch(name: DomainName, accelerated: str = "") -> NoReturn:

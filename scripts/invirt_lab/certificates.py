@@ -80,7 +80,7 @@ def make(site: Site, before: bool = False) -> None:
 
 def adopt(site: Site) -> None:
     """Browsers and the client know the authority of pages that invirt-setup has made."""
-    authority = on(site.web, "cat", "/var/lib/invirt-setup/pages/ca.pem").stdout
+    authority = on(site.database, "cat", "/var/lib/invirt-setup/pages/ca.pem").stdout  # the first server
     on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
     AUTHORITY.write_text(authority)
 

@@ -2,10 +2,10 @@
 
     with fresh.servers("one", "client") as site:    # or "one", "two", "three", "four"; release=13
         fresh.install("one", "invirt-all")          # apt's own order, all in one run
-        fresh.set_up(site)                          # by invirt-setup, which is installed
+        fresh.adopt(site)                           # who uses what invirt-setup has made
         fresh.reboot("one")                         # in order: systemctl poweroff, then on again
         cluster.kill("one"); fresh.boot("one")      # a power cut
-        cluster.as_user("alice", …)                 # on the client, when she is enrolled: set_up()
+        cluster.as_user("alice", …)                 # on the client, when she is enrolled: adopt()
 
 They have what an installer of Debian leaves: a name, an address, /etc/hosts with
 all of them, apt sources.  Those are our archive and one with all of Debian's
@@ -69,14 +69,8 @@ def keys(site: Site) -> None:
         roles.configure(site)
 
 
-def set_up(site: Site) -> None:
-    """What an administrator does with invirt-setup on a site's one server."""
-    first = site.database
-    cluster.on(first, "sh", "-c", "cat >/root/site.yaml", input=roles.answers())
-    with step(f"invirt-setup on {first}"):
-        done = cluster.on(first, "invirt-setup", "--answers", "/root/site.yaml", timeout=900, check=False)
-    if done.returncode:
-        raise InvirtError(f"invirt-setup failed on {first}", hint=done.stdout + done.stderr)
+def adopt(site: Site) -> None:
+    """The client's users in the realm that invirt-setup has made, the first of whom it knows already."""
     realm.adopt(site)
     certificates.adopt(site)
     roles.known_hosts(site)

@@ -132,5 +132,6 @@ def _enrol(user: str, keytab: str, password: str) -> None:
     script = 'umask 077; base64 -d >"$1/.keytab"; echo "$2" >"$1/.password"; chown -R "$0" "$1"'
     account, home = (user, f"/home/{user}") if user in USERS else ("root", "/root")
     if account != "root":
-        on("client", "useradd", "--create-home", "--shell", "/bin/bash", account)
+        made = 'id "$0" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$0"'
+        on("client", "sh", "-c", made, account)
     on("client", "sh", "-c", script, account, home, password, input=keytab)

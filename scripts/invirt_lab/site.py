@@ -70,7 +70,8 @@ def _remote(name: str, number: int, spare: bool = False) -> Server:
 
 def _fresh(name: str, number: int) -> Server:
     devices = ("/dev/kvm", "/dev/net/tun", "/dev/fuse")
-    packages = ("krb5-kdc", "krb5-admin-server", "qemu-system-x86", "remctl-client", "bind9-dnsutils", "curl")
+    administration = ("krb5-kdc", "krb5-admin-server", "remctl-client", "bind9-dnsutils", "curl", "wget")
+    packages = ("qemu-system-x86", *administration)
     return Server(name, number, packages, devices=devices, shared=True, fresh=True)
 
 
@@ -90,10 +91,8 @@ CLUSTER = {
         Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
-FRESH = {
-    server.name: server
-    for server in (_fresh("one", 31), _fresh("two", 32), _fresh("three", 33), _fresh("four", 34))
-}
+NAMES = ("one", "two", "three", "four", "five", "six")
+FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}
 SERVERS = {**CLUSTER, **FRESH}
 HOSTS = ("host1", "host2")
 CONSOLE = "console"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from invirt_lab import cluster, fresh
-from invirt_lab.site import RELEASE, Site
+from invirt_lab.site import FRESH, RELEASE, Site
 
 
 @pytest.fixture(scope="session")
@@ -19,5 +19,5 @@ def site() -> Iterator[Site]:
     """Servers with nothing installed: "one", which is to be the whole site, others, and the client."""
     cluster.down()
     release = int(os.environ.get("INVIRT_LAB_DEBIAN", RELEASE))
-    with fresh.servers("one", "two", "three", "four", "client", release=release) as made:
+    with fresh.servers(*FRESH, "client", release=release) as made:
         yield made

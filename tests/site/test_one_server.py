@@ -1,4 +1,4 @@
-"""All roles on one server, by two commands: it does the main job after a reboot."""
+"""All roles on one server, by the guide's own commands: it does the main job after a reboot."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ import pytest
 
 from invirt_lab import cluster, console, fresh, pages
 from invirt_lab.browser import words
-from invirt_lab.site import SERVERS, Site
+from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, REALM, SERVERS, Site
 from tests.lab.users import eventually
+from tests.site import guide
 from tests.site.units import missing
 
 ONE = "one"
+NAMED = {"server1.example.org": ONE}
+ANSWERS = {
+    "Domain": DOMAIN,
+    "The machines' router": GATEWAY,
+    "The first address": GUESTS[0],
+    "The last address": GUESTS[1],
+    "Name of the first user": "alice",
+}
 ROLES = ("database", "remote", "host", "dns", "dhcp", "console", "web")
 
 
@@ -31,12 +40,19 @@ def invirt(*argv: str) -> str:
 @pytest.fixture(scope="module")
 def machine(site: Site) -> Iterator[str]:
     """A machine that runs there, made after a reboot of the server."""
-    fresh.install(ONE, "invirt-all", "invirt-setup")
-    assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "invirt*")
-    fresh.set_up(site)
-    fresh.reboot(ONE)
+    guide.serve_archive()
+    guide.is_new(ONE)
+    (known,) = guide.of(guide.EACH, NAMED)
+    guide.run(ONE, known)
+    make, reboot = guide.of(guide.ONE, NAMED)
+    told = guide.run_on_terminal(ONE, make, ANSWERS)
+    assert f"kinit alice@{REALM}" in told and "is in /var/lib/invirt-setup/password" in told
+    fresh.adopt(site)
+    guide.run(ONE, reboot)
     eventually(lambda: not missing(ONE), "all roles to be there after the reboot")
-    invirt("create", "remus", "--memory", "128M", "--disk", "1G", "--start")
+    (typed,) = guide.of(guide.USER, NAMED)
+    _, there = guide.sit_down("alice", typed)
+    assert there == ["ssh", f"remus@{SERVERS[ONE].fqdn}"]
     yield "remus"
 
 

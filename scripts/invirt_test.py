@@ -32,7 +32,17 @@ LIBRARIES = (
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
-    *("qemu-system-x86", "qemu-utils", "busybox-static", "lz4", "zstd", "sudo", "util-linux", "openssl"),
+    *(
+        "qemu-system-x86",
+        "qemu-utils",
+        "busybox-static",
+        "lz4",
+        "zstd",
+        "sudo",
+        "util-linux",
+        "openssl",
+        "gpg",
+    ),
     *("openssh-server", "conserver-server", "conserver-client", "libnss-systemd", "python3-pexpect"),
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),

@@ -30,4 +30,5 @@ def build() -> None:
 
 
 def _recipe() -> list[Path]:
-    return [_BUILDER, *sorted(host.TREE.glob("invirt-kernel/python/invirt/kernel/*.py"))]
+    kernel = host.TREE / "invirt-kernel/python/invirt/kernel"
+    return [_BUILDER, *sorted(kernel.glob("*.py")), *sorted(kernel.glob("install/*"))]

@@ -1,7 +1,7 @@
 """Makes kernel and ramdisks, and puts them where they are looked for, both at once.
 
     FOLDER/vmlinuz -> current/vmlinuz
-    FOLDER/initrd  -> current/initrd
+    FOLDER/initrd  -> current/initrd         and so each ramdisk
     FOLDER/current -> KEY                what another link of that name replaces
     FOLDER/KEY/vmlinuz, initrd, version  complete before anything leads there
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from invirt.base import lock
 from invirt.base.errors import Busy, NotFound
-from invirt.kernel import image
-from invirt.kernel.ramdisk import RAMDISKS
+from invirt.kernel import image, libraries
+from invirt.kernel.ramdisks import RAMDISKS
 from invirt.kernel.source import Source, newest
 
 KERNEL = "vmlinuz"
@@ -38,7 +38,7 @@ def make(root: Path, folder: Path) -> str:
         if not lock.take(locked, _PATIENCE):
             raise Busy(f"somebody else is making {folder}", hint="Try again later.")
         source = newest(root)
-        parts = _parts(source)
+        parts = _parts(source, root)
         key = _key(parts)
         if _is_complete(folder, key):
             return f"{folder} is of {source.version} already"
@@ -55,20 +55,28 @@ def version(folder: Path) -> str:
         raise NotFound(f"there is no kernel in {folder}", hint="invirt-kernel make") from None
 
 
-def _parts(source: Source) -> dict[str, bytes]:
-    """All that goes in, by name: modules by theirs, which no other has."""
+def _parts(source: Source, root: Path) -> dict[str, bytes]:
+    """All that goes in, by name: modules by theirs, which no other has, programs by RAMDISK/PLACE."""
     names = dict.fromkeys(name for ramdisk in RAMDISKS.values() for name in ramdisk.modules)
+    programs = {
+        f"{name}/{place}": data
+        for name, ramdisk in RAMDISKS.items()
+        for place, data in libraries.collected(root, ramdisk.programs).items()
+    }
     return {
         _VERSION: f"{source.version}\n".encode(),
         KERNEL: source.image.read_bytes(),
         "busybox": source.busybox.read_bytes(),
         **source.read_modules(names),
+        **programs,
     }
 
 
 def _key(parts: dict[str, bytes]) -> str:
     """A hash of the parts and of this package."""
-    own = {path.name: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))}
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), *sorted((here / "install").iterdir())]
+    own = {path.name: path.read_bytes() for path in files}
     total = hashlib.sha256()
     for name, data in (own | parts).items():
         total.update(f"{name} {len(data)}\0".encode() + data)
@@ -79,7 +87,9 @@ def _made(parts: dict[str, bytes]) -> dict[str, bytes]:
     """The files of one build."""
     ramdisks = {
         name: ramdisk.archive(
-            parts["busybox"], {module: parts[module] for module in ramdisk.modules if module in parts}
+            parts["busybox"],
+            {module: parts[module] for module in ramdisk.modules if module in parts},
+            {key.removeprefix(f"{name}/"): data for key, data in parts.items() if key.startswith(f"{name}/")},
         )
         for name, ramdisk in RAMDISKS.items()
     }

@@ -1,6 +1,6 @@
-"""What is in the ramdisks: busybox and a few lines of shell.
+"""What is in a ramdisk: busybox, a few lines of shell, and what else it names; and the one of guests.
 
-Another one, for rescue or for installing, is another Ramdisk in RAMDISKS.
+Another one, for rescue say, is another Ramdisk in invirt.kernel.ramdisks.
 """
 
 from __future__ import annotations
@@ -16,27 +16,35 @@ class Ramdisk:
     """A first file system.
 
     folders: parents first.  scripts: what is executable, by name.  modules: the
-    kernel's, in the order in which they are loaded.
+    kernel's, in the order in which they are loaded.  programs: what busybox can't
+    do, or not as well; each lies in usr/bin.
     """
 
     folders: tuple[str, ...]
     scripts: Mapping[str, str]
     modules: tuple[str, ...]
+    programs: tuple[str, ...] = ()
 
-    def archive(self, busybox: bytes, modules: Mapping[str, bytes]) -> bytes:
-        """The cpio archive; modules: the contents of those that aren't built into the kernel."""
+    def archive(self, busybox: bytes, modules: Mapping[str, bytes], programs: Mapping[str, bytes]) -> bytes:
+        """The cpio archive.
+
+        modules: the contents of those that aren't built into the kernel.  programs: these and their
+        libraries, by their place.
+        """
         members = [cpio.folder(name) for name in self.folders]
         members += [cpio.console(), cpio.file("bin/busybox", busybox, 0o755), cpio.link("bin/sh", "busybox")]
+        members += [cpio.file(place, data, 0o755) for place, data in sorted(programs.items())]
         members += [cpio.file(name, text.encode(), 0o755) for name, text in self.scripts.items()]
         members += [cpio.file(f"modules/{name}.ko", data) for name, data in sorted(modules.items())]
         return cpio.archive(members)
 
 
-_MODULES = (
+VIRTIO = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"),
 )
-_RC = """\
+# What each begins with, in etc/rc.
+_START = """\
 #!/bin/sh
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -44,8 +52,10 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 for module in MODULES; do [ ! -f /modules/$module.ko ] || insmod /modules/$module.ko; done
-hostname "$(sed -n 's/.*\\bhostname=\\([a-z0-9-]*\\).*/\\1/p' /proc/cmdline)"
 ifconfig lo up
+"""
+_RC = """\
+hostname "$(sed -n 's/.*\\bhostname=\\([a-z0-9-]*\\).*/\\1/p' /proc/cmdline)"
 acpid -f -l /dev/null -p /tmp/acpid &
 for try in 1 2 3 4 5 6 7 8 9; do
     ls -l /proc/$!/fd | grep -q input && break  # the button is listened to before there is a prompt
@@ -62,7 +72,7 @@ _INITTAB = """\
 ::sysinit:/bin/sh /etc/rc
 ttyS0::respawn:-/bin/sh
 """
-_UDHCPC = """\
+UDHCPC = """\
 #!/bin/sh
 # The router may lie outside of the guest's own /32.
 case $1 in
@@ -76,17 +86,24 @@ bound|renew)
 esac
 """
 
+POWER_OFF = "#!/bin/sh\nsync\nexec poweroff -f\n"
+
+
+def started(modules: tuple[str, ...]) -> str:
+    """The beginning of an etc/rc that loads these."""
+    return _START.replace("MODULES", " ".join(modules))
+
+
 # A shell on ttyS0 with the prompt `guest# `, DHCP on eth0, power off by the ACPI button.
 GUEST = Ramdisk(
     folders=("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp"),
     scripts={
         "init": "#!/bin/busybox sh\nexec /bin/busybox init\n",
         "etc/inittab": _INITTAB,
-        "etc/rc": _RC.replace("MODULES", " ".join(_MODULES)),
+        "etc/rc": started(VIRTIO) + _RC,
         "etc/profile": "export PATH=/bin PS1='guest# '\n",
-        "etc/acpi/PWRF/00000080": "#!/bin/sh\nsync\nexec poweroff -f\n",
-        "etc/udhcpc": _UDHCPC,
+        "etc/acpi/PWRF/00000080": POWER_OFF,
+        "etc/udhcpc": UDHCPC,
     },
-    modules=_MODULES,
+    modules=VIRTIO,
 )
-RAMDISKS = {"initrd": GUEST}  # by the names of their files

@@ -1,0 +1,136 @@
+"""The installer's script, with the programs of its ramdisk, against a disk of a file."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.kernel.installing import BOOT, CORE, Place, Server, listed, place, serving, signed
+
+
+@pytest.fixture(scope="module")
+def ramdisk(checkout: Path) -> Path:
+    """The installer's ramdisk, made by scripts/build-guest (kept from run to run)."""
+    made = checkout / ".cache/guest"
+    subprocess.run([checkout / "scripts/build-guest", made], check=True, stdout=subprocess.DEVNULL)
+    return made / "installer"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose name is short enough for gpg's socket."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def here(ramdisk: Path, folder: Path) -> Iterator[Place]:
+    with place(ramdisk, folder) as made:
+        yield made
+
+
+@pytest.fixture
+def server(here: Place, folder: Path) -> Iterator[Server]:
+    with serving(here.root, folder) as made:
+        yield made
+
+
+def empty(here: Place) -> bool:
+    """Whether nothing was written to the disk."""
+    return not here.disk.read_bytes().strip(b"\0")
+
+
+def test_it_installs_and_again(here: Place, server: Server) -> None:
+    """What was there before doesn't count; the download goes on where it broke off."""
+    size = len(server.files["base.tar.zst"])
+    server.parts = [100_000, 200_000]
+    said = here.install(server.parameters())
+    assert "invirt-install: 100% done\n" in said, said
+    assert server.asked == ["bytes=100000-", "bytes=300000-"]
+    assert "invirt-install: hostkey 256 SHA256:x (X)" in said
+    percents = [int(line.split()[1][:-1]) for line in said.splitlines() if "% " in line]
+    assert percents == sorted(percents) and percents[0] == 0
+
+    assert "100% done" in here.install(server.parameters(hostname="romulus"))
+    whole = here.disk.read_bytes()
+    assert whole[:440] == BOOT[:440] and whole[510:512] == b"\x55\xaa"
+    assert whole[512 : 512 + len(CORE)] == CORE
+    with here.installed() as target:
+        assert (target / "etc/hostname").read_text() == "romulus\n"
+        assert (target / "etc/shadow").read_text() == "root:$6$salt$hash\n"
+        keys = target / "root/.ssh/authorized_keys"
+        assert keys.read_text() == "ssh-ed25519 AAAAC3Nz alice@example.org\n"
+        assert keys.stat().st_mode & 0o777 == 0o600 and keys.parent.stat().st_mode & 0o777 == 0o700
+        assert "root=UUID=0b7c9a4e-" in (target / "boot/grub/grub.cfg").read_text()
+        assert not list(target.glob(".base*")) and (target / "filler").stat().st_size == 1024 * 1024
+    assert size > 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hostname", "$(touch /tmp/owned)"),
+        ("hostname", "a;touch /tmp/owned"),
+        ("hostname", "remus\nhostname romulus"),
+        ("hostname", ""),
+        ("password", "`touch /tmp/owned`"),
+        ("password", "x:0"),
+        ("url", "http://127.0.0.1/$(touch /tmp/owned)"),
+        ("url", "-O/etc/passwd"),
+        ("suite", "../debian-12"),
+        ("keyring", "a b"),
+        ("key", 'command="touch /tmp/owned" ssh-ed25519 AAAA'),
+        ("key", "ssh-ed25519 AAAA $(touch /tmp/owned)"),
+    ],
+)
+def test_hostile_parameters_reach_nothing(here: Place, name: str, value: str) -> None:
+    known = Server({}, b"key", 1).parameters(**{name: value})
+    said = here.install(known)
+    assert "invirt-install: failed: " in said, said
+    assert not (here.root / "tmp/owned").exists() and empty(here)
+
+
+def test_what_is_not_signed_by_the_key_is_not_taken(here: Place, server: Server, folder: Path) -> None:
+    """Nothing is written to the disk; nor if the list is another base's."""
+    right = server.files["manifest.asc"]
+    _, others = signed(listed(server.files["base.tar.zst"]), folder / "other")
+    for manifest, why in (
+        (others, "isn't signed"),
+        (right.replace(b"base.tar", b"evil.tar"), "isn't signed"),
+        (listed(b"").encode(), "isn't signed"),
+        (signed(listed(b"", name="debian-11"), folder / "gnupg")[1], "isn't debian-12"),
+        (signed(listed(b"", file="$(touch /tmp/owned)"), folder / "gnupg")[1], "no file"),
+    ):
+        server.files["manifest.asc"] = manifest
+        said = here.install(server.parameters())
+        assert why in said and empty(here), said
+    assert not (here.root / "tmp/owned").exists()
+
+
+def test_another_base_is_not_unpacked(here: Place, server: Server) -> None:
+    right = server.files["base.tar.zst"]
+    for base, why in (
+        (right[:-1] + bytes([right[-1] ^ 1]), "its sum is another"),
+        (right[:-1], f"the base is {len(right) - 1} bytes long, not {len(right)}"),
+    ):
+        server.files["base.tar.zst"] = base
+        said = here.install(server.parameters())
+        assert why in said, said
+        with here.installed() as target:
+            assert not (target / "filler").exists()
+
+
+def test_a_server_that_has_nothing(here: Place, server: Server) -> None:
+    server.files.clear()
+    said = here.install(server.parameters())
+    assert "/manifest.asc can't be fetched" in said and empty(here)
+
+
+def test_a_disk_that_is_too_small(ramdisk: Path, folder: Path) -> None:
+    with place(ramdisk, folder, mebibytes=64) as small, serving(small.root, folder) as server:
+        said = small.install(server.parameters())
+        assert "failed: the disk has 64 MiB: debian-12 needs " in said and empty(small)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invirt_lab import certificates, cluster, guest, host, images, packages, realm, roles
 from invirt_lab.progress import say, step
-from invirt_lab.site import CLUSTER, DEBIAN, RELEASE, SERVERS, SETUP, USUAL, Server
+from invirt_lab.site import CLUSTER, DEBIAN, LATER, RELEASE, SERVERS, SETUP, USUAL, Server
 
 SMALLER = {"linux-image-amd64": "linux-image-cloud-amd64"}  # either will do
 
@@ -55,7 +55,7 @@ def prepare() -> None:
 
 
 def images_of_servers(
-    release: int = RELEASE, before: bool = False, servers: Sequence[str] = tuple(CLUSTER)
+    release: int = RELEASE, before: bool = False, servers: Sequence[str] = (*CLUSTER, *LATER)
 ) -> dict[str, list[Path]]:
     """The layers of each server's root, the topmost first.
 

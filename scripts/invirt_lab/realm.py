@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt_lab.cluster import on
-from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Site
+from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Server, Site
 
 _KRB5_CONF = f"""\
 [libdefaults]
@@ -82,6 +82,18 @@ cat "/root/$0.password"
 """
 
 
+_JOIN = """\
+set -e
+for name in "$0" "$@"; do
+    file="/root/keytabs/$(echo "$name" | tr / .)"
+    kadmin.local add_principal -randkey "$name" >/dev/null 2>&1
+    [ -e "$file" ] || kadmin.local ktadd -k "$file" "$name" >/dev/null 2>&1
+    base64 -w0 "$file"
+    echo
+done
+"""
+
+
 def principals(site: Site) -> list[str]:
     """Everyone who has a key and no password: all but the users."""
     return [ADMIN, _postgres(site), _http(site), *(f"host/{server.fqdn}" for server in site.all())]
@@ -118,6 +130,16 @@ def adopt(site: Site) -> None:
     for user in USERS:
         said = on(site.kdc, "sh", "-c", _ADOPT, user).stdout
         _enrol(user, *said.splitlines())
+
+
+def join(server: Server, site: Site) -> None:
+    """A further server of the database, with a key of its own for it."""
+    known = on(site.kdc, "cat", "/etc/krb5.conf").stdout
+    on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=known)
+    names = (f"host/{server.fqdn}", f"postgres/{server.fqdn}")
+    own, postgres = on(site.kdc, "sh", "-c", _JOIN, *names).stdout.splitlines()
+    _carry(server.name, own)
+    _carry(server.name, postgres, _POSTGRES_KEYTAB, "postgres")
 
 
 def _carry(

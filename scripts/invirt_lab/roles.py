@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt.base.errors import InvirtError
-from invirt_lab import packages
+from invirt_lab import cluster, packages, realm
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
 from invirt_lab.site import (
@@ -110,6 +110,13 @@ def install_spare(name: str) -> None:
     """Give a spare server its role."""
     write_config(SERVERS[name])
     install_role(SERVERS[name])
+
+
+def add_server(name: str) -> None:
+    """Boot a server of LATER, with its keys, and without invirt.yaml and its role."""
+    cluster.boot(name)
+    cluster.wait_booted(name)
+    realm.join(SERVERS[name], USUAL)
 
 
 def install(before: bool = False) -> None:

@@ -63,6 +63,10 @@ def _host(name: str, number: int) -> Server:
     )
 
 
+def _database(name: str, number: int) -> Server:
+    return Server(name, number, packages=("gpg", "gpg-agent"), role="invirt-database-server")
+
+
 def _remote(name: str, number: int, spare: bool = False) -> Server:
     packages, role = ("remctl-client",), "invirt-remote-server"
     return Server(name, number, packages, role, devices=("/dev/fuse",), spare=spare)
@@ -79,7 +83,7 @@ CLUSTER = {
     server.name: server
     for server in (
         Server("kdc", 2, packages=("krb5-kdc", "krb5-admin-server")),
-        Server("db", 3, packages=("gpg", "gpg-agent"), role="invirt-database-server"),
+        _database("db", 3),
         _remote("remote", 4),
         _remote("remote2", 8, spare=True),
         Server("dns", 5, role="invirt-dns-server"),
@@ -91,9 +95,10 @@ CLUSTER = {
         Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
+LATER = {"db2": _database("db2", 10)}  # not even booted until a test wants it: see roles.add_server()
 NAMES = ("one", "two", "three", "four", "five", "six")
 FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}
-SERVERS = {**CLUSTER, **FRESH}
+SERVERS = {**CLUSTER, **LATER, **FRESH}
 HOSTS = ("host1", "host2")
 CONSOLE = "console"
 WEB = "web"

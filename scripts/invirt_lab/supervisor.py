@@ -7,8 +7,8 @@ is ready.  Standard input: one line of JSON with the layers of each server, the
 addresses of the web and name servers and the socket for this machine's browsers;
 later the line "ready".  Standard output: the line "started".
 
-With the name of a server that was killed as its argument, run in the same
-namespaces, it boots that one again.
+With the name of a server that was killed, or waits until it is wanted, as its
+argument, run in the same namespaces, it boots that one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from invirt_lab.site import (
     BEFORE,
     DEBIAN,
     GATEWAY,
+    LATER,
     SERVERS,
     SHARED,
     Server,
@@ -181,7 +182,9 @@ def main() -> None:
     network(servers)
     lead_in(told["door"], told["web"])
     for server in servers:
-        boot(server, prepare(server, layers[server.name], hosts_file(servers), told["dns"]))
+        root = prepare(server, layers[server.name], hosts_file(servers), told["dns"])
+        if server.name not in LATER:
+            boot(server, root)
     print("started", flush=True)
     os.close(sys.stdout.fileno())
     wait()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from invirt import config
 from invirt.base.errors import BadConfig, BadInput, Busy, Denied, InvirtError, NotFound, Unreachable
@@ -215,3 +217,52 @@ def test_a_copy_that_lacks_something_is_not_promoted(pair: tuple[Place, Place]) 
             promotion.promote(())
         with pytest.raises(InvirtError, match="no other server"):
             promotion.promote(("elsewhere.invirt.test",))
+
+
+def test_a_copy_follows_nobody_while_another_is_promoted(
+    pair: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would acknowledge what one that is lost writes when it wakes; later it asks first who has all."""
+    first, second = pair
+    with second.here(), ExitStack() as held:
+        told = peers.ask(second.address)
+        assert told.receives
+        monkeypatch.setattr(promotion, "LETS_GO", 0.0)
+        with pytest.raises(Busy, match="still follows"):
+            promotion._let_go(told, held)
+        with pytest.raises(Busy, match="another copy"):
+            promotion._refuse_another()
+        monkeypatch.undo()
+    with second.here():
+        with closing(peers.connect(second.address, peers.LET_GO)), ExitStack() as held:
+            assert fence.turn() == ""
+            assert not promotion._let_go(told, held).receives
+        until(lambda: fence.turn() == "" and peers.ask(second.address).receives)
+        ((followed,),) = second.ask("SHOW primary_conninfo")
+        assert parse_dsn(str(followed))["host"].startswith(first.address)
+
+
+def test_what_the_file_system_refuses_is_told(pair: tuple[Place, Place]) -> None:
+    """What ran before runs again, and the next run goes on."""
+    _, second = pair
+    with second.here() as cluster:
+        second.control("stop")
+        (cluster.data / standby.SIGNAL).unlink()
+        subprocess.run(["mount", "--bind", cluster.data, cluster.data], check=True)
+        try:
+            with pytest.raises(Busy, match="busy") as raised:
+                standby.make(yes=True)
+            assert "again" in raised.value.hint
+            assert second.ask("SELECT 1") == [(1,)]
+        finally:
+            second.control("stop")
+            subprocess.run(["umount", cluster.data], check=True)
+        standby.make(yes=True)
+
+
+def test_without_postgresql_a_person_is_told_what_to_do(pair: tuple[Place, Place]) -> None:
+    _, second = pair
+    second.control("stop")
+    with second.here(), pytest.raises(Unreachable, match="PostgreSQL doesn't run") as raised:
+        promotion.promote(())
+    assert "systemctl start postgresql" in raised.value.hint

@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import NoReturn
 
 import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from invirt import config
 from invirt.base import log
@@ -27,6 +28,11 @@ EVERY = 2.0  # seconds
 OF_CHECKPOINT = re.compile(r"^Latest checkpoint's TimeLineID: +(\d+)$", re.MULTILINE)
 
 ASKED = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND application_name = %s"
+# By invirt.yaml; what this program sets stands in postgresql.auto.conf.
+CONFIGURED = """
+SELECT setting FROM pg_file_settings
+WHERE name = 'primary_conninfo' AND sourcefile NOT LIKE '%/postgresql.auto.conf'
+"""
 # A promotion sets it to '', so as not to wait for copies that don't follow yet.
 WAITS_LATER = """
 SELECT count(*) FROM pg_file_settings
@@ -79,16 +85,49 @@ def turn() -> str:
     with closing(connection.connect(user="postgres")) as connected:
         connected.autocommit = True
         here = peers.told(connected, peers.own())
-        if here.copy:
-            return ""
         with connected.cursor() as cursor:
-            cursor.execute(ASKED, (roles.STANDBY, peers.STEP_DOWN))
-            if cursor.fetchone() != (0,):
+            if here.copy:
+                _go_on(cursor, names)
+                return ""
+            if _is_asked(cursor, peers.STEP_DOWN):
                 return "a copy is about to be promoted"
             if here.followers:
                 _followed(cursor)
     later = _later(here.timeline, peers.answering(peers.look(names)))
     return f"{later.hostname} has the database now" if later else ""
+
+
+def _is_asked(cursor: psycopg2.extensions.cursor, what: str) -> bool:
+    """Whether another of the database's servers asks for that just now."""
+    cursor.execute(ASKED, (roles.STANDBY, what))
+    return bool(cursor.fetchone() != (0,))
+
+
+def _go_on(cursor: psycopg2.extensions.cursor, names: list[str]) -> None:
+    """A copy: follow who has the database, whom it asks first; and nobody while one is promoted.
+
+    PostgreSQL waits for ever for a frozen one to let it in, so that one must not be the first.
+    """
+    if _is_asked(cursor, peers.LET_GO):
+        _follow(cursor, "")
+        return
+    having = [one for one in peers.answering(peers.look(names)) if not one.copy]
+    first = max(having, key=lambda one: one.rank, default=None)
+    if first is None or peers.own() in first.followers:
+        return
+    cursor.execute(CONFIGURED)
+    if found := cursor.fetchone():
+        wanted = parse_dsn(found[0])
+        hosts = sorted(wanted["host"].split(","), key=lambda host: host != first.hostname)
+        _follow(cursor, make_dsn(**{**wanted, "host": ",".join(hosts)}))
+
+
+def _follow(cursor: psycopg2.extensions.cursor, conninfo: str) -> None:
+    """Go by that from now on, unless it is so already."""
+    cursor.execute("SHOW primary_conninfo")
+    if cursor.fetchone() != (conninfo,):
+        cursor.execute("ALTER SYSTEM SET primary_conninfo = %s", (conninfo,))
+        cursor.execute("SELECT pg_reload_conf()")
 
 
 def _followed(cursor: psycopg2.extensions.cursor) -> None:

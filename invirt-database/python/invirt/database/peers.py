@@ -21,6 +21,7 @@ from invirt.database import connection, roles, server
 
 ASKING = "invirt asks"  # names of sessions
 STEP_DOWN = "invirt: step down"  # who has the database ends when it sees that
+LET_GO = "invirt: let go"  # who has a copy follows nobody while it sees that
 
 # Strangers aren't told the state of who follows, only the name.
 # The timeline is higher with each promotion; a copy's doesn't count.  Places in the journal are bytes.
@@ -32,13 +33,17 @@ SELECT pg_is_in_recovery(),
         ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8,
     ARRAY(SELECT application_name FROM pg_stat_replication WHERE coalesce(state, 'streaming') = 'streaming'),
-    current_setting('synchronous_standby_names') <> ''
+    current_setting('synchronous_standby_names') <> '',
+    EXISTS (SELECT FROM pg_stat_wal_receiver)
 """
 
 
 @dataclass(frozen=True)
 class Peer:
-    """What one told.  at: bytes of journal it has; age: seconds since its newest change was made there."""
+    """What one told.  at: bytes of journal it has; age: seconds since its newest change was made there.
+
+    receives: whether it is a copy that follows somebody.
+    """
 
     hostname: str
     copy: bool
@@ -47,6 +52,7 @@ class Peer:
     age: float | None
     followers: tuple[str, ...]
     synchronous: bool
+    receives: bool
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -101,9 +107,9 @@ def told(connected: connection.Connection, hostname: str) -> Peer:
     """What the server at the other end tells."""
     with connected.cursor() as cursor:
         cursor.execute(TOLD)
-        ((copy, timeline, at, age, followers, synchronous),) = cursor.fetchall()
+        ((copy, timeline, at, age, followers, synchronous, receives),) = cursor.fetchall()
     follow = tuple(name for name in config.database.all if name in followers)  # and no backup that is made
-    return Peer(hostname, copy, timeline, at, age, follow, synchronous)
+    return Peer(hostname, copy, timeline, at, age, follow, synchronous, receives)
 
 
 def look(names: Iterable[str]) -> dict[str, Peer | InvirtError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 from invirt import config
@@ -13,9 +13,11 @@ from invirt.base.errors import BadInput, Busy, InvirtError, NotFound, Unreachabl
 from invirt.database import peers, server, standby
 
 STOPS = 120.0  # seconds that who has the database may take to stop
+LETS_GO = 20.0  # seconds that another copy may take to follow nobody
 PROMOTED = 60  # seconds until a copy is the database
 PAUSE = 0.2
 AT = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'"
+ANOTHER = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{peers.LET_GO}'"
 PROMOTE = f"SELECT pg_promote(true, {PROMOTED})"
 
 
@@ -63,17 +65,23 @@ def promote(lost: Collection[str]) -> Found:
         _refuse_silence(found, lost)
         answering = peers.answering(found)
         having = [one for one in answering if not one.copy]
-        if not having:
-            _refuse_if_behind(answering)
-        for one in having:
-            _step_down(one)
-        if config.database.synchronous:
-            server.wait_for_no_copy()
-        say(f"promoting the copy of {peers.own()}")
-        if server.psql(PROMOTE) != "t":
-            raise Busy(f"it is still a copy after {PROMOTED} seconds", "Run it again.")
+        with ExitStack() as held:
+            if not having:
+                _refuse_if_behind([_let_go(one, held) for one in answering])
+                _refuse_another()
+            for one in having:
+                _step_down(one)
+            _promote()
     server.migrate()  # hosts obey only numbers higher than all before, which it may not have heard of
     return Found(f"{peers.own()} has the database", _next())
+
+
+def _promote() -> None:
+    if config.database.synchronous:
+        server.wait_for_no_copy()
+    say(f"promoting the copy of {peers.own()}")
+    if server.psql(PROMOTE) != "t":
+        raise Busy(f"it is still a copy after {PROMOTED} seconds", "Run it again.")
 
 
 def _next() -> list[str]:
@@ -90,9 +98,40 @@ def _refuse_silence(found: dict[str, peers.Peer | InvirtError], lost: Collection
         if isinstance(told, InvirtError) and name not in lost:
             raise Unreachable(
                 f"{name} doesn't say whether it has the database: {told.message}",
-                f"If it doesn't run, and what it alone has may be lost: --lost {name}\n"
-                "With database.synchronous nothing that was acknowledged is lost by that.",
+                f"If it doesn't run, and what it alone has may be lost: --lost {name}\n{_is_lost(lost)}",
             )
+
+
+def _is_lost(lost: Collection[str]) -> str:
+    """What one more server may take with it: what is acknowledged is on two."""
+    if lost:
+        return "With two servers lost, what was acknowledged may be, too: it is on two, and needs no third."
+    return "With database.synchronous nothing that was acknowledged is lost by that."
+
+
+def _let_go(copy: peers.Peer, held: ExitStack) -> peers.Peer:
+    """What another copy has, once it follows nobody, until held ends; raises Busy, Unreachable.
+
+    Else it would go on to acknowledge what the lost one writes when it wakes, before it is stopped.
+    """
+    held.enter_context(closing(peers.connect(copy.hostname, peers.LET_GO)))
+    deadline = time.monotonic() + LETS_GO
+    while (now := peers.ask(copy.hostname)).receives:
+        if time.monotonic() > deadline:
+            raise Busy(
+                f"{copy.hostname} still follows the lost one after {LETS_GO:.0f} seconds",
+                "There: systemctl status invirt-database-fence",
+            )
+        time.sleep(PAUSE)
+    return now
+
+
+def _refuse_another() -> None:
+    """Raise Busy if another copy is about to be promoted."""
+    if server.psql(ANOTHER) != "0":
+        raise Busy(
+            "another copy is being promoted, too", "invirt-database-standby status, then again on one."
+        )
 
 
 def _received() -> int:

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from invirt import config
 from invirt.base import files
-from invirt.base.errors import BadConfig, NotFound
+from invirt.base.errors import BadConfig, CommandFailed, NotFound, Unreachable
 from invirt.base.process import run
 from invirt.database import connection, roles, schema, servers
 
@@ -106,19 +106,35 @@ def find_cluster() -> Cluster:
 def psql(script: str, database: str = "postgres") -> str:
     """Run SQL as postgres, through the socket; returns what it printed.
 
-    The child closes the connection, and stops at the first error.
+    The child closes the connection, and stops at the first error.  Raises Unreachable if
+    PostgreSQL doesn't run.
     """
     argv = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
-    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port), "-d", database]
-    return run([*argv, *where], input=script).stdout.strip()
+    try:
+        return run([*argv, *_where(), "-d", database], input=script).stdout.strip()
+    except CommandFailed as error:
+        if _answers():
+            raise
+        raise Unreachable(
+            f"PostgreSQL doesn't run on this server, or lets nobody in: {error.hint or error.message}",
+            "systemctl start postgresql; if it doesn't start, journalctl -u 'postgresql@*' says why.",
+        ) from error
+
+
+def _where() -> list[str]:
+    return ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port)]
+
+
+def _answers() -> bool:
+    """Whether PostgreSQL lets anybody in."""
+    return run(["pg_isready", "-q", *_where()], check=False).returncode == 0
 
 
 def _restart(cluster: Cluster) -> None:
     """Restart it, and wait until it answers: systemd may say earlier that it has started."""
     run(["systemctl", "restart", cluster.unit], timeout=120)
-    where = ["-h", connection.LOCAL_SOCKET, "-p", str(config.database.port)]
     for _ in range(READY):
-        if run(["pg_isready", "-q", *where], check=False).returncode == 0:
+        if _answers():
             return
         time.sleep(1)
 

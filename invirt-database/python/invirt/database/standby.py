@@ -15,12 +15,13 @@ import errno
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from invirt import config
 from invirt.base.cli import say
-from invirt.base.errors import BadConfig, BadInput, CommandFailed, NotFound, Unreachable
+from invirt.base.errors import BadConfig, BadInput, Busy, CommandFailed, NotFound, Unreachable
 from invirt.base.process import run
 from invirt.database import peers, roles, server
 from invirt.database.server import Cluster
@@ -42,12 +43,45 @@ def make(yes: bool) -> str:
     if not _follows(cluster):
         primary = _primary(cluster)
         _refuse_to_lose(cluster, yes)
+        _refuse_mounted(cluster.data)
         server.prepare(cluster)
-        _fetch(cluster, primary)
-        swap(cluster)
+        with _told(cluster):
+            _fetch(cluster, primary)
+            swap(cluster)
         _wait(cluster)
-    shutil.rmtree(_beside(cluster.data, "old"), ignore_errors=True)
+    with _told(cluster):
+        _remove(_beside(cluster.data, "old"))
     return f"{peers.own()} has a copy, and follows"
+
+
+def _refuse_mounted(data: Path) -> None:
+    """Raise BadConfig where the folder can't be renamed."""
+    for folder in (data, _beside(data, "new"), _beside(data, "old")):
+        if folder.is_mount():
+            raise BadConfig(
+                f"{folder} is a file system of its own, and a copy is made beside it and then swapped in",
+                f"Mount it at {data.parent}, or higher, and run this again.",
+            )
+
+
+@contextmanager
+def _told(cluster: Cluster) -> Iterator[None]:
+    """Say what a file system refused, and what to do; what ran before runs again, where it still can."""
+    try:
+        yield
+    except OSError as error:
+        if (cluster.data / "PG_VERSION").exists():
+            run(["systemctl", "start", cluster.unit], timeout=600, check=False)
+        raise Busy(
+            f"{error.filename or cluster.data}: {error.strerror or error}",
+            "Nothing that is needed is lost. Put that right (df, ls -ld, findmnt), and run this again.",
+        ) from error
+
+
+def _remove(folder: Path) -> None:
+    """All that is in it, if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _beside(data: Path, what: str) -> Path:
@@ -56,7 +90,7 @@ def _beside(data: Path, what: str) -> Path:
 
 def _follows(cluster: Cluster) -> bool:
     """Whether that is so already."""
-    with suppress(CommandFailed):
+    with suppress(CommandFailed, Unreachable):
         return (cluster.data / SIGNAL).exists() and server.psql(STREAMS) == "1"
     return False
 
@@ -81,7 +115,7 @@ def _refuse_to_lose(cluster: Cluster, yes: bool) -> None:
         return
     try:
         mine = server.is_ours()
-    except CommandFailed:  # it doesn't run: who knows what it has
+    except (CommandFailed, Unreachable):  # it doesn't run: who knows what it has
         mine = cluster.drop_in.is_symlink()
     if mine:
         raise BadInput(
@@ -95,7 +129,7 @@ def _fetch(cluster: Cluster, primary: peers.Peer) -> None:
     new = _beside(cluster.data, "new")
     if not cluster.data.exists() and (new / SIGNAL).exists():
         return  # killed amid the swap
-    shutil.rmtree(new, ignore_errors=True)
+    _remove(new)
     say(f"copying the database from {primary.hostname}")
     where = {
         "host": primary.hostname,
@@ -135,7 +169,7 @@ def swap(cluster: Cluster) -> None:
     data = cluster.data
     if data.exists():
         run(["systemctl", "stop", cluster.unit], timeout=600)
-        shutil.rmtree(_beside(data, "old"), ignore_errors=True)
+        _remove(_beside(data, "old"))
         try:
             data.rename(_beside(data, "old"))
         except OSError as error:

@@ -14,8 +14,8 @@ from invirt.base import ports
 from invirt.base.errors import Busy
 
 TCP, UDP = 1, 2
-# Has the ports of argv[1], then asks whether others have one of the role argv[2].
-ASKS = """
+# Has the ports of argv[1].
+HOLDS = """
 import json, socket, sys
 from invirt.base import ports
 from invirt.base.errors import Busy
@@ -25,18 +25,22 @@ for kind, address, port in json.loads(sys.argv[1]):
     held[-1].bind((address, port))
     if kind == socket.SOCK_STREAM:
         held[-1].listen()
+"""
+# Then asks whether others have one of the role argv[2].
+ASKS = """
 try:
     ports.require(sys.argv[2])
     print("free")
 except Busy as taken:
     print(taken)
 """
-ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", sys.executable, "-c", ASKS)
+TELLS = "print(*ports.taken(ports.ROLES), sep=chr(10))"  # of all roles
+ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", sys.executable, "-c")
 
 
-def said(role: str, *held: tuple[int, str, int]) -> str:
+def said(role: str, *held: tuple[int, str, int], then: str = ASKS) -> str:
     """Of a role, where somebody has these ports."""
-    argv = [*ALONE, json.dumps(held), role]
+    argv = [*ALONE, HOLDS + then, json.dumps(held), role]
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
@@ -65,6 +69,16 @@ def test_a_port_that_somebody_has_is_told_of(role: str, kind: int, address: str,
     name = {TCP: "TCP", UDP: "UDP"}[kind]
     assert re.match(rf"port {port} \({name}\), which the role {role} needs, is taken by \S", told), told
     assert told.endswith("then: dpkg --configure -a. Or have the role on another server.\n")
+
+
+def test_all_roles_are_looked_at_together() -> None:
+    """As invirt-config apply does."""
+    told = said("", (TCP, "0.0.0.0", 22), (UDP, "127.0.0.53", 53), then=TELLS).splitlines()
+    assert [line.partition(", is taken by")[0] for line in told] == [
+        "port 53 (UDP), which the role dns needs",
+        "port 22 (TCP), which the role console needs",
+    ]
+    assert said("", then=TELLS) == "\n"
 
 
 def test_a_host_bears_a_dhcp_server_of_one_address() -> None:

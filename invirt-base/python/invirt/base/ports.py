@@ -2,8 +2,8 @@
 
 Each role's postinst asks (`invirt-config ports ROLE`) before it starts anything, so
 that a server on which something else listens is refused when the role is installed,
-and not found out later.  A port is taken if it can't be bound as the role binds it and
-another unit than the role's own has it.
+and not found out later; `invirt-config apply` tells of it, too.  A port is taken if it
+can't be bound as the role binds it and another unit than the role's own has it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -106,6 +106,17 @@ def require(role: str) -> None:
                 raise _taken(role, need, others)
     if role == "web":
         _require_apache()
+
+
+def taken(roles: Iterable[str]) -> list[str]:
+    """What require() says of each, in one line; nothing where all have their ports."""
+    said = []
+    for role in roles:
+        try:
+            require(role)
+        except Busy as error:
+            said.append(error.message)
+    return said
 
 
 def _taken(role: str, need: Need, holders: list[str]) -> Busy:

@@ -12,6 +12,7 @@ from invirt.base.apply import Change, Templates
 from invirt.base.cli import SITE, Argument, Command, Flag, Found, Option, Verb
 from invirt.base.errors import BadConfig
 
+SYSTEMD = Path("/run/systemd/system")  # there while it runs this server
 LEFT_ALONE = 10  # exit code: all is applied but what was edited by hand
 
 
@@ -41,7 +42,16 @@ def _apply(check: bool, diff: bool, force: bool, no_reload: bool, last: bool, ro
     needed = [change for change in changes if change.is_needed]
     records = [_record(change, not dry, force, diff) for change in needed]
     left = any(record["left_alone"] for record in records)
-    return Found(records, code=int(bool(needed)) if dry else LEFT_ALONE if left else 0)
+    notes = [] if dry or last or root != Path("/") else _taken(templates.folder)
+    return Found(records, notes, code=int(bool(needed)) if dry else LEFT_ALONE if left else 0)
+
+
+def _taken(registered: Path) -> list[str]:
+    """Which ports of the roles that are installed somebody else has, as invirt.yaml is now."""
+    if not SYSTEMD.is_dir():
+        return []
+    roles = [role for role in ports.ROLES if (registered / f"{role}.yaml").exists()]
+    return [f"{said}; see invirt-config ports" for said in ports.taken(roles)]
 
 
 def _record(change: Change, done: bool, force: bool, diff: bool) -> dict[str, Any]:
@@ -64,7 +74,7 @@ def _lines(records: list[dict[str, Any]]) -> str:
 
 
 def _ports(role: str) -> str:
-    if not Path("/run/systemd/system").is_dir():
+    if not SYSTEMD.is_dir():
         return "no role listens here: there is no systemd"  # as in a chroot, whose ports are its host's
     ports.require(role)
     return f"nobody else has a port that the role {role} needs"

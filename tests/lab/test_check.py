@@ -19,6 +19,7 @@ CHECKED = [server.name for server in SERVERS.values() if server.role not in ("",
 EMULATED = ("kvm", "/dev/kvm")  # where the machine that the lab is on has none
 FINE, ERRORS = 0, 2
 CERTIFICATE = "/etc/invirt/console/server.pem"
+PAGE = "/etc/invirt/web/server.pem"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,11 @@ _END = f"""
 cd /root; mv {CERTIFICATE} kept
 {{ openssl x509 -in kept -signkey kept -days -1; openssl pkey -in kept; }} 2>/dev/null >ended
 install -m 600 ended {CERTIFICATE}
+"""
+_RENEW = f"""
+cd /root; mv {PAGE} page
+{{ openssl x509 -in page -signkey page -days 700; openssl pkey -in page; }} 2>/dev/null >new
+install -m 600 new {PAGE}
 """
 MISTAKES = {
     "a service that is stopped": Mistake(
@@ -152,6 +158,13 @@ MISTAKES = {
         f"mv /root/kept {CERTIFICATE}",
         "certificates",
         "there is no certificate",
+    ),
+    "a page's certificate that Apache hasn't read": Mistake(
+        "web",
+        _RENEW,
+        f"mv /root/page {PAGE}",
+        "certificates",
+        f"another certificate is shown there than that of {PAGE}",
     ),
     "a name that leads elsewhere": Mistake(
         "web",

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,10 +109,41 @@ def test_what_is_none(server: Server) -> None:
     assert "it holds no certificate that openssl can read" in found(certificates.look, server)
 
 
-def test_the_page_s_is_of_its_name_whoever_signed_it(server: Server) -> None:
-    server.roles = ("web",)
-    sign(server, NAME, "clientAuth")
-    sign(server, "web.invirt.test", path=certificates.PAGE)
-    assert found(certificates.look, server) == ""
+@pytest.fixture
+def page(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A web server, which shows what its file had when it began."""
+    server.roles, server.name = ("web",), "localhost"
+    sign(server, server.name, "clientAuth")
+    file = sign(server, "web.invirt.test", days=20, path=certificates.PAGE)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setattr(certificates, "HTTPS", listening.getsockname()[1])
+
+        def show() -> None:
+            with suppress(OSError):  # until it is closed
+                while True:
+                    tls.wrap_socket(listening.accept()[0], server_side=True).close()
+
+        threading.Thread(target=show, daemon=True).start()
+        yield file
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_page_s_is_of_its_name_whoever_signed_it(server: Server, page: Path) -> None:
+    assert found(certificates.look, server).startswith(f"WARNING {certificates.PAGE}: it ends at ")
     sign(server, "www.invirt.test", path=certificates.PAGE)
     assert f"ERROR {certificates.PAGE}: it is not of web.invirt.test" in found(certificates.look, server)
+
+
+def test_the_page_shows_the_one_from_before(server: Server, page: Path) -> None:
+    sign(server, "web.invirt.test", path=certificates.PAGE)
+    said = found(certificates.look, server)
+    assert "WARNING https://web.invirt.test/: another certificate is shown there" in said
+    assert "WARNING https://web.invirt.test/: it ends at " in said
+
+
+def test_the_page_shows_none(server: Server, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setattr(certificates, "HTTPS", listening.getsockname()[1])
+    assert "ERROR https://web.invirt.test/: nobody shows a certificate" in found(certificates.look, server)

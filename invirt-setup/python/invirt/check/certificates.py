@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import socket
+import ssl
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from invirt import config
+from invirt.base import knocking
 from invirt.base.process import run
 from invirt.check.findings import Findings, error, warning
 from invirt.check.server import Server
 
 SOON = 30 * 86400  # seconds
 PAGE = "/etc/invirt/web/server.pem"
+HTTPS = 443
 PATIENCE = 10  # seconds
 NEW = "Make a new one with the authority's key: the administrator's guide, “The console server”."
 
@@ -44,7 +50,7 @@ def wanted(server: Server) -> Iterator[Certificate]:
 
 
 def look(server: Server) -> Findings:
-    """Each of them, and the authority's own."""
+    """Each of them, the authority's own, and the one that the page shows."""
     for certificate in wanted(server):
         file = server.file(certificate.path)
         if not file.exists():
@@ -56,6 +62,39 @@ def look(server: Server) -> Findings:
         yield from _key(certificate, file)
         if certificate.ca:
             yield from _authority(server, certificate, file)
+        if certificate.path == PAGE:
+            yield from _shown(server, certificate, file)
+
+
+def _shown(server: Server, certificate: Certificate, file: Path) -> Findings:
+    """What people's browsers are shown; it was that of the file when Apache last read it."""
+    page = f"https://{certificate.name}/"
+    todo = "systemctl reload apache2; if that doesn't help, journalctl -u apache2 says why."
+    try:
+        shown = _served(server.name, certificate.name)
+    except OSError as refused:
+        yield error(page, f"nobody shows a certificate here: {refused}", todo)
+        return
+    if shown in file.read_text():
+        return
+    yield warning(page, f"another certificate is shown there than that of {PAGE}", todo)
+    with tempfile.NamedTemporaryFile("w") as kept:
+        kept.write(shown)
+        kept.flush()
+        yield from _end(page, Path(kept.name), todo)
+        yield from _name(dataclasses.replace(certificate, path=page, todo=todo), Path(kept.name))
+
+
+def _served(address: str, name: str) -> str:
+    """The certificate (PEM) that whoever has port 443 there shows to one who asks for that name."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname = False
+    tls.verify_mode = ssl.CERT_NONE  # it is looked at here
+    with (
+        socket.create_connection((address, HTTPS), knocking.DEADLINE) as raw,
+        tls.wrap_socket(raw, server_hostname=name) as connection,
+    ):
+        return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
 
 
 def _asked(*words: str) -> tuple[bool, str]:

@@ -32,7 +32,7 @@ def wanted(site: Site) -> list[Certificate]:
     for name in (site.console, site.web):
         uses.setdefault(name, []).append("clientAuth")
     for name in site.hosts:
-        uses.setdefault(name, []).append("serverAuth")
+        uses.setdefault(name, []).extend(("serverAuth", "clientAuth"))  # guests move between hosts
     # Browsers of this machine call it by this address.
     browsers = Certificate(site.web, "serverAuth", "/etc/invirt/web", ",IP:127.0.0.1")
     return [*(Certificate(name, ",".join(dict.fromkeys(use))) for name, use in uses.items()), browsers]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from invirt.remote.operations import STEPS
-from tests.parts.operations import moving
 from tests.parts.operations.simulation import World
 
 MEMORY = 512  # MiB of each host
@@ -36,7 +35,7 @@ SELECT p.name::text AS pool, t.name::text, d.name AS disk, operation_id
 FROM trash t JOIN trash_disks d USING (trash_id) JOIN pools p USING (pool_id)
 """
 MAKERS = "SELECT operation_id FROM operations WHERE kind IN ('create', 'disk-create')"
-PIVOTS = "$$, $$".join(step.name for step in (*STEPS.values(), moving.END) if step.pivot)
+PIVOTS = "$$, $$".join(step.name for step in STEPS.values() if step.pivot)
 TURNED = f"""
 SELECT operation_id FROM operations JOIN operation_steps s USING (operation_id)
     WHERE operations.state IN ('undoing', 'undone') AND s.state = 'done' AND s.name IN ($${PIVOTS}$$)
@@ -83,6 +82,7 @@ def at_rest(world: World) -> None:
     assert world.rows(OPEN) == []
     homes = [(host, row.name) for row in world.rows(ALWAYS) for host in row.promised]
     assert world.hosts.running() == sorted(homes), f"running: {world.hosts.running()}, reserved: {homes}"
+    assert not any(host.waiting for host in world.hosts.hosts.values()), "a guest waits for ever"
     sizes = {(pool, name, disk): size for pool, name, disk, size in world.rows(SIZES)}
     volumes = world.hosts.all_volumes()
     assert sizes == volumes, f"volumes: {volumes}, rows: {sizes}"

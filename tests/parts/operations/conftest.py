@@ -66,7 +66,7 @@ class Site:
         self, kind: str, machine: str, /, who: str = ALICE, key: str | None = None, **wants: Any
     ) -> Operation:
         """Submit an operation as a user would."""
-        return submit(kind, Actor(who), machine, wants, key, hosts=self.hosts, connection=self.remote)
+        return submit(kind, actor(kind, who), machine, wants, key, hosts=self.hosts, connection=self.remote)
 
     def recover(self) -> None:
         """What the services do, long after whoever was at work has died."""
@@ -130,6 +130,11 @@ class Site:
         [(number,)] = self.rows("SELECT max(trash_id) FROM trash")
         assert isinstance(number, int)
         return number
+
+
+def actor(kind: str, who: str = ALICE) -> Actor:
+    """A user, or an administrator for what they alone may do."""
+    return Actor(who, administrator=kind == "migrate")
 
 
 DISKS = """

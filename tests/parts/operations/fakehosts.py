@@ -63,7 +63,9 @@ class FakeHost:
     jobs: dict[int, Job] = field(default_factory=dict)  # by their tokens
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
-    can: set[str] = field(default_factory=set)
+    can: set[str] = field(default_factory=lambda: {"move"})
+    moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and other host of each move
+    waiting: set[str] = field(default_factory=set)  # guests that have come, and stand still
     storage: dict[str, list[str]] = field(default_factory=lambda: {"lvm": ["grow"], "file": ["grow"]})
 
     def crash(self, *guests: str) -> None:
@@ -71,6 +73,7 @@ class FakeHost:
         ending = self.running & set(guests or self.running)
         self.crashed |= ending
         self.running -= ending
+        self.waiting -= set(guests or self.waiting)
         if not guests:
             self.jobs.clear()
 
@@ -147,7 +150,7 @@ class FakeHosts(OneByOne):
                 raise Unknown(f"{hostname} refuses job {verb}: unknown command")
             return json.dumps(getattr(self, f"_job_{verb}")(hostname, int(rest[0]), *rest[1:]))
         subject = host if what == "domain" else self.pool(hostname, rest)
-        if verb in ("list", "status"):
+        if verb in ("list", "status", "moved"):
             if host.nonsense is not None:
                 return host.nonsense
             return json.dumps(getattr(self, f"_{what}_{verb}")(subject, *rest))
@@ -222,12 +225,16 @@ class FakeHosts(OneByOne):
         return on + [{"name": name, "state": "off", "ended": why} for name, why in sorted(ended.items())]
 
     def _domain_create(self, host: FakeHost, name: str) -> None:
+        if name not in host.running:
+            host.moves.pop(name, None)
         host.running.add(name)
         host.booted.add(name)
         host.crashed.discard(name)
 
     def _domain_destroy(self, host: FakeHost, name: str) -> None:
         host.running.discard(name)
+        host.waiting.discard(name)
+        host.moves.pop(name, None)
 
     def _domain_shutdown(self, host: FakeHost, name: str) -> None:
         if name not in host.deaf:
@@ -236,6 +243,55 @@ class FakeHosts(OneByOne):
     def _domain_reboot(self, host: FakeHost, name: str) -> None:
         if name not in host.running:
             raise NotFound(f"{name} is off")
+
+    def _domain_receive(self, host: FakeHost, name: str, source: str) -> None:
+        if name in host.running:
+            raise BadInput(f"{name} is here already")
+        host.moves[name] = ("expected", source)
+
+    def _domain_send(self, host: FakeHost, name: str, target: str, within: str) -> None:
+        """The other host lets it run at once, unless word of that is lost."""
+        if host.moves.get(name) == ("handed", target):
+            return
+        if name not in host.running:
+            raise NotFound(f"{name} is off")
+        other, own = self.hosts[target], self._own(host)
+        if not other.up:
+            raise Unreachable(f"{target} doesn't answer")
+        if other.moves.get(name) != ("expected", own):
+            raise CommandFailed(f"{target} refuses it: {name} is not expected")
+        other.waiting.add(name)
+        host.moves[name] = ("handed", target)
+        host.running.discard(name)
+        host.booted.discard(name)
+        if self.word_comes():
+            self._domain_arrive(other, name)
+
+    def word_comes(self) -> bool:
+        """Whether the target hears at once that a guest is its own."""
+        return True
+
+    def _domain_keep(self, host: FakeHost, name: str) -> None:
+        if host.moves.get(name, ("",))[0] == "handed":
+            raise Busy(f"{name} was handed over")
+
+    def _domain_arrive(self, host: FakeHost, name: str) -> None:
+        state, peer = host.moves.get(name, ("", ""))
+        if state not in ("expected", "arrived"):
+            raise NotFound(f"{name} was not expected here")
+        host.moves[name] = ("arrived", peer)
+        if name in host.waiting:
+            host.waiting.discard(name)
+            host.running.add(name)
+            host.booted.add(name)
+            host.crashed.discard(name)
+
+    def _domain_moved(self, host: FakeHost, name: str) -> object:
+        state, peer = host.moves.get(name, (None, None))
+        return {"name": name, "move": state, "peer": peer}
+
+    def _own(self, host: FakeHost) -> str:
+        return next(name for name, one in self.hosts.items() if one is host)
 
     def _domain_fence(self, host: FakeHost, name: str) -> None:
         """Its token is remembered."""

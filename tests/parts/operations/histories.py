@@ -19,7 +19,6 @@ from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.remote import clock, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
-from tests.parts.operations import moving
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, OWN_POOL, SITE
 from tests.parts.operations.fakehosts import FakePool
@@ -36,7 +35,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (2, "shutdown", {}),
     (3, "destroy", {}),
     (1, "reboot", {}),
-    (4, "move", {}),
+    (4, "migrate", {}),
     (3, "delete", {}),
     (2, "rename", {"name": "b"}),
     (2, "rename", {"name": "c"}),
@@ -118,7 +117,9 @@ def wish(world: World) -> None:
     key = f"key{len(world.trace)}" if chance.random() < 0.1 else None
     for _ in range(2 if key else 1):
         title = f"{who.partition('@')[0]}'s {kind} of {name} {wants}"
-        world.start(title, partial(ask, world, Actor(who), kind, name, wants, key))
+        world.start(
+            title, partial(ask, world, Actor(who, administrator=kind == "migrate"), kind, name, wants, key)
+        )
 
 
 def wish_of_trash(world: World) -> bool:
@@ -285,7 +286,6 @@ def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[Wo
         world.hosts.pools["own"] = FakePool(seen_by=(HOST2,))
         world.rows(PREPARED)
         world.hosts.world = world
-        moving.install(patch)
         patch.setattr(clock, "current", world)
         patch.setattr(store, "this_process", world.this_process)
         patch.setattr(store, "is_gone", world.is_gone)

@@ -1,6 +1,6 @@
 """A kind with a pivot amid its steps, and two reservations: a guest ends on one host, and boots on another.
 
-The engine must be able to do it, though nobody can ask for it yet.
+The engine must be able to do it; migrate has no step that ends a guest.
 """
 
 from __future__ import annotations

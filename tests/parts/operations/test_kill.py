@@ -21,9 +21,8 @@ import pytest
 from invirt.base.errors import CommandFailed, InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
-from invirt.remote.operations import KINDS, Actor, engine, recovery, submit
-from tests.parts.operations import moving
-from tests.parts.operations.conftest import ALICE, HOST2, OWN_POOL, POINTS, Site
+from invirt.remote.operations import KINDS, engine, recovery, submit
+from tests.parts.operations.conftest import HOST2, OWN_POOL, POINTS, Site, actor
 from tests.parts.operations.fakehosts import FakePool, Killed, no_fault
 
 Wants = dict[str, Any]
@@ -61,7 +60,7 @@ CASES = (
     Case("shutdown", {}, UP, lambda site, name: _home(site, name) is None),
     Case("destroy", {}, UP, lambda site, name: _home(site, name) is None),
     Case("reboot", {}, UP, lambda site, name: _home(site, name) is not None),
-    Case("move", {}, UP, lambda site, name: _home(site, name) == HOST2),
+    Case("migrate", {}, UP, lambda site, name: _home(site, name) == HOST2),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),
     Case("rename", {"name": "{}-new"}, MADE, lambda site, name: f"{name}-new" in site.homes()),
     Case("resize", {"memory": 65, "cpus": 2, "disks": {"hda": 3, "hdb": 4}}, MADE,
@@ -86,12 +85,12 @@ def nightly_but(*kinds: str) -> list[Any]:
     ]
 
 
-MOST = nightly_but("create", "boot", "move")  # disks, a guest, a pivot
+MOST = nightly_but("create", "boot", "migrate")  # disks, a guest, a pivot
 # Those which have all the steps that there are; one that has a pivot does for every day.
 WHOLE = [
     case
-    for case in nightly_but("move")
-    if case.id in ("create", "boot", "destroy", "move", "delete", "rename", "resize", "undelete", "purge")
+    for case in nightly_but("migrate")
+    if case.id in ("create", "boot", "destroy", "migrate", "delete", "rename", "resize", "undelete", "purge")
 ]
 
 TROUBLES = (
@@ -163,7 +162,7 @@ def prepare(site: Site, case: Case, name: str) -> Wants:
 def attempt(site: Site, case: Case, name: str, wants: Wants, connected: connection.Connection) -> bool:
     """Submit it; whether it was done."""
     try:
-        submit(case.kind, Actor(ALICE), name, wants, hosts=site.hosts, connection=connected)
+        submit(case.kind, actor(case.kind), name, wants, hosts=site.hosts, connection=connected)
     except (InvirtError, Killed):
         return False
     return True
@@ -210,7 +209,6 @@ def count(site: Site, case: Case) -> tuple[int, int]:
 @pytest.fixture
 def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """With a quota that is no matter here, a pool of one host's own, and jobs that have to be asked about."""
-    moving.install(monkeypatch)
     site.rows(OWN_POOL)
     site.hosts.pools["own"] = FakePool(seen_by=(HOST2,))
     monkeypatch.setattr(engine, "POLL", 0.001)
@@ -293,8 +291,8 @@ def test_recovery_dies_too(large: Site, case: Case, record: Callable[[str, str, 
     record(POINTS, "recovery dies too", number)
 
 
-ASKING = [kind.name for kind in (*KINDS.values(), moving.MOVE) if kind.asks]
+ASKING = [kind.name for kind in KINDS.values() if kind.asks]
 
 
 def test_every_kind_is_killed() -> None:
-    assert {case.kind for case in CASES} | {"volume-trash"} == {*KINDS, moving.MOVE.name}
+    assert {case.kind for case in CASES} | {"volume-trash"} == set(KINDS)

@@ -12,7 +12,7 @@ from tests.parts.operations.fakehosts import FakeHosts, Job, shown
 if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
 
-QUESTIONS = ("list", "status")
+QUESTIONS = ("list", "status", "moved")
 NEVER = 1 << 30  # questions: the job ends in its own time
 Place = tuple[str, ...]  # pool, machine and disk of a volume; or, in the trash, also the operation
 
@@ -66,6 +66,10 @@ class SimulatedHosts(FakeHosts):
         for place in left:
             self.contents.pop(place, None)
         return answer
+
+    def word_comes(self) -> bool:
+        """Or the connection between two hosts is lost at its last moment."""
+        return self.world.chance.random() < 0.7
 
     def _job_begin(self, hostname: str, token: int, *words: str) -> object:
         """Some jobs end at once, some take their time, whether anybody asks or not."""

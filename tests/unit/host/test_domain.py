@@ -151,7 +151,7 @@ def test_status_of_the_host(host: Host) -> None:
     about = host("host", "status")
     assert about["hypervisor"] == "fake"
     assert about["storage"] == {"file": ["grow"], "lvm": ["grow"], "fake": ["grow"]}
-    assert {"move", "cdrom"} < set(about["can"])
+    assert {"cap", "cdrom"} < set(about["can"])
     asked = host("domain", "status", "remus")
     assert (asked["can"], asked["storage"]) == (about["can"], about["storage"])
     assert about["domains"] == 1

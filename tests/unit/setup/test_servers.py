@@ -83,7 +83,7 @@ def test_what_each_role_needs() -> None:
     assert [one.principal for one in keytabs.wanted("s.invirt.test", ["host"])] == ["host/s.invirt.test"]
     usages = {one.file.parent.name: one.usages for one in certificates.wanted(ROLES)}
     assert usages == {"console": ("serverAuth", "clientAuth"), "web": ("serverAuth",)}
-    assert [one.usages for one in certificates.wanted(["host"])] == [("serverAuth",)]
+    assert [one.usages for one in certificates.wanted(["host"])] == [("serverAuth", "clientAuth")]
     assert [one.usages for one in certificates.wanted(["console"])] == [("clientAuth",)]
     assert certificates.wanted(["database", "dns"]) == []
     apart = [("guests", "/boot/vmlinuz"), ("/srv", ""), ("/srv", "/boot/vmlinuz")]

@@ -64,6 +64,7 @@ def needs(role: str) -> list[Need]:
             Need(HOST_PORT, ("invirt-host-remctld*",)),
             # conserver gives it up when our package's drop-in counts.
             Need(_console_port(), ("invirt-host-consoles.*", "conserver-server.service")),
+            Need(_move_port(), ("invirt-host-moving.*",)),
             Need(67, dhcp, UDP, ALL_HEAR),
         ],
         "dns": [Need(53, ("pdns.service",)), Need(53, ("pdns.service",), UDP)],
@@ -89,6 +90,11 @@ def _database_port() -> int:
 def _console_port() -> int:
     known = _known()
     return known.console.port if known else schema.Console.port
+
+
+def _move_port() -> int:
+    known = _known()
+    return known.hypervisor.move_port if known else schema.Hypervisor.move_port
 
 
 def _certificate_port() -> list[int]:

@@ -228,6 +228,8 @@ class Hypervisor:
     probe_timeout: Seconds = 20  # seconds until the probe guest must have reached its prompt
     uid_base: Annotated[int, Range(1000, 2**31 - 1)] = 1900000000  # qemu: a guest runs as this + its number
     uid_count: Amount = 200000000  # uids that are kept for guests
+    move_port: Port = 3110  # of guests that come from other hosts, the same on every host
+    move_timeout: Annotated[int, Range(1, 3600)] = 300  # seconds that a move may take, unless said otherwise
 
     def __post_init__(self) -> None:
         """Raises ValueError if there are no such uids."""

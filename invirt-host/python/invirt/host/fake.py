@@ -31,7 +31,7 @@ from invirt.host.storage.files import FileStorage
 class FakeHypervisor:
     """Domains that are files."""
 
-    can = frozenset(Can)
+    can = frozenset(Can) - {Can.MOVE}
 
     def create(self, config: DomainConfig) -> None:
         with step("create"):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
-from invirt.host.protocols import Hypervisor
+from invirt.base.errors import BadInput
+from invirt.host.protocols import Hypervisor, Mover
 from invirt.host.watching import Polled, Watch
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ def hypervisor() -> Hypervisor:
     from invirt.host.fake import FakeHypervisor
 
     return FakeHypervisor()
+
+
+def mover() -> Mover:
+    """Who moves guests that run; BadInput where the hypervisor can't."""
+    if driver() != "qemu":
+        raise BadInput(f"guests of {driver()} can't move while they run")
+    from invirt.host.qemu.driver import Qemu
+    from invirt.host.qemu.moving import QemuMover
+
+    return QemuMover(Qemu.of_this_host())
 
 
 def watch() -> Watch:

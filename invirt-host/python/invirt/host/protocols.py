@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from invirt.base.abilities import Can
 from invirt.base.names import DomainName
@@ -20,6 +20,63 @@ class Domain:
     name: DomainName
     memory: int
     vcpus: int
+
+
+class Leaving(Protocol):
+    """A guest that runs here, and is to go to another host.
+
+    config: as it runs.  version: what the other host must have, to take it in.
+    """
+
+    config: DomainConfig
+    version: dict[str, str]
+
+    def console(self) -> bytes:
+        """What it has said on its console, or since this was asked last."""
+
+    def begin(self, descriptor: int) -> None:
+        """Send all of it to an open socket, which is closed when that is done."""
+
+    def finish(self) -> None:
+        """Make sure that all is sent, and that it stands still."""
+
+    def keep(self) -> None:
+        """Whatever was begun: it goes on here.  NotFound if it has ended."""
+
+
+class Coming(Protocol):
+    """A guest that is on its way in."""
+
+    def console(self, said: bytes) -> None:
+        """What it has said elsewhere."""
+
+    def begin(self, descriptor: int) -> None:
+        """Wait for it at an open socket."""
+
+    def finish(self) -> None:
+        """Make sure that all of it is here; it stands still."""
+
+    def said(self) -> str:
+        """Why it could not be taken in."""
+
+    def drop(self) -> None:
+        """It doesn't come: nothing of it stays."""
+
+
+class Mover(Protocol):
+    """What a hypervisor that can move guests (Can.MOVE) has for it; see invirt.host.moving."""
+
+    def leaving(self, name: DomainName) -> Leaving:
+        """A guest that runs here; BadInput for one that can't move."""
+
+    def coming(self, config: DomainConfig, version: dict[str, Any]) -> Coming:
+        """Make ready for a guest; BadInput if this host can't take it in."""
+
+    def arrive(self, name: DomainName) -> None:
+        """Let a guest run that stands still here, and bring its addresses; one that runs, runs on."""
+
+    def forget(self, name: DomainName) -> None:
+        """End what stands still here of a guest that is elsewhere, and clear it away."""
 
 
 class Hypervisor(Protocol):

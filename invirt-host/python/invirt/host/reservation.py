@@ -13,6 +13,11 @@ SELECT h.hostname, h.hypervisor FROM reservations r JOIN hosts h USING (host_id)
     JOIN machines m ON m.machine_id = r.machine_id WHERE m.name = %s
 """
 
+MEMORY = """
+SELECT r.memory FROM reservations r JOIN hosts h USING (host_id)
+    JOIN machines m ON m.machine_id = r.machine_id WHERE h.hostname = %s AND m.name = %s
+"""
+
 
 def require(domain: DomainName) -> None:
     """Raises Denied if the domain is that of a machine for which nothing is reserved on this host, or if
@@ -34,6 +39,15 @@ def require(domain: DomainName) -> None:
             f"this host runs {loading.driver()}, but the database has it as one of {found[here]}",
             hint=f"Boot it as that, or: invirt-admin host set NAME --hypervisor {loading.driver()}",
         )
+
+
+def memory(name: MachineName) -> int:
+    """MiB that are reserved for the machine on this host, 0 if none are."""
+    connection.role = "host"
+    with connection.transaction() as cursor:
+        cursor.execute(MEMORY, (identity.hostname(), name))
+        row = cursor.fetchone()
+    return int(row.memory) if row else 0
 
 
 def hosts(name: MachineName) -> dict[str, str | None]:

@@ -57,6 +57,11 @@ def evaluate(path: Path, variables: Mapping[str, Value]) -> DomainConfig:
     return _whole(path, DomainConfig(settings, places))
 
 
+def checked(said: Mapping[str, object]) -> dict[str, Value]:
+    """Settings that another host sends, each as it may be; BadInput."""
+    return {name: _checked(name, value, "the other host") for name, value in said.items()}
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")

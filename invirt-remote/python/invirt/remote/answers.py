@@ -34,6 +34,14 @@ def guest_state(hostname: str, name: MachineName, answer: Answer) -> str:
     raise _nonsense(hostname, "the state of a guest")
 
 
+def has_moved(hostname: str, name: MachineName, target: str, answer: Answer) -> bool:
+    """Whether the host has handed guest `name` over to target, from the answer to `domain moved`."""
+    found = _json(hostname, answer)
+    if not isinstance(found, dict) or found.get("name") != name:
+        raise _nonsense(hostname, "what became of a guest's move")
+    return (found.get("move"), found.get("peer")) == ("handed", target)
+
+
 @dataclass(frozen=True)
 class Told:
     """What a host says of itself: what its hypervisor can, and each of its storages.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from invirt import config
 from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAGE, named
@@ -14,17 +15,25 @@ from invirt.remote.survey import Host, Survey, all_hosts
 
 
 def choose(
-    cursor: Cursor, survey: Survey, memory: int, needs: Collection[str], pools: Collection[str]
+    cursor: Cursor,
+    survey: Survey,
+    memory: int,
+    needs: Collection[str],
+    pools: Collection[str],
+    barred: Mapping[int, str] = MappingProxyType({}),
 ) -> Host:
     """The host for a guest of memory MiB, with every host's row locked until the transaction's end.
 
     needs: of invirt.base.abilities.NEEDS.  pools: where its disks are.  Raises NoRoom, which says of each
-    host what it lacks.
+    host what it lacks.  barred: why some can't be it, by host_id.
     """
     # In the order of their numbers, so that two boots can't wait for each other.
     hosts = all_hosts(cursor, "FOR NO KEY UPDATE OF hosts")
     used = in_use(cursor)
-    lacks = {host: misses(host, survey, needs, pools) or _full(host, memory, used) for host in hosts}
+    lacks = {
+        host: barred.get(host.host_id) or misses(host, survey, needs, pools) or _full(host, memory, used)
+        for host in hosts
+    }
     able = [host for host in hosts if not lacks[host]]
     if not able:
         survey.need_all()

@@ -41,7 +41,11 @@ UNITS = {
     "dns": ("pdns.service",),
     "dhcp": ("kea-dhcp4-server.service",),
 }
-CONSOLES = ("invirt-host-consoles.socket", "invirt-host-consoles.service")  # where the site has them
+# Where hosts have certificates, as those of a site with consoles do.
+CONSOLES = (
+    *("invirt-host-consoles.socket", "invirt-host-consoles.service"),
+    *("invirt-host-moving.socket", "invirt-host-moving.service"),
+)
 RELAY = ("invirt-dhcp-relay.service",)  # where there is a DHCP server to relay to
 
 

@@ -104,8 +104,8 @@ _SHOWN = {"serverAuth": "TLS Web Server Authentication", "clientAuth": "TLS Web 
 
 def wanted(roles: Sequence[str]) -> list[Certificate]:
     """Those of a server with these roles."""
-    host = ("serverAuth",) if "host" in roles else ()
-    client = ("clientAuth",) if {"console", "web"} & set(roles) else ()
+    host = ("serverAuth", "clientAuth") if "host" in roles else ()
+    client = ("clientAuth",) if {"console", "web"} & set(roles) and not host else ()
     consoles = Certificate(CONSOLES_AUTHORITY, CONSOLES / "server.pem", (*host, *client))
     page = Certificate(PAGES_AUTHORITY, PAGE, ("serverAuth",))
     return [*([consoles] if consoles.usages else []), *([page] if "web" in roles else [])]

@@ -57,7 +57,7 @@ class Form:
     def said(self, values: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
         """The words for values, options first asked not to wait; raises BadInput."""
         known = {field.name: field for field in self.fields}
-        words = [_placed(known, word, values) for word in self.words]
+        words = [placed for word in self.words if (placed := _placed(known, word, values))]
         for field in self.fields:
             for value in _each(values.get(field.name, "")) if field.option else ():
                 words.append(str(field.option) if field.kind == "flag" else f"{field.option}={value}")
@@ -71,11 +71,12 @@ def _each(value: str | tuple[str, ...]) -> list[str]:
 
 
 def _placed(known: Mapping[str, Field], word: str, values: Mapping[str, str | tuple[str, ...]]) -> str:
+    """What stands there; "" for what need not be given."""
     if not word.startswith("{"):
         return word
     field = known[word.strip("{}")]
     value = "".join(_each(values.get(field.name, ""))[:1])
-    if not value or value.startswith("-"):
+    if value.startswith("-") or not value and field.required:
         raise BadInput(f"{field.label}: {value or 'nothing was given'}", hint=field.help)
     return value
 

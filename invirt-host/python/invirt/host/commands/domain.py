@@ -9,6 +9,7 @@ from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Verb, Who
 from invirt.base.names import MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
+from invirt.host.moving import papers, source, target
 
 
 def create(name: MachineName, token: int) -> None:
@@ -40,6 +41,37 @@ def destroy(name: MachineName, token: int) -> None:
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
         driver.destroy(domain_of(name))
+        papers.forget(name)
+
+
+def receive(name: MachineName, host: str, token: int) -> None:
+    """Be ready for the machine's guest, which may come from that host."""
+    with tokens.claimed(token, name):
+        target.expect(name, host)
+
+
+def send(name: MachineName, host: str, within: int, token: int) -> None:
+    """Move the running guest to that host, which is ready for it; else it goes on here."""
+    with tokens.claimed(token, name):
+        source.send(name, host, within)
+
+
+def keep(name: MachineName, token: int) -> None:
+    """Have a guest go on here that was to move."""
+    with tokens.claimed(token, name):
+        source.keep(name)
+
+
+def arrive(name: MachineName, token: int) -> None:
+    """Let a guest run that has come."""
+    with tokens.claimed(token, name):
+        target.arrive(name)
+
+
+def moved(name: MachineName) -> dict[str, Any]:
+    """What became of the guest's move, as this host has it."""
+    paper = papers.read(name)
+    return {"name": name, "move": paper.state if paper else None, "peer": paper.peer if paper else None}
 
 
 def fence(name: MachineName, token: int) -> None:
@@ -71,6 +103,10 @@ def show_list() -> list[dict[str, object]]:
 
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="inode")
+HOST = Argument("host", "the other host", validate.host_name, "HOST", sample="host2.example.org")
+WITHIN = Argument(
+    "within", "seconds that it may take", lambda text: validate.count(text, 1, 3600), "SECONDS", sample="300"
+)
 TOKEN = Argument("token", "higher than all before it", validate.token, "TOKEN", sample="7")
 SUBJECT = replace(NAME, help="the machine, or trash.N", type=tokens.subject)
 
@@ -88,6 +124,10 @@ VERBS = (
     _verb("shutdown", "ask a guest to power off, and don't wait", shutdown, NAME, TOKEN),
     _verb("reboot", "ask a guest to reboot, and reset it if it doesn't", reboot, NAME, TOKEN),
     _verb("destroy", "end a guest at once", destroy, NAME, TOKEN),
+    _verb("receive", "be ready for a guest from another host", receive, NAME, HOST, TOKEN),
+    _verb("send", "move a guest to a host that is ready for it", send, NAME, HOST, WITHIN, TOKEN),
+    _verb("keep", "have a guest go on here that was to move", keep, NAME, TOKEN),
+    _verb("arrive", "let a guest run that has been handed over", arrive, NAME, TOKEN),
     _verb(
         "fence",
         "do nothing, and refuse older commands for a machine, or trash.N, from now on",
@@ -96,6 +136,7 @@ VERBS = (
         TOKEN,
     ),
     _question("status", "whether a guest runs here, and what this host can", status, NAME),
+    _question("moved", "what became of a guest's move", moved, NAME),
     _question("list", "the guests that run here", show_list),
 )
 COMMAND = Command(

@@ -17,6 +17,7 @@ from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName, machine_of
 from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig
+from invirt.host.moving import papers
 from invirt.host.network import vif
 from invirt.host.protocols import OBEY, Domain
 from invirt.host.qemu import able, accelerator, cards, leftovers, screen, tables, terminal
@@ -36,7 +37,7 @@ POWEROFF, KILLED, HOST = (
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.SCREEN})
+    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor
@@ -54,7 +55,17 @@ class Qemu:
         able.check(config)
         able.find()
         leftovers.clear(guest, config.machine)
+        if machine := machine_of(config.name):
+            papers.forget(machine)
+        self.start(config)
+
+    def start(self, config: DomainConfig, coming: str = "") -> None:
+        """Have a QEMU for the guest, which is off; coming: the model of one that is on its way in."""
+        guest = Guest(config.name)
         paths.write(guest.config_file, config.json())
+        guest.coming.unlink(missing_ok=True)
+        if coming:
+            paths.write(guest.coming, coming)
         guest.ended.unlink(missing_ok=True)
         before = guest.launched()
         self.supervisor.start(guest)

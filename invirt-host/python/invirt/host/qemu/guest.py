@@ -76,6 +76,11 @@ class Guest:
         return paths.run() / "guests" / self.name / "console"
 
     @property
+    def coming(self) -> Path:
+        """The model of the machine, while its guest is on its way in; see invirt.host.qemu.moving."""
+        return paths.run() / "guests" / self.name / "coming"
+
+    @property
     def keeper(self) -> Path:
         """The number of the process that keeps its links' rules, see invirt.host.network.owned."""
         return paths.run() / "guests" / self.name / "keeper"
@@ -108,13 +113,15 @@ class Guest:
         return False
 
 
-def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, int]) -> list[str]:
+def arguments(
+    config: DomainConfig, accelerator: str, descriptors: Mapping[str, int], coming: str = ""
+) -> list[str]:
     """QEMU's command line.
 
     descriptors: open files by name: "qmp", "events" and "console" (listening sockets),
     "log", each disk's vdev, each nic's vifname, and "screen", a folder, where there is
     to be one.  QEMU opens nothing by name but kernel and initrd, so it needs no right
-    to a disk or a socket.
+    to a disk or a socket.  coming: the model of a guest that is on its way in.
     """
     check(config)
     return [
@@ -122,13 +129,14 @@ def arguments(config: DomainConfig, accelerator: str, descriptors: Mapping[str, 
         *("-name", f"guest={config.name}"),
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *("-machine", "pc", "-m", f"{config.memory}M", "-smp", str(config.vcpus)),
+        *("-machine", coming or "pc", "-m", f"{config.memory}M", "-smp", str(config.vcpus)),
         *_accelerator(accelerator),
         *_channels(descriptors),
         *_boot(config),
         *_display(config, descriptors),
         *(word for disk in config.devices("disk") for word in _disk(disk, descriptors)),
         *(word for nic in config.devices("vif") for word in _nic(nic, descriptors)),
+        *(("-incoming", "defer", "-S") if coming else ()),
     ]
 
 

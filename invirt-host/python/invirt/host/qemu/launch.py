@@ -42,11 +42,13 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     config = guest.config()
     uid = identity.uid(config)
     identity.hold(uid)
+    coming = guest.coming.read_text() if guest.coming.exists() else ""
+    kept = 0 if coming else os.O_TRUNC
     descriptors = {
         "qmp": _listen(guest.qmp),
         "events": _listen(guest.events),
         "console": _listen(guest.console),
-        "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600),
+        "log": os.open(guest.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | kept, 0o600),
         **_disks(config),
     }
     links = config.devices("vif")
@@ -56,11 +58,12 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     for nic in links:
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
         others = config.other_addresses(nic["vifname"])
-        vif.add(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)
+        bring = vif.guard if coming else vif.add
+        bring(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)
     if config.machine and screen.has(config):
         descriptors["screen"] = screen.place(config.machine)
         os.umask(0)  # for who passes the folder of all screens; QEMU makes nothing else
-    argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors)
+    argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors, coming)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
     identity.assume(uid)

@@ -16,7 +16,7 @@ from invirt.base.errors import Denied
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
-from invirt.remote import absorb, audit, listing, session, states
+from invirt.remote import absorb, audit, listing, moves, session, states
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -71,7 +71,7 @@ QUOTA = Group("quota", "what owners may use", _rows(owner.GROUP.verbs, "set"))
 MACHINE = Group(
     "machine",
     "everyone's machines",
-    (replace(_rows(listing.VERBS, "list")[0], summary="everyone's machines", run=_everyones),),
+    (replace(_rows(listing.VERBS, "list")[0], summary="everyone's machines", run=_everyones), moves.MIGRATE),
 )
 
 
@@ -84,6 +84,8 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
     audit.understood(actor, None, administrator=True)
     if call.verb.changes:
         audit.begin(program, tuple(sys.argv[1:]))
+    if call.words[-2] == MACHINE.name and call.verb.changes:
+        return call.run(replace(actor, administrator=True))
     if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:
             return call.run(connected)

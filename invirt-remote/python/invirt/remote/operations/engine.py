@@ -104,7 +104,8 @@ class Worker:
                 return self.ended or self.load()
             if (now := self.load()).state == "running":
                 self.postpone(now, cause)
-                raise _with_hint(cause, f"Operation {now.operation_id} can't be undone any more; it goes on.")
+                when = "any more" if is_past_pivot(now, self.steps) else "now"
+                raise _with_hint(cause, f"Operation {now.operation_id} can't be undone {when}; it goes on.")
             self.back(now, cause)
             raise _undone(cause, operation)
         self.back(operation, None)
@@ -125,7 +126,7 @@ class Worker:
             try:
                 self.do(operation, row, last=row is left[-1])
             except StepFailed as failed:
-                if not passed:
+                if not passed and not self.unknown(row, failed):
                     untouched = row.state == "pending" and not failed.sent
                     self.turn_back(row, failed.error, "pending" if untouched else "doing")
                 return failed.error
@@ -133,6 +134,11 @@ class Worker:
         if not left:
             self.change(lambda cursor: store.finish(cursor, self.lease, "done"))
         return None
+
+    def unknown(self, row: StepRow, failed: StepFailed) -> bool:
+        """Whether nobody but the silent host knows what became of a pivot: see Step.once."""
+        begun = failed.sent or row.state != "pending"
+        return self.steps[row.name].once and begun and isinstance(failed.error, Unreachable)
 
     def do(self, operation: Operation, row: StepRow, last: bool) -> None:
         """One step forward; with the last one the operation is done."""
@@ -273,6 +279,11 @@ class Worker:
 def is_past_pivot(operation: Operation, steps: dict[str, Step]) -> bool:
     """Whether it can't be undone any more."""
     return any(row.state == "done" and steps[row.name].pivot for row in operation.steps)
+
+
+def is_unknown(operation: Operation, steps: dict[str, Step]) -> bool:
+    """Whether its pivot may have been done, as its host alone knows: see Step.once."""
+    return any(row.state == "doing" and steps[row.name].once for row in operation.steps)
 
 
 def _undone(cause: InvirtError, operation: Operation) -> InvirtError:

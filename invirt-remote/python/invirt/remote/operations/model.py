@@ -136,6 +136,8 @@ def machine_alone(at: Detail) -> set[str]:
 class Step:
     """words, undo_words: for people; {names} are filled in from the step's detail.
 
+    once: of a pivot whose host alone knows whether it was done: while that host doesn't answer
+    it is neither undone nor passed, but asked for again.
     records: what `record` writes down, for people.  tokens: for what its
     commands take their token on the host.
     """
@@ -149,6 +151,7 @@ class Step:
     record: RowAction | None = None
     records: str = ""
     pivot: bool = False
+    once: bool = False
     tokens: Callable[[Detail], set[str]] = machine_alone
 
 

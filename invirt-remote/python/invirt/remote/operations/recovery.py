@@ -11,7 +11,7 @@ from invirt.database.connection import Connection, transaction
 from invirt.remote.hosts import Hosts
 from invirt.remote.lines import Answer
 from invirt.remote.operations import STEPS, silence, store
-from invirt.remote.operations.engine import ATTEMPTS, Worker, is_past_pivot
+from invirt.remote.operations.engine import ATTEMPTS, Worker, is_past_pivot, is_unknown
 from invirt.remote.operations.model import Operation, Say
 from invirt.remote.rows import Cursor
 
@@ -95,6 +95,11 @@ def undo(connection: Connection, hosts: Hosts, number: int, say: Say) -> Operati
     """Undo an operation that nobody works on; raises BadInput if it can't be undone any more."""
     operation = _load(connection, number)
     _refuse_past_pivot(operation)
+    if is_unknown(operation, STEPS):
+        raise BadInput(
+            f"{operation.title} may have got so far that it can't be undone",
+            hint="Retry it: its host says how far it got. If that never comes back, resolve it.",
+        )
     _note(connection, operation, "an administrator had it undone")
     return _take(connection, hosts, number, "undoing", say)
 

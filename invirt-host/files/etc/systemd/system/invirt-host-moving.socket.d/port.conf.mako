@@ -1,0 +1,5 @@
+<% from invirt import config %>\
+# The port that invirt.yaml names.
+[Socket]
+ListenStream=
+ListenStream=${config.hypervisor.move_port}

@@ -1,0 +1,110 @@
+"""Between two hosts: TLS with their certificates, and frames of a kind and a length.
+
+The other side may have been taken over: how much it may say at once is bounded, and each wait is.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from invirt import config
+from invirt.base import certificates
+from invirt.base.errors import CommandFailed, Denied, Unreachable
+from invirt.base.log import one_line
+
+PATIENCE = 20.0  # seconds of silence, then the other side counts as gone
+LONGEST = 1 << 20  # bytes of a frame
+HEAD = struct.Struct("!cI")
+ABOUT, LOG, MEMORY, END, GO, YES, NO = (bytes([letter]) for letter in b"ALMEGYN")
+
+
+class Wire:
+    """A connection to another host whose name is known; use it as a context manager."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        connection.settimeout(PATIENCE)
+        self.connection = connection
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def send(self, kind: bytes, content: bytes = b"") -> None:
+        """One frame, of at most LONGEST bytes."""
+        with _silence():
+            self.connection.sendall(HEAD.pack(kind, len(content)) + content)
+
+    def tell(self, kind: bytes, content: dict[str, Any]) -> None:
+        """One frame of JSON."""
+        self.send(kind, json.dumps(content).encode())
+
+    def read(self, *kinds: bytes) -> tuple[bytes, bytes]:
+        """The next frame, which must be of one of these kinds; raises why the other side said no."""
+        with _silence():
+            kind, length = HEAD.unpack(self._exactly(HEAD.size))
+            if length > LONGEST:
+                raise Unreachable("the other host sends what is no frame")
+            content = self._exactly(length)
+        if kind == NO:
+            raise CommandFailed(f"the other host refuses it: {one_line(content.decode(errors='replace'))}")
+        if kind not in kinds:
+            raise Unreachable("the other host says what it wasn't asked")
+        return kind, content
+
+    def _exactly(self, length: int) -> bytes:
+        parts = []
+        while length:
+            part = self.connection.recv(min(length, 1 << 16))
+            if not part:
+                raise ConnectionError("it ended")
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unreachable(f"the connection to the other host is lost: {error}") from error
+
+
+def call(hostname: str) -> Wire:
+    """To the host of that name; Denied if another one answers, Unreachable if none does."""
+    try:
+        plain = socket.create_connection((hostname, config.hypervisor.move_port), PATIENCE)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _context(server=False).wrap_socket(plain)
+    except OSError as error:
+        hint = "Its invirt-host-moving.socket listens there; certificates of hosts are for clients, too."
+        raise Unreachable(f"{hostname} can't be asked to take a guest: {error}", hint) from error
+    if hostname not in peers(connection):
+        connection.close()
+        raise Denied(f"who answers at {hostname} is another")
+    return Wire(connection)
+
+
+def answer(plain: socket.socket) -> tuple[Wire, frozenset[str]]:
+    """Somebody who has connected, and the names of the certificate; raises OSError."""
+    plain.settimeout(PATIENCE)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = _context(server=True).wrap_socket(plain, server_side=True)
+    return Wire(connection), peers(connection)
+
+
+def peers(connection: ssl.SSLSocket) -> frozenset[str]:
+    """Whose certificate it is; tests have others."""
+    return certificates.names(connection)
+
+
+def _context(*, server: bool) -> ssl.SSLContext:
+    return certificates.context(config.console.ca, config.console.credentials, server=server)

@@ -1,0 +1,162 @@
+"""Migrate: a guest goes to another host while it runs.
+
+The target's memory is reserved first, and the target told whom to expect.  Then the source sends
+the guest; the pivot is where it has handed it over, which the source alone knows: while it is
+silent the operation waits.  Behind it the target lets the guest run, if it doesn't yet.
+"""
+
+from __future__ import annotations
+
+from invirt import config
+from invirt.base.abilities import MEANING, Can
+from invirt.base.errors import BadInput, Busy, InvirtError, NotFound, Unreachable
+from invirt.remote import placement
+from invirt.remote.answers import Told, has_moved
+from invirt.remote.operations.admission import Machine, lock_machine
+from invirt.remote.operations.model import (
+    Action,
+    Detail,
+    Kind,
+    Operation,
+    Plan,
+    Planned,
+    Request,
+    Step,
+    Work,
+    job,
+)
+from invirt.remote.operations.power import DESTROY
+from invirt.remote.rows import Cursor
+from invirt.remote.survey import Host, NotAsked, Survey
+
+LONGEST = 2 * 3600  # seconds until the source must have said how it ended: it gives up long before
+ACCELERATORS = "SELECT host_id, accelerator FROM host_signs"
+
+
+def _receive(work: Work, at: Detail) -> None:
+    work.call(at, "domain", "receive", at["name"], at["source"], work.token)
+
+
+def _send(work: Work, at: Detail) -> Detail | None:
+    try:
+        return work.begin(at, "domain", "send", at["name"], at["target"], at["within"])
+    except Unreachable:
+        raise
+    except InvirtError as error:  # it may have been begun all the same
+        try:
+            return _sent(work, at)
+        except Unreachable:
+            raise
+        except InvirtError:
+            raise error from None
+
+
+def _sent(work: Work, at: Detail) -> Detail | None:
+    """Whether it has been handed over and cleared away; Unreachable while one is so without the other."""
+    try:
+        return work.ended(at)
+    except Unreachable:
+        raise
+    except InvirtError:  # it failed, or was cut off, maybe after it had handed the guest over
+        answer = work.call(at, "domain", "moved", at["name"])
+        if has_moved(at["hostname"], at["name"], at["target"], answer):
+            raise Unreachable(f"{at['host']} has yet to clear away what is left of {at['name']}") from None
+        raise
+
+
+def _give_up_target(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    cursor.execute("DELETE FROM reservations WHERE operation_id = %s", (operation.operation_id,))
+
+
+def _give_up_source(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    """From now on the target is the machine's home."""
+    cursor.execute(
+        "DELETE FROM reservations WHERE machine_id = %s AND operation_id IS DISTINCT FROM %s",
+        (operation.machine_id, operation.operation_id),
+    )
+
+
+READY = Step(
+    name="make ready",
+    words="making {host} ready for {name}",
+    undo_words="ending what there is of {name} on {host} and giving back its {memory} MiB",
+    do=Action(_receive),
+    undo=DESTROY,
+    unreserve=_give_up_target,
+)
+HAND_OVER = Step(
+    name="hand over",
+    words="moving {name} from {host} to {to}",
+    undo_words="having {name} go on where it was, on {host}",
+    do=Action(_send, _sent, "{name} is on {to}", limit=lambda: LONGEST),
+    undo=job("domain", "keep"),
+    record=_give_up_source,
+    records="{to} is the home of {name}, and nothing is reserved on {host} any more",
+    pivot=True,
+    once=True,
+)
+TAKE_OVER = Step(
+    name="take over",
+    words="making sure that {name} runs on {host}",
+    undo_words="nothing: it can't be undone any more",
+    do=job("domain", "arrive"),
+)
+
+
+def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
+    machine = lock_machine(cursor, request, survey)
+    if machine.host_id is None or survey.home_state() != "running":
+        raise Busy(
+            f"{machine.name} is off", hint=f"control {machine.name} create boots it where there is room."
+        )
+    source = survey.host(machine.host_id)
+    _require_mover(survey, machine, source)
+    target = _target(cursor, survey, machine, source, request.arguments.get("host"))
+    within = request.arguments.get("within") or config.hypervisor.move_timeout
+    about = {"name": machine.name, "memory": machine.memory}
+    ready = {"source": source.hostname, **target.detail}
+    hand = {"target": target.hostname, "to": target.name, "within": within, **source.detail}
+    steps = [
+        Planned(READY, about | ready),
+        Planned(HAND_OVER, about | hand),
+        Planned(TAKE_OVER, about | target.detail),
+    ]
+    return Plan(machine.machine_id, steps, reserves=target.host_id)
+
+
+def _require_mover(survey: Survey, machine: Machine, source: Host) -> None:
+    told = survey.told.get(source.host_id, Told())
+    if Can.MOVE not in told.can:
+        raise BadInput(
+            f"{machine.name} can't move: {source.name} can't {MEANING[Can.MOVE]}",
+            hint=f"Shut it down and boot it: control {machine.name} shutdown, then create.",
+        )
+
+
+def _target(cursor: Cursor, survey: Survey, machine: Machine, source: Host, name: str | None) -> Host:
+    """The host that is named, or the best one; raises NotFound, BadInput or NoRoom, which says why not."""
+    if name == source.name:
+        raise BadInput(f"{machine.name} runs on {name} already")
+    named = [host for host in survey.hosts if host.name == name]
+    if name is not None and not named:
+        raise NotFound(f"there is no host {name}", hint="machine hosts lists them.")
+    if named and named[0] in survey.left_out:
+        raise NotAsked(f"{name} was not asked")
+    cursor.execute(ACCELERATORS)
+    by = {row.host_id: row.accelerator for row in cursor.fetchall()}
+    home = by.get(source.host_id)
+    barred = {source.host_id: "it runs there already"}
+    for host in survey.hosts:
+        if name is not None and host.name not in (name, source.name):
+            barred[host.host_id] = f"is not {name}"
+        elif home and by.get(host.host_id) not in (None, home):
+            barred[host.host_id] = f"runs guests by {by[host.host_id]}, {source.name} by {home}"
+    runs = survey.told[source.host_id].hypervisor
+    needs = {*machine.needs, Can.MOVE, *([runs] if runs else [])}
+    return placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()), barred)
+
+
+KINDS = (
+    Kind("migrate", "Move the guest to another host while it runs", _admit, (READY, HAND_OVER, TAKE_OVER),
+         who="administrator"),
+)  # fmt: skip

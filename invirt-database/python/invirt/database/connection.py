@@ -33,6 +33,8 @@ class Last:
 
 
 LOCAL_SOCKET = "/run/postgresql"
+# Who only listens must notice, too, that the server has no power any more: after 15 seconds.
+SILENCE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
 GRACE = 2  # seconds that the server has beyond statement_timeout to say that it gave up
 
 
@@ -65,6 +67,8 @@ def settings(user: str = "") -> dict[str, Any]:
         "user": user or (identity.own_database_role(role) if role else "invirt"),
         "gssencmode": "disable" if local else "require",
         "connect_timeout": database.connect_timeout,
+        **SILENCE,
+        "tcp_user_timeout": (database.statement_timeout + GRACE) * 1000,
         "options": f"-c statement_timeout={database.statement_timeout}s -c lock_timeout={_lock_timeout()}ms",
         "application_name": f"invirt-{role or 'admin'}",
     }
@@ -111,6 +115,14 @@ def _connected(wanted: dict[str, Any]) -> Connection:
         raise failure(error, wanted["host"], wanted["user"]) from error
     Last.server = made.info.host
     return made
+
+
+def check(connection: Connection) -> None:
+    """Raise Unreachable, or psycopg2.Error, unless the server answers at once; it may be frozen."""
+    before, connection.patience = connection.patience, config.database.connect_timeout
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.patience = before
 
 
 def failure(error: psycopg2.Error, host: str, user: str) -> Unreachable:

@@ -111,6 +111,7 @@ class Server:
             self.tell(connected, (changed & self.followers.keys()) | self.accept())
             if time.monotonic() - alive >= ALIVE:
                 alive = time.monotonic()
+                connection.check(connected)  # which says nothing, too, while it is frozen
                 self.send(dict.fromkeys(self.followers, ""))
 
     def count(self) -> int:

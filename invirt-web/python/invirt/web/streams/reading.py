@@ -27,6 +27,7 @@ from invirt.database import connection, reach
 from invirt.database.refusals import explain
 
 CHANNELS = ("operations", "consoles")
+ALIVE = 5.0  # seconds of silence until it is asked whether it is there
 RETRY = 0.5  # seconds between two tries
 MOST = 4096  # questions that wait
 PROGRAM = "invirt-web-streams"
@@ -110,8 +111,11 @@ class Database:
         waited: list[Any] = [made, self._wake]
         while True:
             # Word that came with an answer has been read already: the socket doesn't tell of it.
-            if self._wake in select.select(waited, [], [], 0 if made.notifies else None)[0]:
+            ready, _, _ = select.select(waited, [], [], 0 if made.notifies else ALIVE)
+            if self._wake in ready:
                 os.eventfd_read(self._wake)
+            elif not ready and not made.notifies:
+                connection.check(made)  # which says nothing, too, while it is frozen
             made.poll()
             for word in made.notifies:
                 self._word(word.channel, word.payload)

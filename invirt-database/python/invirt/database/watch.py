@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import psycopg2
 
 from invirt import config
-from invirt.base import identity, log
+from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
 from invirt.database import administrators, connection, roles, servers, usage
@@ -102,7 +102,7 @@ def _keep_usage() -> NoReturn:
 def run() -> NoReturn:
     """Watch for ever; systemd starts it again when PostgreSQL was lost."""
     threading.Thread(target=_keep_usage, daemon=True).start()
-    ready = identity.hostname() in config.database.copies  # there may be none here yet: nobody waits for it
+    ready = len(config.database.all) > 1  # another may have it, and none run here: nobody waits for it
     if ready:
         notify("READY=1")
     while True:

@@ -45,6 +45,35 @@ def test_a_power_cut_ends_with_all_running(up: Site) -> None:
     up.check()
 
 
+def test_what_comes_back_first_is_what_has_the_highest_priority(up: Site) -> None:
+    up.rows("UPDATE machines SET priority = 9 WHERE name = 'm3'")
+    up.hosts.hosts[HOST1].crash()
+    assert wanted.to_boot(up.remote, reconcile.gather(up.remote, up.hosts, volumes=False)) == ["m3", "m1"]
+
+
+def test_what_is_too_large_holds_up_nobody_and_is_tried_again(up: Site) -> None:
+    """Two of the highest priority, for which the host has become too small; nor is their room given away."""
+    up.hosts.hosts[HOST1].crash()
+    for name in ("m1", "m2"):
+        up.submit("destroy", name)
+        up.submit("resize", name, memory=256)
+    up.rows("UPDATE machines SET priority = 9, wanted_on = true WHERE name IN ('m1', 'm2')")
+    up.rows("UPDATE machines SET wanted_on = true WHERE name = 'm3'")
+    host = up.hosts.hosts[HOST1]
+    up.rows("UPDATE hosts SET memory = 128 WHERE name = 'host1'")
+    up.turn()
+    assert host.running == {"m3"}
+    assert wants(up, "m1") == wants(up, "m2") == (True, "")
+    up.rows("UPDATE hosts SET memory = 384 WHERE name = 'host1'")
+    up.turn()
+    assert host.running == {"m1", "m3"}
+    up.submit("destroy", "m3")
+    up.rows("UPDATE machines SET wanted_on = true WHERE name = 'm3'")
+    up.rows("UPDATE hosts SET memory = 512 WHERE name = 'host1'")
+    up.turn()
+    assert host.running == {"m1", "m2"}
+
+
 def test_another_host_may_have_room(up: Site) -> None:
     """The one that crashed is not asked for room that it lacks."""
     up.rows("UPDATE hosts SET enabled = (name = 'host2')")

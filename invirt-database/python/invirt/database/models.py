@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Integer, Text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Integer, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, MACADDR, TIMESTAMP
 from sqlalchemy.orm import Mapped, relationship
 
@@ -135,6 +135,7 @@ class Machine(Base):
     wanted_on: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
     autostart: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
     why_off: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    priority: Mapped[int] = column(SmallInteger, nullable=False, server_default=GIVEN)
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")

@@ -42,6 +42,7 @@ SENTENCES = {
     "reservation_memory": "a reservation is of at least 1 MiB",
     "machine_memory": "a machine's memory is at least 1 MiB",
     "machine_cpus": "a machine has at least 1 CPU",
+    "machine_priority": "a machine's priority is 0 to 9",
     "disk_name": "a disk is called hda, hdb, … hdz",
     "disk_size": "a disk is at least 1 GiB",
     "nic_mac": "a MAC is locally administered (02:…) or begins with 00:16:3e",

@@ -130,6 +130,7 @@ FACTS = Facts(
         "description": "description",
         "allowed": lambda m: ", ".join(m.get("principals", ())),
         "autostart": lambda m: "yes" if m["autostart"] else "no",
+        "priority": "priority",
         "made": "created_at",
     }
 )

@@ -37,6 +37,11 @@ def cpus(text: str) -> int:
     return validate.count(text, 1, config.machines.max_cpus)
 
 
+def priority(text: str) -> int:
+    """How soon a machine comes back among others; raises BadInput."""
+    return validate.count(text, 0, 9)
+
+
 def disk_and_size(text: str) -> tuple[str, int]:
     """[DISK=]SIZE: a disk, hda if not named, and its size in GiB; raises BadInput."""
     name, equals, size = text.rpartition("=")
@@ -101,6 +106,14 @@ def set_(actor: Actor, name: MachineName, autostart: str) -> str:
             (autostart == "yes", row.machine_id),
         )
     return f"{name} has autostart {autostart}"
+
+
+def set_priority(actor: Actor, name: MachineName, priority: int) -> str:
+    """Say how soon a machine comes back among those that are wanted on; for administrators."""
+    with transaction() as cursor:
+        row = access.require_owner(cursor, actor.principal, name)
+        cursor.execute("UPDATE machines SET priority = %s WHERE machine_id = %s", (priority, row.machine_id))
+    return f"{name} has priority {priority}"
 
 
 def rename(actor: Actor, name: MachineName, new: MachineName) -> str:
@@ -188,6 +201,10 @@ GROW = Option(
 AUTOSTART = Option(
     "autostart", "whether it is booted again after a crash of its guest or host (a new machine: yes)",
     choices=("yes", "no"), required=True,
+)  # fmt: skip
+PRIORITY = Option(
+    "priority", "0 to 9; of those that are wanted on the higher come back first (a new machine: 5)", priority,
+    "N", required=True, sample="9",
 )  # fmt: skip
 NEW = Argument("new", "its new name", validate.machine_name, "NEW", sample="romulus")
 PRINCIPAL = Argument(

@@ -62,6 +62,7 @@ def _machine(row: Any) -> Machine:
         "hostname",
         "autostart",
         "why_off",
+        "priority",
     )
     known = {name: getattr(row, name) for name in names}
     made = row.created_at.isoformat(timespec="seconds")

@@ -8,7 +8,8 @@ whose process died, or whose host did, has not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from invirt import config
@@ -23,7 +24,8 @@ OFTEN, MINUTES = 3, 10  # so many boots in so many minutes, and no further one
 AT_ONCE = 2  # boots of one host's machines
 
 WANTED = f"""
-SELECT m.machine_id, m.name, m.host_id, m.autostart,
+SELECT m.machine_id, m.name, m.host_id, m.autostart, m.memory,
+    ARRAY(SELECT pool_id FROM disks d WHERE d.machine_id = m.machine_id) AS pools,
     (SELECT max(operation_id) FROM operations o WHERE o.machine_id = m.machine_id) AS last_operation,
     (SELECT count(*) FROM operations o WHERE o.machine_id = m.machine_id AND o.kind = 'boot'
         AND o.principal = ANY(%(services)s) AND o.created_at > now() - interval '{MINUTES} minutes') AS boots,
@@ -32,9 +34,24 @@ SELECT m.machine_id, m.name, m.host_id, m.autostart,
 FROM machines m WHERE m.wanted_on AND (m.machine_id = %(machine)s OR %(machine)s IS NULL)
     AND NOT EXISTS (SELECT FROM operations o WHERE o.machine_id = m.machine_id
         AND o.state IN ('running', 'undoing', 'stuck'))
-ORDER BY m.machine_id
+ORDER BY m.priority DESC, m.machine_id
+"""
+# Free: but for what is reserved for these machines themselves, which are off.
+ROOM = """
+SELECT h.host_id, ARRAY(SELECT pool_id FROM pool_sight s WHERE s.host_id = h.host_id) AS pools,
+    h.memory - coalesce((SELECT sum(r.memory) FROM reservations r
+        WHERE r.host_id = h.host_id AND r.machine_id <> ALL(%s)), 0)::integer AS free
+FROM hosts h WHERE enabled
 """
 OFF = "UPDATE machines SET wanted_on = false, why_off = %s WHERE machine_id = %s"
+
+
+@dataclass
+class Room:
+    """MiB that are free on a host, and the pools that it sees."""
+
+    free: int
+    pools: frozenset[int]
 
 
 def actor() -> Actor:
@@ -43,20 +60,42 @@ def actor() -> Actor:
 
 
 def to_boot(connection: Connection, facts: Facts) -> list[MachineName]:
-    """The machines to be booted again now, the oldest first; facts: what the hosts say.
+    """The machines to be booted again now, by priority, then the oldest first; facts: what the hosts say.
 
     Those that are switched off, by their guests or because booting them again
-    doesn't help, are written down as that.
+    doesn't help, are written down as that.  One for which there is no room holds up nobody.
     """
     names: list[MachineName] = []
     begun: Counter[int | None] = Counter()
-    for row in list(_off(connection, facts)):
+    waiting = list(_off(connection, facts))
+    room = _room(connection, waiting, facts)
+    for row in waiting:
         if why := _not_again(row, facts):
             _switch_off(connection, row, why)
-        elif begun[row.host_id] < AT_ONCE:
+        elif begun[row.host_id] < AT_ONCE and _fits(row, room):
             begun[row.host_id] += 1
             names.append(row.name)
     return names
+
+
+def _room(connection: Connection, waiting: Iterable[Any], facts: Facts) -> list[Room]:
+    """Of the hosts that answer."""
+    with transaction(connection) as cursor:
+        cursor.execute(ROOM, ([row.machine_id for row in waiting],))
+        return [
+            Room(row.free, frozenset(row.pools)) for row in cursor.fetchall() if row.host_id in facts.guests
+        ]
+
+
+def _fits(row: Any, room: Iterable[Room]) -> bool:
+    """Whether there is room beside those before it, whose boots are yet to come; it is counted then.
+
+    The admission decides; this is so that a lower priority doesn't take what a higher one is about to.
+    """
+    able = [host for host in room if host.free >= row.memory and host.pools.issuperset(row.pools)]
+    if able:
+        max(able, key=lambda host: host.free).free -= row.memory
+    return bool(able)
 
 
 def _rows(cursor: Cursor, machine_id: int | None = None) -> list[Any]:

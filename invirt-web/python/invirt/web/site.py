@@ -45,8 +45,9 @@ LISTS = {
     "machines": List(
         "web.machines",
         {"Name": "name", "State": "state", "Owner": "owner", "Host": "host", "Memory": "memory",
-         "CPUs": "cpus", "Type": "type", "Made": "created_at"},
+         "CPUs": "cpus", "Type": "type", "Priority": "priority", "Made": "created_at"},
         ("name", "owner", "host", "description"), "name", ("state", "host", "owner"), "seen, silence",
+        {"admin machine set": "Say which machines come back first"},
     ),
     "hosts": List(
         "web.hosts",

@@ -16,11 +16,12 @@ from invirt.base.errors import Denied
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
-from invirt.remote import absorb, audit, listing, moves, session, states
+from invirt.remote import absorb, audit, listing, machines, moves, session, states, verbs
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
 NAME = "invirt-remote-admin"
+EVERYONES = replace(listing.MACHINES, columns={**(listing.MACHINES.columns or {}), "PRIORITY": "priority"})
 WITHOUT = ("hostname", "kernel", "initrd")  # arguments that would need more rights
 
 
@@ -71,7 +72,20 @@ QUOTA = Group("quota", "what owners may use", _rows(owner.GROUP.verbs, "set"))
 MACHINE = Group(
     "machine",
     "everyone's machines",
-    (replace(_rows(listing.VERBS, "list")[0], summary="everyone's machines", run=_everyones), moves.MIGRATE),
+    (
+        replace(
+            _rows(listing.VERBS, "list")[0], summary="everyone's machines", run=_everyones, shown=EVERYONES
+        ),
+        Verb(
+            "set",
+            "say which machines come back first where there isn't room for all",
+            machines.set_priority,
+            (verbs.NAME, machines.PRIORITY),
+            who=Who.SITE,
+            changes=True,
+        ),
+        moves.MIGRATE,
+    ),
 )
 
 

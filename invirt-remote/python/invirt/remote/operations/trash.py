@@ -16,6 +16,8 @@ from invirt.remote.rows import Cursor
 from invirt.remote.survey import Seen, Survey
 from invirt.remote.trash import Found, Trashed
 
+USUAL_PRIORITY = 5  # of what the version before put there
+
 
 def _give_back(work: Work, at: Detail) -> None:
     old, new = (at["old_name"], at["old_disk"]), (at["name"], at["disk"])
@@ -165,10 +167,11 @@ def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: Machin
     """Make the machine's rows again, with its old number; returns its addresses."""
     cursor.execute(
         "INSERT INTO machines (machine_id, name, owner_id, type_id, memory, cpus, description, created_at,"
-        " autostart)"
-        " OVERRIDING SYSTEM VALUE SELECT %s, %s, %s, type_id, %s, %s, %s, %s, %s FROM types WHERE name = %s",
+        " autostart, priority) OVERRIDING SYSTEM VALUE"
+        " SELECT %s, %s, %s, type_id, %s, %s, %s, %s, %s, %s FROM types WHERE name = %s",
         (found.machine_id, name, found.owner_id, machine["memory"], machine["cpus"], machine["description"],
-         machine["created_at"], machine["autostart"], machine["type"]),
+         machine["created_at"], machine["autostart"], machine.get("priority", USUAL_PRIORITY),
+         machine["type"]),
     )  # fmt: skip
     if cursor.rowcount == 0:
         raise BadInput(

@@ -51,6 +51,9 @@ ${self.refusal(refused["error"])}
 % endfor
 <div><dt>${"Names" if len(names) > 1 else "Name"} in DNS</dt><dd>${", ".join(names)}</dd></div>
 <div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
+% if machine.priority != 5:
+<div><dt>Priority</dt><dd>${machine.priority} of 0 to 9</dd></div>
+% endif
 <div><dt>Made</dt><dd>${machine.created_at.strftime("%-d %B %Y")}</dd></div>
 </dl>
 <p class="note">By ssh: <code>ssh root@${machine.name}.${config.site.domain}</code>\

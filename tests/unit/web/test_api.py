@@ -171,6 +171,7 @@ SAMPLES = {
     "disk": "hdb",
     "hypervisor": "qemu",
     "machines": 3,
+    "priority": "9",
     "member": ["bob@X"],
     "pool": "ssd",
     "type": "linux",

@@ -21,14 +21,14 @@ def require(cursor: Any, actor: Actor, name: MachineName) -> Any:
     return access.require(cursor, actor.principal, name)
 
 
-def switch(operation: str, done: str) -> Callable[[Actor, MachineName], str]:
+def switch(operation: str, done: str) -> Callable[[Actor, MachineName], Found]:
     """A verb that is an operation on the machine; done: what is said when it is."""
 
-    def run(actor: Actor, name: MachineName) -> str:
+    def run(actor: Actor, name: MachineName) -> Found:
         with transaction() as cursor:
             require(cursor, actor, name)
-        submit(operation, actor, name)
-        return f"{name} {done}"
+        steps = submit(operation, actor, name).steps
+        return Found(f"{name} {done}", [row.detail["warning"] for row in steps if "warning" in row.detail])
 
     return run
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from invirt import config
 from invirt.base.errors import Busy
-from invirt.remote import placement
+from invirt.remote import nplusone, placement
 from invirt.remote.answers import guest_state
 from invirt.remote.operations.admission import Machine, lock_machine, release
 from invirt.remote.operations.model import (
@@ -105,7 +105,13 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     # A guest that powered itself off is placed anew: its old host may be full or disabled by now.
     release(cursor, machine.machine_id)
     host = placement.choose(cursor, survey, machine.memory, machine.needs, set(machine.pools.values()))
-    return Plan(machine.machine_id, [_on_guest(BOOT, machine, host)], reserves=host.host_id)
+    boot = _on_guest(BOOT, machine, host)
+    # What was wanted on comes back all the same.
+    if request.actor.principal not in config.remote_principals and (
+        broken := nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id)
+    ):
+        boot.detail["warning"] = broken
+    return Plan(machine.machine_id, [boot], reserves=host.host_id)
 
 
 def _on_guest(step: Step, machine: Machine, host: Host) -> Planned:

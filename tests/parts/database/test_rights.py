@@ -12,7 +12,7 @@ from tests.parts.postgres import Database
 TABLES = """
 owners members types hosts address_ranges reserved_names refused_names machines disks nics machine_access
 cdroms autoinstalls operations operation_steps audit counters trash trash_disks public_keys held_addresses
-administrators host_signs guest_states api_tokens api_token_machines console_looks
+administrators host_signs guest_states api_tokens api_token_machines console_looks apart
 """.split()  # noqa: SIM905 - read as a list of words
 
 READ = {
@@ -25,9 +25,9 @@ READ = {
 WRITE = {
     "invirt_remote": {
         "INSERT": "machines disks nics members machine_access owners operations operation_steps audit"
-        " trash trash_disks address_ranges",
+        " trash trash_disks address_ranges apart",
         "UPDATE": "machines disks nics operations operation_steps trash trash_disks",
-        "DELETE": "machines disks nics members machine_access trash trash_disks types address_ranges",
+        "DELETE": "machines disks nics members machine_access trash trash_disks types address_ranges apart",
         "TRUNCATE": "",
     },
     "invirt_host": {"INSERT": "host_signs guest_states", "UPDATE": "", "DELETE": "", "TRUNCATE": ""},

@@ -76,7 +76,6 @@ VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
 Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
 Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
 StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
-NPlusOne = Annotated[str, _choice("refuse", "warn", "ignore")]
 Door = Annotated[str, _choice("ticket", "password", "file", "certificate", "oidc")]
 Issuer = Annotated[
     str,
@@ -129,9 +128,7 @@ class Remote:
     host_timeout: Seconds = 10  # seconds that a host may take to answer a question
     work_timeout: Seconds = 120  # seconds that something on a host may take in all
     shutdown_timeout: Seconds = 120  # seconds a guest may take to shut down when asked
-    n_plus_one: NPlusOne = (
-        "warn"  # a boot after which a host's death couldn't be absorbed: refuse, warn, ignore
-    )
+    n_plus_one: Annotated[str, _choice("refuse", "warn", "ignore")] = "warn"  # what of a boot that breaks N+1
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 Words = tuple[str, ...]
 MACHINE = {
     "create": "create", "list": "list", "show": "show", "resize": "resize", "set": "set", "rename": "rename",
+    "apart": "apart", "together": "together", "explain": "explain",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
 }  # fmt: skip

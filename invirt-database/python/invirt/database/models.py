@@ -16,6 +16,8 @@ from sqlalchemy.orm import Mapped, relationship
 
 from invirt.database.base import GIVEN, Base, column
 
+OWNED: dict[str, Any] = {"cascade": "all, delete-orphan", "passive_deletes": True}  # goes with its machine
+
 
 class Owner(Base):
     """Whom machines belong to; memory (MiB), disk (GiB) and machines are the quota of all of them."""
@@ -139,17 +141,10 @@ class Machine(Base):
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")
-    disks: Mapped[list[Disk]] = relationship(
-        "Disk", order_by="Disk.name", cascade="all, delete-orphan", passive_deletes=True
-    )
-    nics: Mapped[list[Nic]] = relationship(
-        "Nic", order_by="Nic.nic_id", cascade="all, delete-orphan", passive_deletes=True
-    )
+    disks: Mapped[list[Disk]] = relationship("Disk", order_by="Disk.name", **OWNED)
+    nics: Mapped[list[Nic]] = relationship("Nic", order_by="Nic.nic_id", **OWNED)
     access: Mapped[list[MachineAccess]] = relationship(
-        "MachineAccess",
-        order_by="MachineAccess.principal",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
+        "MachineAccess", order_by="MachineAccess.principal", **OWNED
     )
 
 

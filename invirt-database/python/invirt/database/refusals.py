@@ -42,6 +42,8 @@ SENTENCES = {
     "reservation_memory": "a reservation is of at least 1 MiB",
     "machine_memory": "a machine's memory is at least 1 MiB",
     "machine_cpus": "a machine has at least 1 CPU",
+    "apart_one_owner": "machines are kept apart from others of the same owner",
+    "apart_one_owner_too": "machines are kept apart from others of the same owner",
     "machine_priority": "a machine's priority is 0 to 9",
     "disk_name": "a disk is called hda, hdb, … hdz",
     "disk_size": "a disk is at least 1 GiB",

@@ -11,7 +11,7 @@ from invirt.base import tables, validate
 from invirt.base.cli import Argument, Facts, Flag, Found, Option, Table, Verb, Who
 from invirt.base.cli.show import words
 from invirt.base.names import MachineName
-from invirt.remote import access, states
+from invirt.remote import access, apart, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
@@ -131,6 +131,7 @@ FACTS = Facts(
         "allowed": lambda m: ", ".join(m.get("principals", ())),
         "autostart": lambda m: "yes" if m["autostart"] else "no",
         "priority": "priority",
+        "kept apart from": lambda m: ", ".join(m.get("apart", ())),
         "made": "created_at",
     }
 )
@@ -142,6 +143,8 @@ def show(actor: Actor, name: MachineName) -> Found:
         row = access.require(cursor, actor.principal, name)
         machines = states.describe(cursor, [row])
         machines[0]["principals"] = access.acl(cursor, row.machine_id)
+        if set(row.roles) - {"user"}:  # whoever is let in to one need not know of the others
+            machines[0]["apart"] = apart.names(cursor, row.machine_id)
     return Found(machines[0], states.told(states.add_states(machines)))
 
 

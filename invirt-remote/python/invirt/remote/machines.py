@@ -11,7 +11,7 @@ from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import MachineName
-from invirt.remote import access, keys, listing, looks, states, submission, tokens, undelete
+from invirt.remote import access, apart, explain, keys, listing, looks, states, submission, tokens, undelete
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -221,6 +221,8 @@ MACHINE = (
     _operation("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
           example="remus --memory 1G --disk hda=20G"),
     _verb("set", "say whether a machine is booted again after a crash", set_, AUTOSTART),
+    *apart.VERBS,
+    *explain.VERBS,
     _operation("rename", "give a machine that is off another name", rename, NEW),
     _verb("allow", "let a principal control a machine", allow, PRINCIPAL),
     _verb("disallow", "let a principal control a machine no more", disallow, PRINCIPAL),

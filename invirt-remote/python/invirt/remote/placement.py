@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from invirt import config
 from invirt.base.abilities import HYPERVISORS, MEANING, OF_HYPERVISOR, OF_STORAGE, named
 from invirt.base.errors import BadInput, NoRoom
+from invirt.remote import apart
 from invirt.remote.answers import Told
 from invirt.remote.asking import rank
 from invirt.remote.rows import Cursor
@@ -30,18 +31,54 @@ def choose(
     # In the order of their numbers, so that two boots can't wait for each other.
     hosts = all_hosts(cursor, "FOR NO KEY UPDATE OF hosts")
     used = in_use(cursor)
-    lacks = {
-        host: barred.get(host.host_id) or misses(host, survey, needs, pools) or _full(host, memory, used)
-        for host in hosts
+    lacking = {
+        host: barred.get(host.host_id) or lack
+        for host, lack in lacks(cursor, survey, hosts, used, memory, needs, pools).items()
     }
-    able = [host for host in hosts if not lacks[host]]
-    if not able:
+    chosen = best(lacking, used, memory)
+    if chosen is None:
         survey.need_all()
         sees = (
             f" that sees the pool {' and '.join(sorted(pools))}" if set(pools) - {survey.first_pool} else ""
         )
-        raise NoRoom(f"no host{sees} has room for a machine of {memory} MiB", hint=_said(lacks))
-    return min(able, key=lambda host: (rank(host.memory, used.get(host.host_id, 0), memory), host.name))
+        raise NoRoom(f"no host{sees} has room for a machine of {memory} MiB", hint=_said(lacking))
+    return chosen
+
+
+def lacks(
+    cursor: Cursor,
+    survey: Survey,
+    hosts: Iterable[Host],
+    used: Mapping[int, int],
+    memory: int,
+    needs: Collection[str],
+    pools: Collection[str],
+) -> dict[Host, str]:
+    """Why the survey's machine can't be booted on each host now; "" where it can.  used: see in_use()."""
+    kept = apart.barred(cursor, survey.seen.machine_id)
+    return {
+        host: kept.get(host.host_id) or misses(host, survey, needs, pools) or _full(host, memory, used)
+        for host in hosts
+    }
+
+
+def best(lacking: Mapping[Host, str], used: Mapping[int, int], memory: int) -> Host | None:
+    """Of those that lack nothing the one that is taken, if there is one."""
+    able = [host for host, lack in lacking.items() if not lack]
+    ranks = {host: (rank(host.memory, used.get(host.host_id, 0), memory), host.name) for host in able}
+    return min(able, key=ranks.__getitem__, default=None)
+
+
+def spoke_for(cursor: Cursor, host: Host, memory: int) -> str:
+    """What spoke for the host that was chosen for a guest of memory MiB, which is yet to be reserved."""
+    cursor.execute(
+        "SELECT coalesce(sum(memory), 0) AS used FROM reservations WHERE host_id = %s", (host.host_id,)
+    )
+    used = int(cursor.fetchone().used)
+    stands = f"{used} of {host.memory} MiB were in use"
+    if rank(host.memory, used, memory)[0]:
+        return f"of the hosts with room, none of which kept a quarter free, it was the fullest: {stands}"
+    return f"of the hosts with room that kept a quarter free it was the least used: {stands}"
 
 
 def require(survey: Survey, what: str, needs: Collection[str], pools: Collection[str]) -> None:

@@ -26,6 +26,8 @@ AT_ONCE = 2  # boots of one host's machines
 WANTED = f"""
 SELECT m.machine_id, m.name, m.host_id, m.autostart, m.memory,
     ARRAY(SELECT pool_id FROM disks d WHERE d.machine_id = m.machine_id) AS pools,
+    ARRAY(SELECT r.host_id FROM kept_apart k JOIN reservations r ON r.machine_id = k.other_id
+        WHERE k.machine_id = m.machine_id) AS barred,
     (SELECT max(operation_id) FROM operations o WHERE o.machine_id = m.machine_id) AS last_operation,
     (SELECT count(*) FROM operations o WHERE o.machine_id = m.machine_id AND o.kind = 'boot'
         AND o.principal = ANY(%(services)s) AND o.created_at > now() - interval '{MINUTES} minutes') AS boots,
@@ -50,6 +52,7 @@ OFF = "UPDATE machines SET wanted_on = false, why_off = %s WHERE machine_id = %s
 class Room:
     """MiB that are free on a host, and the pools that it sees."""
 
+    host_id: int
     free: int
     pools: frozenset[int]
 
@@ -83,7 +86,9 @@ def _room(connection: Connection, waiting: Iterable[Any], facts: Facts) -> list[
     with transaction(connection) as cursor:
         cursor.execute(ROOM, ([row.machine_id for row in waiting],))
         return [
-            Room(row.free, frozenset(row.pools)) for row in cursor.fetchall() if row.host_id in facts.guests
+            Room(row.host_id, row.free, frozenset(row.pools))
+            for row in cursor.fetchall()
+            if row.host_id in facts.guests
         ]
 
 
@@ -92,7 +97,11 @@ def _fits(row: Any, room: Iterable[Room]) -> bool:
 
     The admission decides; this is so that a lower priority doesn't take what a higher one is about to.
     """
-    able = [host for host in room if host.free >= row.memory and host.pools.issuperset(row.pools)]
+    able = [
+        host
+        for host in room
+        if host.free >= row.memory and host.pools.issuperset(row.pools) and host.host_id not in row.barred
+    ]
     if able:
         max(able, key=lambda host: host.free).free -= row.memory
     return bool(able)

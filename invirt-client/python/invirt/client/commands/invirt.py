@@ -18,6 +18,9 @@ from invirt.client.names import names
 from invirt.client.words import CONTROL, Words, coloured, control, look, machine, token, translated
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus", known=names)
+OTHER = Argument(
+    "other", "another machine of its owner", validate.machine_name, "OTHER", sample="romulus", known=names
+)
 PRINCIPAL = Argument("principal", "whom; bob is bob@ your realm", metavar="PRINCIPAL", sample="bob")
 TRASHED = Argument("name", "as invirt trash has it", metavar="NAME|NUMBER", sample="remus")
 MEMORY = Option("memory", "its memory", metavar="SIZE", unit="MiB")
@@ -215,6 +218,9 @@ VERBS = (
         NAME,
         Option("autostart", "a new machine: yes", choices=("yes", "no"), required=True),
     ),
+    _verb("explain", "why a machine is where it is, or would go, and what each other host lacks", NAME),
+    _verb("apart", "keep two machines of yours on different hosts", NAME, OTHER),
+    _verb("together", "let two machines of yours be on one host again", NAME, OTHER),
     _verb(
         "rename",
         "give a machine that is off another name",

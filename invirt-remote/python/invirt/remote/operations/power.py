@@ -106,6 +106,7 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     release(cursor, machine.machine_id)
     host = placement.choose(cursor, survey, machine.memory, machine.needs, set(machine.pools.values()))
     boot = _on_guest(BOOT, machine, host)
+    boot.detail["why"] = placement.spoke_for(cursor, host, machine.memory)
     # What was wanted on comes back all the same.
     if request.actor.principal not in config.remote_principals and (
         broken := nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id)

@@ -153,6 +153,7 @@ def test_a_change_that_is_no_operation(client: FlaskClient, site: Site) -> None:
 SAMPLES = {
     "name": "remus",
     "new": "romulus",
+    "other": "romulus",
     "memory": 1024,
     "cpus": "2",
     "size": "2G",

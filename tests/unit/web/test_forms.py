@@ -26,8 +26,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 CHANGES = [verb for verbs in machines.CHANGES.values() for verb in verbs]
 VALUES = {
-    "user": "alice@INVIRT.TEST", "name": "remus", "new": "romulus", "memory": "1G", "cpus": "2",
-    "disk": "hdb", "size": "2G", "autostart": "no", "principal": "bob", "yes": "yes",
+    "user": "alice@INVIRT.TEST", "name": "remus", "other": "romulus", "new": "romulus", "memory": "1G",
+    "cpus": "2", "disk": "hdb", "size": "2G", "autostart": "no", "principal": "bob", "yes": "yes",
 }  # fmt: skip
 
 

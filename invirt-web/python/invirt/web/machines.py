@@ -34,7 +34,8 @@ SELECT q.* FROM web.quotas q WHERE owner_id IN
 MACHINE = """
 SELECT m.*,
     ARRAY(SELECT role FROM access a WHERE a.machine_id = m.machine_id AND principal = %(who)s) AS roles,
-    (SELECT virt FROM web.types t WHERE t.name = m.type) AS virt
+    (SELECT virt FROM web.types t WHERE t.name = m.type) AS virt,
+    ARRAY(SELECT a.name FROM web.apart a WHERE a.machine_id = m.machine_id ORDER BY 1) AS apart
 FROM web.machines m WHERE name = %(name)s
 """
 DISKS = "SELECT * FROM web.disks WHERE machine_id = %(machine)s ORDER BY name"
@@ -75,6 +76,8 @@ CHANGES = {
         "resize": "Change memory, CPUs or disks",
         "rename": "Give it another name",
         "set": "Say whether it starts again after a crash",
+        "apart": "Keep it on another host than one of its owner's others",
+        "together": "Let it be on one host with another again",
     },
     "Disks": {
         "lvcreate": "Add a disk",

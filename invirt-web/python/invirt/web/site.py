@@ -113,9 +113,12 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
     alarms = (
         rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
     )
-    losses = _losses(visit) if name == "hosts" else None
+    losses = _told(visit, "admin host losses") if name == "hosts" else None
+    if isinstance(losses, list):
+        losses = [host for host in losses if host["without_room"]]
     values = {
         "losses": losses,
+        "moves": _told(visit, "admin host balance") if name == "hosts" else None,
         "name": name,
         "table": table,
         "rows": found[:ROWS],
@@ -126,13 +129,13 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
     return Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)
 
 
-def _losses(visit: Visit) -> list[dict[str, Any]] | str:
-    """MiB of each host's machines that had no room elsewhere, should it die; or why remote doesn't say."""
+def _told(visit: Visit, verb: str) -> list[dict[str, Any]] | str:
+    """What remote finds of the hosts; or why it doesn't say."""
     try:
-        found: list[dict[str, Any]] = saying.say(*forms.form("admin host losses").said({"user": visit.who}))
+        found: list[dict[str, Any]] = saying.say(*forms.form(verb).said({"user": visit.who}))
     except InvirtError as error:
         return error.message
-    return [host for host in found if host["without_room"]]
+    return found
 
 
 def change(visit: Visit, name: str) -> Answer:

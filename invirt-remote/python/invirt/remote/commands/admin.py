@@ -16,7 +16,7 @@ from invirt.base.errors import Denied
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
-from invirt.remote import absorb, audit, listing, machines, moves, session, states, verbs
+from invirt.remote import absorb, audit, balance, listing, machines, moves, session, states, verbs
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -55,12 +55,21 @@ def _losses() -> list[Row]:
     return [{"name": name, "without_room": memory} for name, memory in sorted(lost.items())]
 
 
+def _balance() -> list[Row]:
+    """The moves that are proposed; none where the site is well."""
+    with connection.transaction() as cursor:
+        hosts = balance.site(cursor)
+    return balance.rows(balance.propose(hosts))
+
+
 HOST = replace(
     _part(host.GROUP, "list", "set"),
     verbs=(
         *_rows(host.GROUP.verbs, "list", "set"),
         Verb("losses", "what of each host's machines (MiB) had no room elsewhere, should it die", _losses,
              who=Who.SITE, shown=Table()),
+        Verb("balance", "the fewest moves that help: part what is kept apart, mend N+1, even out memory",
+             _balance, who=Who.SITE, shown=Table(empty="No move would help.")),
     ),
 )  # fmt: skip
 OPERATIONS = Group(

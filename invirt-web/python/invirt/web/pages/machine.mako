@@ -51,6 +51,9 @@ ${self.refusal(refused["error"])}
 % endfor
 <div><dt>${"Names" if len(names) > 1 else "Name"} in DNS</dt><dd>${", ".join(names)}</dd></div>
 <div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
+% if may and machine.apart:
+<div><dt>Never on one host with</dt><dd>${", ".join(machine.apart)}</dd></div>
+% endif
 % if machine.priority != 5:
 <div><dt>Priority</dt><dd>${machine.priority} of 0 to 9</dd></div>
 % endif

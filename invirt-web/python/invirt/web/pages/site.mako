@@ -110,6 +110,19 @@ ${"" if value is None else value}\
 % endif
 </section>
 % endif
+% if moves and not isinstance(moves, str):
+<section>
+<h2>Moves that would help</h2>
+<table class="folds">
+<thead><tr><th scope="col">Machine</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Why</th></tr></thead>
+<tbody>
+% for move in moves:
+<tr><td data-label="Machine"><a href="/machines/${move["machine"]}">${move["machine"]}</a></td><td data-label="From">${move["from"]}</td><td data-label="To">${move["to"]}</td><td data-label="Why">${move["why"]}</td></tr>
+% endfor
+</tbody>
+</table>
+</section>
+% endif
 % if table.verbs:
 <section>
 <h2>Change</h2>

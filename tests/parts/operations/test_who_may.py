@@ -34,11 +34,12 @@ PLACES = [
 
 @pytest.fixture
 def rome(site: Site) -> Iterator[Site]:
-    """remus is alice's, bob may control it, carol administers the site; no host works."""
+    """remus and romulus are alice's, bob may control remus, carol administers the site; no host works."""
     site.create("remus")
     site.submit("delete", "remus")
     site.create("remus")
     site.submit("disk-create", "remus", disk="hdb", size=1)
+    site.create("romulus")
     site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
     site.rows("INSERT INTO administrators VALUES (%s)", CAROL)
     site.rows("UPDATE hosts SET enabled = false")

@@ -20,7 +20,7 @@ SELECT r.host_id, r.memory, t.needs, coalesce(d.pools, '{}') AS pools, coalesce(
         THEN m.name::text ELSE '' END AS name
 FROM reservations r JOIN machines m USING (machine_id) JOIN types t USING (type_id)
     LEFT JOIN (SELECT machine_id, array_agg(pool_id) AS pools FROM disks GROUP BY 1) d USING (machine_id)
-    LEFT JOIN (SELECT machine_id, array_agg(o.name::text) AS others FROM kept_apart a
+    LEFT JOIN (SELECT a.machine_id, array_agg(o.name::text) AS others FROM kept_apart a
         JOIN machines o ON o.machine_id = a.other_id GROUP BY 1) k USING (machine_id)
 ORDER BY r.memory DESC, name
 """

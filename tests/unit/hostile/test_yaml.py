@@ -21,7 +21,8 @@ from invirt.base.commands.getconf import COMMAND
 from invirt.base.errors import BadConfig
 from invirt.base.identity import database_role
 from invirt.config import digests, parsed
-from invirt.config.schema import Config, Form, Range
+from invirt.config.forms import Form, Range
+from invirt.config.schema import Config
 from invirt.database import servers
 from tests.examples import given, thorough
 

@@ -35,7 +35,8 @@ from invirt.base.errors import BadConfig, Busy, CommandFailed
 from invirt.base.files import replace
 from invirt.base.process import run
 from invirt.config import loader, parsed
-from invirt.config.schema import Folder, Form
+from invirt.config.forms import Form
+from invirt.config.schema import Folder
 
 LOCK_TIMEOUT = 60  # seconds
 CHECK_TIMEOUT = 30  # seconds

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 
 from invirt.base.errors import BadConfig
-from invirt.config.schema import Form, Range
+from invirt.config.forms import Form, Range
 
 EXAMPLE = "/usr/share/doc/invirt-base/examples/invirt.yaml shows every key."
 DEEPEST = 20  # collections in one another

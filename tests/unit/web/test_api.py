@@ -275,6 +275,7 @@ def test_nothing_there(client: FlaskClient, path: str) -> None:
 
 
 BY_DOOR = {"key add", "key remove", "token add", "token remove", "look share", "look end"}
+BY_DOOR |= {"apart", "together"}  # they are about two machines
 
 
 def test_what_tokens_may_is_said_of_each_verb() -> None:

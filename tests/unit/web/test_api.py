@@ -164,6 +164,7 @@ SAMPLES = {
     "key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== x",
     "number": "3",
     "yes": True,
+    "do": True,
     "write": True,
     "enable": True,
     "days": 9,

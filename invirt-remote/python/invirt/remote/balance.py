@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from invirt.base.abilities import HYPERVISORS
+from invirt.base.errors import InvirtError
 from invirt.remote import absorb
 from invirt.remote.rows import Cursor
 
@@ -180,6 +181,18 @@ def _why(before: Site, then: Site, move: Move) -> str:
         return f"N+1: {was[1] - now[1]} MiB more have room elsewhere, should their host die"
     host = before[move.source]
     return f"{move.source} has {round(100 * used(host) / host.memory)} % of its memory in use"
+
+
+def carry_out(moves: Sequence[Move], move: Callable[[Move], object]) -> tuple[list[dict[str, Any]], bool]:
+    """One after the other, also after one that failed: what came of each, and whether all went well."""
+    done = []
+    for row, one in zip(rows(moves), moves, strict=True):
+        try:
+            move(one)
+            done.append({**row, "outcome": "it has moved"})
+        except InvirtError as error:
+            done.append({**row, "outcome": error.message})
+    return done, all(row["outcome"] == "it has moved" for row in done)
 
 
 def rows(moves: Sequence[Move]) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from invirt.base.cli import Call, Command, Found, Group, Table, Verb, Who
+from invirt.base.cli import Call, Command, Flag, Found, Group, Table, Verb, Who
 from invirt.base.errors import Denied
+from invirt.base.names import MachineName
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
@@ -55,11 +56,16 @@ def _losses() -> list[Row]:
     return [{"name": name, "without_room": memory} for name, memory in sorted(lost.items())]
 
 
-def _balance() -> list[Row]:
-    """The moves that are proposed; none where the site is well."""
-    with connection.transaction() as cursor:
-        hosts = balance.site(cursor)
-    return balance.rows(balance.propose(hosts))
+def _balance(actor: Actor, do: bool) -> Found:
+    """The moves that are proposed, none where the site is well; and what came of them, if they are done."""
+    with session.transaction() as cursor:
+        proposed = balance.propose(balance.site(cursor))
+    if not do:
+        return Found(balance.rows(proposed))
+    done, well = balance.carry_out(
+        proposed, lambda one: moves.migrate(actor, MachineName(one.machine), one.target, None)
+    )
+    return Found(done, code=0 if well else 1)
 
 
 HOST = replace(
@@ -69,7 +75,8 @@ HOST = replace(
         Verb("losses", "what of each host's machines (MiB) had no room elsewhere, should it die", _losses,
              who=Who.SITE, shown=Table()),
         Verb("balance", "the fewest moves that help: part what is kept apart, mend N+1, even out memory",
-             _balance, who=Who.SITE, shown=Table(empty="No move would help.")),
+             _balance, (Flag("do", "move them, one after the other"),), who=Who.SITE, changes=True,
+             shown=Table(empty="No move would help.")),
     ),
 )  # fmt: skip
 OPERATIONS = Group(
@@ -107,7 +114,7 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
     audit.understood(actor, None, administrator=True)
     if call.verb.changes:
         audit.begin(program, tuple(sys.argv[1:]))
-    if call.words[-2] == MACHINE.name and call.verb.changes:
+    if call.verb.run is _balance or call.words[-2] == MACHINE.name and call.verb.changes:
         return call.run(replace(actor, administrator=True))
     if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:

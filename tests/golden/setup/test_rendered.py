@@ -29,12 +29,14 @@ address: 192.0.2.5
 roles: [database]
 disks: guests
 shared: true
+synchronous: true
 kerberos: {make: false, kdcs: [kdc1.invirt.test, kdc2.invirt.test]}
 boot: {kernel: /boot/vmlinuz}
 servers:
   - {name: remote.invirt.test, address: 192.0.2.6, roles: [remote, web, console]}
   - {name: remote2.invirt.test, address: 192.0.2.7, roles: [remote, dns, dhcp]}
   - {name: host1.hosts.invirt.test, address: 192.0.2.8, roles: [host, dns]}
+  - {name: db2.invirt.test, address: 192.0.2.9, roles: [database]}
 """
 SITES = {"one": ONE, "several": SEVERAL}
 

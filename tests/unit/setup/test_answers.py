@@ -32,6 +32,7 @@ REFUSED = (
     ("disks: ../volumes", "folder from /"),
     ('boot: {append: "quiet\\n"}', "a kernel's command line"),
     ("memory: -1", "between 0 and"),
+    ("synchronous: true", "wants a copy of the database"),
 )
 
 

@@ -94,6 +94,7 @@ class Answers:
     address: OptionalAddress = ""  # this server's; empty: the one it reaches the gateway from
     roles: tuple[Role, ...] = ROLES  # this server's
     servers: tuple[Server, ...] = ()  # the others, each of which is enrolled by a token
+    synchronous: bool = False  # nothing is acknowledged before a copy of the database has it, too
     kerberos: Kerberos = field(default_factory=Kerberos)
     disks: Place = "/srv/invirt/volumes"  # the machines': a folder, or a volume group
     shared: bool = False  # every host sees that folder or volume group; false: each has its own
@@ -117,11 +118,18 @@ class Answers:
                 raise ValueError(f"no server is the {role} server: put it among roles")
         if "database" not in self.roles:
             raise ValueError("roles lacks database: the first server is the one that has it")
+        if self.synchronous and not self.copies:
+            raise ValueError("synchronous wants a copy of the database: a further server with that role")
 
     @property
     def addresses_of_servers(self) -> dict[str, str]:
         """By name, this one first."""
         return {self.name: self.address, **{server.name: server.address for server in self.servers}}
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """The servers that are to have a copy of the database."""
+        return tuple(server.name for server in self.servers if "database" in server.roles)
 
     def named(self, role: str) -> list[str]:
         """The names of all servers of a role, this one first."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from invirt.base.errors import BadInput
 from invirt.base.files import replace
+from invirt.base.process import run
 from invirt.setup import certificates, here, keytabs, realm, roles, settings
 from invirt.setup.bundle import Bundle
 from invirt.setup.certificates import CONSOLES, Certificate
 from invirt.setup.steps import Step
+
+STANDBY = "invirt-database-standby"
+LONGEST = 86400  # seconds for all data to arrive
 
 
 def refuse_another(name: str) -> None:
@@ -38,6 +43,22 @@ def steps(given: Bundle) -> Iterator[Step]:
     yield roles.roles(given.roles, given.disks, given.kernel)
     yield applied
     yield from settings.page(given.name, given.roles)
+    if "database" in given.roles:
+        yield _copy(given.name)
+
+
+def _copy(name: str) -> Step:
+    """It follows, or is the database since it was promoted; another one that was here isn't given up."""
+
+    def there() -> bool:
+        rows = json.loads(run([STANDBY, "status", "--json"], timeout=60).stdout)
+        mine = [row for row in rows if row["server"] == name]
+        return any(row["word"] == "follows" or row["has"] == "the database" for row in mine)
+
+    def make() -> None:
+        run([STANDBY, "make"], timeout=LONGEST)
+
+    return Step("copy of the database", there, make)
 
 
 def _file(path: Path, text: str) -> Step:

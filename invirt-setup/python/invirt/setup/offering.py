@@ -31,6 +31,7 @@ def token(name: str, roles: Sequence[str], address: str, memory: int | None) -> 
         raise BadInput("tokens are made on the site's first server", "There, run invirt-setup before.")
     found, server = planned(kept.read(kept.KEPT), name, roles, address)
     _among_servers(server)
+    _among_copies(server)
     steps.run(_steps(found, server, memory))
     given = bundle.made(found, name, list(server.roles), settings.YAML.read_text())
     secret = tokens.secret()
@@ -50,8 +51,6 @@ def planned(found: Answers, name: str, roles: Sequence[str], address: str) -> tu
     what = tuple(roles) or (had.roles if had else ())
     if not what:
         raise BadInput(f"what is {name} to be?", f"Say --role, of {', '.join(kept.ROLES)}.")
-    if "database" in what:
-        raise BadInput("the database is the first server's", "Leave that role out.")
     if not where:
         raise BadInput(f"{name} doesn't resolve", "Say its address: --address.")
     server = Server(name, where, what)
@@ -65,6 +64,15 @@ def _among_servers(server: Server) -> None:
     if networks and not any(ipaddress.ip_address(server.address) in network for network in networks):
         raise BadConfig(
             f"network.servers in {settings.YAML} doesn't have {server.address}, {server.name}'s",
+            "Add it there on all servers, then invirt-config apply.",
+        )
+
+
+def _among_copies(server: Server) -> None:
+    """Raise BadConfig where nobody would look for the copy of the database that it is to have."""
+    if "database" in server.roles and server.name not in config.database.copies:
+        raise BadConfig(
+            f"database.copies in {settings.YAML} doesn't have {server.name}",
             "Add it there on all servers, then invirt-config apply.",
         )
 

@@ -73,7 +73,11 @@ def invirt_yaml(answers: Answers) -> str:
     remotes = answers.named("remote")
     sections: Mapping[str, Mapping[str, Any]] = {
         "site": {"domain": answers.domain, "realm": answers.realm},
-        "database": {"hostname": answers.name},
+        "database": {
+            "hostname": answers.name,
+            "copies": answers.copies,
+            "synchronous": answers.synchronous,
+        },
         "remote": {
             "hostname": remotes[0],
             "servers": remotes if len(remotes) > 1 else [],
@@ -109,6 +113,6 @@ def _section(name: str, keys: Mapping[str, Any]) -> str:
     return f"{name}:\n{''.join(given)}" if given else ""
 
 
-def _value(value: str | Sequence[str]) -> str:
+def _value(value: str | bool | Sequence[str]) -> str:
     """In YAML; all texts here are of forms that need no quotes, or of addresses."""
     return value if isinstance(value, str) else json.dumps(value).replace('"', "")

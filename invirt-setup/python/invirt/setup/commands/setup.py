@@ -123,7 +123,7 @@ VERBS = (
         _token,
         (
             Argument("name", "its full name", validate.host_name, sample="host2.example.org"),
-            Option("roles", "what it will be", choices=answers.ROLES[1:], several=True, spelled="--role"),
+            Option("roles", "what it will be", choices=answers.ROLES, several=True, spelled="--role"),
             Option("address", "its IPv4 address, where its name doesn't tell", _address, sample="192.0.2.12"),
             Option("memory", "a host's, for machines", _mebibytes, "SIZE", unit="MiB", sample="64G"),
         ),

@@ -161,8 +161,9 @@ class Host:
         self.connected = connection.connect()
         self.connected.autocommit = True
         self.eyes = Eyes()
+        self.ended: list[DomainName] = []
         self.told = {"accelerator": "tcg", "reason": "x" * 300}
-        self.observer = Observer(self.eyes, lambda: self.told, f"{name}.invirt.test")
+        self.observer = Observer(self.eyes, lambda: self.told, self.ended.append, f"{name}.invirt.test")
 
     def sees(self, *seen: Seen) -> None:
         """A turn with these."""
@@ -192,6 +193,24 @@ def test_an_observer_writes_what_it_sees(caller: Caller, rows: Any, monkeypatch:
     assert rows("SELECT state, why FROM guest_states") == [("off", None)]
     assert rows("SELECT strangers FROM host_signs") == [(0,)]
     host.connected.close()
+
+
+def test_one_that_was_lost_ends_its_guests_first(
+    caller: Caller, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first word with the database; and it writes no guest of its own any more."""
+    host = Host(caller, "host1", monkeypatch)
+    host.sees(Seen(REMUS, "running", time.time()), Seen(DomainName("d_other"), "off", time.time(), "crash"))
+    assert host.ended == []
+    rows("SELECT lose_host(host_id, 'root: its power is off') FROM hosts WHERE name = 'host1'")
+    host.sees(Seen(REMUS, "running", time.time()), Seen(DomainName("d_other"), "off", time.time(), "crash"))
+    assert host.ended == [REMUS]
+    assert rows("SELECT state, why FROM guest_states") == [("off", "host")]
+    assert rows(
+        "SELECT state FROM machine_states WHERE machine_id IN (SELECT machine_id FROM guest_states)"
+    ) == [("off",)]
+    host.connected.close()
+    rows("UPDATE hosts SET lost_at = NULL, lost_by = NULL")  # the database is the next test's, too
 
 
 def test_what_runs_unreserved_is_counted_and_no_row(

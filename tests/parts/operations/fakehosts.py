@@ -149,7 +149,7 @@ class FakeHosts(OneByOne):
             if host.behind:
                 raise Unknown(f"{hostname} refuses job {verb}: unknown command")
             return json.dumps(getattr(self, f"_job_{verb}")(hostname, int(rest[0]), *rest[1:]))
-        subject = host if what == "domain" else self.pool(hostname, rest)
+        subject = host if what in ("domain", "host") else self.pool(hostname, rest)
         if verb in ("list", "status", "moved"):
             if host.nonsense is not None:
                 return host.nonsense
@@ -218,6 +218,9 @@ class FakeHosts(OneByOne):
         state = {"name": name, "state": "running" if name in host.running else "off"}
         about = {"hypervisor": host.hypervisor, "can": sorted(host.can), "storage": host.storage}
         return state if host.behind else state | about
+
+    def _host_status(self, host: FakeHost) -> object:
+        return {"hypervisor": host.hypervisor, "domains": len(host.running)}
 
     def _domain_list(self, host: FakeHost) -> object:
         on = [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]

@@ -1,8 +1,7 @@
 """What may stand in invirt.yaml: one dataclass a section, one field a key.
 
-A field without a default must be given.  Units are in the field's comment.
-Much of it ends up in other programs' conf files and command lines, so texts
-are whitelisted by their type.
+A field without a default must be given.  Units are in the field's comment.  Much of it ends up in other
+programs' conf files and command lines, so texts are whitelisted by their type.
 """
 
 from __future__ import annotations
@@ -100,6 +99,8 @@ class Remote:
     work_timeout: Seconds = 120  # seconds that something on a host may take in all
     shutdown_timeout: Seconds = 120  # seconds a guest may take to shut down when asked
     n_plus_one: Annotated[str, _choice("refuse", "warn", "ignore")] = "warn"  # what of a boot that breaks N+1
+    fence: OptionalFile = ""  # switches a host off that is lost: a program; empty: administrators vouch
+    fence_timeout: Annotated[int, Range(1, 600)] = 60  # seconds until it must have said that the host is off
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,9 @@ class Machines:
 
     def __post_init__(self) -> None:
         """Raises ValueError if a default is not within its limits."""
-        limits = (
-            ("memory", self.min_memory, self.memory, self.max_memory),
-            ("disk", 1, self.disk, self.max_disk),
-            ("cpus", 1, self.cpus, self.max_cpus),
-        )
+        cpus = ("cpus", 1, self.cpus, self.max_cpus)
+        disk = ("disk", 1, self.disk, self.max_disk)
+        limits = (("memory", self.min_memory, self.memory, self.max_memory), disk, cpus)
         for name, least, value, greatest in limits:
             if not least <= value <= greatest:
                 raise ValueError(f"{name} is {value}, which is not between {least} and {greatest}")

@@ -1,6 +1,4 @@
-"""The schema as objects, for reading and for the administrator's command.
-
-    models.Machine.get(name="inode").nics[0].mac_addr
+"""The schema as objects, for reading and for administrators: Machine.get(name="inode").nics[0].mac_addr
 
 The rules are not here: they are constraints in the database (migrations/).
 """
@@ -71,6 +69,8 @@ class Host(Base):
     memory: Mapped[int] = column(Integer, nullable=False)
     enabled: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
     hypervisor: Mapped[str | None] = column(Text)
+    lost_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
+    lost_by: Mapped[str | None] = column(Text)
     reservations: Mapped[list[Reservation]] = relationship("Reservation", passive_deletes="all")
 
 

@@ -1,6 +1,7 @@
 """Writes into the database what this host sees of its guests, and a sign of life.
 
-Nothing here decides: who boots or moves a machine asks the hosts themselves.
+Nothing here decides: who boots or moves a machine asks the hosts themselves.  But a host
+that was declared lost, and wakes, ends its guests before it says anything: they run elsewhere.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ INSERT INTO host_signs (host_id, strangers, load, accelerator, reason)
 ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers, load = excluded.load,
     accelerator = excluded.accelerator, reason = excluded.reason
 """
+LOST = "SELECT lost_at FROM hosts WHERE %(host)s IN (hostname, name) AND lost_at IS NOT NULL"
 # A minute that is there already stays as it is.
 USED = """
 INSERT INTO usage_minutes AS u (machine_id, host_id, begins, slots, used, drops)
@@ -80,10 +82,17 @@ ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = u.slots || exclu
 
 
 class Observer:
-    """status: what its hypervisor says of itself; host: this one's name, by default as it knows it itself."""
+    """status: what its hypervisor says of itself; end: ends a guest at once; host: this one's name, by
+    default as it knows it itself."""
 
-    def __init__(self, watch: Watch, status: Callable[[], Mapping[str, str]], host: str = "") -> None:
-        self.watch, self.status, self.host = watch, status, host or socket.getfqdn()
+    def __init__(
+        self,
+        watch: Watch,
+        status: Callable[[], Mapping[str, str]],
+        end: Callable[[DomainName], None],
+        host: str = "",
+    ) -> None:
+        self.watch, self.status, self.end, self.host = watch, status, end, host or socket.getfqdn()
         self.written: frozenset[Seen] | None = None
         self.written_at = self.signed_at = 0.0
         self.connected: Connection | None = None
@@ -105,6 +114,8 @@ class Observer:
             self._say(f"what runs here isn't known: {error.message} {error.hint}")
             return
         self._say("")
+        if self._is_lost(connected):
+            self._end(seen)
         now = time.monotonic()
         if now - self.written_at > (AGAIN if seen == self.written else PAUSE):
             self._write(connected, seen)
@@ -117,6 +128,26 @@ class Observer:
             self.measured_at = (
                 max(self.measured_at, now - 2 * usage.EVERY) + usage.EVERY
             )  # no minute is left out
+
+    def _is_lost(self, connected: Connection) -> bool:
+        """Asked at each turn: a clock that stood still with the host doesn't tell that time has passed."""
+        with connected.cursor() as cursor:
+            cursor.execute(LOST, {"host": self.host})
+            return cursor.fetchone() is not None
+
+    def _end(self, seen: frozenset[Seen]) -> None:
+        for one in sorted(seen, key=lambda one: one.name):
+            if one.state == "off":
+                continue
+            log.write(
+                f"ALARM: this host was declared lost while {one.name} ran, which may run elsewhere by now:"
+                " it is ended here at once",
+                log.ERROR,
+            )
+            try:
+                self.end(one.name)
+            except InvirtError as error:
+                log.write(f"ALARM: {one.name} could not be ended: {error.message} {error.hint}", log.ERROR)
 
     def _sign(self, connected: Connection) -> None:
         about = self.status()

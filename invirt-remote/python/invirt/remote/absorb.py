@@ -14,7 +14,7 @@ from invirt.remote.rows import Cursor
 # One that is disabled or silent takes nothing, but its guests may be lost all the same.
 HOSTS = """
 SELECT h.host_id, h.name::text, h.memory, h.hypervisor,
-    h.enabled AND coalesce(s.seen_at > now() - interval '15 s', true) AS takes,
+    h.enabled AND h.lost_at IS NULL AND coalesce(s.seen_at > now() - interval '15 s', true) AS takes,
     coalesce(pools, '{}') AS pools
 FROM hosts h LEFT JOIN host_signs s USING (host_id)
     LEFT JOIN (SELECT host_id, array_agg(pool_id) AS pools FROM pool_sight GROUP BY 1) seen USING (host_id)

@@ -124,12 +124,17 @@ def _ask_hosts(facts: Facts, hosts: Hosts, volumes: bool) -> None:
             facts.guests[host.host_id] = guests(host.hostname, answers[host.hostname])
             facts.ended[host.host_id] = ended(host.hostname, answers[host.hostname])
         except InvirtError as error:
-            facts.silent[host.name] = error.message
+            if host.lost:  # it is certain that nothing runs there
+                facts.guests[host.host_id], facts.ended[host.host_id] = set(), {}
+            else:
+                facts.silent[host.name] = error.message
     if not volumes:
         return
     for pool in facts.pools:
         for host in facts.hosts:
-            if pool not in facts.listed and pool in host.pools and host.host_id in facts.guests:
+            if pool in facts.listed or pool not in host.pools or host.lost:
+                continue
+            if host.host_id in facts.guests:
                 _ask_for_volumes(facts, pool, host, hosts)
 
 

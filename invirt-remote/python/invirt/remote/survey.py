@@ -21,7 +21,8 @@ from invirt.remote.hosts import Hosts
 from invirt.remote.rows import Cursor
 
 HOSTS = """
-SELECT host_id, name, hostname, memory, enabled, hypervisor, coalesce(pools, '{}') AS pools
+SELECT host_id, name, hostname, memory, enabled AND lost_at IS NULL AS enabled, hypervisor,
+    coalesce(pools, '{}') AS pools, lost_at IS NOT NULL AS lost
 FROM hosts LEFT JOIN (SELECT host_id, array_agg(p.name::text) AS pools
     FROM pools p JOIN pool_sight USING (pool_id) GROUP BY host_id) seen USING (host_id)
 ORDER BY host_id
@@ -35,7 +36,10 @@ class NotAsked(Exception):
 
 @dataclass(frozen=True)
 class Host:
-    """A host as it stands in the database; memory in MiB, for guests; pools: the names of those it sees."""
+    """A host as it stands in the database; memory in MiB, for guests; pools: the names of those it sees.
+
+    enabled: it gets machines; one that is lost does not, whatever else is said of it.
+    """
 
     host_id: int
     name: str
@@ -44,6 +48,7 @@ class Host:
     enabled: bool
     hypervisor: str | None
     pools: tuple[str, ...]
+    lost: bool = False
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -127,7 +132,7 @@ class Survey:
     def why(self, host: Host) -> str:
         """Why this host can't be used, "" if it can."""
         if not host.enabled:
-            return "is disabled"
+            return "was lost" if host.lost else "is disabled"
         error = self.silent.get(host.host_id)
         if error:
             return error.message

@@ -62,9 +62,10 @@ def actor() -> Actor:
     return Actor(config.remote_principals[0], administrator=True)
 
 
-def to_boot(connection: Connection, facts: Facts) -> list[MachineName]:
+def to_boot(connection: Connection, facts: Facts, at_once: int | None = AT_ONCE) -> list[MachineName]:
     """The machines to be booted again now, by priority, then the oldest first; facts: what the hosts say.
 
+    at_once: so many of one host's; None: all.
     Those that are switched off, by their guests or because booting them again
     doesn't help, are written down as that.  One for which there is no room holds up nobody.
     """
@@ -75,7 +76,7 @@ def to_boot(connection: Connection, facts: Facts) -> list[MachineName]:
     for row in waiting:
         if why := _not_again(row, facts):
             _switch_off(connection, row, why)
-        elif begun[row.host_id] < AT_ONCE and _fits(row, room):
+        elif at_once is None or begun[row.host_id] < at_once and _fits(row, room):
             begun[row.host_id] += 1
             names.append(row.name)
     return names

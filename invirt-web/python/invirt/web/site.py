@@ -53,8 +53,11 @@ LISTS = {
         "web.hosts",
         {"Name": "name", "Memory": "memory", "Promised": "promised", "Machines": "machines",
          "Load": "load", "Hypervisor": "hypervisor", "Guests": "accelerator",
-         "Enabled": "enabled", "Last sign": "silence"},
-        ("name", "hostname"), "name", ("enabled",), "", {"admin host set": "Change a host"},
+         "Enabled": "enabled", "Lost": "lost_at", "Last sign": "silence"},
+        ("name", "hostname"), "name", ("enabled",), "lost_by",
+        {"admin host set": "Change a host",
+         "admin host lost": "Declare a host dead that is certain to be off, and boot its machines elsewhere",
+         "admin host rejoin": "Take a host that was lost, or disabled, back into service"},
     ),
     "operations": List(
         "web.operations",

@@ -54,7 +54,7 @@ def _row(host: Host) -> Row:
         "reserved": sum(one.memory for one in host.reservations),
         "machines": len(host.reservations),
         "hypervisor": host.hypervisor,
-        "enabled": "yes" if host.enabled else "no",
+        "enabled": "lost" if host.lost_at else "yes" if host.enabled else "no",
     }
 
 

@@ -24,7 +24,8 @@ Part = Callable[[str], Callable[[], NoReturn]]
 
 def _guests(host: str) -> Callable[[], NoReturn]:
     """Guests' states to the database; it waits for them, not for word."""
-    observer = Observer(loading.watch(), loading.hypervisor().status, host)
+    driver = loading.hypervisor()
+    observer = Observer(loading.watch(), driver.status, driver.destroy, host)
     return lambda: follow(None, 0, observer.turn)
 
 

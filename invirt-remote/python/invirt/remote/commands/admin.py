@@ -17,7 +17,7 @@ from invirt.base.names import MachineName
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
-from invirt.remote import absorb, audit, balance, listing, machines, moves, session, states, verbs
+from invirt.remote import absorb, audit, balance, fleet, listing, machines, moves, session, states, verbs
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -77,6 +77,7 @@ HOST = replace(
         Verb("balance", "the fewest moves that help: part what is kept apart, mend N+1, even out memory",
              _balance, (Flag("do", "move them, one after the other"),), who=Who.SITE, changes=True,
              shown=Table(empty="No move would help.")),
+        *fleet.VERBS,
     ),
 )  # fmt: skip
 OPERATIONS = Group(
@@ -119,6 +120,9 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
     if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:
             return call.run(connected)
+    if any(call.verb.run is verb.run for verb in fleet.VERBS):
+        with closing(connection.connect()) as connected:
+            return call.run(connected, actor)
     from invirt.database.session import transaction  # only here: the ORM takes a quarter of a second
 
     with transaction():

@@ -31,6 +31,7 @@ from invirt.remote.operations.model import (
     StepRow,
     Work,
 )
+from invirt.remote.operations.surviving import Lost, Surviving
 from invirt.remote.rows import Cursor
 
 ATTEMPTS = 5  # undoing that fails so often is for an administrator
@@ -82,7 +83,7 @@ class Worker:
         by_hand: bool = False,
     ) -> None:
         self.connection = connection
-        self.hosts = hosts
+        self.hosts = Surviving(connection, hosts)
         self.lease = lease
         self.steps = steps
         self.say = say
@@ -124,7 +125,7 @@ class Worker:
         left = [row for row in operation.steps if row.state != "done"]
         for row in left:
             try:
-                self.do(operation, row, last=row is left[-1])
+                self.do(operation, row, last=row is left[-1], passed=passed)
             except StepFailed as failed:
                 if not passed and not self.unknown(row, failed):
                     untouched = row.state == "pending" and not failed.sent
@@ -140,13 +141,13 @@ class Worker:
         begun = failed.sent or row.state != "pending"
         return self.steps[row.name].once and begun and isinstance(failed.error, Unreachable)
 
-    def do(self, operation: Operation, row: StepRow, last: bool) -> None:
-        """One step forward; with the last one the operation is done."""
+    def do(self, operation: Operation, row: StepRow, last: bool, passed: bool) -> None:
+        """One step forward; with the last one the operation is done.  passed: the pivot is behind it."""
         step = self.steps[row.name]
         self.say(step.words.format(**row.detail))
         if step.do:
             self.begin(row, "doing")
-        found = self.act(step.do, row.detail)
+        found = self.act(step.do, row.detail, certain=passed)
         try:
             self.change(lambda cursor: self.done(cursor, operation, row, found, last))
         except (LeaseLost, Unreachable):
@@ -191,7 +192,7 @@ class Worker:
         if step.undo and row.state != "pending":
             self.say(row.undo)
             self.begin(row, "undoing")
-            found = self.act(step.undo, row.detail)
+            found = self.act(step.undo, row.detail, certain=True)
 
         def work(cursor: Cursor) -> None:
             store.mark(cursor, self.lease, row.position, "undone", found)
@@ -205,10 +206,23 @@ class Worker:
         except InvirtError as error:
             raise StepFailed(error, sent=False) from error
 
-    def act(self, action: Action | None, detail: Detail) -> Detail:
-        """Do something on a host, to its end; returns what it found out."""
+    def act(self, action: Action | None, detail: Detail, certain: bool) -> Detail:
+        """Do something on a host, to its end; returns what it found out.
+
+        On a host that was lost nothing runs: what ends a guest there is done, and
+        so is what can't be turned back (certain); anything else has failed.
+        """
         if action is None or self.by_hand:
             return {}
+        try:
+            return self.work(action, detail)
+        except StepFailed as failed:
+            if isinstance(failed.error, Lost) and (certain or action.ends):
+                return {}
+            raise
+
+    def work(self, action: Action, detail: Detail) -> Detail:
+        """Do it on a host that is there."""
         work = Work(self.hosts, self.lease.operation_id, self.lease.token, self.prolong)
         found = self.ask(action.begin, work, detail)
         if found is None and action.until is not None:

@@ -107,7 +107,8 @@ class Action:
     begin: one call.  until: asked again and again, unless begin has an answer
     already; None: not yet.  Both return what they found out.  meaning: of
     until, for people.  limit: seconds that all of it may take; late, hint: what
-    is said then, with {limit} and the step's detail filled in.
+    is said then, with {limit} and the step's detail filled in.  ends: once it is
+    done its guest is off, as it is where its host was lost.
     """
 
     begin: HostAction
@@ -116,14 +117,16 @@ class Action:
     limit: Callable[[], int] = work_limit
     late: str = "{host} has come to no end with it after {limit} seconds"
     hint: str = ""
+    ends: bool = False
 
 
-def job(*words: str) -> Action:
-    """A command for the machine on the step's host that may take long."""
+def job(*words: str, ends: bool = False) -> Action:
+    """A command for the machine on the step's host that may take long; ends: see Action."""
     return Action(
         lambda work, at: work.begin(at, *words, at["name"]),
         lambda work, at: work.ended(at),
         "its job on the host has ended",
+        ends=ends,
     )
 
 

@@ -45,7 +45,7 @@ def _release(cursor: Cursor, operation: Operation, at: Detail) -> None:
 
 FENCE = Action(_fence)
 RELEASED = "nothing is reserved for {name} any more"
-CREATE, DESTROY = job("domain", "create"), job("domain", "destroy")
+CREATE, DESTROY = job("domain", "create"), job("domain", "destroy", ends=True)
 SHUTDOWN = Action(
     _shutdown,
     _is_off,
@@ -53,6 +53,7 @@ SHUTDOWN = Action(
     limit=lambda: config.remote.shutdown_timeout,
     late="{name} was asked to shut down, but is still running after {limit} seconds",
     hint="It may still do it; control {name} destroy ends it at once.",
+    ends=True,
 )
 
 BOOT = Step(

@@ -35,7 +35,11 @@ class Impatient:
 
     def ask(self, hostnames: Sequence[str], *words: str, timeout: float) -> dict[str, Answer]:
         """See Hosts."""
-        return self.hosts.ask(hostnames, *words, timeout=timeout)
+        left = [name for name in hostnames if name not in self.silent]
+        answers = {
+            name: Unreachable(f"{name} doesn't answer") for name in self.silent.intersection(hostnames)
+        }
+        return {**answers, **self.hosts.ask(left, *words, timeout=timeout)}
 
 
 def run(connection: Connection, hosts: Hosts, say: Say = silence) -> list[Operation]:

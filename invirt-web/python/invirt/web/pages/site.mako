@@ -51,6 +51,10 @@ ${self.refusal(error)}
 <a href="${f"{stems[column]}&{urlencode({column: value})}"}">${value}</a>\
 % elif column in ("created_at", "at"):
 <time datetime="${value.isoformat()}">${since(value)}</time>\
+% elif column == "lost_at":
+% if value is not None:
+<time datetime="${value.isoformat()}">${since(value)}</time>, by ${row.lost_by}\
+% endif
 % elif column == "silence":
 ${"never" if value is None else ago(round(value))}\
 % elif column == "load":

@@ -30,7 +30,9 @@ NOT_FOUND = 3
 
 
 class Lab:
-    """A lab that is up."""
+    """A lab that is up.  database: the server that has it."""
+
+    database = "db"
 
     def try_remctl(self, user: str, *words: str, timeout: float = 180) -> Done:
         """A remctl call from the client, whatever comes of it."""
@@ -55,11 +57,11 @@ class Lab:
     def sql(self, text: str) -> str:
         """What the database's owner gets for text."""
         psql = ["psql", "--no-psqlrc", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "invirt", "-d", "invirt"]
-        return self.on("db", *psql, input=text).stdout
+        return self.on(self.database, *psql, input=text).stdout
 
     def admin(self, *words: str) -> str:
         """An invirt-admin call that has to succeed."""
-        return self.on("db", "invirt-admin", *words).stdout
+        return self.on(self.database, "invirt-admin", *words).stdout
 
     def domains(self) -> dict[str, list[str]]:
         """The names of the machines that run, by host."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
 import pytest
 
 from invirt_lab import cluster, console
-from invirt_lab.site import CONSOLE, HOSTS, SERVERS
-from tests.lab import migrate, terminals
+from invirt_lab.site import CONSOLE, HOSTS, REALM, SERVERS
+from tests.lab import terminals
 from tests.lab.terminals import LEAVE, prompt
 from tests.lab.users import Lab, eventually
+from tests.results import Result, keep
 
 Make = Callable[..., str]
 
@@ -108,20 +111,39 @@ def test_a_session_follows_a_machine_that_is_booted_elsewhere(
         lab.admin("host", "set", here, "--enable")
 
 
-def test_a_session_follows_a_machine_that_moves_while_it_runs(
-    lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn]
+@pytest.fixture
+def administrator(lab: Lab) -> Iterator[str]:
+    """Bob, for as long as the test."""
+    lab.admin("administrator", "add", f"bob@{REALM}")
+    yield "bob"
+    lab.admin("administrator", "remove", f"bob@{REALM}")
+
+
+def test_a_machine_moves_under_a_session_and_a_ping(
+    lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn], administrator: str
 ) -> None:
+    """There and back: it is the same shell in the same guest, and its neighbours hardly notice."""
     name, here, there = runs
     terminal = ssh("alice", name)
     prompt(terminal)
     terminal.sendline("mind=keeps")
     prompt(terminal)
-    migrate.live(lab, name, here, there)
-    assert console.host_of(name) == there
-    terminal.expect(f"{name} is on {there}.invirt.test; connecting")
-    prompt(terminal)
-    terminal.sendline("echo $mind-$((6*7))")  # it is the same shell, in the same guest
-    terminal.expect("keeps-42")
+    for target in (there, here):
+        with ThreadPoolExecutor() as pool:
+            ping = ("ping", "-i", "0.2", "-w", "600", f"{name}.invirt.test")
+            pinged = pool.submit(cluster.as_user, "alice", "timeout", "-s", "INT", "12", *ping, check=False)
+            lab.remctl(administrator, "admin", "machine", "migrate", name, target)
+            assert console.host_of(name) == target
+            terminal.expect(f"{name} is on {target}.invirt.test; connecting")
+            prompt(terminal)
+            terminal.sendline("echo $mind-$((6*7))")
+            terminal.expect("keeps-42")
+            sent, got = map(
+                int, re.findall(r"(\d+) (?:packets transmitted|received)", pinged.result().stdout)
+            )
+        assert got > sent / 2, f"{got} of {sent} pings were answered"
+        keep(Result("lab: pings lost while a machine moves", (sent - got) * 0.2, "s"))
+    assert lab.settled()[here].count(name) == 1
 
 
 def test_a_session_outlives_the_conserver_of_its_host(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,7 @@ from invirt.remote import absorb
 from invirt.remote.rows import Cursor
 
 EVEN = 0.10  # a host may have so much more of its memory in use than all together: that helps nobody
-MOST = 200  # moves that are looked at closely at each turn, those that seem best
-FEW = 24  # so few possible moves, and shorter ways are looked for
+FEW = 24  # moves that are looked at closely at each turn; where no more are possible, shorter ways, too
 GUESTS = """
 SELECT r.host_id, r.memory, t.needs, coalesce(d.pools, '{}') AS pools, coalesce(k.others, '{}') AS others,
     CASE WHEN count(*) OVER (PARTITION BY r.machine_id) = 1 AND NOT EXISTS (SELECT FROM operations o
@@ -89,13 +88,6 @@ def trouble(hosts: Site) -> Trouble:
     return sum(map(_together, hosts.values())), lost, _uneven(hosts)
 
 
-def fits(host: absorb.Room, guest: Guest) -> bool:
-    """Whether the host takes it, beside those that are there."""
-    names = {one.name for one in host.guests if isinstance(one, Guest)}
-    room = used(host) + guest.memory <= host.memory
-    return host.takes and room and host.suits(guest) and not names & guest.apart
-
-
 def after(hosts: Site, move: Move) -> Site:
     """The site once the machine has moved."""
     source, target = hosts[move.source], hosts[move.target]
@@ -105,25 +97,44 @@ def after(hosts: Site, move: Move) -> Site:
     return {**hosts, source.name: replace(source, guests=left), target.name: replace(target, guests=more)}
 
 
-def possible(hosts: Site) -> Iterator[Move]:
-    """All moves, of guests that are alike on a host one."""
-    for source in hosts.values():
-        seen = set[object]()
-        for guest in source.guests if source.takes else ():
-            assert isinstance(guest, Guest)
-            alike = replace(guest, name="")
-            if not guest.name or alike in seen:
-                continue
-            seen.add(alike)
-            for target in hosts.values():
-                if target is not source and fits(target, guest):
-                    yield Move(guest.name, source.name, target.name)
+def possible(hosts: Site) -> list[Move]:
+    """All moves, of guests that are alike on a host one; first those that seem to help most.
+
+    That is told from the two hosts of a move alone, since a large site has tens of thousands: whether
+    it parts what is kept apart, how full the one is, and how full the fuller of both is afterwards.
+    """
+    in_use = {name: used(host) for name, host in hosts.items()}
+    names = {
+        name: {one.name for one in host.guests if isinstance(one, Guest)} for name, host in hosts.items()
+    }
+    takers = [host for host in hosts.values() if host.takes and host.memory]
+    found = []
+    for source in takers:
+        for guest in _movable(source):
+            parted = len(names[source.name] & guest.apart)
+            left = (in_use[source.name] - guest.memory) / source.memory
+            for target in takers:
+                then = in_use[target.name] + guest.memory
+                fits = then <= target.memory and target.suits(guest) and not names[target.name] & guest.apart
+                if target is not source and fits:
+                    seems = (-parted, -in_use[source.name] / source.memory, max(left, then / target.memory))
+                    found.append((seems, len(found), Move(guest.name, source.name, target.name)))
+    return [move for _, _, move in sorted(found)]
+
+
+def _movable(host: absorb.Room) -> list[Guest]:
+    """One of each kind."""
+    kinds: dict[Guest, Guest] = {}
+    for guest in host.guests:
+        if isinstance(guest, Guest) and guest.name:
+            kinds.setdefault(replace(guest, name=""), guest)
+    return list(kinds.values())
 
 
 def propose(hosts: Site) -> list[Move]:
     """The moves, in their order; none where nothing is wrong, or nothing helps."""
     moves = _step_by_step(hosts)
-    if len(moves) > 1 and len(list(possible(hosts))) <= FEW:
+    if len(moves) > 1 and len(possible(hosts)) <= FEW:
         goal = _end(hosts, moves)
         for length in range(1, min(len(moves), 4)):
             if shorter := _within(hosts, goal, length):
@@ -142,15 +153,25 @@ def _step_by_step(hosts: Site) -> list[Move]:
     """Each time the move that helps most, as long as one does."""
     moves, now = list[Move](), trouble(hosts)
     while any((now[0], now[1], *now[2])):
-        sites = [(after(hosts, move), move) for move in possible(hosts)]
-        sites.sort(key=lambda one: (sum(map(_together, one[0].values())), _uneven(one[0])))
-        tried = [(trouble(then), number, then, move) for number, (then, move) in enumerate(sites[:MOST])]
-        best = min(tried, default=None, key=lambda one: one[:2])
+        best = _best(hosts)
         if best is None or best[0] >= now:
             break
-        now, _, hosts, move = best
+        now, hosts, move = best
         moves.append(move)
     return moves
+
+
+def _best(hosts: Site) -> tuple[Trouble, Site, Move] | None:
+    """Of the moves that seem best the one that is; N+1, which takes longest, is asked until one keeps it."""
+    sites = [(after(hosts, move), move) for move in possible(hosts)[:FEW]]
+    pairs = {move: sum(map(_together, then.values())) for then, move in sites}
+    sites = [one for one in sites if pairs[one[1]] == min(pairs.values())]
+    found = []
+    for then, move in sorted(sites, key=lambda one: _uneven(one[0])):
+        found.append((trouble(then), then, move))
+        if not found[-1][0][1]:
+            return found[-1]
+    return min(found, key=lambda one: one[0], default=None)
 
 
 def _within(hosts: Site, goal: Trouble, length: int) -> list[Move]:

@@ -114,7 +114,13 @@ ${"" if value is None else value}\
 % endif
 </section>
 % endif
-% if moves and not isinstance(moves, str):
+% if moves is None and losses is not None:
+<p><a href="?moves=all">Which moves would help?</a></p>
+% elif isinstance(moves, str):
+<p class="note">Nobody says which moves would help: ${moves}</p>
+% elif moves is not None and not moves:
+<p>No move would help: memory is evenly used.</p>
+% elif moves:
 <section>
 <h2>Moves that would help</h2>
 <table class="folds">

@@ -12,7 +12,7 @@ from invirt import config
 from invirt.base.errors import BadInput, Busy, Denied, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.database.connection import connect, transaction
 from invirt.remote import survey
-from invirt.remote.operations import KINDS
+from invirt.remote.operations import KINDS, submit
 from invirt.remote.operations.model import Actor, Changed, Request
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, Site
 from tests.parts.operations.fakehosts import failing, no_fault
@@ -200,7 +200,7 @@ def test_addresses_run_out(site: Site) -> None:
 def test_strangers_see_nothing_and_do_nothing(site: Site) -> None:
     site.create("remus")
     for kind in KINDS:
-        if kind not in ("create", "volume-trash", "undelete", "purge"):
+        if kind not in ("create", "volume-trash", "undelete", "purge", "migrate"):
             with pytest.raises(NotFound, match="there is no machine remus that you may use"):
                 site.submit(kind, "remus", who=BOB, name="x", disk="hda", size=9)
     site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
@@ -208,6 +208,15 @@ def test_strangers_see_nothing_and_do_nothing(site: Site) -> None:
     site.submit("destroy", "remus", who=BOB)
     with pytest.raises(Denied, match="only its owner"):
         site.submit("delete", "remus", who=BOB)
+
+
+def test_only_administrators_move_machines(site: Site) -> None:
+    site.create("remus")
+    site.submit("boot", "remus")
+    for who in (ALICE, BOB):
+        with pytest.raises(Denied, match="only an administrator"):
+            submit("migrate", Actor(who), "remus", {}, hosts=site.hosts, connection=site.remote)
+    assert site.submit("migrate", "remus").state == "done"
 
 
 def test_owner_of_others_is_refused(site: Site) -> None:
@@ -259,7 +268,7 @@ def test_kinds_plan_only_what_they_declare(site: Site) -> None:
     site.submit("disk-resize", "remus", disk="hdb", size=4)
     site.submit("disk-rename", "remus", disk="hdb", name="hdc")
     site.submit("disk-remove", "remus", disk="hdc")
-    for kind in ("boot", "reboot", "shutdown", "boot", "destroy"):
+    for kind in ("boot", "migrate", "reboot", "shutdown", "boot", "destroy"):
         site.submit(kind, "remus")
     site.submit("rename", "remus", name="romulus")
     site.submit("disk-undelete", "romulus", trash=site.trashed())

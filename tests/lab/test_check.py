@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from invirt_lab import roles
-from invirt_lab.site import CLIENT, SERVERS, SETUP
+from invirt_lab.site import CLIENT, CLUSTER, SETUP
 from tests.lab.users import Lab, eventually
 
-CHECKED = [server.name for server in SERVERS.values() if server.role not in ("", CLIENT) and not server.spare]
+CHECKED = [server.name for server in CLUSTER.values() if server.role not in ("", CLIENT) and not server.spare]
 EMULATED = ("kvm", "/dev/kvm")  # where the machine that the lab is on has none
 FINE, ERRORS = 0, 2
 CERTIFICATE = "/etc/invirt/console/server.pem"

@@ -122,17 +122,17 @@ def administrator(lab: Lab) -> Iterator[str]:
 def test_a_machine_moves_under_a_session_and_a_ping(
     lab: Lab, runs: tuple[str, str, str], ssh: Callable[..., pexpect.spawn], administrator: str
 ) -> None:
-    """There and back: it is the same shell in the same guest, and its neighbours hardly notice."""
+    """There, and back when that host is emptied: it is the same shell, and its neighbours hardly notice."""
     name, here, there = runs
     terminal = ssh("alice", name)
     prompt(terminal)
     terminal.sendline("mind=keeps")
     prompt(terminal)
-    for target in (there, here):
+    for target, words in ((there, ("machine", "migrate", name, there)), (here, ("host", "drain", there))):
         with ThreadPoolExecutor() as pool:
             ping = ("ping", "-i", "0.2", "-w", "600", f"{name}.invirt.test")
             pinged = pool.submit(cluster.as_user, "alice", "timeout", "-s", "INT", "12", *ping, check=False)
-            lab.remctl(administrator, "admin", "machine", "migrate", name, target)
+            lab.remctl(administrator, "admin", *words)
             assert console.host_of(name) == target
             terminal.expect(f"{name} is on {target}.invirt.test; connecting")
             prompt(terminal)
@@ -143,6 +143,7 @@ def test_a_machine_moves_under_a_session_and_a_ping(
             )
         assert got > sent / 2, f"{got} of {sent} pings were answered"
         keep(Result("lab: pings lost while a machine moves", (sent - got) * 0.2, "s"))
+    lab.remctl(administrator, "admin", "host", "rejoin", there)
     assert lab.settled()[here].count(name) == 1
 
 

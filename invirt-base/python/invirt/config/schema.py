@@ -101,6 +101,7 @@ class Remote:
     n_plus_one: Annotated[str, _choice("refuse", "warn", "ignore")] = "warn"  # what of a boot that breaks N+1
     fence: OptionalFile = ""  # switches a host off that is lost: a program; empty: administrators vouch
     fence_timeout: Annotated[int, Range(1, 600)] = 60  # seconds until it must have said that the host is off
+    drain_at_once: Annotated[int, Range(1, 16)] = 2  # machines that move away from a host at the same time
 
 
 @dataclass(frozen=True)

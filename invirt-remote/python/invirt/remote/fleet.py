@@ -1,11 +1,13 @@
-"""admin host lost, rejoin: hosts that go, and come back."""
+"""admin host lost, drain, rejoin: hosts that go, and come back."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from invirt.base.cli import Found, Option, Table, Verb, Who, say
 from invirt.database.admin.host import NAME
 from invirt.database.connection import Connection
-from invirt.remote import lost, rejoin
+from invirt.remote import drain, lost, rejoin
 from invirt.remote.actor import Actor
 from invirt.remote.hosts import RemctlHosts
 
@@ -22,11 +24,17 @@ def _lose(connection: Connection, actor: Actor, *, name: str, confirm: str | Non
     return Found(found, code=lost.left_off(found))
 
 
+def _drain(connection: Connection, actor: Actor, *, name: str) -> Found:
+    found = drain.drain(connection, RemctlHosts(), name, replace(actor, administrator=True), say)
+    return Found(found, code=lost.left_off(found))
+
+
 def _rejoin(connection: Connection, actor: Actor, *, name: str) -> str:
     return rejoin.rejoin(connection, RemctlHosts(), name, say)
 
 
 BOOTED = Table({"MACHINE": "machine", "HOST": "host", "WHAT": "what"}, empty="No machine waits to be booted.")
+MOVED = Table({"MACHINE": "machine", "HOST": "host", "WHAT": "what"}, empty="Nothing ran there.")
 VERBS = (
     Verb(
         "lost",
@@ -37,6 +45,16 @@ VERBS = (
         changes=True,
         shown=BOOTED,
         example="host1 --confirm power-off",
+    ),
+    Verb(
+        "drain",
+        "empty a host: give it nothing new, and move away what runs there; what can't move goes on there",
+        _drain,
+        (NAME,),
+        who=Who.SITE,
+        changes=True,
+        shown=MOVED,
+        example="host1",
     ),
     Verb(
         "rejoin",

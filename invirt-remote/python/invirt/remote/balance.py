@@ -108,7 +108,7 @@ def possible(hosts: Site) -> list[Move]:
         name: {one.name for one in host.guests if isinstance(one, Guest)} for name, host in hosts.items()
     }
     takers = [host for host in hosts.values() if host.takes and host.memory]
-    found = []
+    found: list[tuple[tuple[int, float, float], int, Move]] = []
     for source in takers:
         for guest in _movable(source):
             parted = len(names[source.name] & guest.apart)

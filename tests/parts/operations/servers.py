@@ -13,12 +13,25 @@ from unittest.mock import patch
 
 from invirt.base.errors import InvirtError
 from invirt.remote.hosts import Hosts
+from invirt.remote.operations import Actor, submit
+from tests.parts.operations.conftest import ALICE
 from tests.parts.operations.fakehosts import FakeHosts
 
 NAMES = ("remote.invirt.test", "remote2.invirt.test")
 DEADLINE = 300  # seconds
 Outcome = InvirtError | None
 Task = Callable[[Hosts], Outcome]
+
+
+def submitted(
+    kind: str, name: str, hosts: Hosts, /, who: str = ALICE, key: str | None = None, **wants: object
+) -> Outcome:
+    """Submit with a connection of its own; None if it was done, else why not."""
+    try:
+        submit(kind, Actor(who), name, wants, key, hosts=hosts)
+    except InvirtError as error:
+        return error
+    return None
 
 
 class HostsElsewhere(FakeHosts):

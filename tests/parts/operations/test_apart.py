@@ -15,7 +15,7 @@ from invirt.remote import apart, reconcile, session, wanted
 from invirt.remote.actor import Actor
 from tests.parts.operations import servers
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, Site
-from tests.parts.operations.test_races import submitted
+from tests.parts.operations.servers import submitted
 
 M1, M2, M3 = (MachineName(name) for name in ("m1", "m2", "m3"))
 PAIRS = "SELECT count(*) FROM apart"

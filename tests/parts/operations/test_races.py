@@ -13,26 +13,13 @@ from functools import partial
 
 import pytest
 
-from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom, NotFound
-from invirt.remote.hosts import Hosts
-from invirt.remote.operations import Actor, submit
+from invirt.base.errors import BadInput, Busy, NoRoom, NotFound
 from tests.parts.operations import servers
 from tests.parts.operations.conftest import ALICE, BOB, Site
-from tests.parts.operations.servers import Outcome, Task
+from tests.parts.operations.servers import Outcome, Task, submitted
 
 AT_ONCE = 24  # requests
 IN_TRASH = 1  # GiB of each of rich's owners
-
-
-def submitted(
-    kind: str, name: str, hosts: Hosts, /, who: str = ALICE, key: str | None = None, **wants: object
-) -> Outcome:
-    """Submit with a connection of its own; None if it was done, else why not."""
-    try:
-        submit(kind, Actor(who), name, wants, key, hosts=hosts)
-    except InvirtError as error:
-        return error
-    return None
 
 
 def asked(kind: str, name: str, /, **wants: object) -> Task:

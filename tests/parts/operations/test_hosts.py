@@ -70,6 +70,22 @@ def test_a_command_goes_by_the_line_of_the_question(
         hosts.call(HOST, "domain", "create", timeout=10)
 
 
+def test_a_line_is_none_of_a_process_that_comes_of_its_own(hosts: RemctlHosts) -> None:
+    """As those are that invirt-operations makes after it has asked the hosts."""
+    asked = ask(hosts, "domain", "caller")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with suppress(InvirtError), os.fdopen(write, "w") as file:
+            file.write(hosts.call(HOST, "domain", "caller", timeout=10))
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        assert file.read() not in ("", asked)
+    os.waitpid(child, 0)
+    assert hosts.call(HOST, "domain", "caller", timeout=10) == asked
+
+
 def test_what_became_of_a_line_that_broke_nobody_knows(hosts: RemctlHosts) -> None:
     remctld = ask(hosts, "domain", "caller")
     assert isinstance(remctld, str)

@@ -88,7 +88,7 @@ class RemctlHosts:
         """See Hosts.  By the line on which the host was asked just now, if there is one."""
         line = self.lines.pop(hostname, None)
         self.hang_up()
-        if line and line.until > time.monotonic():
+        if line and line.is_open():
             answer = line.command(words, timeout)
             if isinstance(answer, str):
                 return answer

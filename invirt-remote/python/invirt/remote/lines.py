@@ -39,11 +39,16 @@ class Line:
     def __init__(self, dial: Callable[[], Speak], words: Sequence[str], timeout: float) -> None:
         self.socket, its = socket.socketpair()
         self.until = 0.0  # of time.monotonic(): it takes a command until then
+        self.parent = os.getpid()
         self.child = os.fork()
         if self.child == 0:
             self.socket.close()
             _serve(its, dial, words, timeout)
         its.close()
+
+    def is_open(self) -> bool:
+        """Whether a command may go on it: it is its parent's alone, not of processes that come of that."""
+        return os.getpid() == self.parent and time.monotonic() < self.until
 
     def answer(self) -> Answer | None:
         """What the host said, when there is something to read; None if the child was cut off."""
@@ -70,6 +75,8 @@ class Line:
     def hang_up(self) -> None:
         """End it, whatever it does."""
         self.socket.close()
+        if os.getpid() != self.parent:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, signal.SIGKILL)
         os.waitpid(self.child, 0)

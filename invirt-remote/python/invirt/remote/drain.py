@@ -14,7 +14,6 @@ from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote import clock, lost, operations
 from invirt.remote.actor import Actor
-from invirt.remote.answers import guests
 from invirt.remote.hosts import Hosts
 from invirt.remote.operations.engine import change
 from invirt.remote.operations.model import Say
@@ -41,7 +40,7 @@ def drain(connection: Connection, hosts: Hosts, name: str, actor: Actor, say: Sa
     change(connection, lambda cursor: cursor.execute(CLOSED, (host.host_id,)))
     say(f"{host.name} is given nothing any more")
     told = _move_away(connection, hosts, host, actor, say)
-    left = _running(hosts, host)
+    left = lost.running(hosts, host)
     for machine in left - told.keys():
         told[machine] = "it came while the others went: run this again"
     return [
@@ -50,17 +49,11 @@ def drain(connection: Connection, hosts: Hosts, name: str, actor: Actor, say: Sa
     ]
 
 
-def _running(hosts: Hosts, host: Host) -> set[MachineName]:
-    """The machines that run there, by the host's own word."""
-    answer = hosts.call(host.hostname, "domain", "list", timeout=config.remote.host_timeout)
-    return guests(host.hostname, answer)
-
-
 def _move_away(
     connection: Connection, hosts: Hosts, host: Host, actor: Actor, say: Say
 ) -> dict[MachineName, str]:
     """What came of each machine; the largest go first, while there is most room."""
-    running = _running(hosts, host)
+    running = lost.running(hosts, host)
     with transaction(connection) as cursor:
         cursor.execute(UNDER_WAY, (sorted(running),))
         moving = {row.operation_id: MachineName(row.machine_name) for row in cursor.fetchall()}
@@ -93,8 +86,8 @@ def _ended(connection: Connection, number: int) -> str | None:
     with transaction(connection) as cursor:
         cursor.execute(ENDED, (number,))
         row = cursor.fetchone()
-    if row is None or row.state in OPEN:
-        return None if row else "nobody knows any more"
+    if row.state in OPEN:
+        return None
     if row.state == "done":
         return f"it has moved to {row.host}"
     return f"it stays ({row.state}): {row.error}"

@@ -16,6 +16,7 @@ from invirt.base.errors import Busy, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.base.names import MachineName
 from invirt.database.connection import Connection, transaction
 from invirt.remote import clock, fence, operations, reconcile, wanted
+from invirt.remote.answers import guests
 from invirt.remote.hosts import Hosts, NoAnswer
 from invirt.remote.operations import recovery, store
 from invirt.remote.operations.engine import change
@@ -68,6 +69,12 @@ def find(connection: Connection, name: str) -> Host:
             if name in (host.name, host.hostname):
                 return host
     raise NotFound(f"there is no host {name}", hint="admin host list shows all.")
+
+
+def running(hosts: Hosts, host: Host) -> set[MachineName]:
+    """The machines that run there, by the host's own word; raises why there is none."""
+    answer = hosts.call(host.hostname, "domain", "list", timeout=config.remote.host_timeout)
+    return guests(host.hostname, answer)
 
 
 def _make_sure(

@@ -8,9 +8,8 @@ from typing import Any
 from invirt import config
 from invirt.base.errors import BadInput, Busy
 from invirt.database.connection import Connection, transaction
-from invirt.remote.answers import guests
 from invirt.remote.hosts import Hosts
-from invirt.remote.lost import find
+from invirt.remote.lost import find, running
 from invirt.remote.operations.engine import change
 from invirt.remote.operations.model import Say
 from invirt.remote.rows import Cursor
@@ -28,19 +27,19 @@ def rejoin(connection: Connection, hosts: Hosts, name: str, say: Say) -> str:
     host = find(connection, name)
     say(f"asking {host.name} what it is, and runs")
     about = json.loads(hosts.call(host.hostname, "host", "status", timeout=config.remote.host_timeout))
-    answer = hosts.call(host.hostname, "domain", "list", timeout=config.remote.host_timeout)
+    guests = running(hosts, host)
     with transaction(connection) as cursor:
-        _refuse_strangers(cursor, host, guests(host.hostname, answer))
+        _refuse_strangers(cursor, host, guests)
         _refuse_silent(cursor, host)
     _refuse_others(host, about)
     change(connection, lambda cursor: cursor.execute(BACK, (host.host_id,)))
     return f"{host.name} is in service; invirt-reconcile tells what is left over there"
 
 
-def _refuse_strangers(cursor: Cursor, host: Host, running: set[Any]) -> None:
+def _refuse_strangers(cursor: Cursor, host: Host, found: set[Any]) -> None:
     """What runs there and is promised nothing may run elsewhere, too."""
     cursor.execute(RESERVED, (host.host_id,))
-    if strangers := sorted(running - {row.name for row in cursor.fetchall()}):
+    if strangers := sorted(found - {row.name for row in cursor.fetchall()}):
         raise Busy(
             f"{host.name} runs what has no reservation there: {', '.join(strangers)}",
             hint=f"End it on {host.name} (xm destroy d_{strangers[0]}), then try again.",

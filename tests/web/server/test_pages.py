@@ -398,7 +398,8 @@ def test_who_asks_too_often_waits(web: WebServer) -> None:
     hasty = web.browser("hasty")
     assert hasty.ask("/help").status == 200
     # Changes count five times: a slow machine asks for enough of them, too.
+    # And a moment later one is let in again.
     codes = (hasty.ask("/machines/none/shutdown", {"secret": "none"}).status for _ in range(250))
-    assert set(itertools.takewhile(lambda code: code != 429, codes)) == {403}
-    assert hasty.ask("/machines/none/shutdown", {"secret": "none"}).status == 429
+    before = list(itertools.takewhile(lambda code: code != 429, codes))
+    assert set(before) == {403} and len(before) < 250
     assert web.browser("bob").ask("/help").status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 
 from invirt.base.abilities import HYPERVISORS
@@ -53,9 +54,13 @@ class Room:
 
     def suits(self, guest: Guest) -> bool:
         """Whether the guest could run there, with room enough."""
-        return guest.pools <= self.pools and guest.hypervisors <= {
-            self.hypervisor or one for one in HYPERVISORS
-        }
+        runs = self.hypervisor is None or guest.hypervisors <= {self.hypervisor}
+        return runs and guest.pools <= self.pools
+
+    @cached_property
+    def used(self) -> int:
+        """MiB that are promised to its guests."""
+        return sum(guest.memory for guest in self.guests)
 
 
 def rooms(cursor: Cursor) -> list[Room]:
@@ -83,7 +88,7 @@ def unplaced(hosts: Sequence[Room]) -> dict[str, int]:
 
     Guests would be placed as boots are (see asking.rank), the largest first.
     """
-    used = sorted((sum(guest.memory for guest in host.guests), host.name) for host in hosts if host.takes)
+    used = sorted((host.used, host.name) for host in hosts if host.takes)
     by_name = {host.name: host for host in hosts}
     return {host.name: _unplaced(host, used, by_name) for host in hosts}
 

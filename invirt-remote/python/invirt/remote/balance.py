@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from invirt.base.abilities import HYPERVISORS
 from invirt.base.errors import InvirtError
 from invirt.remote import absorb
+from invirt.remote.operations import silence
+from invirt.remote.operations.model import Say
 from invirt.remote.rows import Cursor
 
 EVEN = 0.10  # a host may have so much more of its memory in use than all together: that helps nobody
 FEW = 24  # moves that are looked at closely at each turn; where no more are possible, shorter ways, too
+TOLD = 20  # moves: after each so many a word to who waits
 GUESTS = """
 SELECT r.host_id, r.memory, t.needs, coalesce(d.pools, '{}') AS pools, coalesce(k.others, '{}') AS others,
     CASE WHEN count(*) OVER (PARTITION BY r.machine_id) = 1 AND NOT EXISTS (SELECT FROM operations o
@@ -44,7 +49,24 @@ class Move:
     why: str = ""
 
 
-Site = Mapping[str, absorb.Room]  # by the host's name
+@dataclass(frozen=True)
+class Host(absorb.Room):
+    """One whose guests have names."""
+
+    guests: Sequence[Guest] = ()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of those that run there."""
+        return frozenset(guest.name for guest in self.guests if guest.name)
+
+    @cached_property
+    def together(self) -> int:
+        """Pairs of them that are kept apart."""
+        return sum(len(self.names & guest.apart) for guest in self.guests if guest.apart) // 2
+
+
+Site = Mapping[str, Host]  # by the host's name
 Trouble = tuple[int, int, tuple[int, ...]]  # pairs on one host; MiB that N+1 lacks; see _uneven
 
 
@@ -58,89 +80,78 @@ def site(cursor: Cursor) -> Site:
         guests.setdefault(row.host_id, []).append(guest)
     cursor.execute(absorb.HOSTS)
     return {
-        row.name: absorb.Room(row.name, row.memory, guests.get(row.host_id, []), row.takes,
-                              frozenset(row.pools), row.hypervisor)
+        row.name: Host(row.name, row.memory, guests.get(row.host_id, []), row.takes,
+                       frozenset(row.pools), row.hypervisor)
         for row in cursor.fetchall()
     }  # fmt: skip
-
-
-def used(host: absorb.Room) -> int:
-    """MiB."""
-    return sum(guest.memory for guest in host.guests)
-
-
-def _together(host: absorb.Room) -> int:
-    names = {guest.name for guest in host.guests if isinstance(guest, Guest) and guest.name}
-    return sum(len(names & guest.apart) for guest in host.guests if isinstance(guest, Guest)) // 2
 
 
 def _uneven(hosts: Site) -> tuple[int, ...]:
     """Per mille of its memory that each host uses beyond what is even enough, the most first."""
     takers = [host for host in hosts.values() if host.takes and host.memory]
-    even = sum(map(used, takers)) / max(1, sum(host.memory for host in takers)) + EVEN
-    return tuple(sorted((max(0, round(1000 * (used(host) / host.memory - even))) for host in takers),
+    even = sum(host.used for host in takers) / max(1, sum(host.memory for host in takers)) + EVEN
+    return tuple(sorted((max(0, round(1000 * (host.used / host.memory - even))) for host in takers),
                         reverse=True))  # fmt: skip
 
 
 def trouble(hosts: Site) -> Trouble:
     """What is wrong; the lesser the better."""
     lost = sum(absorb.unplaced(list(hosts.values())).values()) if len(hosts) > 1 else 0
-    return sum(map(_together, hosts.values())), lost, _uneven(hosts)
+    return sum(host.together for host in hosts.values()), lost, _uneven(hosts)
 
 
 def after(hosts: Site, move: Move) -> Site:
     """The site once the machine has moved."""
     source, target = hosts[move.source], hosts[move.target]
-    [guest] = [one for one in source.guests if isinstance(one, Guest) and one.name == move.machine]
+    [guest] = [one for one in source.guests if one.name == move.machine]
     left = [one for one in source.guests if one is not guest]
     more = sorted([*target.guests, guest], key=lambda one: -one.memory)
     return {**hosts, source.name: replace(source, guests=left), target.name: replace(target, guests=more)}
 
 
-def possible(hosts: Site) -> list[Move]:
+def possible(hosts: Site) -> Iterator[Move]:
     """All moves, of guests that are alike on a host one; first those that seem to help most.
 
     That is told from the two hosts of a move alone, since a large site has tens of thousands: whether
     it parts what is kept apart, how full the one is, and how full the fuller of both is afterwards.
     """
-    in_use = {name: used(host) for name, host in hosts.items()}
-    names = {
-        name: {one.name for one in host.guests if isinstance(one, Guest)} for name, host in hosts.items()
-    }
     takers = [host for host in hosts.values() if host.takes and host.memory]
-    found: list[tuple[tuple[int, float, float], int, Move]] = []
+    groups: dict[tuple[int, float], list[tuple[Host, Guest]]] = {}
     for source in takers:
         for guest in _movable(source):
-            parted = len(names[source.name] & guest.apart)
-            left = (in_use[source.name] - guest.memory) / source.memory
+            parted = len(source.names & guest.apart)
+            groups.setdefault((-parted, -source.used / source.memory), []).append((source, guest))
+    for _, alike in sorted(groups.items()):
+        found = []
+        for source, guest in alike:
+            left = (source.used - guest.memory) / source.memory
             for target in takers:
-                then = in_use[target.name] + guest.memory
-                fits = then <= target.memory and target.suits(guest) and not names[target.name] & guest.apart
+                then = target.used + guest.memory
+                fits = then <= target.memory and target.suits(guest) and not target.names & guest.apart
                 if target is not source and fits:
-                    seems = (-parted, -in_use[source.name] / source.memory, max(left, then / target.memory))
-                    found.append((seems, len(found), Move(guest.name, source.name, target.name)))
-    return [move for _, _, move in sorted(found)]
+                    move = Move(guest.name, source.name, target.name)
+                    found.append((max(left, then / target.memory), len(found), move))
+        yield from (move for _, _, move in sorted(found))
 
 
-def _movable(host: absorb.Room) -> list[Guest]:
+def _movable(host: Host) -> list[Guest]:
     """One of each kind."""
-    kinds: dict[Guest, Guest] = {}
+    kinds: dict[tuple[object, ...], Guest] = {}
     for guest in host.guests:
-        if isinstance(guest, Guest) and guest.name:
-            kinds.setdefault(replace(guest, name=""), guest)
+        if guest.name:
+            kinds.setdefault((guest.memory, guest.hypervisors, guest.pools, guest.apart), guest)
     return list(kinds.values())
 
 
-def propose(hosts: Site) -> list[Move]:
+def propose(hosts: Site, say: Say = silence) -> list[Move]:
     """The moves, in their order; none where nothing is wrong, or nothing helps."""
-    moves = _step_by_step(hosts)
-    if len(moves) > 1 and len(possible(hosts)) <= FEW:
+    moves = _step_by_step(hosts, say)
+    if len(moves) > 1 and len(list(islice(possible(hosts), FEW + 1))) <= FEW:
         goal = _end(hosts, moves)
         for length in range(1, min(len(moves), 4)):
             if shorter := _within(hosts, goal, length):
-                moves = shorter
-                break
-    return _reasons(hosts, moves)
+                return _reasons(hosts, shorter)
+    return moves
 
 
 def _end(hosts: Site, moves: Sequence[Move]) -> Trouble:
@@ -149,29 +160,37 @@ def _end(hosts: Site, moves: Sequence[Move]) -> Trouble:
     return trouble(hosts)
 
 
-def _step_by_step(hosts: Site) -> list[Move]:
+def _step_by_step(hosts: Site, say: Say) -> list[Move]:
     """Each time the move that helps most, as long as one does."""
     moves, now = list[Move](), trouble(hosts)
     while any((now[0], now[1], *now[2])):
         best = _best(hosts)
         if best is None or best[0] >= now:
             break
+        was, before = now, hosts
         now, hosts, move = best
-        moves.append(move)
+        moves.append(replace(move, why=_why(was, now, before[move.source])))
+        if len(moves) % TOLD == 0:
+            say(f"{len(moves)} moves are found; looking for more")
     return moves
 
 
 def _best(hosts: Site) -> tuple[Trouble, Site, Move] | None:
     """Of the moves that seem best the one that is; N+1, which takes longest, is asked until one keeps it."""
-    sites = [(after(hosts, move), move) for move in possible(hosts)[:FEW]]
-    pairs = {move: sum(map(_together, then.values())) for then, move in sites}
-    sites = [one for one in sites if pairs[one[1]] == min(pairs.values())]
+    sites = [(after(hosts, move), move) for move in islice(possible(hosts), FEW)]
+    parted = [_parted(hosts, then, move) for then, move in sites]
+    sites = [site for site, pairs in zip(sites, parted, strict=True) if pairs == max(parted)]
     found = []
     for then, move in sorted(sites, key=lambda one: _uneven(one[0])):
         found.append((trouble(then), then, move))
         if not found[-1][0][1]:
             return found[-1]
     return min(found, key=lambda one: one[0], default=None)
+
+
+def _parted(before: Site, then: Site, move: Move) -> int:
+    """Of the pairs that are kept apart: those that were on one host."""
+    return sum(before[name].together - then[name].together for name in (move.source, move.target))
 
 
 def _within(hosts: Site, goal: Trouble, length: int) -> list[Move]:
@@ -186,28 +205,30 @@ def _within(hosts: Site, goal: Trouble, length: int) -> list[Move]:
 
 
 def _reasons(hosts: Site, moves: Sequence[Move]) -> list[Move]:
-    said = []
+    said, was = [], trouble(hosts)
     for move in moves:
         then = after(hosts, move)
-        said.append(replace(move, why=_why(hosts, then, move)))
-        hosts = then
+        now = trouble(then)
+        said.append(replace(move, why=_why(was, now, hosts[move.source])))
+        hosts, was = then, now
     return said
 
 
-def _why(before: Site, then: Site, move: Move) -> str:
-    was, now = trouble(before), trouble(then)
+def _why(was: Trouble, now: Trouble, source: Host) -> str:
     if now[0] < was[0]:
         return "it is kept apart from one that runs there, too"
     if now[1] < was[1]:
         return f"N+1: {was[1] - now[1]} MiB more have room elsewhere, should their host die"
-    host = before[move.source]
-    return f"{move.source} has {round(100 * used(host) / host.memory)} % of its memory in use"
+    return f"{source.name} has {round(100 * source.used / source.memory)} % of its memory in use"
 
 
-def carry_out(moves: Sequence[Move], move: Callable[[Move], object]) -> tuple[list[dict[str, Any]], bool]:
+def carry_out(
+    moves: Sequence[Move], move: Callable[[Move], object], say: Say = silence
+) -> tuple[list[dict[str, Any]], bool]:
     """One after the other, also after one that failed: what came of each, and whether all went well."""
     done = []
-    for row, one in zip(rows(moves), moves, strict=True):
+    for number, (row, one) in enumerate(zip(rows(moves), moves, strict=True), 1):
+        say(f"move {number} of {len(moves)}: {one.machine} from {one.source} to {one.target}")
         try:
             move(one)
             done.append({**row, "outcome": "it has moved"})

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from invirt.base.cli import Call, Command, Flag, Found, Group, Table, Verb, Who
+from invirt.base.cli import Call, Command, Flag, Found, Group, Table, Verb, Who, say
 from invirt.base.errors import Denied
 from invirt.base.names import MachineName
 from invirt.database import connection
@@ -59,11 +59,11 @@ def _losses() -> list[Row]:
 def _balance(actor: Actor, do: bool) -> Found:
     """The moves that are proposed, none where the site is well; and what came of them, if they are done."""
     with session.transaction() as cursor:
-        proposed = balance.propose(balance.site(cursor))
+        proposed = balance.propose(balance.site(cursor), say)
     if not do:
         return Found(balance.rows(proposed))
     done, well = balance.carry_out(
-        proposed, lambda one: moves.migrate(actor, MachineName(one.machine), one.target, None)
+        proposed, lambda one: moves.migrate(actor, MachineName(one.machine), one.target, None), say
     )
     return Found(done, code=0 if well else 1)
 

@@ -103,6 +103,8 @@ def typed(text: str) -> None:
 
 def test_it_moves(other: Target, qemu: Qemu) -> None:
     typed("a")
+    travels = loading.travels(DOMAIN)
+    assert travels["made_by"] == travels["version"] and travels["cd"] is False
     with other.serving():
         source.send(NAME, HERE, 60)
     assert not qemu.running(DOMAIN)
@@ -118,6 +120,8 @@ def test_it_moves(other: Target, qemu: Qemu) -> None:
         assert log.read_bytes().count(b"42b") == 1
         target.arrive(NAME)  # again: it runs
         typed("c")
+        assert loading.travels(DOMAIN) == travels
+    assert "made_by" not in loading.travels(DOMAIN)
 
 
 def broken(patch: pytest.MonkeyPatch, at: bytes) -> None:

@@ -64,6 +64,8 @@ class FakeHost:
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
     can: set[str] = field(default_factory=lambda: {"move"})
+    version: str = "7.2"  # of its QEMU
+    traits: dict[str, dict[str, object]] = field(default_factory=dict)  # of guests, as QEMU's
     moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and other host of each move
     waiting: set[str] = field(default_factory=set)  # guests that have come, and stand still
     storage: dict[str, list[str]] = field(default_factory=lambda: {"lvm": ["grow"], "file": ["grow"]})
@@ -217,7 +219,10 @@ class FakeHosts(OneByOne):
     def _domain_status(self, host: FakeHost, name: str) -> object:
         state = {"name": name, "state": "running" if name in host.running else "off"}
         about = {"hypervisor": host.hypervisor, "can": sorted(host.can), "storage": host.storage}
-        return state if host.behind else state | about
+        if host.behind:
+            return state
+        traits = host.traits.get(name, {}) if name in host.running else {}
+        return state | about | {"version": host.version} | traits
 
     def _host_status(self, host: FakeHost) -> object:
         return {"hypervisor": host.hypervisor, "domains": len(host.running)}

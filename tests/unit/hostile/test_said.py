@@ -86,6 +86,15 @@ def test_what_hosts_say_wrongly_of_themselves(word: str, value: object) -> None:
     assert all(can <= {Can.GROW, Can.MOVE} for can in (told.storage or {}).values())
 
 
+@pytest.mark.parametrize(
+    "said", [None, 7, 7.2, "", "7", "7.2.1", "7.2\n", "-1.0", "1e9.0", "٧.٢", "9999.9", ["7.2"]]
+)
+def test_versions_that_are_none(said: object) -> None:
+    about = {"hypervisor": "qemu", "storage": {}, "version": said, "made_by": said, "cd": said}
+    told = answers.told(HOST, json.dumps(about))
+    assert (told.version, told.made_by, told.cd) == (None, None, False)
+
+
 @given(ANSWERS)
 def test_guests(answer: Answer) -> None:
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invirt import config
 from invirt.base.errors import BadInput
+from invirt.base.names import DomainName
 from invirt.host.protocols import Hypervisor, Mover
 from invirt.host.watching import Polled, Watch
 
@@ -48,6 +50,21 @@ def mover() -> Mover:
     from invirt.host.qemu.moving import QemuMover
 
     return QemuMover(Qemu.of_this_host())
+
+
+def travels(name: DomainName) -> dict[str, Any]:
+    """What tells whether a guest can go from one host to another while it runs: of this host, and of the
+    guest, if it runs here."""
+    if driver() != "qemu":
+        return {}
+    from invirt.host.qemu import version
+    from invirt.host.qemu.guest import Guest
+
+    guest = Guest(name)
+    with suppress(FileNotFoundError):  # it has just ended
+        if guest.running():
+            return {"version": version.installed(), **version.traits(guest)}
+    return {"version": version.installed()}
 
 
 def watch() -> Watch:

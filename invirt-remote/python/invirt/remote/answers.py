@@ -8,6 +8,7 @@ no name or number leaves this module that a machine could not have.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from invirt.base.names import MachineName
 from invirt.remote.hosts import NoAnswer, failure
 from invirt.remote.lines import Answer
 
+VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})", re.ASCII)
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
 
 
@@ -47,11 +49,16 @@ class Told:
     """What a host says of itself: what its hypervisor can, and each of its storages.
 
     hypervisor, storage: None from one of the version before, which doesn't say.
+    version: of its QEMU.  made_by, cd: of the guest, where it runs there: the QEMU whose model it has, and
+    whether there is a CD in its drive.
     """
 
     hypervisor: str | None = None
     can: frozenset[Can] = frozenset()
     storage: dict[str, frozenset[Can]] | None = None
+    version: tuple[int, ...] | None = None
+    made_by: tuple[int, ...] | None = None
+    cd: bool = False
 
 
 def told(hostname: str, answer: Answer) -> Told:
@@ -61,7 +68,14 @@ def told(hostname: str, answer: Answer) -> Told:
     if not isinstance(storage, dict) or found.get("hypervisor") not in HYPERVISORS:
         return Told()
     kinds = {kind: named(can) for kind, can in storage.items() if kind in STORAGES}
-    return Told(found["hypervisor"], named(found.get("can")), kinds)
+    versions = _version(found.get("version")), _version(found.get("made_by"))
+    return Told(found["hypervisor"], named(found.get("can")), kinds, *versions, found.get("cd") is True)
+
+
+def _version(said: object) -> tuple[int, ...] | None:
+    """MAJOR.MINOR; None for what is none."""
+    found = VERSION.fullmatch(said) if isinstance(said, str) else None
+    return tuple(map(int, found.groups())) if found else None
 
 
 def guests(hostname: str, answer: Answer) -> set[MachineName]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from invirt.base import tables
 from invirt.base.cli import Verb, Who
 from invirt.base.names import MachineName
-from invirt.remote import access, placement, survey
+from invirt.remote import access, movable, placement, survey
 from invirt.remote.actor import Actor
 from invirt.remote.hosts import RemctlHosts
+from invirt.remote.rows import Cursor
 from invirt.remote.session import connected, transaction
+from invirt.remote.survey import Host, Survey
 from invirt.remote.verbs import NAME
 
 MACHINE = """
@@ -41,7 +44,7 @@ def explain(actor: Actor, name: MachineName) -> dict[str, Any]:
         cursor.execute(HERE, (row.machine_id,))
         here = {found.host_id: found for found in cursor.fetchall()}
         used = placement.in_use(cursor)
-        lacks = placement.lacks(cursor, said, said.hosts, used, machine.memory, machine.needs, machine.pools)
+        lacks = _lacks(cursor, said, machine, used, [said.host(number) for number in here])
     best = None if here else placement.best(lacks, used, machine.memory)
     words = {host: _said(host, lacks[host], here.get(host.host_id), host is best) for host in said.hosts}
     return {
@@ -49,6 +52,20 @@ def explain(actor: Actor, name: MachineName) -> dict[str, Any]:
         "is": "on" if here else "off",
         "hosts": [{"host": host.name, "says": said} for host, said in words.items()],
     }
+
+
+def _lacks(
+    cursor: Cursor, said: Survey, machine: Any, used: Mapping[int, int], homes: Sequence[Host]
+) -> dict[Host, str]:
+    """What each host lacks for the machine: to boot it, or where it runs to take it in while it does."""
+    needs, barred = machine.needs, dict[int, str]()
+    if homes and homes[0].host_id in said.told:
+        ways = movable.ways(cursor, said, needs, machine.pools, homes[0])
+        needs, barred = ways.needs, ways.barred
+        if ways.stays:
+            return dict.fromkeys(said.hosts, f"it can't move while it runs: {ways.stays}")
+    lacks = placement.lacks(cursor, said, said.hosts, used, machine.memory, needs, machine.pools)
+    return {host: barred.get(host.host_id) or lack for host, lack in lacks.items()}
 
 
 def _said(host: Any, lack: str, here: Any, best: bool) -> str:

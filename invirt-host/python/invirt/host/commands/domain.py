@@ -82,8 +82,9 @@ def fence(name: MachineName, token: int) -> None:
 
 def status(name: MachineName) -> dict[str, Any]:
     """Whether the guest runs here, and what this host can: who asks is about to choose one."""
-    running = loading.hypervisor().running(domain_of(name))
-    return {"name": name, "state": "running" if running else "off", **loading.about()}
+    domain = domain_of(name)
+    state = "running" if loading.hypervisor().running(domain) else "off"
+    return {"name": name, "state": state, **loading.about(), **loading.travels(domain)}
 
 
 def show_list() -> list[dict[str, object]]:

@@ -20,7 +20,7 @@ from invirt.host.domain import DomainConfig
 from invirt.host.moving import papers
 from invirt.host.network import vif
 from invirt.host.protocols import OBEY, Domain
-from invirt.host.qemu import able, accelerator, cards, leftovers, screen, tables, terminal
+from invirt.host.qemu import able, accelerator, cards, leftovers, screen, tables, terminal, version
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
 from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
@@ -66,6 +66,7 @@ class Qemu:
         guest.coming.unlink(missing_ok=True)
         if coming:
             paths.write(guest.coming, coming)
+        paths.write(guest.model, coming or version.newest_model())
         guest.ended.unlink(missing_ok=True)
         before = guest.launched()
         self.supervisor.start(guest)

@@ -81,6 +81,11 @@ class Guest:
         return paths.run() / "guests" / self.name / "coming"
 
     @property
+    def model(self) -> Path:
+        """The model of the machine that it was booted with; see invirt.host.qemu.version."""
+        return paths.state() / "guests" / self.name / "model"
+
+    @property
     def keeper(self) -> Path:
         """The number of the process that keeps its links' rules, see invirt.host.network.owned."""
         return paths.run() / "guests" / self.name / "keeper"

@@ -6,7 +6,6 @@ The machine's model travels with its version, since a newer QEMU's own may be la
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from contextlib import suppress
@@ -21,13 +20,13 @@ from invirt.host.qemu import accelerator
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
+from invirt.host.qemu.version import MODEL, traits
 from invirt.host.waiting import wait
 
 FD = "moving"
 FAST = 1 << 40  # bytes a second: the network says how fast it goes
 STILL = 300  # milliseconds that a guest may stand still at the end
 SETTLE = 10.0  # seconds until QEMU has come to an end with what it was told
-MODEL = re.compile(r"pc-i440fx-[0-9]{1,3}\.[0-9]{1,3}")
 MOST = 1 << 20  # bytes of the console's history that go along
 
 
@@ -79,7 +78,7 @@ class Leaving:
             model = str(qmp("qom-get", path="/machine", property="type")).removesuffix("-machine")
             kvm = qmp("query-kvm").get("enabled") is True
         self.version = {"model": model, "accelerator": "kvm" if kvm else "tcg"}
-        if any(disk.get("devtype") == "cdrom" for disk in self.config.devices("disk")):
+        if traits(guest)["cd"]:
             raise BadInput(f"{guest.name} has a CD in its drive", hint="Take it out first.")
 
     def console(self) -> bytes:

@@ -8,10 +8,10 @@ silent the operation waits.  Behind it the target lets the guest run, if it does
 from __future__ import annotations
 
 from invirt import config
-from invirt.base.abilities import MEANING, Can
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound, Unreachable
-from invirt.remote import placement
-from invirt.remote.answers import Told, has_moved
+from invirt.remote import movable, placement
+from invirt.remote.answers import has_moved
+from invirt.remote.movable import Ways
 from invirt.remote.operations.admission import Machine, lock_machine
 from invirt.remote.operations.model import (
     Action,
@@ -30,7 +30,6 @@ from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, NotAsked, Survey
 
 LONGEST = 2 * 3600  # seconds until the source must have said how it ended: it gives up long before
-ACCELERATORS = "SELECT host_id, accelerator FROM host_signs"
 
 
 def _receive(work: Work, at: Detail) -> None:
@@ -110,8 +109,13 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
             f"{machine.name} is off", hint=f"control {machine.name} create boots it where there is room."
         )
     source = survey.host(machine.host_id)
-    _require_mover(survey, machine, source)
-    target = _target(cursor, survey, machine, source, request.arguments.get("host"))
+    ways = movable.ways(cursor, survey, machine.needs, set(machine.pools.values()), source)
+    if ways.stays:
+        raise BadInput(
+            f"{machine.name} can't move while it runs: {ways.stays}",
+            hint=f"Shut it down and boot it: control {machine.name} shutdown, then create.",
+        )
+    target = _target(cursor, survey, machine, ways, source, request.arguments.get("host"))
     within = request.arguments.get("within") or config.hypervisor.move_timeout
     about = {"name": machine.name, "memory": machine.memory}
     ready = {"source": source.hostname, **target.detail}
@@ -124,16 +128,9 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return Plan(machine.machine_id, steps, reserves=target.host_id)
 
 
-def _require_mover(survey: Survey, machine: Machine, source: Host) -> None:
-    told = survey.told.get(source.host_id, Told())
-    if Can.MOVE not in told.can:
-        raise BadInput(
-            f"{machine.name} can't move: {source.name} can't {MEANING[Can.MOVE]}",
-            hint=f"Shut it down and boot it: control {machine.name} shutdown, then create.",
-        )
-
-
-def _target(cursor: Cursor, survey: Survey, machine: Machine, source: Host, name: str | None) -> Host:
+def _target(
+    cursor: Cursor, survey: Survey, machine: Machine, ways: Ways, source: Host, name: str | None
+) -> Host:
     """The host that is named, or the best one; raises NotFound, BadInput or NoRoom, which says why not."""
     if name == source.name:
         raise BadInput(f"{machine.name} runs on {name} already")
@@ -142,18 +139,9 @@ def _target(cursor: Cursor, survey: Survey, machine: Machine, source: Host, name
         raise NotFound(f"there is no host {name}", hint="machine hosts lists them.")
     if named and named[0] in survey.left_out:
         raise NotAsked(f"{name} was not asked")
-    cursor.execute(ACCELERATORS)
-    by = {row.host_id: row.accelerator for row in cursor.fetchall()}
-    home = by.get(source.host_id)
-    barred = {source.host_id: "it runs there already"}
-    for host in survey.hosts:
-        if name is not None and host.name not in (name, source.name):
-            barred[host.host_id] = f"is not {name}"
-        elif home and by.get(host.host_id) not in (None, home):
-            barred[host.host_id] = f"runs guests by {by[host.host_id]}, {source.name} by {home}"
-    runs = survey.told[source.host_id].hypervisor
-    needs = {*machine.needs, Can.MOVE, *([runs] if runs else [])}
-    return placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()), barred)
+    others = {host.host_id: f"is not {name}" for host in survey.hosts if named and host not in named}
+    pools = set(machine.pools.values())
+    return placement.choose(cursor, survey, machine.memory, ways.needs, pools, others | ways.barred)
 
 
 KINDS = (

@@ -76,6 +76,10 @@ cd /root; mv {PAGE} page
 {{ openssl x509 -in page -signkey page -days 700; openssl pkey -in page; }} 2>/dev/null >new
 install -m 600 new {PAGE}
 """
+_OLDER = """
+cd /var/lib/dpkg; cp status /root
+sed -i '/^Package: invirt-/,/^$/s/^Version: .*/Version: 0/' status
+"""
 MISTAKES = {
     "a service that is stopped": Mistake(
         "host1",
@@ -118,6 +122,13 @@ MISTAKES = {
         f"cp /root/invirt.yaml {_YAML}; invirt-config apply",
         "configuration",
         "machines is said otherwise than on the database server",
+    ),
+    "packages of another version than the others'": Mistake(
+        "dhcp",
+        _OLDER,
+        "mv /root/status /var/lib/dpkg",
+        "versions",
+        "they are of version 0, those of the database server of",
     ),
     "a file that was edited by hand": Mistake(
         "host2",

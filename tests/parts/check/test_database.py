@@ -12,7 +12,7 @@ from invirt.check import checks, clocks, configuration, rights, versions
 from invirt.check.server import Server
 from invirt.config import digests
 from tests.parts import postgres
-from tests.parts.check.conftest import found
+from tests.parts.check.conftest import found, packages
 from tests.parts.postgres import Cluster, Database
 
 ALL = tuple(look for look in (clocks.look, rights.look, versions.look, configuration.look))
@@ -53,6 +53,22 @@ def test_tables_of_another_version(told: Database, server: Server) -> None:
     told.execute("UPDATE alembic_version SET version_num = '9999'")
     again = Server(root=server.root, roles=server.roles, name=server.name)
     assert "WARNING this server: its programs are made for" in found(versions.look, again)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("1.1", ""),
+        ("1.0", "WARNING packages: they are of version 1.0, those of the database server of 1.1"),
+        ("1.10", "ERROR packages: they are of version 1.10, those of the database server of 1.1"),
+    ],
+)
+def test_packages_of_another_version_than_the_database_server_s(
+    told: Database, server: Server, version: str, said: str
+) -> None:
+    told.execute("INSERT INTO site.packages VALUES ('1.1')")
+    packages(server, invirt_base=version, invirt_remote_server=version)
+    assert found(versions.look, server) == said
 
 
 def test_another_invirt_yaml_than_the_database_server_s(told: Database, server: Server) -> None:

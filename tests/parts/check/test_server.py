@@ -12,17 +12,7 @@ from invirt import config
 from invirt.base.firewall import EVERYONE, Callers, Door, table
 from invirt.check import answers, configuration, firewall, names, ports, room, versions
 from invirt.check.server import Server
-from tests.parts.check.conftest import apart, found, put, run
-
-STATUS = """\
-Package: {name}
-Status: install ok {state}
-Architecture: all
-Maintainer: nobody
-Version: {version}
-Description: none
-
-"""
+from tests.parts.check.conftest import apart, found, packages, put, run
 
 
 @pytest.fixture
@@ -63,16 +53,6 @@ def test_a_target_that_was_edited_by_hand(server: Server) -> None:
 def test_a_target_that_is_gone(server: Server) -> None:
     registered(server).unlink()
     assert "realm: it is not what invirt.yaml makes of it" in found(configuration.look, server)
-
-
-def packages(server: Server, **versions: str) -> None:
-    """What dpkg knows: versions, or states, of packages."""
-    lines = ""
-    for name, version in versions.items():
-        state = "installed" if version[0].isdigit() else version
-        number = version if state == "installed" else "1.1"
-        lines += STATUS.format(name=name.replace("_", "-"), state=state, version=number)
-    put(server, "/var/lib/dpkg/status", lines)
 
 
 def test_packages_in_step(server: Server) -> None:

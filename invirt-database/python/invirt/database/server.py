@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg2
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from invirt import config
@@ -45,6 +46,8 @@ SELECT 'pg_hba.conf:' || line_number || ': ' || error FROM pg_hba_file_rules WHE
 UNION ALL
 SELECT 'pg_ident.conf:' || line_number || ': ' || error FROM pg_ident_file_mappings WHERE error IS NOT NULL
 """
+# By which invirt-check tells whether another server's packages are in step.
+VERSION = ["dpkg-query", "--show", "--showformat=${Version}", "invirt-database-server"]
 # Hosts obey only tokens higher than all that they have seen, so those of a database
 # that came from a backup begin at the clock's milliseconds: never were there more.
 HIGHER_TOKENS = """
@@ -211,8 +214,16 @@ def migrate() -> tuple[str | None, str | None]:
         before = schema.version(migrating)
         schema.upgrade(migrating)
         migrating.exec_driver_sql((SETTINGS / "site.sql").read_text())
+        _tell_version(migrating, run(VERSION, check=False).stdout)
         migrating.exec_driver_sql(HIGHER_TOKENS)
         return before, schema.version(migrating)
+
+
+def _tell_version(migrating: Connection, version: str) -> None:
+    """Of the packages here; of programs that no package has brought there is none."""
+    migrating.exec_driver_sql("DELETE FROM site.packages")
+    if version:
+        migrating.execute(text("INSERT INTO site.packages VALUES (:version)"), {"version": version})
 
 
 def _patient() -> psycopg2.extensions.connection:

@@ -42,13 +42,15 @@ class Said:
     """What the database says.
 
     ahead: seconds by which its clock is ahead of ours.  version: of its tables; None:
-    it is older than what tells.  sections: digests of invirt.yaml, as it was told.
-    refused: what may not be read, and why.  silent: seconds for which hosts that should
-    run guests said nothing, None where they never did.
+    it is older than what tells.  packages: the version of those on its own server, empty
+    where it wasn't told.  sections: digests of invirt.yaml, as it was told.  refused: what
+    may not be read, and why.  silent: seconds for which hosts that should run guests said
+    nothing, None where they never did.
     """
 
     ahead: float = 0.0
     version: str | None = None
+    packages: str = ""
     sections: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def _said(cursor: Any, role: str, now: Callable[[], float]) -> Said:
     return Said(
         ahead=_ahead(cursor, now),
         version=next((row[0] for row in _rows(cursor, "SELECT version FROM site.schema")), None),
+        packages=next((row[0] for row in _rows(cursor, "SELECT version FROM site.packages")), ""),
         sections=sections,
         hosts=tuple(row[0] for row in _rows(cursor, HOSTS[role])) if role in HOSTS else (),
         refused=refused,

@@ -122,7 +122,7 @@ def possible(hosts: Site) -> Iterator[Move]:
             parted = len(source.names & guest.apart)
             groups.setdefault((-parted, -source.used / source.memory), []).append((source, guest))
     for _, alike in sorted(groups.items()):
-        found = []
+        found: list[tuple[float, int, Move]] = []
         for source, guest in alike:
             left = (source.used - guest.memory) / source.memory
             for target in takers:

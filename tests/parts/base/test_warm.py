@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from invirt.base import warm
 from tests.parts.base.warm_service import PROGRAM, Service, lives, workers
 from tests.parts.realm import DEADLINE
 from tests.parts.waiting import until
@@ -83,7 +84,7 @@ def test_without_a_service_a_program_does_its_work(stopped: Service) -> None:
 def test_a_frozen_service_holds_nobody_up(service: Service) -> None:
     pid = service.told()["pid"]
     assert isinstance(pid, int) and service.process
-    until(lambda: len(workers(service)) == 2)
+    until(lambda: len({*workers(service)} - {pid}) == 2)
     frozen = [service.process.pid, *workers(service)]
     for one in frozen:
         os.kill(one, signal.SIGSTOP)
@@ -93,6 +94,16 @@ def test_a_frozen_service_holds_nobody_up(service: Service) -> None:
         for one in frozen:
             os.kill(one, signal.SIGCONT)
     service.told()
+
+
+def test_while_others_are_there_what_was_asked_for_has_the_processor(service: Service) -> None:
+    """The next worker is made a while later."""
+    until(lambda: len(workers(service)) == 2)
+    came = time.clock_gettime(time.CLOCK_BOOTTIME)
+    before = {*workers(service), service.told()["pid"]}
+    (successor,) = until(lambda: {*workers(service)} - before)
+    ticks = int(Path(f"/proc/{successor}/stat").read_text().rpartition(") ")[2].split()[19])
+    assert ticks / os.sysconf("SC_CLK_TCK") > came + warm.REST - 0.02
 
 
 def test_many_at_once_wait_for_their_turn(stopped: Service) -> None:

@@ -37,6 +37,7 @@ from invirt.base.notify import notify
 MOST = 64  # workers of a role, those at work among them; beyond, programs do their work themselves
 WELCOME = b"."  # what a caller hears at once; then its worker's greeting
 TICK = 1.0  # seconds between two looks whether files have changed; and after a worker that failed
+REST = 0.5  # seconds after a caller in which no worker is made while others are there: it needs the CPU
 
 
 class Files:
@@ -100,12 +101,14 @@ class Crew:
     workers: dict[socket.socket, Worker] = field(default_factory=dict)
     callers: deque[socket.socket] = field(default_factory=deque)
     not_before: float = 0.0  # of time.monotonic(): no worker is made before that
+    rest: float = 0.0  # the same, while others are there and no caller has to wait
 
     def fill(self) -> None:
         """Make the workers that are missing."""
         waiting = sum(one.told != worker.TAKEN for one in self.workers.values())
         missing = min(self.role.spare - waiting, MOST - len(self.workers))
-        for _ in range(missing if time.monotonic() >= self.not_before else 0):
+        may = time.monotonic() >= max(self.not_before, self.rest if waiting and not self.callers else 0)
+        for _ in range(missing if may else 0):
             ours, its = socket.socketpair()
             pid = os.fork()
             if pid == 0:
@@ -136,6 +139,7 @@ class Crew:
                 with contextlib.suppress(OSError):
                     caller.send(WELCOME)
                     self.callers.append(caller)
+                    self.rest = time.monotonic() + REST
 
     def hand_over(self) -> None:
         """To each worker that is ready a caller.  Where there may be no more of them, all are sent away."""

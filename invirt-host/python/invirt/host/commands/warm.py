@@ -15,7 +15,7 @@ from invirt.host import loading, reservation
 from invirt.host.commands import domain, job, status, volume, work
 
 PROGRAMS = (domain.COMMAND, volume.COMMAND, job.COMMAND, status.COMMAND)
-SPARE = 2  # each holds a session of the database
+SPARE = 4  # a boot asks three times in a row; each holds a session of the database
 
 
 def usual(cursor: Any) -> None:

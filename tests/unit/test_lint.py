@@ -82,6 +82,7 @@ def test_shellcheck() -> None:
     starts = list(tracked("scripts/*") + tracked(".ci/*") + tracked("debian/*") + WRAPPERS)
     shell = [path for path in starts if re.match(rb"#!/bin/(ba)?sh", path.read_bytes()[:12])]
     parts = sorted(map(str, ROOT.glob("invirt-kernel/python/invirt/kernel/install/*")))
+    parts += [str(ROOT / "invirt-autoinstaller/python/invirt/autoinstaller/customize")]
     # They are parts of one program: what one sets, another reads.
     lint(tool("shellcheck"), "-s", "dash", "-e", "SC1090,SC2034,SC2154,SC3040", *parts)
     lint(tool("shellcheck"), "-x", "-P", "SCRIPTDIR", *map(str, shell))

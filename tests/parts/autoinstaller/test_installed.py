@@ -56,8 +56,8 @@ def boot(inside: Inside, *words: str) -> pexpect.spawn:
 
 def asked(guest: pexpect.spawn, command: str) -> str:
     """What a command says in the guest."""
-    guest.sendline(f"{command}; echo e'n'd")
-    guest.expect("(?s)\r\n(.*)end\r\n")
+    guest.sendline(f"echo beg'i'n; {command}; echo e'n'd")
+    guest.expect("(?s)begin\r\n(.*)end\r\n")
     return str(guest.match[1])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -63,6 +64,7 @@ class FakeHost:
     jobs: dict[int, Job] = field(default_factory=dict)  # by their tokens
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
+    ahead: float = 0.0  # seconds that its clock is
     can: set[str] = field(default_factory=lambda: {"move"})
     version: str = "7.2"  # of its QEMU
     traits: dict[str, dict[str, object]] = field(default_factory=dict)  # of guests, as QEMU's
@@ -225,7 +227,8 @@ class FakeHosts(OneByOne):
         return state | about | {"version": host.version} | traits
 
     def _host_status(self, host: FakeHost) -> object:
-        return {"hypervisor": host.hypervisor, "domains": len(host.running)}
+        about = {"hypervisor": host.hypervisor, "domains": len(host.running)}
+        return about if host.behind else about | {"clock": time.time() + host.ahead}
 
     def _domain_list(self, host: FakeHost) -> object:
         on = [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]

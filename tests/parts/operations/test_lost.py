@@ -11,51 +11,15 @@ import pytest
 from invirt import config
 from invirt.base.cli import Call, Found
 from invirt.base.errors import BadConfig, Busy, CommandFailed, InvirtError, NoRoom, NotFound
-from invirt.remote import fleet, lost, rejoin, session
+from invirt.remote import fleet, lost, session
 from invirt.remote.commands import admin
-from invirt.remote.operations import Actor, silence
-from tests.parts.operations import moving
+from invirt.remote.operations import silence
 from tests.parts.operations.conftest import HOST1, HOST2, OWN_POOL, Site
-from tests.parts.operations.fakehosts import FakeHost, Killed
+from tests.parts.operations.fakehosts import Killed
+from tests.parts.operations.losing import ADMIN, NAMES, SIGN, cut_off, die, is_lost, lose, up
 from tests.parts.postgres import Database
 
-ADMIN = Actor("root/admin@INVIRT.TEST", administrator=True)
-NAMES = ["m1", "m2", "m3"]
-SIGN = """
-ALTER TABLE host_signs DISABLE TRIGGER now;
-INSERT INTO host_signs (host_id, seen_at)
-    SELECT host_id, clock_timestamp() - make_interval(secs => %s) FROM hosts WHERE hostname = %s
-ON CONFLICT (host_id) DO UPDATE SET seen_at = excluded.seen_at;
-ALTER TABLE host_signs ENABLE TRIGGER now;
-"""
-
-
-@pytest.fixture
-def up(site: Site) -> Site:
-    """Three machines that run on host1."""
-    site.rows("UPDATE hosts SET enabled = false WHERE name = 'host2'")
-    for name in NAMES:
-        site.create(name)
-        site.submit("boot", name)
-    site.rows("UPDATE hosts SET enabled = true")
-    return site
-
-
-def die(site: Site) -> FakeHost:
-    host = site.hosts.hosts[HOST1]
-    host.crash()
-    host.up = False
-    return host
-
-
-def lose(site: Site, confirm: str | None = "power-off") -> list[str]:
-    """Returns where each machine boots, as far as it does."""
-    found = lost.lose(site.remote, site.hosts, "host1", confirm, ADMIN, silence)
-    return [f"{one['machine']} {one['host']}".strip() for one in found]
-
-
-def is_lost(site: Site) -> bool:
-    return site.rows("SELECT name FROM hosts WHERE lost_at IS NOT NULL") != []
+__all__ = ["up"]  # a fixture
 
 
 @pytest.fixture
@@ -196,7 +160,7 @@ def test_a_pool_of_its_own_waits_for_it(up: Site) -> None:
 @pytest.mark.parametrize("kind", ["shutdown", "destroy"])
 def test_what_was_to_end_has_ended(up: Site, kind: str) -> None:
     """And stays off: that was its owner's word."""
-    cut_off(up, kind, "m2")
+    cut_off(up, kind, "m2", "create", "destroy", "shutdown", "reboot")
     assert lose(up) == ["m1 host2", "m3 host2"]
     assert up.rows("SELECT state FROM operations WHERE kind = %s", kind) == [("done",)]
     up.recover()
@@ -208,54 +172,11 @@ def test_what_can_not_be_done_any_more_is_undone(up: Site, kind: str) -> None:
     if kind == "boot":
         up.submit("destroy", "m2")
         up.rows("UPDATE hosts SET enabled = false WHERE name = 'host2'")
-    cut_off(up, kind, "m2")
+    cut_off(up, kind, "m2", "create", "destroy", "shutdown", "reboot")
     up.rows("UPDATE hosts SET enabled = true")
     assert ("m2 host2" in lose(up)) == (kind == "reboot")
     up.recover()
     up.check()
-
-
-def cut_off(site: Site, kind: str, name: str) -> None:
-    """The host dies when it is asked for this, and who asked dies, too."""
-
-    def fault(when: str, hostname: str, words: tuple[str, ...]) -> None:
-        if words[1] in ("create", "destroy", "shutdown", "reboot"):
-            die(site)
-            raise Killed
-
-    site.hosts.fault = fault
-    with pytest.raises(Killed):
-        site.submit(kind, name)
-    site.hosts.fault = lambda *_: None
-    site.expire()
-
-
-@pytest.mark.parametrize("dies", [HOST1, HOST2])
-@pytest.mark.parametrize("pivot", ["before", "after"])
-def test_amid_a_move(up: Site, monkeypatch: pytest.MonkeyPatch, dies: str, pivot: str) -> None:
-    """Source or target, on either side of the pivot: it ends, and the machine runs once."""
-    moving.install(monkeypatch)
-
-    def fault(when: str, hostname: str, words: tuple[str, ...]) -> None:
-        if words[1] == "destroy" and when == pivot or words[1] == "create" and when == "before":
-            host = up.hosts.hosts[dies]
-            host.crash()
-            host.up = False
-            raise Killed
-
-    up.hosts.fault = fault
-    with pytest.raises(Killed):
-        up.submit("move", "m2")
-    up.hosts.fault = lambda *_: None
-    up.expire()
-    name = "host1" if dies == HOST1 else "host2"
-    lost.lose(up.remote, up.hosts, name, "unplugged", ADMIN, silence)
-    for _ in range(3):
-        up.recover()
-    assert up.rows("SELECT kind, state FROM operations WHERE finished_at IS NULL") == []
-    up.check()
-    other = HOST2 if dies == HOST1 else HOST1
-    assert up.homes()["m2"] == other
 
 
 def test_volumes_are_seen_to_by_another(up: Site) -> None:
@@ -319,34 +240,6 @@ def test_nothing_is_promised_to_a_lost_host(up: Site) -> None:
     ):
         with pytest.raises(Exception, match="was lost"):
             up.rows(change)
-
-
-def test_one_that_wakes_with_guests_is_told_and_does_not_rejoin(up: Site) -> None:
-    """An administrator was wrong: until its guests are ended there, nothing is booted a second time."""
-    host = up.hosts.hosts[HOST1]
-    host.up = False
-    lose(up)
-    host.up = True
-    with pytest.raises(Busy, match="runs what has no reservation there: m1, m2, m3"):
-        rejoin.rejoin(up.remote, up.hosts, "host1", silence)
-
-
-def test_it_rejoins(up: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = die(up)
-    lose(up)
-    up.recover()
-    host.up = True
-    with pytest.raises(Busy, match="tells the database nothing"):
-        rejoin.rejoin(up.remote, up.hosts, "host1", silence)
-    up.rows(SIGN, 1, HOST1)
-    host.hypervisor = "xen"
-    up.rows("UPDATE hosts SET hypervisor = 'qemu'")
-    with pytest.raises(InvirtError, match="runs xen, but the database has it as one of qemu"):
-        rejoin.rejoin(up.remote, up.hosts, "host1", silence)
-    host.hypervisor = "qemu"
-    rejoin.rejoin(up.remote, up.hosts, "host1", silence)
-    assert not is_lost(up)
-    up.check()
 
 
 def test_there_is_no_such_host(site: Site) -> None:

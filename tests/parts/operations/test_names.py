@@ -81,3 +81,10 @@ def test_a_new_name_is_not_told_to_who_may_not_see_it(own: Site) -> None:
     own.submit("rename", "remus", BOB, name="romulus")
     assert "boot" in operations(ALICE, "remus")
     assert "boot" not in operations(ALICE, "romulus")
+
+
+def test_an_administrator_sees_those_of_her_own(own: Site) -> None:
+    """Who may see a machine in two ways, as one who owns it and looks after all, sees it once."""
+    own.submit("create", "remus", **WANTS)
+    own.rows("INSERT INTO administrators VALUES (%s)", ALICE)
+    assert len(json.loads(operations(ALICE, "remus"))) == 1

@@ -9,7 +9,7 @@ from invirt.base.errors import InvirtError
 from invirt.database import schema
 from invirt.remote import reconcile, wanted
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import failing, no_fault
+from tests.parts.operations.fakehosts import FakeHost, failing, no_fault
 from tests.parts.postgres import Database
 
 NAMES = ["m1", "m2", "m3"]
@@ -49,6 +49,19 @@ def test_what_comes_back_first_is_what_has_the_highest_priority(up: Site) -> Non
     up.rows("UPDATE machines SET priority = 9 WHERE name = 'm3'")
     up.hosts.hosts[HOST1].crash()
     assert wanted.to_boot(up.remote, reconcile.gather(up.remote, up.hosts, volumes=False)) == ["m3", "m1"]
+
+
+def test_each_host_is_given_two_whichever_they_came_from(up: Site) -> None:
+    """Of a host that was lost: so many hosts as there are boot its machines at once."""
+    up.hosts.hosts[HOST1].crash()
+    up.create("m4", memory=64)
+    up.rows("INSERT INTO hosts (name, hostname, memory) VALUES ('host3', 'host3.invirt.test', 512)")
+    up.rows("UPDATE hosts SET enabled = true")
+    up.rows("UPDATE machines SET wanted_on = true, host_id = NULL")
+    up.hosts.hosts["host3.invirt.test"] = FakeHost()
+    facts = reconcile.gather(up.remote, up.hosts, volumes=False)
+    assert wanted.to_boot(up.remote, facts) == ["m1", "m2", "m3", "m4"]
+    assert wanted.to_boot(up.remote, facts, at_once=1) == ["m1", "m2", "m3"]
 
 
 def test_what_is_too_large_holds_up_nobody_and_is_tried_again(up: Site) -> None:

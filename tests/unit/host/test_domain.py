@@ -156,6 +156,7 @@ def test_status_of_the_host(host: Host) -> None:
     assert (asked["can"], asked["storage"]) == (about["can"], about["storage"])
     assert about["domains"] == 1
     assert about["memory"] > 0
+    assert abs(about["clock"] - time.time()) < 60
 
 
 def test_hangs_until_the_fault_is_gone(host: Host, state: Path) -> None:

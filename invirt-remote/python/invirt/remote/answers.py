@@ -17,7 +17,7 @@ from invirt.base import validate
 from invirt.base.abilities import HYPERVISORS, STORAGES, Can, named
 from invirt.base.errors import InvirtError
 from invirt.base.names import MachineName
-from invirt.remote.hosts import NoAnswer, failure
+from invirt.remote.hosts import GaveUp, NoAnswer, failure
 from invirt.remote.lines import Answer
 
 VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})", re.ASCII)
@@ -38,10 +38,28 @@ def guest_state(hostname: str, name: MachineName, answer: Answer) -> str:
 
 def has_moved(hostname: str, name: MachineName, target: str, answer: Answer) -> bool:
     """Whether the host has handed guest `name` over to target, from the answer to `domain moved`."""
+    return _move(hostname, name, answer) == ("handed", target)
+
+
+def has_arrived(hostname: str, name: MachineName, source: str, answer: Answer) -> bool:
+    """Whether the host has had guest `name` handed over by source, from the answer to `domain moved`."""
+    return _move(hostname, name, answer) == ("arrived", source)
+
+
+def _move(hostname: str, name: MachineName, answer: Answer) -> tuple[object, object]:
+    """How far it is, and the other host."""
     found = _json(hostname, answer)
     if not isinstance(found, dict) or found.get("name") != name:
         raise _nonsense(hostname, "what became of a guest's move")
-    return (found.get("move"), found.get("peer")) == ("handed", target)
+    return found.get("move"), found.get("peer")
+
+
+def about_host(hostname: str, answer: Answer) -> dict[str, Any]:
+    """What a host says of itself, in the answer to `host status`."""
+    found = _json(hostname, answer)
+    if not isinstance(found, dict):
+        raise _nonsense(hostname, "what it is")
+    return found
 
 
 @dataclass(frozen=True)
@@ -131,7 +149,8 @@ def job_ended(hostname: str, token: int, answer: Answer) -> dict[str, Any] | Non
     if found.get("state") != "ended" or type(code) is not int or not isinstance(said, str):
         raise _nonsense(hostname, "the state of a job")
     if code:
-        raise failure(code, said, hostname)
+        error = failure(code, said, hostname)
+        raise GaveUp(error.message, error.hint) if isinstance(error, NoAnswer) else error
     return {}
 
 

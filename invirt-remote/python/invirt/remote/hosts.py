@@ -42,6 +42,10 @@ class NoAnswer(Unreachable):
     """The command was sent, but no answer came: it may be done, not done, or still under way."""
 
 
+class GaveUp(NoAnswer):
+    """A job has ended for want of an answer that its host needed; the host itself answers."""
+
+
 class Unknown(Denied):
     """The host doesn't know the command: it is one of the version before."""
 

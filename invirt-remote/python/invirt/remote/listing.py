@@ -33,7 +33,7 @@ GROUP BY o.owner_id, x.role ORDER BY o.name
 """
 # What one did oneself stays to be seen; beyond that a name is that of a machine which one may see now.
 OPERATIONS = """
-WITH mine AS (SELECT machine_id FROM access
+WITH mine AS (SELECT DISTINCT machine_id FROM access
     WHERE principal = %(who)s AND (role <> 'administrator' OR %(name)s IS NOT NULL))
 SELECT operation_id, kind, machine_name, principal, via, administrator, state, error, created_at, finished_at,
     (SELECT count(*) FROM operation_steps s WHERE s.operation_id = o.operation_id) AS steps,

@@ -87,14 +87,15 @@ def gather(connection: Connection, hosts: Hosts, volumes: bool = True) -> Facts:
     """Ask the database, then the hosts, then the database again for what moved meanwhile."""
     facts = Facts()
     with transaction(connection) as cursor:
-        began, facts.hosts, facts.pools = _now(cursor), all_hosts(cursor), all_pools(cursor)
+        began, facts.hosts, facts.pools = now(cursor), all_hosts(cursor), all_pools(cursor)
     _ask_hosts(facts, hosts, volumes)
     with transaction(connection) as cursor:
         _ask_database(cursor, facts, began)
     return facts
 
 
-def _now(cursor: Cursor) -> datetime:
+def now(cursor: Cursor) -> datetime:
+    """By the database's clock, not when the transaction began."""
     cursor.execute("SELECT clock_timestamp() AS now")
     found: datetime = cursor.fetchone().now
     return found

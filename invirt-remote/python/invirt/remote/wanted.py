@@ -21,7 +21,7 @@ from invirt.remote.reconcile import Facts, Machine
 from invirt.remote.rows import Cursor
 
 OFTEN, MINUTES = 3, 10  # so many boots in so many minutes, and no further one
-AT_ONCE = 2  # boots of one host's machines
+AT_ONCE = 2  # boots that a host is given in one turn
 
 WANTED = f"""
 SELECT m.machine_id, m.name, m.host_id, m.autostart, m.memory,
@@ -65,19 +65,21 @@ def actor() -> Actor:
 def to_boot(connection: Connection, facts: Facts, at_once: int | None = AT_ONCE) -> list[MachineName]:
     """The machines to be booted again now, by priority, then the oldest first; facts: what the hosts say.
 
-    at_once: so many of one host's; None: all.
+    at_once: so many on one host, counted where there is most room for each; None: all.
     Those that are switched off, by their guests or because booting them again
     doesn't help, are written down as that.  One for which there is no room holds up nobody.
     """
     names: list[MachineName] = []
-    begun: Counter[int | None] = Counter()
+    begun: Counter[int] = Counter()
     waiting = list(_off(connection, facts))
     room = _room(connection, waiting, facts)
     for row in waiting:
         if why := _not_again(row, facts):
             _switch_off(connection, row, why)
-        elif at_once is None or begun[row.host_id] < at_once and _fits(row, room):
-            begun[row.host_id] += 1
+        elif at_once is None:
+            names.append(row.name)
+        elif (host := _place(row, room)) and begun[host.host_id] < at_once:
+            begun[host.host_id] += 1
             names.append(row.name)
     return names
 
@@ -93,8 +95,8 @@ def _room(connection: Connection, waiting: Iterable[Any], facts: Facts) -> list[
         ]
 
 
-def _fits(row: Any, room: Iterable[Room]) -> bool:
-    """Whether there is room beside those before it, whose boots are yet to come; it is counted then.
+def _place(row: Any, room: Iterable[Room]) -> Room | None:
+    """Where there is most room beside those before it, whose boots are yet to come; it is counted then.
 
     The admission decides; this is so that a lower priority doesn't take what a higher one is about to.
     """
@@ -103,9 +105,10 @@ def _fits(row: Any, room: Iterable[Room]) -> bool:
         for host in room
         if host.free >= row.memory and host.pools.issuperset(row.pools) and host.host_id not in row.barred
     ]
-    if able:
-        max(able, key=lambda host: host.free).free -= row.memory
-    return bool(able)
+    best = max(able, key=lambda host: host.free, default=None)
+    if best:
+        best.free -= row.memory
+    return best
 
 
 def _rows(cursor: Cursor, machine_id: int | None = None) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from invirt.base import tables
@@ -12,11 +13,12 @@ from invirt.host import loading
 
 
 def status() -> dict[str, Any]:
-    """The host's hypervisor and storage, what they can, its memory in MiB and how many guests run."""
+    """The host's hypervisor and storage, what they can, its memory in MiB, how many guests run, its clock."""
     driver = loading.hypervisor()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     guests = [domain for domain in driver.domains() if machine_of(domain.name)]
-    about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests)}
+    clock = time.time()  # seconds since 1970
+    about = {"memory": memory, "cpus": os.cpu_count() or 1, "domains": len(guests), "clock": clock}
     return loading.about() | about | driver.status()
 
 
@@ -29,7 +31,7 @@ COMMAND = Command(
     verbs=(
         Verb(
             "status",
-            "the host's hypervisor and storage, what they can, memory in MiB, and how many guests run",
+            "the host's hypervisor and storage, what they can, memory in MiB, how many guests run, its clock",
             status,
             who=Who.REMOTE,
             shown=tables.one_line_json,

@@ -2,20 +2,23 @@
 
 The target's memory is reserved first, and the target told whom to expect.  Then the source sends
 the guest; the pivot is where it has handed it over, which the source alone knows: while it is
-silent the operation waits.  Behind it the target lets the guest run, if it doesn't yet.
+silent the operation waits.  Behind it the target lets the guest run, if it doesn't yet.  If the
+source was lost, it is passed where the guest runs on the target by then; else the guest boots anew.
 """
 
 from __future__ import annotations
 
 from invirt import config
-from invirt.base.errors import BadInput, Busy, InvirtError, NotFound, Unreachable
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
 from invirt.remote import movable, placement
-from invirt.remote.answers import has_moved
+from invirt.remote.answers import has_arrived, has_moved
+from invirt.remote.hosts import GaveUp
 from invirt.remote.movable import Ways
 from invirt.remote.operations.admission import Machine, lock_machine
 from invirt.remote.operations.model import (
     Action,
     Detail,
+    HostAction,
     Kind,
     Operation,
     Plan,
@@ -26,6 +29,7 @@ from invirt.remote.operations.model import (
     job,
 )
 from invirt.remote.operations.power import DESTROY
+from invirt.remote.operations.surviving import Lost
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Host, NotAsked, Survey
 
@@ -39,28 +43,55 @@ def _receive(work: Work, at: Detail) -> None:
 def _send(work: Work, at: Detail) -> Detail | None:
     try:
         return work.begin(at, "domain", "send", at["name"], at["target"], at["within"])
-    except Unreachable:
-        raise
     except InvirtError as error:  # it may have been begun all the same
+        if _is_silent(error):
+            raise
         try:
             return _sent(work, at)
-        except Unreachable:
-            raise
-        except InvirtError:
-            raise error from None
+        except InvirtError as now:
+            raise now if _is_silent(now) else _ended(error) from None
 
 
 def _sent(work: Work, at: Detail) -> Detail | None:
     """Whether it has been handed over and cleared away; Unreachable while one is so without the other."""
     try:
         return work.ended(at)
-    except Unreachable:
-        raise
-    except InvirtError:  # it failed, or was cut off, maybe after it had handed the guest over
+    except InvirtError as error:  # it failed, or was cut off, maybe after it had handed the guest over
+        if _is_silent(error):
+            raise
         answer = work.call(at, "domain", "moved", at["name"])
         if has_moved(at["hostname"], at["name"], at["target"], answer):
             raise Unreachable(f"{at['host']} has yet to clear away what is left of {at['name']}") from None
-        raise
+        raise _ended(error) from None
+
+
+def _is_silent(error: InvirtError) -> bool:
+    """Whether the source itself gives no answer."""
+    return isinstance(error, Unreachable) and not isinstance(error, GaveUp)
+
+
+def _ended(error: InvirtError) -> InvirtError:
+    """What the source's job ended with; that it didn't reach the target is no silence of its own."""
+    return CommandFailed(error.message, error.hint) if isinstance(error, GaveUp) else error
+
+
+def _or_arrived(ask: HostAction) -> HostAction:
+    """Where the source was lost, what the target knows counts.
+
+    It has let the guest run only if it has heard from the source that this had handed it over.  One
+    that waits there without that word may be older than its disk: the source may have gone on with it.
+    """
+
+    def asked(work: Work, at: Detail) -> Detail | None:
+        try:
+            return ask(work, at)
+        except Lost:
+            answer = work.call({"hostname": at["target"]}, "domain", "moved", at["name"])
+            if has_arrived(at["target"], at["name"], at["hostname"], answer):
+                return {}
+            raise
+
+    return asked
 
 
 def _give_up_target(cursor: Cursor, operation: Operation, at: Detail) -> None:
@@ -87,7 +118,7 @@ HAND_OVER = Step(
     name="hand over",
     words="moving {name} from {host} to {to}",
     undo_words="having {name} go on where it was, on {host}",
-    do=Action(_send, _sent, "{name} is on {to}", limit=lambda: LONGEST),
+    do=Action(_or_arrived(_send), _or_arrived(_sent), "{name} is on {to}", limit=lambda: LONGEST),
     undo=job("domain", "keep"),
     record=_give_up_source,
     records="{to} is the home of {name}, and nothing is reserved on {host} any more",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,27 @@ def test_a_log_line_is_one_line(text: str) -> None:
 
 def test_log_lines_keep_what_is_printable() -> None:
     assert log.one_line("café\n\x1b[0m") == "café\\n\\x1b[0m"
+
+
+def test_what_lasts_is_said_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a day, each second; then it is wrong in another way, and right and wrong again."""
+    now, said = 0.0, []
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(log, "write", lambda text, *_, **__: said.append((now, text)))
+    trouble = log.Lasting("tool")
+    for second in range(24 * 3600):
+        now = float(second)
+        trouble.write("gone")
+    times = [time for time, _ in said]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert times[0] == 0 and len(times) < 15
+    assert pauses == sorted(pauses) and pauses[0] == log.AGAIN and pauses[-1] == log.SELDOM
+    said.clear()
+    trouble.write("refused")
+    trouble.write("refused")
+    trouble.over()
+    trouble.write("refused")
+    assert [text for _, text in said] == ["refused", "refused"]
 
 
 def test_the_environment_of_kerberos_is_set_once() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import syslog
+import time
 
 INFO, WARNING, ERROR = syslog.LOG_INFO, syslog.LOG_WARNING, syslog.LOG_ERR
+AGAIN, SELDOM = 60.0, 6 * 3600.0  # seconds until what lasts is said once more: at first, and at last
 
 
 def one_line(text: str) -> str:
@@ -22,6 +24,28 @@ def write(text: str, level: int = INFO, *, program: str = "invirt") -> None:
     """Write one line to syslog in the name of program."""
     syslog.openlog(program, syslog.LOG_PID, syslog.LOG_DAEMON)
     syslog.syslog(level, one_line(text))
+
+
+class Lasting:
+    """What is wrong until it isn't: said at once, and then at growing intervals, however often it is seen."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.over()
+
+    def over(self) -> None:
+        """It is right again."""
+        self.text, self.pause, self.next = "", AGAIN, 0.0
+
+    def write(self, text: str) -> None:
+        """It is wrong, still or in another way."""
+        now = time.monotonic()
+        if text != self.text:
+            self.over()
+        elif now < self.next:
+            return
+        write(text, WARNING, program=self.program)
+        self.text, self.next, self.pause = text, now + self.pause, min(2 * self.pause, SELDOM)
 
 
 def bug(error: BaseException, *, program: str = "invirt") -> None:

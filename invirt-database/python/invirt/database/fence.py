@@ -152,15 +152,14 @@ def stop() -> None:
 def watch() -> NoReturn:
     """Look for ever."""
     notify("READY=1")
-    said = ""
+    trouble = log.Lasting(PROGRAM)
     while True:
         try:
             config.reload()
             if why := turn():
                 log.write(f"PostgreSQL is stopped: {why}", log.WARNING, program=PROGRAM)
                 stop()
-            said = ""
+            trouble.over()
         except (InvirtError, psycopg2.Error, OSError) as error:
-            if said != (said := str(error).splitlines()[0]):  # once, however long it lasts
-                log.write(f"trying again: {said}", log.WARNING, program=PROGRAM)
+            trouble.write(f"trying again: {str(error).splitlines()[0]}")
         time.sleep(EVERY)

@@ -102,6 +102,7 @@ def _keep_usage() -> NoReturn:
 def run() -> NoReturn:
     """Watch for ever; systemd starts it again when PostgreSQL was lost."""
     threading.Thread(target=_keep_usage, daemon=True).start()
+    trouble = log.Lasting(PROGRAM)
     ready = len(config.database.all) > 1  # another may have it, and none run here: nobody waits for it
     if ready:
         notify("READY=1")
@@ -113,10 +114,11 @@ def run() -> NoReturn:
                     watch = Watch(cursor)
                     while True:
                         watch.turn()
+                        trouble.over()
                         if not ready:
                             notify("READY=1")
                             ready = True
                         time.sleep(EVERY)
         except (InvirtError, psycopg2.Error, OSError) as error:
-            log.write(f"trying again: {str(error).splitlines()[0]}", log.WARNING, program=PROGRAM)
+            trouble.write(f"trying again: {str(error).splitlines()[0]}")
             time.sleep(1)

@@ -184,4 +184,4 @@ def test_lists_for_users(twins: Site, said: list[Answer]) -> None:
 
 def test_all_operations_are_among_them() -> None:
     """But those that no user asks for."""
-    assert {kind for kind, _, _ in REQUESTS} == set(KINDS) - {"volume-trash", "migrate"}
+    assert {kind for kind, _, _ in REQUESTS} == set(KINDS) - {"volume-trash", "migrate", "cold-migrate"}

@@ -34,7 +34,7 @@ TRASH = """
 SELECT p.name::text AS pool, t.name::text, d.name AS disk, operation_id
 FROM trash t JOIN trash_disks d USING (trash_id) JOIN pools p USING (pool_id)
 """
-MAKERS = "SELECT operation_id FROM operations WHERE kind IN ('create', 'disk-create')"
+MAKERS = "SELECT operation_id FROM operations WHERE kind IN ('create', 'disk-create', 'cold-migrate')"
 PIVOTS = "$$, $$".join(step.name for step in STEPS.values() if step.pivot)
 TURNED = f"""
 SELECT operation_id FROM operations JOIN operation_steps s USING (operation_id)

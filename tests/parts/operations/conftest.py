@@ -122,8 +122,7 @@ class Site:
 
     def undone(self, operation: int) -> bool:
         """Whether it made a disk and was undone: hosts have that in their trash, no row has."""
-        made = "SELECT 1 FROM operations WHERE operation_id = %s AND kind IN ('create', 'disk-create')"
-        return self.rows(made, operation) != []
+        return self.rows(MADE, operation) != []
 
     def trashed(self) -> int:
         """The number of what went to the trash last."""
@@ -134,9 +133,13 @@ class Site:
 
 def actor(kind: str, who: str = ALICE) -> Actor:
     """A user, or an administrator for what they alone may do."""
-    return Actor(who, administrator=kind == "migrate")
+    return Actor(who, administrator=kind.endswith("migrate"))
 
 
+MADE = """
+SELECT 1 FROM operations WHERE operation_id = %s AND state <> 'done'
+    AND kind IN ('create', 'disk-create', 'cold-migrate')
+"""
 DISKS = """
 SELECT p.name::text, m.name, d.name, d.size
 FROM disks d JOIN machines m USING (machine_id) JOIN pools p USING (pool_id)

@@ -42,11 +42,16 @@ class Job:
 
 @dataclass
 class FakePool:
-    """The volumes of a pool, and its trash; seen_by: host names, all if it is empty."""
+    """The volumes of a pool, and its trash; seen_by: host names, all if it is empty.
+
+    held: what volumes hold.  expected: those which a host may fill, and which.
+    """
 
     volumes: dict[tuple[str, str], int] = field(default_factory=dict)
     trash: dict[tuple[str, str, int], int] = field(default_factory=dict)
     seen_by: tuple[str, ...] = ()
+    held: dict[tuple[str, str], str] = field(default_factory=dict)
+    expected: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass
@@ -335,6 +340,7 @@ class FakeHosts(OneByOne):
             raise NotFound(f"{name} has no disk {disk}")
 
     def _volume_remove(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
+        pool.expected.pop((name, disk), None)
         if (name, disk) in pool.volumes:
             pool.trash[name, disk, int(operation)] = pool.volumes.pop((name, disk))
 
@@ -361,6 +367,23 @@ class FakeHosts(OneByOne):
     ) -> None:
         if (new_name, new_disk) in pool.volumes and (name, disk, int(operation)) not in pool.trash:
             pool.trash[name, disk, int(operation)] = pool.volumes.pop((new_name, new_disk))
+
+    def _volume_receive(self, pool: FakePool, name: str, disk: str, size: str, source: str) -> None:
+        self._volume_create(pool, name, disk, size)
+        pool.expected[name, disk] = source
+
+    def _volume_send(self, pool: FakePool, name: str, disk: str, target: str) -> None:
+        """The last pool that expects it is the one; what is running may not be copied."""
+        if any(name in host.running for host in self.hosts.values()):
+            raise Busy(f"{name} is running")
+        there = [one for one in self.pools.values() if one is not pool and (name, disk) in one.expected]
+        if (name, disk) not in pool.volumes or not there or not self.hosts[target].up:
+            raise CommandFailed(f"{target} doesn't expect disk {disk} of {name}")
+        self.copied(pool, there[-1], name, disk)
+
+    def copied(self, pool: FakePool, other: FakePool, name: str, disk: str) -> None:
+        """The volume in the other pool holds what the one in the first does."""
+        other.held[name, disk] = pool.held.get((name, disk), "")
 
     def _volume_purge(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
         pool.trash.pop((name, disk, int(operation)), None)

@@ -36,6 +36,8 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (3, "destroy", {}),
     (1, "reboot", {}),
     (4, "migrate", {}),
+    (2, "cold-migrate", {}),
+    (2, "cold-migrate", {"host": "host1"}),
     (3, "delete", {}),
     (2, "rename", {"name": "b"}),
     (2, "rename", {"name": "c"}),
@@ -117,8 +119,10 @@ def wish(world: World) -> None:
     key = f"key{len(world.trace)}" if chance.random() < 0.1 else None
     for _ in range(2 if key else 1):
         title = f"{who.partition('@')[0]}'s {kind} of {name} {wants}"
+        actor = Actor(who, administrator=kind.endswith("migrate"))
         world.start(
-            title, partial(ask, world, Actor(who, administrator=kind == "migrate"), kind, name, wants, key)
+            title,
+            partial(ask, world, actor, kind, name, wants, key),
         )
 
 

@@ -158,6 +158,7 @@ class World:
         for kept in (
             *(pool.volumes for pool in hosts.pools.values()),
             *(pool.trash for pool in hosts.pools.values()),
+            *(pool.expected for pool in hosts.pools.values()),
             hosts.contents,
             hosts.wrong,
             hosts.calls,

@@ -22,7 +22,7 @@ from invirt.base.errors import CommandFailed, InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import KINDS, engine, recovery, submit
-from tests.parts.operations.conftest import HOST2, OWN_POOL, POINTS, Site, actor
+from tests.parts.operations.conftest import HOST1, HOST2, OWN_POOL, POINTS, Site, actor
 from tests.parts.operations.fakehosts import FakePool, Killed, no_fault
 
 Wants = dict[str, Any]
@@ -54,6 +54,12 @@ def _sizes(site: Site, name: str) -> dict[str, int]:
     return {disk: size for (_, machine, disk), size in site.hosts.all_volumes().items() if machine == name}
 
 
+def _is_copied(site: Site, name: str) -> bool:
+    """It runs on the first host, which sees nothing of the pool that its second disk was in."""
+    [(held,)] = site.rows("SELECT count(*) FROM disks WHERE pool_id = first_pool()")
+    return _home(site, name) == HOST1 and held == 2
+
+
 CASES = (
     Case("create", SMALL, (), lambda site, name: name in site.homes()),
     Case("boot", {}, MADE, lambda site, name: _home(site, name) is not None),
@@ -61,6 +67,7 @@ CASES = (
     Case("destroy", {}, UP, lambda site, name: _home(site, name) is None),
     Case("reboot", {}, UP, lambda site, name: _home(site, name) is not None),
     Case("migrate", {}, UP, lambda site, name: _home(site, name) == HOST2),
+    Case("cold-migrate", {"host": "host1"}, (*MADE, ("boot", {})), _is_copied),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),
     Case("rename", {"name": "{}-new"}, MADE, lambda site, name: f"{name}-new" in site.homes()),
     Case("resize", {"memory": 65, "cpus": 2, "disks": {"hda": 3, "hdb": 4}}, MADE,

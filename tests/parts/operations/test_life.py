@@ -14,8 +14,8 @@ from invirt.database.connection import connect, transaction
 from invirt.remote import survey
 from invirt.remote.operations import KINDS, submit
 from invirt.remote.operations.model import Actor, Changed, Request
-from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import failing, no_fault
+from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, OWN_POOL, Site
+from tests.parts.operations.fakehosts import FakePool, failing, no_fault
 
 
 def test_create_makes_row_address_and_disk(site: Site) -> None:
@@ -200,7 +200,7 @@ def test_addresses_run_out(site: Site) -> None:
 def test_strangers_see_nothing_and_do_nothing(site: Site) -> None:
     site.create("remus")
     for kind in KINDS:
-        if kind not in ("create", "volume-trash", "undelete", "purge", "migrate"):
+        if kind not in ("create", "volume-trash", "undelete", "purge", "migrate", "cold-migrate"):
             with pytest.raises(NotFound, match="there is no machine remus that you may use"):
                 site.submit(kind, "remus", who=BOB, name="x", disk="hda", size=9)
     site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
@@ -262,7 +262,11 @@ def test_a_repeated_request_is_not_a_second_one(site: Site) -> None:
 
 
 def test_kinds_plan_only_what_they_declare(site: Site) -> None:
-    site.create("remus")
+    site.rows(OWN_POOL)
+    site.hosts.pools["own"] = FakePool(seen_by=(HOST2,))
+    site.create("remus", pool="own")
+    for kind in ("boot", "cold-migrate", "destroy"):
+        site.submit(kind, "remus")
     site.submit("disk-create", "remus", disk="hdb", size=2)
     site.submit("resize", "remus", memory=129, disks={"hda": 3})
     site.submit("disk-resize", "remus", disk="hdb", size=4)

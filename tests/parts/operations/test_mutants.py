@@ -177,6 +177,18 @@ def no_pivot(patch: Patch, world: World) -> None:
     patch.setitem(STEPS, "end at source", dataclasses.replace(STEPS["end at source"], pivot=False))
 
 
+def nothing_copied(patch: Patch, world: World) -> None:
+    """A disk is taken for copied though nothing of it was."""
+    patch.setitem(STEPS, "copy volume", dataclasses.replace(STEPS["copy volume"], do=None))
+
+
+def copied_and_kept(patch: Patch, world: World) -> None:
+    """What was copied stays where it was, too."""
+    patch.setitem(
+        STEPS, "remove what was copied", dataclasses.replace(STEPS["remove what was copied"], do=None)
+    )
+
+
 def unreserved(patch: Patch, world: World) -> None:
     """A boot reserves nothing on its host."""
     insert = store.insert
@@ -234,6 +246,8 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     no_quota,
     believed,
     no_pivot,
+    nothing_copied,
+    copied_and_kept,
     overbooked,
     blind,
     unreserved,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invirt.base.errors import Busy, CommandFailed, Unreachable
 from invirt.remote.hosts import NoAnswer
-from tests.parts.operations.fakehosts import FakeHosts, Job, shown
+from tests.parts.operations.fakehosts import FakeHosts, FakePool, Job, shown
 
 if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
@@ -48,6 +48,11 @@ class SimulatedHosts(FakeHosts):
         self.contents: dict[Place, int] = {}  # what is on each volume: one is never like another
         self.wrong: list[str] = []  # what must never be
         self.delivers = False  # a command that comes late
+
+    def copied(self, pool: FakePool, other: FakePool, name: str, disk: str) -> None:
+        """See FakeHosts."""
+        names = {id(one): called for called, one in self.pools.items()}
+        self.contents[names[id(other)], name, disk] = self.contents[names[id(pool)], name, disk]
 
     def act(self, hostname: str, words: tuple[str, ...]) -> str:
         """What a host does, and where the disks' contents are after it."""

@@ -16,7 +16,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ IN_LINE = 600.0  # seconds that a job waits for another command's work on the sa
 PROGRAM = "/usr/sbin/invirt-job"
 WORK = "from invirt.base.cli import start; from invirt.host.commands.work import COMMAND; start(COMMAND)"
 UNIT = Path("/usr/lib/systemd/system/invirt-host-job@.service")  # not where only the checkout is
+TOLD = 1.0  # seconds between two words of how far it has come
 SAID = 5000  # letters of what it said that are kept
 
 
@@ -75,7 +76,8 @@ def _start(token: int) -> None:
 
 
 def status(token: int) -> dict[str, Any]:
-    """Its token, its state ("running" or "ended"), and then its exit status and what it said.
+    """Its token, its state ("running" or "ended"), and then its exit status and what it said; how far it has
+    come, if it tells (reporter()).
 
     Raises NotFound where none of that token was begun since the host has booted.
     """
@@ -87,8 +89,27 @@ def status(token: int) -> dict[str, Any]:
     if _mark(token, "ended").exists():  # looked at last: it may have ended just now
         return {"token": token, "state": "ended", **json.loads(_mark(token, "ended").read_text())}
     if running:
-        return {"token": token, "state": "running"}
+        return {"token": token, "state": "running", **_progress(token)}
     return {"token": token, "state": "ended", "status": 1, "said": f"job: job {token} was cut off"}
+
+
+def reporter(token: int) -> Callable[[int, int], None]:
+    """Writes down how far a job has come, percent and MiB a second, for status(); not too often."""
+    told = 0.0
+
+    def tell(percent: int, rate: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > TOLD:
+            told = time.monotonic()
+            paths.write(_mark(token, "progress"), json.dumps({"percent": percent, "rate": rate}))
+
+    return tell
+
+
+def _progress(token: int) -> dict[str, int]:
+    with contextlib.suppress(FileNotFoundError):
+        return dict(json.loads(_mark(token, "progress").read_text()))
+    return {}
 
 
 def work(token: int, commands: Mapping[str, Command]) -> None:

@@ -154,6 +154,18 @@ def job_ended(hostname: str, token: int, answer: Answer) -> dict[str, Any] | Non
     return {}
 
 
+def job_progress(answer: str) -> str:
+    """How far a job has come, for people, from the answer to `job`; "" where that isn't told."""
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        return ""
+    percent, rate = (found.get("percent"), found.get("rate")) if isinstance(found, dict) else (None, None)
+    if type(percent) is not int or type(rate) is not int:
+        return ""
+    return f"{percent} %, {rate} MiB/s" if 0 <= percent <= 100 and 0 <= rate <= LARGEST else ""
+
+
 def _is_number(value: object) -> bool:
     """Whether an operation can have it."""
     return type(value) is int and 0 < value < 1 << 63

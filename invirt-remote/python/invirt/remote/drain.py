@@ -24,7 +24,7 @@ CLOSED = "UPDATE hosts SET enabled = false WHERE host_id = %s"
 LARGEST_FIRST = "SELECT name::text FROM machines WHERE name = ANY(%s) ORDER BY memory DESC, name"
 UNDER_WAY = """
 SELECT operation_id, machine_name FROM operations
-WHERE kind = 'migrate' AND state IN ('running', 'undoing') AND machine_name = ANY(%s)
+WHERE kind IN ('migrate', 'cold-migrate') AND state IN ('running', 'undoing') AND machine_name = ANY(%s)
 """
 ENDED = """
 SELECT o.state, o.error, h.name AS host FROM operations o LEFT JOIN machines m USING (machine_id)

@@ -42,6 +42,11 @@ def ways(
     return Ways(_stays(survey, pools, source, told), frozenset({*needs, *runs, Can.MOVE}), barred)
 
 
+def offer(name: str) -> str:
+    """What can be done about one that can't move while it runs."""
+    return f"admin machine migrate {name} --off shuts it down, and boots it there."
+
+
 def _stays(survey: Survey, pools: Collection[str], source: Host, told: Told) -> str:
     if Can.MOVE not in told.can:
         return f"{source.name} can't {MEANING[Can.MOVE]}"

@@ -17,7 +17,7 @@ def _run() -> None:
 COMMAND = Command(
     name=PROGRAM,
     section=8,
-    summary="take in guests that move here from other hosts while they run",
+    summary="take in guests, and disks, that move here from other hosts",
     description=(
         "Listens on `hypervisor.move_port` of invirt.yaml, on the socket that systemd passes, by TLS.\n"
         "Only a host is heard that remote has named for just that machine (`domain receive`), and only what\n"
@@ -29,6 +29,7 @@ COMMAND = Command(
         "/etc/invirt/console/server.pem": "this host's certificate and key",
         "/etc/invirt/console/ca.pem": "whose certificates are taken",
         "/var/lib/invirt/moves/NAME": "how the last move of a machine stands here",
+        "/var/lib/invirt/copies/NAME_DISK": "which host may fill a disk, or has",
     },
     example="systemctl status invirt-host-moving",
     run=_run,

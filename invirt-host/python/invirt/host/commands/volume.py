@@ -8,7 +8,8 @@ from typing import Any
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Option, Verb, Who
 from invirt.base.names import MachineName
-from invirt.host import tokens
+from invirt.host import jobs, tokens
+from invirt.host.moving import disks
 from invirt.host.storage import pools
 
 Pool = str | None  # None: the site's first
@@ -38,6 +39,7 @@ def rename(
 def remove(name: MachineName, disk: str, operation: int, token: int, pool: Pool) -> None:
     """Put a disk into the trash."""
     with tokens.claimed(token, name):
+        disks.forget(name, disk)
         pools.storage(pool).remove(name, disk, operation)
 
 
@@ -81,6 +83,18 @@ def purge(name: MachineName, disk: str, operation: int, token: int, pool: Pool) 
         pools.storage(pool).purge(name, disk, operation)
 
 
+def receive(name: MachineName, disk: str, gib: int, host: str, token: int, pool: Pool) -> None:
+    """Make a disk, which that host may fill."""
+    with tokens.claimed(token, name):
+        disks.expect(name, disk, gib, host, pool)
+
+
+def send(name: MachineName, disk: str, host: str, token: int, pool: Pool) -> None:
+    """Fill a disk on that host, which expects it, with what this one holds."""
+    with tokens.claimed(token, name):
+        disks.send(name, disk, pool, host, jobs.reporter(token))
+
+
 def show_list(pool: Pool) -> list[dict[str, str | int]]:
     """All disks of a pool, and those in the trash."""
     found: list[dict[str, str | int]] = []
@@ -105,6 +119,7 @@ NEW_NAME = replace(NAME, name="new_name", help="the machine that has it then", m
 NEW_DISK = replace(DISK, name="new_disk", help="its name then", metavar="NEWDISK")
 TOKEN = Argument("token", "higher than all before it", validate.token, "TOKEN", sample="13")
 POOL = Option("pool", "where it lies; by default the site's first", validate.machine_name, "POOL")
+HOST = Argument("host", "the other host", validate.host_name, "HOST", sample="host2.example.org")
 ONE = (NAME, DISK)
 NEW = (NEW_NAME, NEW_DISK)
 
@@ -122,6 +137,8 @@ VERBS = (
     _verb("undelete", "give a disk in the trash to a machine", undelete, *ONE, OPERATION, *NEW),
     _verb("return", "put a disk that was given to a machine back into the trash", give_up, *ONE, OPERATION,
           *NEW),
+    _verb("receive", "make a disk that another host may fill", receive, *ONE, GIB, HOST),
+    _verb("send", "fill a disk on a host that expects it with what this one holds", send, *ONE, HOST),
     _verb("purge", "end a disk in the trash, for good", purge, *ONE, OPERATION),
     Verb("list", "all disks of a pool and their sizes in GiB, and those in the trash", show_list, (POOL,),
          who=Who.REMOTE, shown=tables.one_line_json),

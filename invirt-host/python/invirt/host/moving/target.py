@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from invirt.base import log, validate
@@ -16,7 +17,7 @@ from invirt.base.errors import BadInput, Denied, InvirtError, NotFound
 from invirt.base.names import MachineName, domain_of
 from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import DomainConfig
-from invirt.host.moving import papers, wire
+from invirt.host.moving import disks, papers, wire
 from invirt.host.moving.papers import Paper
 from invirt.host.protocols import Coming
 
@@ -53,14 +54,17 @@ def serve(plain: socket.socket) -> None:
     other, names = wire.answer(plain)
     with other:
         try:
-            _receive(other, names)
+            kind, content = other.read(wire.ABOUT, wire.DISK)
+            (_receive if kind == wire.ABOUT else disks.receive)(content, other, names)
         except InvirtError as error:
-            log.write(f"a guest did not come: {error.message}", log.WARNING)
-            other.send(wire.NO, error.message.encode()[:500])
+            log.write(f"a guest or a disk did not come: {error.message}", log.WARNING)
+            with suppress(InvirtError):  # the other side may have gone
+                other.send(wire.NO, error.message.encode()[:500])
+                other.drain()
 
 
-def _receive(other: wire.Wire, names: frozenset[str]) -> None:
-    about = _about(other.read(wire.ABOUT)[1])
+def _receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
+    about = _about(content)
     name = validate.machine_name(str(about.get("name")))
     with tokens.locked(name):
         paper = papers.read(name)

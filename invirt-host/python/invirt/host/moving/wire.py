@@ -6,11 +6,13 @@ The other side may have been taken over: how much it may say at once is bounded,
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from invirt import config
@@ -21,7 +23,7 @@ from invirt.base.log import one_line
 PATIENCE = 20.0  # seconds of silence, then the other side counts as gone
 LONGEST = 1 << 20  # bytes of a frame
 HEAD = struct.Struct("!cI")
-ABOUT, LOG, MEMORY, END, GO, YES, NO = (bytes([letter]) for letter in b"ALMEGYN")
+ABOUT, LOG, MEMORY, END, GO, YES, NO, DISK, PIECE = (bytes([letter]) for letter in b"ALMEGYNDP")
 
 
 class Wire:
@@ -58,6 +60,18 @@ class Wire:
         if kind not in kinds:
             raise Unreachable("the other host says what it wasn't asked")
         return kind, content
+
+    def heed(self) -> None:
+        """Raises why the other side has said no meanwhile, if it has."""
+        if self.connection.pending() or select.select([self.connection], [], [], 0)[0]:
+            self.read()
+
+    def drain(self) -> None:
+        """Take in what the other side still sends, for a while: else it doesn't read why we said no."""
+        deadline = time.monotonic() + PATIENCE
+        with suppress(OSError):
+            while time.monotonic() < deadline and self.connection.recv(1 << 16):
+                pass
 
     def _exactly(self, length: int) -> bytes:
         parts = []

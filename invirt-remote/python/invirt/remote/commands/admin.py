@@ -63,7 +63,7 @@ def _balance(actor: Actor, do: bool) -> Found:
     if not do:
         return Found(balance.rows(proposed))
     done, well = balance.carry_out(
-        proposed, lambda one: moves.migrate(actor, MachineName(one.machine), one.target, None), say
+        proposed, lambda one: moves.migrate(actor, MachineName(one.machine), one.target), say
     )
     return Found(done, code=0 if well else 1)
 

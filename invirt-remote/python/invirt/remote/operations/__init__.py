@@ -15,7 +15,7 @@ from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
 from invirt.remote import survey as surveys
 from invirt.remote.hosts import Hosts, RemctlHosts
-from invirt.remote.operations import disks, machines, moving, power, store, trash
+from invirt.remote.operations import cold, disks, machines, moving, power, store, trash
 from invirt.remote.operations.admission import require_access
 from invirt.remote.operations.engine import Worker, change
 from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
@@ -23,7 +23,9 @@ from invirt.remote.rows import Cursor
 from invirt.remote.survey import NotAsked
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (*machines.KINDS, *power.KINDS, *moving.KINDS, *disks.KINDS, *trash.KINDS)
+    kind.name: kind
+    for kinds in (machines.KINDS, power.KINDS, moving.KINDS, cold.KINDS, disks.KINDS, trash.KINDS)
+    for kind in kinds
 }
 STEPS: dict[str, Step] = {step.name: step for kind in KINDS.values() for step in kind.steps}
 

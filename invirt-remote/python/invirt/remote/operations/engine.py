@@ -88,6 +88,7 @@ class Worker:
         self.steps = steps
         self.say = say
         self.by_hand = by_hand
+        self.at = 0, ""  # position and state of the step that is at work
         self.ended: Operation | None = None  # as its last step's transaction left it
 
     def run(self, admitted: Operation | None = None) -> Operation:
@@ -223,7 +224,7 @@ class Worker:
 
     def work(self, action: Action, detail: Detail) -> Detail:
         """Do it on a host that is there."""
-        work = Work(self.hosts, self.lease.operation_id, self.lease.token, self.prolong)
+        work = Work(self.hosts, self.lease.operation_id, self.lease.token, self.prolong, self.tell)
         found = self.ask(action.begin, work, detail)
         if found is None and action.until is not None:
             return self.wait(action, action.until, work, detail)
@@ -284,6 +285,11 @@ class Worker:
     def begin(self, row: StepRow, state: str) -> None:
         """The state of a step, before something is done on a host."""
         self.lease = self.change(lambda cursor: store.begin(cursor, self.lease, row.position, state))
+        self.at = row.position, state
+
+    def tell(self, found: Detail) -> None:
+        """How far the step has come that is at work."""
+        self.change(lambda cursor: store.mark(cursor, self.lease, *self.at, found))
 
     def change(self, work: Callable[[Cursor], T]) -> T:
         """See change()."""

@@ -54,18 +54,23 @@ class Request:
     key: str | None = None
 
 
+def silent(found: Detail) -> None:
+    """Nobody follows."""
+
+
 @dataclass(frozen=True)
 class Work:
     """What a step gets to act on hosts.
 
     token: for one command that changes something, not two.  prolong: has the
-    lease last so many seconds more.
+    lease last so many seconds more.  tell: adds to the step's detail, for who follows.
     """
 
     hosts: Hosts
     operation_id: int
     token: int
     prolong: Callable[[int], None]
+    tell: Callable[[Detail], None] = silent
 
     def call(self, detail: Detail, *words: object) -> str:
         """Run a command on the step's host that takes no time."""
@@ -85,9 +90,12 @@ class Work:
             return {}
         return job_ended(detail["hostname"], self.token, answer)
 
-    def ended(self, detail: Detail) -> Detail | None:
-        """How the job ended that begin() began; None while it goes on.  Raises why it failed."""
-        answer = self.call(detail, "job", "status", self.token)
+    def ended(self, detail: Detail, answer: str | None = None) -> Detail | None:
+        """How the job ended that begin() began; None while it goes on.  Raises why it failed.
+
+        answer: of the host, if it was just asked.
+        """
+        answer = answer or self.call(detail, "job", "status", self.token)
         return job_ended(detail["hostname"], self.token, answer)
 
 

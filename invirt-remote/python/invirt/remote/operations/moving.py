@@ -9,7 +9,7 @@ source was lost, it is passed where the guest runs on the target by then; else t
 from __future__ import annotations
 
 from invirt import config
-from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.remote import movable, placement
 from invirt.remote.answers import has_arrived, has_moved
 from invirt.remote.hosts import GaveUp
@@ -94,11 +94,12 @@ def _or_arrived(ask: HostAction) -> HostAction:
     return asked
 
 
-def _give_up_target(cursor: Cursor, operation: Operation, at: Detail) -> None:
+def give_up_target(cursor: Cursor, operation: Operation, at: Detail) -> None:
+    """What was reserved for the move is free again."""
     cursor.execute("DELETE FROM reservations WHERE operation_id = %s", (operation.operation_id,))
 
 
-def _give_up_source(cursor: Cursor, operation: Operation, at: Detail) -> None:
+def give_up_source(cursor: Cursor, operation: Operation, at: Detail) -> None:
     """From now on the target is the machine's home."""
     cursor.execute(
         "DELETE FROM reservations WHERE machine_id = %s AND operation_id IS DISTINCT FROM %s",
@@ -112,7 +113,7 @@ READY = Step(
     undo_words="ending what there is of {name} on {host} and giving back its {memory} MiB",
     do=Action(_receive),
     undo=DESTROY,
-    unreserve=_give_up_target,
+    unreserve=give_up_target,
 )
 HAND_OVER = Step(
     name="hand over",
@@ -120,7 +121,7 @@ HAND_OVER = Step(
     undo_words="having {name} go on where it was, on {host}",
     do=Action(_or_arrived(_send), _or_arrived(_sent), "{name} is on {to}", limit=lambda: LONGEST),
     undo=job("domain", "keep"),
-    record=_give_up_source,
+    record=give_up_source,
     records="{to} is the home of {name}, and nothing is reserved on {host} any more",
     pivot=True,
     once=True,
@@ -144,9 +145,10 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     if ways.stays:
         raise BadInput(
             f"{machine.name} can't move while it runs: {ways.stays}",
-            hint=f"Shut it down and boot it: control {machine.name} shutdown, then create.",
+            hint=movable.offer(machine.name),
         )
-    target = _target(cursor, survey, machine, ways, source, request.arguments.get("host"))
+    named = named_host(survey, request.arguments.get("host"))
+    target = _target(cursor, survey, machine, ways, source, named)
     within = request.arguments.get("within") or config.hypervisor.move_timeout
     about = {"name": machine.name, "memory": machine.memory}
     ready = {"source": source.hostname, **target.detail}
@@ -159,20 +161,30 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return Plan(machine.machine_id, steps, reserves=target.host_id)
 
 
-def _target(
-    cursor: Cursor, survey: Survey, machine: Machine, ways: Ways, source: Host, name: str | None
-) -> Host:
-    """The host that is named, or the best one; raises NotFound, BadInput or NoRoom, which says why not."""
-    if name == source.name:
-        raise BadInput(f"{machine.name} runs on {name} already")
-    named = [host for host in survey.hosts if host.name == name]
-    if name is not None and not named:
+def named_host(survey: Survey, name: str | None) -> Host | None:
+    """The host of that name, if one is wanted; raises NotFound."""
+    named = next((host for host in survey.hosts if host.name == name), None)
+    if name is not None and named is None:
         raise NotFound(f"there is no host {name}", hint="machine hosts lists them.")
-    if named and named[0] in survey.left_out:
+    if named in survey.left_out:
         raise NotAsked(f"{name} was not asked")
-    others = {host.host_id: f"is not {name}" for host in survey.hosts if named and host not in named}
+    return named
+
+
+def _target(
+    cursor: Cursor, survey: Survey, machine: Machine, ways: Ways, source: Host, named: Host | None
+) -> Host:
+    """The host that is named, or the best one; raises BadInput or NoRoom, which says why not."""
+    if named == source:
+        raise BadInput(f"{machine.name} runs on {source.name} already")
+    others = {host.host_id: f"is not {named.name}" for host in survey.hosts if named and host != named}
     pools = set(machine.pools.values())
-    return placement.choose(cursor, survey, machine.memory, ways.needs, pools, others | ways.barred)
+    try:
+        return placement.choose(cursor, survey, machine.memory, ways.needs, pools, others | ways.barred)
+    except NoRoom as error:
+        if len(ways.barred) > 1:  # others than the source
+            raise NoRoom(error.message, f"{error.hint}\n{movable.offer(machine.name)}") from error
+        raise
 
 
 KINDS = (

@@ -202,6 +202,7 @@ class Hypervisor:
     uid_count: Amount = 200000000  # uids that are kept for guests
     move_port: Port = 3110  # of guests that come from other hosts, the same on every host
     move_timeout: Annotated[int, Range(1, 3600)] = 300  # seconds that a move may take, unless said otherwise
+    move_rate: Annotated[int, Range(0, 100_000)] = 0  # MiB a second that one move may send; 0: what there is
 
     def __post_init__(self) -> None:
         """Raises ValueError if there are no such uids."""

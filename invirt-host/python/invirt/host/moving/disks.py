@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, Busy, CommandFailed, Denied, NoRoom
 from invirt.base.names import MachineName, domain_of
@@ -69,9 +70,16 @@ def send(name: MachineName, disk: str, pool: str | None, target: str, progress: 
             other.heed()
             if data != ZEROS[: len(data)]:
                 other.send(wire.PIECE, OFFSET.pack(offset) + data)
+                _pace(sent, time.monotonic() - began)
             progress(min(100, sent * 100 // max(used, 1)), int(sent / MIB / (time.monotonic() - began)))
         other.send(wire.END)
         other.read(wire.YES)
+
+
+def _pace(sent: int, seconds: float) -> None:
+    """Wait where more was sent in so many seconds than may be."""
+    if rate := config.hypervisor.move_rate * MIB:
+        time.sleep(max(0.0, sent / rate - seconds))
 
 
 def pieces(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:

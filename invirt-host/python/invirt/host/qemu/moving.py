@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from invirt import config as site
 from invirt.base.errors import BadInput, Busy, CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName
 from invirt.host import paths
@@ -93,7 +94,8 @@ class Leaving:
         """Send all of it there; a guest that changes it too fast is slowed more and more."""
         with Qmp(self.guest.qmp) as qmp:
             qmp("migrate-set-capabilities", capabilities=[{"capability": "auto-converge", "state": True}])
-            qmp("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": STILL})
+            fast = site.hypervisor.move_rate << 20 or FAST
+            qmp("migrate-set-parameters", **{"max-bandwidth": fast, "downtime-limit": STILL})
             qmp.hand(FD, descriptor)
             qmp("migrate", uri=f"fd:{FD}")
 

@@ -2,7 +2,8 @@
 
 The archive's key is made at the first run and stays in .archive-key, which is
 never checked in; a site that has its own puts it there.  It is not in packages/,
-which the lab's servers see.
+which the lab's servers see.  Whom the key is of, by name and address, answers for
+the packages: their Maintainer.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from invirt.base import cli
-from invirt.base.errors import InvirtError
+from invirt.base.errors import BadInput, InvirtError
 from invirt.base.process import run
 from invirt_lab import host
 from invirt_lab.progress import say, step
@@ -30,6 +32,7 @@ _GNUPG = host.TREE / ".archive-key"
 _GNUPG_BEFORE = ARCHIVE / ".gnupg"  # where servers could read it
 _STAMP = ARCHIVE / ".published"
 _BUILD = host.CACHE / "build"
+_PERSON = re.compile(r"[^<>\n:\\]{1,100} <[^<>@\s:\\]{1,64}@[a-z0-9.-]{3,253}>")
 _NOT_BUILT = ("docs/", "packages/", "tests/", "scripts/invirt_lab/", "scripts/lab", ".ci/")
 
 
@@ -44,13 +47,22 @@ def sources() -> list[Path]:
 
 def key() -> str:
     """A hash of all that the binary packages are made from."""
-    total = hashlib.sha256()
+    total = hashlib.sha256(maintainer().encode())
     for name in sources():
         if not str(name).startswith(_NOT_BUILT) and name.suffix != ".md":
             mode = os.access(host.TREE / name, os.X_OK)
             total.update(f"{name}\0{mode}\0".encode())
             total.update((host.TREE / name).read_bytes())
     return total.hexdigest()
+
+
+def maintainer() -> str:
+    """NAME <ADDRESS> of who publishes the packages, if the archive's key says so; else nothing."""
+    if not _GNUPG.is_dir():
+        return ""
+    listed = run(["gpg", f"--homedir={_GNUPG}", "--batch", "--quiet", "--with-colons", "--list-keys"]).stdout
+    names = [line.split(":")[9] for line in listed.splitlines() if line.startswith("uid:")]
+    return next(filter(_PERSON.fullmatch, names), "")
 
 
 def version() -> str:
@@ -76,6 +88,11 @@ def copy(folder: Path) -> Path:
     stamp = int(run(["dpkg-parsechangelog", "-l", f"{host.TREE}/debian/changelog", "-S", "Timestamp"]).stdout)
     for name in sources():
         _copy(host.TREE / name, folder / "invirt" / name, stamp)
+    if named := maintainer():
+        control = folder / "invirt/debian/control"
+        had = control.read_text()
+        control.write_text(re.sub(r"(?m)^Maintainer: .*$", f"Maintainer: {named}", had, count=1))
+        os.utime(control, (stamp, stamp))
     return folder / "invirt"
 
 
@@ -95,15 +112,23 @@ def _copy(source: Path, target: Path, stamp: int) -> None:
     os.utime(target, (stamp, stamp))
 
 
-def make_key() -> None:
-    """The archive's signing key and its public half, made if there is none."""
+def make_key(named: str = "") -> None:
+    """The archive's signing key and its public half, made if there is none; of whom that is named.
+
+    Raises BadInput where there is another's.
+    """
     gpg = ["gpg", f"--homedir={_GNUPG}", "--batch", "--quiet"]
     if _GNUPG_BEFORE.is_dir() and not _GNUPG.is_dir():
         _GNUPG_BEFORE.rename(_GNUPG)
     if not _GNUPG.is_dir():
         _GNUPG.mkdir(mode=0o700)
-        user = "Invirt archive"
+        user = named or "Invirt archive"
         run([*host.ALONE, *gpg, "--passphrase=", "--quick-generate-key", user, "ed25519", "sign", "never"])
+    if named and maintainer() != named:
+        raise BadInput(
+            f"the archive's key is there, and not of {named}",
+            f"gpg --homedir={_GNUPG} --quick-add-uid KEY '{named}' adds the name; KEY is in --list-keys.",
+        )
     if not KEYRING.is_file():
         run([*host.ALONE, *gpg, f"--output={KEYRING}", "--export"])
 
@@ -180,7 +205,17 @@ def reproducible() -> None:
     say("both builds are the same, bit for bit")
 
 
-def _run(check_reproducible: bool) -> None:
+def _person(text: str) -> str:
+    if not _PERSON.fullmatch(text):
+        raise BadInput(f"{text!a} is not of the form NAME <ADDRESS>", "'Ada Roe <ada@example.org>'")
+    return text
+
+
+def _run(check_reproducible: bool, maintainer: str | None) -> None:
+    if maintainer:
+        requirements()
+        ARCHIVE.mkdir(exist_ok=True)
+        make_key(maintainer)
     work = reproducible if check_reproducible else publish
     work()
 
@@ -190,8 +225,17 @@ COMMAND = cli.Command(
     section=8,
     summary="build the Debian packages and publish them in the signed archive packages/",
     description="Builds nothing where the archive holds this tree's packages already.",
-    example="scripts/build-packages",
-    arguments=(cli.Flag("check_reproducible", "build twice and compare; publish nothing"),),
+    example="scripts/build-packages --maintainer 'Ada Roe <ada@example.org>'",
+    arguments=(
+        cli.Flag("check_reproducible", "build twice and compare; publish nothing"),
+        cli.Option(
+            "maintainer",
+            "who answers for them, told once: the archive's key is made of that name",
+            _person,
+            "NAME <ADDRESS>",
+            sample="Ada Roe <ada@example.org>",
+        ),
+    ),
     run=_run,
     shown=None,
 )

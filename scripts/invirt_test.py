@@ -47,7 +47,7 @@ SERVERS = (
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
     *("apache2", "libapache2-mod-auth-gssapi", "libapache2-mod-auth-openidc", "curl"),
-    *("python3-cryptography", "python3-jwt"),
+    *("python3-cryptography", "python3-jwt", "slapd", "ldap-utils", "python3-ldap"),
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")

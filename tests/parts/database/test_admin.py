@@ -154,8 +154,8 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         }
     ]
     assert admin("owner list") == (
-        "name   memory   disk  machines  members\n"
-        "alice  64/1024  2/50  1/7       alice@INVIRT.TEST bob/admin@INVIRT.TEST\n"
+        "name   memory   disk  machines  source  told  members\n"
+        "alice  64/1024  2/50  1/7       -       -     alice@INVIRT.TEST bob/admin@INVIRT.TEST\n"
     )
     assert admin("machine list") == (
         "name   owner  type   memory  disk  cpus  address    host\n"

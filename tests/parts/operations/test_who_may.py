@@ -42,6 +42,13 @@ def rome(site: Site) -> Iterator[Site]:
     site.create("romulus")
     site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
     site.rows("INSERT INTO administrators VALUES (%s)", CAROL)
+    site.rows("INSERT INTO owners (name, memory, disk, machines) VALUES ('group:robotics', 1, 1, 1)")
+    for keeper in (EVE, BOB, ALICE):
+        site.rows(
+            "INSERT INTO members (owner_id, principal, keeper) SELECT owner_id, %s, true FROM owners"
+            " WHERE name = 'group:robotics'",
+            keeper,
+        )
     site.rows("UPDATE hosts SET enabled = false")
     with site.database.config.open("a") as file:
         file.write("web:\n  hostname: web.invirt.test\n")
@@ -68,6 +75,9 @@ def test_who_may(rome: Site, program: str, place: Place) -> None:
     refusals = (DENIED,) if "admin" in place.path.split() else (NOT_FOUND, DENIED)
     refused = {who for who, (code, _) in answers.items() if code in refusals}
     names_one = {EVE} if "--machine" in place.example else set()
+    words = place.path.split()
+    if "group" in words:  # after the first, who may, it is gone, or bob is
+        names_one = {"delete": {BOB, CAROL, ALICE}, "remove": {BOB}}.get(words[-1], set())
     expected = {Who.ANYONE: names_one, Who.USER: {EVE}, Who.OWNER: {EVE, BOB}, Who.WEB: set()}
     expected[Who.SITE] = {ALICE, BOB, EVE}
     assert refused == expected[place.verb.who], answers

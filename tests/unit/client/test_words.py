@@ -42,6 +42,8 @@ MEANT = {
     "look share remus": ("machine", "look", "share", "remus"),
     "look list remus": ("machine", "look", "list", "remus"),
     "look end remus --number 7": ("machine", "look", "end", "remus", "--number=7"),
+    "group add robotics bob --keeper": ("machine", "group", "add", "robotics", "bob", "--keeper"),
+    "group list": ("machine", "group", "list"),
     "token list": ("machine", "token", "list"),
     "token remove backup": ("machine", "token", "remove", "backup"),
     "log remus": ("machine", "operations", "remus"),

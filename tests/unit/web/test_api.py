@@ -160,6 +160,8 @@ SAMPLES = {
     "autostart": "no",
     "principal": "bob",
     "owner": "alice",
+    "group": "robotics",
+    "keeper": True,
     "fingerprint": "SHA256:x",
     "key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== x",
     "number": "3",
@@ -199,7 +201,7 @@ def test_each_verb_is_understood(site: Site, name: str) -> None:
         given["disk"] = 10
     if name == "lvrename":
         given["new"] = "hdc"
-    if "owner" in name or "quota" in name:
+    if "disk" in given and ("owner" in name or "quota" in name):
         given["disk"] = "10G"
     words = form.said({**verbs.understood(form, given), "user": ALICE})
     call = understood(whole(web.COMMAND, "web"), words)
@@ -277,6 +279,7 @@ def test_nothing_there(client: FlaskClient, path: str) -> None:
 
 BY_DOOR = {"key add", "key remove", "token add", "token remove", "look share", "look end"}
 BY_DOOR |= {"apart", "together"}  # they are about two machines
+BY_DOOR |= {f"group {verb}" for verb in ("create", "add", "remove", "delete", "refresh")}
 
 
 def test_what_tokens_may_is_said_of_each_verb() -> None:

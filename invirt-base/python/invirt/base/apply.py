@@ -35,8 +35,7 @@ from invirt.base.errors import BadConfig, Busy, CommandFailed
 from invirt.base.files import replace
 from invirt.base.process import run
 from invirt.config import loader, parsed
-from invirt.config.forms import Form
-from invirt.config.schema import Folder
+from invirt.config.forms import Folder, Form
 
 LOCK_TIMEOUT = 60  # seconds
 CHECK_TIMEOUT = 30  # seconds

@@ -19,7 +19,8 @@ from invirt.base.names import MachineName
 
 _MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _PRINCIPAL = r"[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+){0,2}@[A-Z0-9.-]+"
-_OWNER = r"[A-Za-z0-9][A-Za-z0-9._/@+-]{0,254}"
+_SOURCE = r"(?!group:)[a-z][a-z0-9-]{0,30}:[A-Za-z0-9][A-Za-z0-9._/@+=,-]{0,199}"
+_OWNER = rf"[A-Za-z0-9][A-Za-z0-9._/@+-]{{0,254}}|group:{_MACHINE}|{_SOURCE}"
 _KEY_TYPE = (
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
 )
@@ -94,7 +95,22 @@ def person(text: str) -> str:
 
 def owner_name(text: str) -> str:
     """The name of an owner: whom quotas are given to."""
-    return _word(text, _OWNER, "an owner's name", "A-Z, a-z, 0-9 and . _ - + / @, at most 255 letters")
+    accepted = (
+        "A-Z, a-z, 0-9 and . _ - + / @, at most 255 letters, or KIND:NAME, as unix:staff or group:robotics"
+    )
+    return _word(text, _OWNER, "an owner's name", accepted)
+
+
+def source(text: str) -> tuple[str, str]:
+    """KIND:NAME, where an owner's members are found: the plug-in, and what it knows."""
+    accepted = "KIND:NAME, as unix:staff; a name is A-Z, a-z, 0-9 and . _ - + / @ = , at most 200 letters"
+    kind, _, name = _word(text, _SOURCE, "a source of members", accepted).partition(":")
+    return kind, name
+
+
+def group_name(text: str) -> str:
+    """What users call a group of their own, whose machines are those of the owner group:NAME."""
+    return _word(text, _MACHINE, "a group's name", "a-z, 0-9 and - (not first or last), at most 63 letters")
 
 
 def host_name(text: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Machines,
         Metrics,
         Network,
+        Owners,
         Quota,
         Remote,
         Site,
@@ -45,6 +46,7 @@ remote: Remote
 web: Web
 machines: Machines
 quota: Quota
+owners: Owners
 hypervisor: Hypervisor
 storage: Storage
 network: Network

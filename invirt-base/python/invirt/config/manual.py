@@ -12,21 +12,24 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from invirt.base.cli.manual import roff, see_also
-from invirt.config import schema
+from invirt.config import forms, schema
 from invirt.config.schema import Config
 
 # Of what has no default, a value: of its kind, and where a better one can be told, of the key.
 SAMPLES: Mapping[Any, str] = {
-    schema.Hostname: "host1.example.org",
-    schema.OptionalHostname: "host1.example.org",
-    schema.Realm: "EXAMPLE.ORG",
-    schema.Person: "alice@EXAMPLE.ORG",
-    schema.Server: "db.example.org",
-    schema.OptionalFile: "/srv/boot/vmlinuz",
-    schema.OptionalAddress: "192.0.2.1",
-    schema.Address: "192.0.2.53",
-    schema.Addresses: "192.0.2.0/28",
-    schema.Issuer: "https://login.example.org",
+    forms.Hostname: "host1.example.org",
+    forms.OptionalHostname: "host1.example.org",
+    forms.Realm: "EXAMPLE.ORG",
+    forms.Person: "alice@EXAMPLE.ORG",
+    forms.Server: "db.example.org",
+    forms.OptionalFile: "/srv/boot/vmlinuz",
+    forms.OptionalAddress: "192.0.2.1",
+    forms.Address: "192.0.2.53",
+    forms.Addresses: "192.0.2.0/28",
+    forms.Issuer: "https://login.example.org",
+    forms.Kind: "unix",
+    forms.Directory: "ldaps://ldap.example.org",
+    forms.Dn: "ou=groups,dc=example,dc=org",
     "site.domain": "example.org",
     "remote.hostname": "remote.example.org",
     "web.hostname": "web.example.org",

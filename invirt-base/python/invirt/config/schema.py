@@ -11,54 +11,37 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from invirt.base import guests
-from invirt.base.validate import FOLDER, VOLUME_GROUP
-from invirt.config.forms import Form, Range
-
-
-def _choice(*words: str) -> Form:
-    return Form("one of: " + ", ".join(words), "|".join(words))
-
-
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOSTNAME = rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*"
-_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
-
-Hostname = Annotated[str, Form("a host name in lower case", _HOSTNAME)]
-OptionalHostname = Annotated[str, Form("a host name in lower case, or empty", f"({_HOSTNAME})?")]
-Realm = Annotated[str, Form("a Kerberos realm in upper case", r"[A-Z0-9]([A-Z0-9.-]{0,253}[A-Z0-9])?")]
-Person = Annotated[
-    str,
-    Form(
-        "a person's principal",
-        r"(?![Hh][Oo][Ss][Tt]/)[A-Za-z0-9._+-]+(/[A-Za-z0-9_+-]+){0,2}@[A-Z0-9.-]{1,200}",
-    ),
-]
-Mail = Annotated[str, Form("a mail address or a user's name", r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")]
-Word = Annotated[str, Form("a word of a-z, 0-9, - and _", r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")]
-Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{FOLDER}")]
-Folder = Annotated[str, Form("a folder from /", FOLDER)]
-OptionalFile = Annotated[str, Form("a file from /, or empty", f"({FOLDER})?")]
-OptionalAddress = Annotated[str, Form("an IPv4 address, or empty", f"({_IPV4})?")]
-Address = Annotated[str, Form("an IPv4 address", _IPV4)]
-Addresses = Annotated[str, Form("an address or a network", r"[0-9a-f.:]{2,39}(/[0-9]{1,3})?")]
-VolumeGroup = Annotated[str, Form("the name of a volume group", VOLUME_GROUP)]
-Driver = Annotated[str, _choice("auto", "xen", "qemu", "fake")]
-Accelerator = Annotated[str, _choice("auto", "kvm", "tcg")]
-StorageDriver = Annotated[str, _choice("lvm", "file", "fake")]
-Door = Annotated[str, _choice("ticket", "password", "file", "certificate", "oidc")]
-Issuer = Annotated[
-    str,
-    Form(
-        "an https URL, without a / at its end", rf"(https://{_HOSTNAME}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*)?"
-    ),
-]
-Client = Annotated[str, Form("a client's name: A-Z, a-z, 0-9 and . _ ~ : / -", r"[A-Za-z0-9._~:/-]{1,200}")]
-Claim = Annotated[str, Form("a claim's name: A-Z, a-z, 0-9 and _", r"[A-Za-z0-9_]{1,64}")]
-Certified = Annotated[str, _choice("email", "subject-email", "upn")]
-Port = Annotated[int, Range(1, 65535)]
-Seconds = Annotated[int, Range(1, 86400)]
-Amount = Annotated[int, Range(1)]
+from invirt.config.forms import (
+    Accelerator,
+    Address,
+    Addresses,
+    Amount,
+    Certified,
+    Claim,
+    Client,
+    Directory,
+    Dn,
+    Door,
+    Driver,
+    Folder,
+    Hostname,
+    Issuer,
+    Kind,
+    Mail,
+    OptionalAddress,
+    OptionalFile,
+    OptionalHostname,
+    Person,
+    Port,
+    Range,
+    Realm,
+    Seconds,
+    Server,
+    StorageDriver,
+    VolumeGroup,
+    Word,
+    choice,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +81,7 @@ class Remote:
     host_timeout: Seconds = 10  # seconds that a host may take to answer a question
     work_timeout: Seconds = 120  # seconds that something on a host may take in all
     shutdown_timeout: Seconds = 120  # seconds a guest may take to shut down when asked
-    n_plus_one: Annotated[str, _choice("refuse", "warn", "ignore")] = "warn"  # what of a boot that breaks N+1
+    n_plus_one: Annotated[str, choice("refuse", "warn", "ignore")] = "warn"  # what of a boot that breaks N+1
     fence: OptionalFile = ""  # switches a host off that is lost: a program; empty: administrators vouch
     fence_timeout: Annotated[int, Range(1, 600)] = 60  # seconds until it must have said that the host is off
     drain_at_once: Annotated[int, Range(1, 16)] = 2  # machines that move away from a host at the same time
@@ -187,6 +170,41 @@ class Quota:
     memory: Amount = 2048  # MiB, all machines
     disk: Amount = 50  # GiB, all machines
     machines: Annotated[int, Range(0)] = 4  # how many
+
+
+@dataclass(frozen=True)
+class Ldap:
+    """The directory that the plug-in ldap asks for members of owners."""
+
+    server: Directory = ""  # ldaps://HOST, or ldap://HOST, which then must speak TLS, too (StartTLS)
+    base: Dn = ""  # beneath which groups are looked for
+    ca: OptionalFile = ""  # whose certificates are taken; empty: those that Debian takes
+    bind: Dn = ""  # as whom it is asked; empty: as nobody
+    password: OptionalFile = ""  # the file that has its password, which group invirt-members may read
+    principal: Claim = "uid"  # attribute of people: a login of site.realm, or a whole principal
+
+
+@dataclass(frozen=True)
+class Owners:
+    """How the members of owners are found, where nobody names them one by one."""
+
+    sources: tuple[Kind, ...] = ()  # plug-ins that are asked: unix, ldap, and those of a site's own
+    refresh: Seconds = 600  # seconds until a source is asked again
+    patience: Seconds = 86400  # seconds that a source may be down before its members have no access
+    deadline: Seconds = 20  # seconds that one answer may take
+    groups: Annotated[int, Range(0, 1000)] = 2  # groups that one user may make, each with a quota of its own
+    ldap: Ldap = field(default_factory=Ldap)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for sources that can't be, and if patience ends before anyone is asked again."""
+        if "group" in self.sources:
+            raise ValueError("sources names group, which users' own groups are called")
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError("sources names one twice")
+        if self.patience < 2 * self.refresh + self.deadline:
+            raise ValueError("patience is less than twice refresh and deadline: one slow answer would close")
+        if "ldap" in self.sources and not (self.ldap.server and self.ldap.base):
+            raise ValueError("sources names ldap, and ldap.server or ldap.base nobody")
 
 
 @dataclass(frozen=True)
@@ -307,6 +325,7 @@ class Config:
     web: Web = field(default_factory=Web)
     machines: Machines = field(default_factory=Machines)
     quota: Quota = field(default_factory=Quota)
+    owners: Owners = field(default_factory=Owners)
     hypervisor: Hypervisor = field(default_factory=Hypervisor)
     storage: Storage = field(default_factory=Storage)
     network: Network = field(default_factory=Network)

@@ -14,7 +14,7 @@ from typing import get_type_hints
 
 from invirt.base.errors import BadConfig
 from invirt.config import loader
-from invirt.config.schema import Hostname, OptionalHostname, Realm
+from invirt.config.forms import Hostname, OptionalHostname, Realm
 
 RECORD = "_invirt"  # of the site's domain, a TXT record: remote=HOST console=HOST web=HOST realm=REALM
 PATIENCE = 3.0  # seconds that DNS may take

@@ -48,6 +48,15 @@ def look(verb: str) -> Callable[..., Words]:
     return lambda name, **values: ("machine", "look", verb, name, *_options(values))
 
 
+def group(verb: str, *places: str) -> Callable[..., Words]:
+    """Makes the words of `machine group`."""
+
+    def words(**values: Any) -> Words:
+        return ("machine", "group", verb, *(str(values.pop(place)) for place in places), *_options(values))
+
+    return words
+
+
 def _options(values: dict[str, Any]) -> Words:
     found: list[str] = []
     for name, value in values.items():

@@ -18,17 +18,19 @@ GATHER = 0.05  # seconds in which further changes join the first
 RETRY = 1.0  # seconds until a lost database is tried again
 
 
-def follow(channel: str | None, every: float, work: Callable[[connection.Connection], None]) -> NoReturn:
+def follow(
+    channel: str | None, every: float, work: Callable[[connection.Connection], None], user: str = ""
+) -> NoReturn:
     """Call work with a connection at once, after each word on channel, if any, and every `every` seconds.
 
     Changes that come close together are one.  When the database is lost it is
     tried again until it answers; work is called then, since word may have been
-    missed.
+    missed.  user: another role than this process' own.
     """
     lost = False
     while True:
         try:
-            with closing(connection.connect()) as connected:
+            with closing(connection.connect(user)) as connected:
                 connected.autocommit = True
                 if channel:
                     with connected.cursor() as cursor:

@@ -13,6 +13,10 @@ OWNER = "invirt"
 # users, who may come from one address, takes two; Kea and PowerDNS take one a thread.
 SERVERS = {"remote": 200, "host": 24, "dns": 24, "dhcp": 16, "console": 24, "web": 24}
 
+# Who asks owners' sources for their members: a user of the database server's, through the socket.
+MEMBERS = f"{OWNER}_members"
+ASKING = 3  # its sessions at once
+
 STANDBY = f"{OWNER}_standby"
 FOLLOWING = 24  # sessions of all servers that have copies: each follows, and asks every two seconds
 
@@ -74,7 +78,9 @@ def script() -> str:
     """
     kinds = [f"{OWNER}_{kind}" for kind in SERVERS]
     servers = [CREATE.format(role=kind, idle="1min") + SERVER.format(role=kind) for kind in kinds]
-    return "".join([CREATE.format(role=OWNER, idle="1h"), *servers])
+    asking = f"{CREATE}{SERVER}ALTER ROLE {{role}} CONNECTION LIMIT {ASKING};\n"
+    members = asking.format(role=MEMBERS, idle="1min")
+    return "".join([CREATE.format(role=OWNER, idle="1h"), *servers, members])
 
 
 def restrict() -> str:

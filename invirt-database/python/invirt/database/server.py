@@ -198,7 +198,9 @@ def create() -> None:
         wait_for_no_copy()
     kinds = ", ".join(f"{roles.OWNER}_{kind}" for kind in roles.SERVERS)
     standby = roles.standby(len(config.database.all) > 1)
-    made = CREATE_DATABASE.format(name=config.database.name, servers=f"{kinds}, {roles.STANDBY}")
+    made = CREATE_DATABASE.format(
+        name=config.database.name, servers=f"{kinds}, {roles.MEMBERS}, {roles.STANDBY}"
+    )
     psql(roles.script() + standby + made)
     psql(roles.restrict(), config.database.name)
 

@@ -23,6 +23,7 @@ HEAD = f"""\
 # MAP    WHO  ROLE
 {roles.OWNER}  root  {roles.OWNER}
 {roles.OWNER}  postgres  {roles.OWNER}
+{roles.OWNER}  invirt-members  {roles.MEMBERS}
 """
 
 

@@ -30,6 +30,7 @@ STATEMENTS = 3  # times database.statement_timeout that one statement may take
 TRANSACTIONS = 6  # the same of a transaction
 
 OURS = f"^{roles.OWNER}_({'|'.join(roles.SERVERS)})($|[.])"
+CLOSE = "SELECT closed, count(*) FROM close_sources(%s, %s) AS closed GROUP BY closed"
 BEYOND = """
 SELECT pid, usename, client_addr, reason, pg_terminate_backend(pid) FROM (
     SELECT a.pid, a.usename, a.client_addr, CASE
@@ -57,6 +58,13 @@ def look(cursor: Any) -> None:
         )
 
 
+def close_sources(cursor: Any) -> None:
+    """Take from members whose source is silent for too long, or is none any more, what it told; say so."""
+    cursor.execute(CLOSE, (config.owners.patience, list(config.owners.sources)))
+    for source, members in cursor.fetchall():
+        log.write(f"{source} is silent for too long: {members} members less", log.WARNING, program=PROGRAM)
+
+
 class Watch:
     """One connection's looks.  What invirt.yaml says is read again when that is another file."""
 
@@ -76,6 +84,7 @@ class Watch:
             return
         changed = servers.settle(self.cursor, self.anew)
         administrators.settle(self.cursor)
+        close_sources(self.cursor)
         self.anew = False
         if changed:
             log.write("the list of servers that may sign on is up to date", program=PROGRAM)

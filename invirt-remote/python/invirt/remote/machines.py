@@ -11,7 +11,19 @@ from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Option, Verb, Who, say
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import MachineName
-from invirt.remote import access, apart, explain, keys, listing, looks, states, submission, tokens, undelete
+from invirt.remote import (
+    access,
+    apart,
+    explain,
+    groups,
+    keys,
+    listing,
+    looks,
+    states,
+    submission,
+    tokens,
+    undelete,
+)
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -232,6 +244,7 @@ MACHINE = (
     keys.GROUP,
     tokens.GROUP,
     looks.GROUP,
+    groups.GROUP,
 )  # fmt: skip
 DISK = Argument("disk", "hda to hdz", validate.disk_name, "DISK", sample="hdb")
 SIZE = Argument("size", "its size", disk_size, "SIZE", unit="GiB", sample="10G")

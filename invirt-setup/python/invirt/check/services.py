@@ -19,6 +19,7 @@ UNITS = {
         "invirt-database-setup.service",
         "invirt-database-watch.service",
         "invirt-database-fence.service",
+        "invirt-database-members.service",
     ),
     "remote": (
         *("invirt-remconffs.service", "invirt-remctld.socket", "invirt-remote-warm.socket"),

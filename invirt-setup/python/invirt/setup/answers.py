@@ -17,8 +17,16 @@ from invirt.base import files
 from invirt.base.errors import BadConfig
 from invirt.base.validate import FOLDER, VOLUME_GROUP
 from invirt.config import loader
-from invirt.config.forms import Form, Range
-from invirt.config.schema import Address, Hostname, OptionalAddress, OptionalFile, OptionalHostname, Realm
+from invirt.config.forms import (
+    Address,
+    Form,
+    Hostname,
+    OptionalAddress,
+    OptionalFile,
+    OptionalHostname,
+    Range,
+    Realm,
+)
 
 KEPT = Path("/etc/invirt/setup.yaml")  # what was answered once is not asked again
 EXAMPLE = "/usr/share/doc/invirt-setup/examples/site.yaml shows every key."

@@ -15,7 +15,7 @@ from invirt.base.cli import JSON, Argument, Call, Command, Flag, Group, Option, 
 from invirt.base.errors import BadConfig, BadInput, CommandFailed
 from invirt.client import call, site, ways
 from invirt.client.names import names
-from invirt.client.words import CONTROL, Words, coloured, control, look, machine, token, translated
+from invirt.client.words import CONTROL, Words, coloured, control, group, look, machine, token, translated
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus", known=names)
 OTHER = Argument(
@@ -165,6 +165,24 @@ LOOK = Group(
         ),
     ),
 )
+GROUP_NAME = Argument("group", "the group", validate.group_name, "GROUP", sample="robotics")
+GROUP = Group(
+    "group",
+    "groups that you and others own machines as",
+    (
+        _verb("create", "make a group, which you keep", GROUP_NAME, run=group("create", "group")),
+        _verb("add", "let somebody use all machines of a group", GROUP_NAME, PRINCIPAL,
+              Flag("keeper", "they may say who is in it, too"), run=group("add", "group", "principal"),
+              example="robotics bob"),
+        _verb("remove", "let somebody use the machines of a group no more; you may leave any", GROUP_NAME,
+              PRINCIPAL, run=group("remove", "group", "principal"), example="robotics bob"),
+        _verb("list", "show the groups that you are in", run=group("list")),
+        _verb("delete", "end a group that has no machine", GROUP_NAME, run=group("delete", "group")),
+        _verb("refresh", "ask now who the members of an owner are, if they are told elsewhere",
+              Argument("owner", "whose members", validate.owner_name, "OWNER", sample="unix:staff"),
+              run=group("refresh", "owner")),
+    ),
+)  # fmt: skip
 VERBS = (
     _verb(
         "create",
@@ -253,6 +271,7 @@ VERBS = (
     KEY,
     TOKEN,
     LOOK,
+    GROUP,
     _verb(
         "admin",
         "what the site's administrators do: see invirt admin help",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from invirt import config
+from invirt.base import validate
 from invirt.base.cli import Argument, Group, Option, Verb
-from invirt.base.errors import NotFound
+from invirt.base.errors import BadInput, NotFound
 from invirt.database.admin.verbs import (
     Row,
     gibibytes,
@@ -20,8 +23,30 @@ from invirt.database.session import session
 
 Number = int | None
 
+GIVE = """
+INSERT INTO sources (owner_id, kind, name) VALUES (:owner, :kind, :name)
+ON CONFLICT (owner_id) DO UPDATE SET kind = excluded.kind, name = excluded.name
+"""
+TOLD = r"""
+SELECT kind || CAST('\:' AS text) || name AS source, CASE WHEN answered_at IS NULL THEN 'never' ELSE
+    round(extract(epoch FROM now() - answered_at)) || ' s ago' END
+    || CASE WHEN error <> '' THEN '; ' || error ELSE '' END AS told
+FROM sources WHERE owner_id = :owner
+"""
 
-def _add(name: str, memory: Number, disk: Number, machines: Number, member: tuple[str, ...]) -> None:
+
+def _add(
+    name: str,
+    memory: Number,
+    disk: Number,
+    machines: Number,
+    member: tuple[str, ...],
+    source: str | None = None,
+) -> None:
+    if name.startswith("group:"):
+        raise BadInput(
+            f"{name} would be a group of users' own", hint="They make them: machine group create NAME."
+        )
     usual = config.quota
     owner = Owner(
         name=name,
@@ -31,13 +56,47 @@ def _add(name: str, memory: Number, disk: Number, machines: Number, member: tupl
     )
     owner.members = [Member(principal=principal) for principal in member]
     session.add(owner)
+    if source or ":" in name:
+        _set_source(owner, source or name)
 
 
-def _set(name: str, memory: Number, disk: Number, machines: Number) -> None:
+def _asked(source: str) -> tuple[str, str]:
+    """A source's kind and name; raises BadInput if nobody asks that kind."""
+    kind, name = validate.source(source)
+    if kind not in config.owners.sources:
+        known = ", ".join(config.owners.sources) or "none"
+        raise BadInput(f"nobody asks {kind} for members", hint=f"owners.sources in invirt.yaml: {known}.")
+    return kind, name
+
+
+def _set(name: str, memory: Number, disk: Number, machines: Number, source: str | None = None) -> None:
     owner = Owner.get(name=name)
-    values = {"memory": memory, "disk": disk, "quota_machines": machines}
-    for key, value in given(values, "Give --memory, --disk or --machines.").items():
-        setattr(owner, key, value)
+    values = {"memory": memory, "disk": disk, "quota_machines": machines, "source": source}
+    for key, value in given(values, "Give --memory, --disk, --machines or --source.").items():
+        if key == "source":
+            _set_source(owner, value)
+        else:
+            setattr(owner, key, value)
+
+
+def _set_source(owner: Owner, source: str) -> None:
+    """Members that another source has told end with this transaction."""
+    session.flush()
+    if source == NONE:
+        session.execute(text("DELETE FROM sources WHERE owner_id = :owner"), {"owner": owner.owner_id})
+        return
+    kind, name = _asked(source)
+    session.execute(text(GIVE), {"owner": owner.owner_id, "kind": kind, "name": name})
+
+
+def _refresh(name: str) -> None:
+    session.execute(text("SELECT ask_source(:name)"), {"name": Owner.get(name=name).name})
+
+
+def _told(owner: Owner) -> Row:
+    """Where its members are found, how old they are, and what is wrong."""
+    found = session.execute(text(TOLD), {"owner": owner.owner_id}).first()
+    return {"source": found.source if found else None, "told": found.told if found else None}
 
 
 def _of(used: int, quota: int) -> str:
@@ -52,6 +111,7 @@ def _row(owner: Owner) -> Row:
         "memory": _of(sum(machine.memory for machine in owner.machines), owner.memory),
         "disk": _of(disk, owner.disk),
         "machines": _of(len(owner.machines), owner.quota_machines),
+        **_told(owner),
         "members": " ".join(member.principal for member in owner.members),
     }
 
@@ -77,11 +137,18 @@ def _remove_member(owner: str, principal: str) -> None:
     session.delete(found[0])
 
 
+NONE = "none"
 NAME = named("alice")
 QUOTA = (
     memory("of all machines together"),
     Option("disk", "of all machines together", gibibytes, "SIZE", unit="GiB", sample="100G"),
     Option("machines", "how many", whole, "N", sample="10"),
+)
+SOURCE = Option(
+    "source",
+    "where its members are found; none: nowhere but by hand",
+    metavar="KIND:NAME",
+    sample="unix:staff",
 )
 FIRST = Option("member", "who may use all its machines", metavar="PRINCIPAL", several=True)
 GROUP = Group(
@@ -89,14 +156,16 @@ GROUP = Group(
     "whom machines belong to, and their quotas",
     (
         Verb(
-            "add", "add an owner; quotas not given are those of invirt.yaml", _add, (NAME, *QUOTA, FIRST),
-            changes=True, example="cs101 --memory 64G --disk 1T --member alice@EXAMPLE.ORG",
+            "add", "add an owner; quotas not given are those of invirt.yaml", _add,
+            (NAME, *QUOTA, FIRST, SOURCE), changes=True,
+            example="cs101 --memory 64G --disk 1T --member alice@EXAMPLE.ORG",
         ),
         listing("show all: memory (MiB), disk (GiB, with the trash) and machines, used/quota", _list),
         Verb(
-            "set", "change a quota; what exceeds it stays", _set, (NAME, *QUOTA), changes=True,
-            example="cs101 --memory 64G",
+            "set", "change a quota, what exceeds it stays; or where members are found", _set,
+            (NAME, *QUOTA, SOURCE), changes=True, example="cs101 --memory 64G",
         ),
+        Verb("refresh", "ask the owner's source for its members now", _refresh, (NAME,), changes=True),
         Verb("remove", "remove an owner of no machine", _remove, (NAME,), changes=True),
     ),
 )  # fmt: skip

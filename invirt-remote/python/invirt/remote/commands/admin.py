@@ -23,7 +23,7 @@ from invirt.remote.commands import operations
 
 NAME = "invirt-remote-admin"
 EVERYONES = replace(listing.MACHINES, columns={**(listing.MACHINES.columns or {}), "PRIORITY": "priority"})
-WITHOUT = ("hostname", "kernel", "initrd")  # arguments that would need more rights
+WITHOUT = ("hostname", "kernel", "initrd", "source")  # arguments that would need more rights
 
 
 def _rows(verbs: tuple[Any, ...], *names: str) -> tuple[Verb, ...]:
@@ -133,7 +133,7 @@ VERBS = (
     HOST,
     _part(pool.GROUP, "list", "hosts"),
     _part(range.GROUP, "list", "add", "remove"),
-    _part(owner.GROUP, "add", "list"),
+    _part(owner.GROUP, "add", "list", "refresh"),
     _part(owner.MEMBER, "add", "remove"),
     QUOTA,
     _part(type.GROUP, "list", "add", "set", "remove"),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.parts.postgres import Database
+
+BOB = "bob@INVIRT.TEST"
+WAYS = pytest.mark.parametrize("way", ["allowed", "told"])
+SOURCE = """
+INSERT INTO sources (owner_id, kind, name) SELECT owner_id, 'unix', 'staff' FROM machines WHERE name = %s
+ON CONFLICT DO NOTHING
+"""
 
 
 def owner(database: Database, name: str, memory: int = 4096, machines: int = 20) -> None:
@@ -24,3 +33,28 @@ def machine(database: Database, name: str, owner_name: str = "alice") -> None:
         " WHERE owners.name = %s AND types.name = 'linux'",
         (name, owner_name),
     )
+
+
+def let_in(database: Database, name: str, principal: str, way: str = "allowed") -> None:
+    """To the machine: by its owner's word, or as one of whom the owner's source tells."""
+    if way == "allowed":
+        query = "INSERT INTO machine_access SELECT machine_id, %s FROM machines WHERE name = %s"
+        database.execute(query, (principal, name))
+        return
+    database.execute(SOURCE, (name,))
+    _tell(database, name, principal)
+
+
+def let_out(database: Database, name: str, way: str = "allowed") -> None:
+    """All whom let_in() let in: disallowed, or told of no more."""
+    if way == "allowed":
+        database.execute("DELETE FROM machine_access")
+    else:
+        _tell(database, name)
+
+
+def _tell(database: Database, name: str, *principals: str) -> None:
+    """As invirt-database-members does what its plug-in found."""
+    ((number,),) = database.execute("SELECT owner_id FROM machines WHERE name = %s", (name,))
+    query = "SELECT source_answered(%s, 'unix:staff', %s, 600)"
+    assert database.execute(query, (number, list(principals)), user="invirt_members") == [(True,)]

@@ -15,7 +15,7 @@ from invirt.host.qemu.terminal import BREAK
 from tests.parts.console.daemons import start_conserver
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
-from tests.parts.owned import machine
+from tests.parts.owned import BOB, WAYS, let_in, let_out, machine
 from tests.parts.realm import end
 
 
@@ -30,14 +30,13 @@ def test_a_login_is_the_machines_console(consoles: Site) -> None:
     assert remus.exitstatus == 0
 
 
-def test_only_those_on_the_list_get_in_and_at_once(consoles: Site) -> None:
+@WAYS
+def test_only_those_on_the_list_get_in_and_at_once(way: str, consoles: Site) -> None:
     assert "Permission denied" in consoles.call("bob", "remus", "-tt").stderr
-    consoles.database.execute(
-        "INSERT INTO machine_access SELECT machine_id, 'bob@INVIRT.TEST' FROM machines WHERE name = 'remus'"
-    )
+    let_in(consoles.database, "remus", BOB, way)
     remus = consoles.terminal("bob", "remus")
     remus.expect("this is d_remus, booted")
-    consoles.database.execute("DELETE FROM machine_access")
+    let_out(consoles.database, "remus", way)
     assert "Permission denied" in consoles.call("bob", "remus", "-tt").stderr
     remus.expect("you may not use the console of remus any more")  # the open session, too
     remus.expect(pexpect.EOF)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from invirt_lab.browser import Answer, Browser
+from tests.parts.owned import BOB, let_in, let_out
 from tests.parts.realm import DEADLINE
 from tests.web.server.conftest import WEB, WebServer
 from tests.web.server.test_progress import BEGUN, ENDED, STEP, told
@@ -268,6 +269,17 @@ def test_a_token_has_what_its_user_has_now(
     assert api.found("machines/romulus")["roles"] == ["user"]
     refused(api.do("set", name="romulus", autostart="no"), 403)  # an owner's, says remote
     alice.done("disallow", name="romulus", principal="bob")
+    refused(api.read("machines/romulus"), 404)
+    refused(api.do("control/create", name="romulus"), 404)
+
+
+def test_a_token_has_nothing_of_a_group_that_its_user_left(
+    web: WebServer, bob: Api, machines: tuple[str, ...]
+) -> None:
+    let_in(web.database, "romulus", BOB, "told")
+    api = Api(web, token(bob, "staff", machine=["romulus"], write=True))
+    assert api.found("machines/romulus")["roles"] == ["owner"]
+    let_out(web.database, "romulus", "told")
     refused(api.read("machines/romulus"), 404)
     refused(api.do("control/create", name="romulus"), 404)
 

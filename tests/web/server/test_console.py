@@ -15,7 +15,7 @@ from invirt.web.streams.machine import NO_MORE
 from invirt.web.streams.tail import MOST
 from tests.parts.console import daemons
 from tests.parts.console.site import Site
-from tests.parts.owned import machine
+from tests.parts.owned import BOB, WAYS, let_in, let_out, machine
 from tests.web.server.conftest import WebServer
 from tests.web.server.consoles import Viewer, host, looking, watching
 
@@ -114,17 +114,15 @@ def test_a_pass_is_for_one_user_machine_and_kind(web: WebServer, site: Site) -> 
     assert web.browser().ask("/streams/consoles/remus/pass").status == 401
 
 
-def test_it_ends_with_the_right(web: WebServer, site: Site) -> None:
+@WAYS
+def test_it_ends_with_the_right(way: str, web: WebServer, site: Site) -> None:
     """Who is let in no more is out within seconds, and told why; others stay; it ends by ^Ec., too."""
-    web.database.execute(
-        "INSERT INTO machine_access (machine_id, principal)"
-        " SELECT machine_id, 'bob@INVIRT.TEST' FROM machines WHERE name = 'remus'"
-    )
+    let_in(web.database, "remus", BOB, way)
 
     async def story() -> None:
         async with looking(web, "alice", "remus") as alice, looking(web, "bob", "remus") as bob:
             await bob.until("joined")
-            web.database.execute("DELETE FROM machine_access")
+            let_out(web.database, "remus", way)
             await bob.until("ended")
             assert not await bob.next() and bob.socket.close_code == NO_MORE
             await alice.until("for help")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from invirt_lab.browser import Answer, Browser
+from tests.parts.owned import BOB, let_in, let_out
 from tests.parts.realm import DEADLINE
 from tests.web.server.conftest import WebServer
 
@@ -143,6 +144,16 @@ def test_whom_the_owner_let_in_sees_it_and_changes_nothing(
     assert answer.status == 403 and "only its owner" in answer.text
     alice.send(f"/machines/{remus}", f"/machines/{remus}/disallow", principal="bob")
     assert bob.ask(f"/machines/{remus}").status == 404
+
+
+def test_who_is_told_of_no_more_is_out_at_the_next_page(web: WebServer, alice: Browser, remus: str) -> None:
+    """As one whom a group's word had made an owner."""
+    let_in(web.database, remus, BOB, "told")
+    bob = web.browser("bob")
+    assert "Delete" in bob.ask(f"/machines/{remus}").text
+    let_out(web.database, remus, "told")
+    assert bob.ask(f"/machines/{remus}").status == 404 and remus not in bob.ask("/").text
+    assert bob.send("/help", f"/machines/{remus}/create").status == 404
 
 
 def test_keys_are_one_s_own(web: WebServer, alice: Browser, tmp_path: Path) -> None:

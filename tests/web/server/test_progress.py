@@ -14,6 +14,7 @@ import pytest
 from invirt.web import session
 from invirt.web.streams.visits import ALL, EACH, EVERY
 from invirt_lab.browser import Browser
+from tests.parts.owned import BOB, WAYS, let_in, let_out
 from tests.web.server.conftest import WebServer
 
 BEGUN = """
@@ -35,10 +36,6 @@ def remus(web: WebServer) -> int:
     web.database.execute(
         "INSERT INTO machines (name, owner_id, type_id, memory)"
         " SELECT 'remus', owner_id, type_id, 128 FROM owners, types WHERE owners.name = 'alice'"
-    )
-    web.database.execute(
-        "INSERT INTO machine_access (machine_id, principal)"
-        " SELECT machine_id, 'bob@INVIRT.TEST' FROM machines WHERE name = 'remus'"
     )
     return int(web.database.execute("SELECT machine_id FROM machines WHERE name = 'remus'")[0][0])
 
@@ -106,7 +103,8 @@ def test_a_lost_connection_to_the_database_ends_nothing(web: WebServer, begun: i
         assert now and now["steps"] == [{"name": "step-1", "state": "doing"}]
 
 
-def test_who_may_see_it(web: WebServer, begun: int) -> None:
+@WAYS
+def test_who_may_see_it(way: str, web: WebServer, begun: int) -> None:
     """Who begun it, whom the machine lets in; nobody else, not from another site, and no longer than that."""
     path = f"/streams/operations/{begun}"
     assert web.browser().ask(path).status == 401
@@ -116,9 +114,10 @@ def test_who_may_see_it(web: WebServer, begun: int) -> None:
     assert web.browser("alice").ask(path, headers={"Origin": "https://elsewhere.test"}).status == 403
     assert web.browser("carol").ask("/streams/operations/123456789").status == 404
     assert web.browser("alice").ask("/streams/nothing").status == 404
+    let_in(web.database, "remus", BOB, way)
     with followed(web, "bob", begun) as stream:
         assert told(stream)
-        web.database.execute("DELETE FROM machine_access")
+        let_out(web.database, "remus", way)
         step(web, begun, 1, "doing")
         assert told(stream) is None
     assert web.browser("bob").ask(path).status == 404

@@ -13,6 +13,7 @@ import pytest
 
 from invirt.web.streams.machine import NO_MORE
 from invirt.web.streams.screen import EACH
+from tests.parts.owned import BOB, WAYS, let_in, let_out
 from tests.parts.waiting import until
 from tests.web.server.conftest import WebServer
 from tests.web.server.consoles import says
@@ -57,16 +58,14 @@ def test_who_may(web: WebServer, site: Guests) -> None:
     asyncio.run(story())
 
 
-def test_it_ends_with_the_right(web: WebServer, site: Guests) -> None:
-    web.database.execute(
-        "INSERT INTO machine_access (machine_id, principal)"
-        " SELECT machine_id, 'bob@INVIRT.TEST' FROM machines WHERE name = 'remus'"
-    )
+@WAYS
+def test_it_ends_with_the_right(way: str, web: WebServer, site: Guests) -> None:
+    let_in(web.database, "remus", BOB, way)
 
     async def story() -> None:
         async with looking(web, "alice", "remus") as alice, looking(web, "bob", "remus") as bob:
             await bob.lit(LIT)
-            web.database.execute("DELETE FROM machine_access")
+            let_out(web.database, "remus", way)
             await bob.viewer.until("ended")
             assert not await bob.viewer.next() and bob.viewer.socket.close_code == NO_MORE
             await alice.lit(LIT)

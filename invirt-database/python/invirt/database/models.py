@@ -26,6 +26,7 @@ class Owner(Base):
     memory: Mapped[int] = column("memory", Integer, nullable=False)
     disk: Mapped[int] = column(Integer, nullable=False)
     quota_machines: Mapped[int] = column("machines", Integer, nullable=False)
+    made_by: Mapped[str | None] = column(Text)  # of a group of users' own
     members: Mapped[list[Member]] = relationship(
         "Member", order_by="Member.principal", cascade="all, delete-orphan", passive_deletes=True
     )
@@ -43,6 +44,8 @@ class Member(Base):
     __tablename__ = "members"
     owner_id: Mapped[int] = column(ForeignKey("owners.owner_id"), primary_key=True)
     principal: Mapped[str] = column(Text, primary_key=True)
+    source: Mapped[str | None] = column(Text)  # which told of them
+    keeper: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
 
 
 class Type(Base):

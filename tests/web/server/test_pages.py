@@ -117,6 +117,15 @@ def test_names_that_an_administrator_gave_are_shown(web: WebServer, alice: Brows
     assert f"<dt>Name in DNS</dt><dd>{remus}.invirt.test</dd>" in alice.ask(f"/machines/{remus}").text
 
 
+def test_what_befell_a_machine_is_told(web: WebServer, alice: Browser, remus: str) -> None:
+    lost = "UPDATE machines SET (lost_at, lost_host) = ({}) WHERE name = %s"
+    web.database.execute(lost.format("now(), 'host7'"), (remus,))
+    for page in ("/", f"/machines/{remus}"):
+        assert re.search("host7 was lost at [-0-9]+ [0-9:]+, and the machine ", alice.ask(page).text)
+    web.database.execute(lost.format("NULL, NULL"), (remus,))
+    assert "was lost" not in alice.ask("/").text
+
+
 def test_another_s_machine_is_not_there(web: WebServer, remus: str) -> None:
     """Seen or touched: the same as one that isn't."""
     bob = web.browser("bob")

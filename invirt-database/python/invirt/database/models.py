@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, relationship
 
 from invirt.database.base import GIVEN, Base, column
 
-OWNED: dict[str, Any] = {"cascade": "all, delete-orphan", "passive_deletes": True}  # goes with its machine
+OWNED: dict[str, Any] = {"cascade": "all, delete-orphan", "passive_deletes": True}  # goes with what it is of
 
 
 class Owner(Base):
@@ -27,9 +27,7 @@ class Owner(Base):
     disk: Mapped[int] = column(Integer, nullable=False)
     quota_machines: Mapped[int] = column("machines", Integer, nullable=False)
     made_by: Mapped[str | None] = column(Text)  # of a group of users' own
-    members: Mapped[list[Member]] = relationship(
-        "Member", order_by="Member.principal", cascade="all, delete-orphan", passive_deletes=True
-    )
+    members: Mapped[list[Member]] = relationship("Member", order_by="Member.principal", **OWNED)
     machines: Mapped[list[Machine]] = relationship(
         "Machine", order_by="Machine.name", back_populates="owner", passive_deletes="all"
     )
@@ -141,6 +139,8 @@ class Machine(Base):
     autostart: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
     why_off: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     priority: Mapped[int] = column(SmallInteger, nullable=False, server_default=GIVEN)
+    lost_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
+    lost_host: Mapped[str | None] = column(Text)
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")

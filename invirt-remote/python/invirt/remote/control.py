@@ -43,8 +43,8 @@ def status(actor: Actor, name: MachineName) -> Found:
 
 def _in_words(machine: states.Machine) -> str:
     where = f" on {machine['host']}" if machine["host"] else ""
-    why = f": {machine['why_off']}" if machine["state"] == "off" and machine["why_off"] else ""
-    return f"{machine['name']} is {states.in_words(machine)}{where}{why}\n"
+    why = machine["befell"] or (machine["why_off"] if machine["state"] == "off" else "")
+    return f"{machine['name']} is {states.in_words(machine)}{where}{f': {why}' if why else ''}\n"
 
 
 def _switch(name: str, operation: str, done: str, summary: str) -> Verb:

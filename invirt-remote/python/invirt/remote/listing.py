@@ -85,7 +85,8 @@ def list_machines(actor: Actor, ask: bool = False) -> Found:
     with transaction() as cursor:
         machines = states.describe(cursor, access.mine(cursor, actor.principal))
     silent = states.add_states(machines, ask=ask)
-    return Found({"machines": machines, "silent_hosts": silent}, states.told(silent))
+    notes = [*states.told(silent), *states.befallen(machines)]
+    return Found({"machines": machines, "silent_hosts": silent}, notes)
 
 
 def list_all(actor: Actor, ask: bool = False) -> dict[str, Any]:
@@ -121,6 +122,7 @@ FACTS = Facts(
         "state": states.in_words,
         "since": "since",
         "off because": "why_off",
+        "what befell it": "befell",
         "host": "host",
         "type": "type",
         "memory": lambda m: f"{m['memory']} MiB",

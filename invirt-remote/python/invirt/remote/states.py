@@ -29,7 +29,7 @@ SELECT machine_id, host(ip) AS ip, host(ip6) AS ip6, mac_addr::text AS mac_addr,
 FROM nics WHERE machine_id = ANY(%s) ORDER BY machine_id, nic_id
 """
 STATES = """
-SELECT machine_id, state, seen, since, why, silence FROM machine_states WHERE machine_id = ANY(%s)
+SELECT machine_id, state, seen, since, why, silence, befell FROM machine_states WHERE machine_id = ANY(%s)
 """
 
 
@@ -66,13 +66,13 @@ def _machine(row: Any) -> Machine:
     )
     known = {name: getattr(row, name) for name in names}
     made = row.created_at.isoformat(timespec="seconds")
-    state = {"state": "off", "since": None, "ended": None, "last_seen": None}
+    state = {"state": "off", "since": None, "ended": None, "last_seen": None, "befell": None}
     return known | state | {"created_at": made, "disks": {}, "pools": {}, "nics": []}
 
 
 def _observe(machine: Machine, row: Any) -> None:
     """last_seen: what a silent host said, and how many seconds ago; null: never."""
-    machine["state"] = row.state
+    machine["state"], machine["befell"] = row.state, row.befell
     if row.state == "unknown":
         seconds = None if row.silence is None else round(row.silence)
         machine["last_seen"] = {"state": row.seen, "seconds": seconds}
@@ -142,6 +142,11 @@ def in_words(machine: Machine) -> str:
     if _silence(machine):
         return f"unknown, last seen {machine['last_seen']['state']} {ago(machine['last_seen']['seconds'])}"
     return str(machine["state"])
+
+
+def befallen(machines: Iterable[Machine]) -> list[str]:
+    """A line for each machine whose host was lost."""
+    return [f"{machine['name']}: {machine['befell']}" for machine in machines if machine["befell"]]
 
 
 def _state(machine: Machine, running: dict[str, set[MachineName]]) -> str:

@@ -20,7 +20,7 @@ from invirt.web.reading import one, rows
 OWN = """machine_id = ANY (ARRAY(
     SELECT machine_id FROM access WHERE principal = %(who)s AND role <> 'administrator'))"""
 MINE = f"""
-SELECT name, owner, description, memory, state, seen, silence,
+SELECT name, owner, description, memory, state, seen, silence, befell,
     ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses,
     (SELECT sum(size) FROM web.disks d WHERE d.machine_id = m.machine_id) AS disk,
     (SELECT kind FROM web.operations o WHERE o.machine_id = m.machine_id

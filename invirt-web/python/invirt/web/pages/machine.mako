@@ -29,6 +29,9 @@ ${self.refusal(refused["error"])}
 % if link:
 <div class="told" role="status"><p>Whoever has this link sees the console for an hour, and can type nothing. It is shown this once.</p><p><a href="${link}">https://${address}${link}</a></p></div>
 % endif
+% if machine.befell:
+<p class="told">${machine.befell}.</p>
+% endif
 <div class="power">
 % for verb, words in power.items():
 <form method="post" action="/machines/${machine.name}/${verb}"><input type="hidden" name="secret" value="${secret}"><button class="${"button" if loop.first else ""}">${words}</button></form>

@@ -11,6 +11,9 @@
 % if machine.description:
 <small>${machine.description}</small>
 % endif
+% if machine.befell:
+<small>${machine.befell}</small>
+% endif
 </th>
 <td data-label="State"><span class="state ${machine.state}">${state(machine)}</span>\
 % if machine.busy:

@@ -8,6 +8,13 @@ from tests.parts.postgres import Database
 
 BOB = "bob@INVIRT.TEST"
 WAYS = pytest.mark.parametrize("way", ["allowed", "told"])
+AND_BACK = """
+INSERT INTO owners (name, memory, disk, machines) VALUES ('another', 9999, 9999, 9999) ON CONFLICT DO NOTHING;
+CREATE TEMP TABLE had ON COMMIT DROP AS SELECT machine_id, owner_id FROM machines WHERE name = %s;
+UPDATE machines SET owner_id = (SELECT owner_id FROM owners WHERE name = 'another')
+    WHERE machine_id IN (SELECT machine_id FROM had);
+UPDATE machines m SET owner_id = had.owner_id FROM had WHERE had.machine_id = m.machine_id
+"""
 SOURCE = """
 INSERT INTO sources (owner_id, kind, name) SELECT owner_id, 'unix', 'staff' FROM machines WHERE name = %s
 ON CONFLICT DO NOTHING
@@ -37,7 +44,7 @@ def machine(database: Database, name: str, owner_name: str = "alice") -> None:
 
 def let_in(database: Database, name: str, principal: str, way: str = "allowed") -> None:
     """To the machine: by its owner's word, or as one of whom the owner's source tells."""
-    if way == "allowed":
+    if way != "told":
         query = "INSERT INTO machine_access SELECT machine_id, %s FROM machines WHERE name = %s"
         database.execute(query, (principal, name))
         return
@@ -46,9 +53,11 @@ def let_in(database: Database, name: str, principal: str, way: str = "allowed") 
 
 
 def let_out(database: Database, name: str, way: str = "allowed") -> None:
-    """All whom let_in() let in: disallowed, or told of no more."""
+    """All whom let_in() let in: disallowed, told of no more, or as the machine was handed over (and back)."""
     if way == "allowed":
         database.execute("DELETE FROM machine_access")
+    elif way == "handed":
+        database.execute(AND_BACK, (name,))
     else:
         _tell(database, name)
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from invirt.base import cli
 from invirt.database.commands.admin import COMMAND as ADMIN
@@ -15,7 +16,7 @@ from invirt.host.qemu.terminal import BREAK
 from tests.parts.console.daemons import start_conserver
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site
-from tests.parts.owned import BOB, WAYS, let_in, let_out, machine
+from tests.parts.owned import BOB, let_in, let_out, machine
 from tests.parts.realm import end
 
 
@@ -30,7 +31,7 @@ def test_a_login_is_the_machines_console(consoles: Site) -> None:
     assert remus.exitstatus == 0
 
 
-@WAYS
+@pytest.mark.parametrize("way", ["allowed", "told", "handed"])
 def test_only_those_on_the_list_get_in_and_at_once(way: str, consoles: Site) -> None:
     assert "Permission denied" in consoles.call("bob", "remus", "-tt").stderr
     let_in(consoles.database, "remus", BOB, way)

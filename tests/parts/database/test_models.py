@@ -14,19 +14,20 @@ from invirt.database.session import transaction
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Cluster, Database
 
-# What hosts tell, what machines use, which are kept apart and where members are found is read by SQL alone.
-COLUMNS = """
+# What is read by SQL alone.
+SQL_ALONE = "^(usage|host_signs|guest_states|api_token|console_looks|apart|sources|machine_offers)"
+COLUMNS = f"""
     SELECT table_name, column_name, CASE data_type WHEN 'ARRAY' THEN ltrim(udt_name, '_') || '[]'
         ELSE data_type END, is_nullable = 'YES'
     FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version'
-        AND table_name !~ '^(usage|host_signs|guest_states|api_token|console_looks|apart|sources)'
+        AND table_name !~ '{SQL_ALONE}'
 """
-KEYS = """
+KEYS = f"""
     SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace
     AND conrelid::regclass::text <> 'alembic_version'
-    AND conrelid::regclass::text !~ '^(usage|host_signs|guest_states|api_token|console_looks|apart|sources)'
+    AND conrelid::regclass::text !~ '{SQL_ALONE}'
 """
 
 

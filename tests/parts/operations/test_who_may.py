@@ -49,6 +49,11 @@ def rome(site: Site) -> Iterator[Site]:
             " WHERE name = 'group:robotics'",
             keeper,
         )
+    site.rows(
+        "INSERT INTO machine_offers SELECT machine_id, o.name, o.owner_id, %s FROM machines, owners o"
+        " WHERE o.name = 'group:robotics'",
+        ALICE,
+    )
     site.rows("UPDATE hosts SET enabled = false")
     with site.database.config.open("a") as file:
         file.write("web:\n  hostname: web.invirt.test\n")
@@ -78,6 +83,8 @@ def test_who_may(rome: Site, program: str, place: Place) -> None:
     words = place.path.split()
     if "group" in words:  # after the first, who may, it is gone, or bob is
         names_one = {"delete": {BOB, CAROL, ALICE}, "remove": {BOB}}.get(words[-1], set())
+    if words[-1] == "decline":  # there is no offer any more
+        names_one = {BOB, CAROL, ALICE}
     expected = {Who.ANYONE: names_one, Who.USER: {EVE}, Who.OWNER: {EVE, BOB}, Who.WEB: set()}
     expected[Who.SITE] = {ALICE, BOB, EVE}
     assert refused == expected[place.verb.who], answers

@@ -279,6 +279,7 @@ def test_nothing_there(client: FlaskClient, path: str) -> None:
 
 BY_DOOR = {"key add", "key remove", "token add", "token remove", "look share", "look end"}
 BY_DOOR |= {"apart", "together"}  # they are about two machines
+BY_DOOR |= {"accept", "decline"}  # they are about what is another's still
 BY_DOOR |= {f"group {verb}" for verb in ("create", "add", "remove", "delete", "refresh")}
 
 

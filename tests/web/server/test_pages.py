@@ -165,6 +165,18 @@ def test_who_is_told_of_no_more_is_out_at_the_next_page(web: WebServer, alice: B
     assert bob.send("/help", f"/machines/{remus}/create").status == 404
 
 
+def test_a_machine_is_handed_over(web: WebServer, alice: Browser, remus: str) -> None:
+    """Offered on its page, accepted on the new owner's first one, and given back."""
+    bob = web.browser("bob")
+    for giver, taker, name in ((alice, bob, "bob"), (bob, alice, "alice")):
+        giver.send(f"/machines/{remus}", f"/machines/{remus}/set", owner=name)
+        assert giver.send("/", f"/offers/{remus}/accept").status == 404
+        assert taker.ask(f"/machines/{remus}").status == 404 and "Offered to you" in taker.ask("/").text
+        assert taker.send("/", f"/offers/{remus}/accept").to == f"/machines/{remus}"
+        assert giver.ask(f"/machines/{remus}").status == 404
+        assert "Delete" in taker.ask(f"/machines/{remus}").text
+
+
 def test_keys_are_one_s_own(web: WebServer, alice: Browser, tmp_path: Path) -> None:
     """Added, shown by its fingerprint, taken back; what is none is refused with what was typed."""
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice at home", "-f", str(tmp_path / "key")]
@@ -348,7 +360,7 @@ MACHINE_FIELDS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("/new", ("name", "size", "memory", "disk", "cpus", "type", "owner", "pool", "description"), {}),
     ("/machines/{}/resize", ("memory", "cpus"), {}),
     ("/machines/{}/rename", ("new",), {}),
-    ("/machines/{}/set", ("autostart",), {}),
+    ("/machines/{}/set", ("autostart", "owner"), {}),
     ("/machines/{}/lvcreate", ("disk", "size", "pool"), {}),
     ("/machines/{}/lvrename", ("disk", "new"), {}),
     ("/machines/{}/allow", ("principal",), {}),

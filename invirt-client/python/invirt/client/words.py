@@ -12,6 +12,7 @@ MACHINE = {
     "apart": "apart", "together": "together", "explain": "explain",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
+    "offers": "offers", "accept": "accept", "decline": "decline",
 }  # fmt: skip
 CONTROL = {"start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status"}
 _SPOKEN = {

@@ -30,6 +30,7 @@ SENTENCES = {
     "source_kind": "a source is of a kind that invirt.yaml names in owners.sources",
     "source_name": "a source's name is letters, digits and . _ / @ + = , -, and no sign comes first",
     "sources_pkey": "this owner has a source already",
+    "offer_name": "a machine is offered to an owner, whose name is at most 255 letters",
     "owner_memory": "a quota is 0 or more",
     "owner_disk": "a quota is 0 or more",
     "owner_machines": "a quota is 0 or more",

@@ -11,7 +11,7 @@ from invirt.base import tables, validate
 from invirt.base.cli import Argument, Facts, Flag, Found, Option, Table, Verb, Who
 from invirt.base.cli.show import words
 from invirt.base.names import MachineName
-from invirt.remote import access, apart, states
+from invirt.remote import access, apart, handing, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
@@ -119,6 +119,7 @@ FACTS = Facts(
     {
         "name": "name",
         "owner": "owner",
+        "offered to": "offered_to",
         "state": states.in_words,
         "since": "since",
         "off because": "why_off",
@@ -146,6 +147,7 @@ def show(actor: Actor, name: MachineName) -> Found:
         machines = states.describe(cursor, [row])
         machines[0]["principals"] = access.acl(cursor, row.machine_id)
         if set(row.roles) - {"user"}:  # whoever is let in to one need not know of the others
+            machines[0]["offered_to"] = handing.offered_to(cursor, row.machine_id)
             machines[0]["apart"] = apart.names(cursor, row.machine_id)
     return Found(machines[0], states.told(states.add_states(machines)))
 

@@ -16,6 +16,7 @@ from invirt.remote import (
     apart,
     explain,
     groups,
+    handing,
     keys,
     listing,
     looks,
@@ -109,8 +110,12 @@ def resize(
     return f"{name} is resized; it counts from the next boot on"
 
 
-def set_(actor: Actor, name: MachineName, autostart: str) -> str:
-    """Change a setting of a machine, from now on."""
+def set_(actor: Actor, name: MachineName, autostart: str | None, owner: str | None) -> str:
+    """Change a setting of a machine, from now on, or offer it to another owner."""
+    if (autostart is None) == (owner is None):
+        raise BadInput("one thing is changed at a time", hint="Give --autostart or --owner.")
+    if owner is not None:
+        return handing.offer(actor, name, owner)
     with transaction() as cursor:
         row = access.require_owner(cursor, actor.principal, name)
         cursor.execute(
@@ -212,11 +217,15 @@ GROW = Option(
 )  # fmt: skip
 AUTOSTART = Option(
     "autostart", "whether it is booted again after a crash of its guest or host (a new machine: yes)",
-    choices=("yes", "no"), required=True,
+    choices=("yes", "no"),
 )  # fmt: skip
 PRIORITY = Option(
     "priority", "0 to 9; of those that are wanted on the higher come back first (a new machine: 5)", priority,
     "N", required=True, sample="9",
+)  # fmt: skip
+TO = Option(
+    "owner", "whose it is to be, once they accept it; its own: offer it no more", validate.owner_name,
+    "OWNER",
 )  # fmt: skip
 NEW = Argument("new", "its new name", validate.machine_name, "NEW", sample="romulus")
 PRINCIPAL = Argument(
@@ -232,7 +241,9 @@ MACHINE = (
     USAGE,
     _operation("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
           example="remus --memory 1G --disk hda=20G"),
-    _verb("set", "say whether a machine is booted again after a crash", set_, AUTOSTART),
+    _verb("set", "say whether a machine is booted again after a crash, or offer it to another owner", set_,
+          AUTOSTART, TO, example="remus --owner group:robotics"),
+    *handing.VERBS,
     *apart.VERBS,
     *explain.VERBS,
     _operation("rename", "give a machine that is off another name", rename, NEW),

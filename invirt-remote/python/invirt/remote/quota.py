@@ -34,10 +34,16 @@ def lock_owner(cursor: Cursor, principal: str, name: str | None) -> int:
     return int(row.owner_id)
 
 
+def own_name(principal: str) -> str | None:
+    """What principal's own owner is called, or would be; None for people of other realms."""
+    name, _, realm = principal.rpartition("@")
+    return name if realm == config.site.realm else None
+
+
 def _own(cursor: Cursor, principal: str) -> str:
     """The name of principal's own owner, which is made if there is none of that name yet."""
-    name, _, realm = principal.rpartition("@")
-    if realm != config.site.realm:
+    name = own_name(principal)
+    if name is None:
         raise Denied(
             f"{principal} is of another realm and owns nothing here",
             hint=f"Name an owner that you are a member of, or ask {config.site.contact} for one.",

@@ -55,6 +55,11 @@ TRASH = """
 SELECT t.* FROM web.trash t WHERE owner_id IN
     (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY ends_at
 """
+OFFERS = """
+SELECT machine, memory, to_name, principal FROM offers WHERE to_owner IN
+    (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')
+    OR to_owner IS NULL AND to_name = %(own)s ORDER BY at DESC LIMIT 100
+"""
 OPERATION = f"""
 SELECT o.*, m.name AS machine FROM web.operations o LEFT JOIN web.machines m USING (machine_id)
 WHERE {MAY_SEE}
@@ -75,7 +80,7 @@ CHANGES = {
     "Size and name": {
         "resize": "Change memory, CPUs or disks",
         "rename": "Give it another name",
-        "set": "Say whether it starts again after a crash",
+        "set": "Say whether it starts again after a crash, or whose it is to be",
         "apart": "Keep it on another host than one of its owner's others",
         "together": "Let it be on one host with another again",
     },
@@ -95,10 +100,15 @@ MORE = ("cpus", "type", "owner", "pool", "description")
 
 def mine(visit: Visit) -> Answer:
     """What one has, what it does, what is left of the quota."""
-    asked = {"who": visit.who}
-    return Page(
-        "mine", {"machines": rows(MINE, asked), "quotas": _quotas(visit.who), "trash": rows(TRASH, asked)}
-    )
+    name, _, realm = visit.who.rpartition("@")
+    asked = {"who": visit.who, "own": name if realm == config.site.realm else ""}
+    values = {
+        "machines": rows(MINE, asked),
+        "quotas": _quotas(visit.who),
+        "trash": rows(TRASH, asked),
+        "offers": rows(OFFERS, asked),
+    }
+    return Page("mine", values)
 
 
 def _quotas(who: str) -> list[Mapping[str, Any]]:
@@ -268,6 +278,14 @@ def trash(visit: Visit, name: str, verb: str) -> Answer:
         raise NotFound(f"there is no {verb[:20]!a}")
     values = {"user": visit.who, "name": name, "yes": "yes" if visit.values.get("typed_name") == name else ""}
     return _after(saying.say(*forms.form(verb).said(values)), "/")
+
+
+def offer(visit: Visit, name: str, verb: str) -> Answer:
+    """Take over a machine that is offered, or leave it."""
+    if verb not in ("accept", "decline"):
+        raise NotFound(f"there is no {verb[:20]!a}")
+    found = saying.say(*forms.form(verb).said({"user": visit.who, "name": name}))
+    return Go(f"/machines/{name}" if verb == "accept" else "/", saying.told(found))
 
 
 def operation(visit: Visit, number: int) -> Answer:

@@ -62,6 +62,7 @@ ROUTES = (
     Route("/machines/<name>/look/<verb>", sharing.change, changes=True),
     Route("/machines/<name>/<verb>", machines.change, changes=True),
     Route("/trash/<name>/<verb>", machines.trash, changes=True),
+    Route("/offers/<name>/<verb>", machines.offer, changes=True),
     Route("/operations/<int:number>", machines.operation),
     Route("/keys", keys.show),
     Route("/keys/<verb>", keys.change, changes=True),

@@ -32,6 +32,18 @@
 % else:
 <div class="empty"><p>You have no machine yet.</p><p><a class="button" href="/new">Make one</a></p></div>
 % endif
+% if offers:
+<section aria-labelledby="offers">
+<h2 id="offers">Offered to you</h2>
+<ul class="rows">
+% for offer in offers:
+<li><span><strong>${offer.machine}</strong> ${gib(offer.memory)}, to ${offer.to_name}, by ${person(offer.principal)}</span>
+<form method="post" action="/offers/${offer.machine}/accept"><input type="hidden" name="secret" value="${secret}"><button>Accept<span class="unseen"> ${offer.machine}</span></button></form>
+<form method="post" action="/offers/${offer.machine}/decline"><input type="hidden" name="secret" value="${secret}"><button>Decline<span class="unseen"> ${offer.machine}</span></button></form></li>
+% endfor
+</ul>
+</section>
+% endif
 <section aria-labelledby="left">
 <h2 id="left">What is left</h2>
 % for quota in quotas:

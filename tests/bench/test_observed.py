@@ -15,7 +15,7 @@ from invirt.host import observer
 from tests.bench import cpu
 from tests.parts.operations.conftest import Site
 from tests.parts.operations.conftest import site as operations_site
-from tests.parts.operations.fakehosts import FakeHost
+from tests.parts.operations.fakeguests import FakeHost
 from tests.parts.owned import machine
 from tests.parts.postgres import Cluster, Database
 from tests.parts.remote.conftest import RemoteServer, remote, site

@@ -162,8 +162,11 @@ class Host:
         self.connected.autocommit = True
         self.eyes = Eyes()
         self.ended: list[DomainName] = []
+        self.outdated: list[int] = []
         self.told = {"accelerator": "tcg", "reason": "x" * 300}
-        self.observer = Observer(self.eyes, lambda: self.told, self.ended.append, f"{name}.invirt.test")
+        self.observer = Observer(
+            self.eyes, lambda: self.told, self.ended.append, self.outdated.append, f"{name}.invirt.test"
+        )
 
     def sees(self, *seen: Seen) -> None:
         """A turn with these."""
@@ -205,6 +208,9 @@ def test_one_that_was_lost_ends_its_guests_first(
     rows("SELECT lose_host(host_id, 'root: its power is off') FROM hosts WHERE name = 'host1'")
     host.sees(Seen(REMUS, "running", time.time()), Seen(DomainName("d_other"), "off", time.time(), "crash"))
     assert host.ended == [REMUS]
+    [(token,)] = rows("SELECT last_value FROM operation_token")
+    host.sees(Seen(DomainName("d_other"), "off", time.time(), "crash"))
+    assert host.outdated == [token], "once: commands that come since then are meant as ever"
     assert rows("SELECT state, why FROM guest_states") == [("off", "host")]
     assert rows(
         "SELECT state FROM machine_states WHERE machine_id IN (SELECT machine_id FROM guest_states)"

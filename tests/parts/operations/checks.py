@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from invirt.remote.operations import STEPS
+from tests.parts.operations import misfortune
 from tests.parts.operations.simulation import World
 
 MEMORY = 512  # MiB of each host
@@ -62,6 +63,7 @@ def always(world: World) -> None:
         content = world.hosts.contents.get(place)
         assert content is not None, f"{place} is lost from the trash"
         assert world.trashed.setdefault(place, content) == content, f"{place} in the trash is another disk"
+    misfortune.always(world)
     for row in rows:
         assert row.left_memory >= 0 <= (row.left_disk or 0), "more than the quota"
         if row.idle:
@@ -70,6 +72,7 @@ def always(world: World) -> None:
 
 def idle(world: World, row: Any) -> None:
     """What holds for a machine that nothing is being done to."""
+    assert len(row.promised) < 2, f"{row.name} has two homes"
     assert not (row.undone_boot and row.hostname), f"{row.name} wasn't booted, but has a place on a host"
     for disk, (number, pool) in (row.disks or {}).items():
         content = world.hosts.contents.get((pool, row.name, disk))

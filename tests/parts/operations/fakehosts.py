@@ -11,11 +11,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound, Unreachable
 from invirt.remote.hosts import Hosts, NoAnswer, Unknown
 from invirt.remote.lines import Answer
+from tests.parts.operations.fakedisks import Disks, FakePool
+from tests.parts.operations.fakeguests import FakeHost, Guests, Job
 
 # Told of each command ("before" or "after" it is done), of a job's when it is begun; raises what
 # shall go wrong.
@@ -28,63 +29,6 @@ class Killed(BaseException):
 
 def no_fault(when: str, hostname: str, words: tuple[str, ...]) -> None:
     """All goes well."""
-
-
-@dataclass
-class Job:
-    """A command that a host does in its own time; ended: how, once it has."""
-
-    words: tuple[str, ...]
-    left: int
-    ended: dict[str, object] | None = None
-    in_time: bool = True  # begun by a command that was not late
-
-
-@dataclass
-class FakePool:
-    """The volumes of a pool, and its trash; seen_by: host names, all if it is empty.
-
-    held: what volumes hold.  expected: those which a host may fill, and which.
-    """
-
-    volumes: dict[tuple[str, str], int] = field(default_factory=dict)
-    trash: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    seen_by: tuple[str, ...] = ()
-    held: dict[tuple[str, str], str] = field(default_factory=dict)
-    expected: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-@dataclass
-class FakeHost:
-    """One host's guests, and the highest token it has seen for each machine."""
-
-    running: set[str] = field(default_factory=set)
-    booted: set[str] = field(default_factory=set)  # all that ever ran here
-    crashed: set[str] = field(default_factory=set)
-    tokens: dict[str, int] = field(default_factory=dict)
-    up: bool = True
-    deaf: set[str] = field(default_factory=set)  # guests that don't obey
-    nonsense: str | None = None  # the answer to every question
-    slow: int = 0  # questions until a job ends
-    jobs: dict[int, Job] = field(default_factory=dict)  # by their tokens
-    behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
-    hypervisor: str = "qemu"
-    ahead: float = 0.0  # seconds that its clock is
-    can: set[str] = field(default_factory=lambda: {"move"})
-    version: str = "7.2"  # of its QEMU
-    traits: dict[str, dict[str, object]] = field(default_factory=dict)  # of guests, as QEMU's
-    moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and other host of each move
-    waiting: set[str] = field(default_factory=set)  # guests that have come, and stand still
-    storage: dict[str, list[str]] = field(default_factory=lambda: {"lvm": ["grow"], "file": ["grow"]})
-
-    def crash(self, *guests: str) -> None:
-        """These guests, or all that run, end without having been switched off."""
-        ending = self.running & set(guests or self.running)
-        self.crashed |= ending
-        self.running -= ending
-        self.waiting -= set(guests or self.waiting)
-        if not guests:
-            self.jobs.clear()
 
 
 class OneByOne(Hosts):
@@ -101,7 +45,7 @@ class OneByOne(Hosts):
         return answers
 
 
-class FakeHosts(OneByOne):
+class FakeHosts(Guests, Disks, OneByOne):
     """A Hosts with pools of volumes; volumes, trash: those of the first pool."""
 
     def __init__(self, *hostnames: str) -> None:
@@ -165,7 +109,7 @@ class FakeHosts(OneByOne):
             return json.dumps(getattr(self, f"_{what}_{verb}")(subject, *rest))
         names = tokens_for(what, verb, *rest)
         token = int(rest.pop())
-        if any(self.too_late(token, host.tokens.get(name, 0)) for name in names):
+        if any(self.too_late(token, max(host.floor, host.tokens.get(name, 0))) for name in names):
             raise Busy(f"{hostname}: this command for {rest[0]} came too late")
         host.tokens.update(dict.fromkeys(names, token))
         getattr(self, f"_{what}_{verb}")(subject, *rest)
@@ -223,170 +167,11 @@ class FakeHosts(OneByOne):
         except InvirtError as error:
             job.ended = {"status": error.exit_code, "said": f"job: {error.message}"}
 
-    def _domain_status(self, host: FakeHost, name: str) -> object:
-        state = {"name": name, "state": "running" if name in host.running else "off"}
-        about = {"hypervisor": host.hypervisor, "can": sorted(host.can), "storage": host.storage}
-        if host.behind:
-            return state
-        traits = host.traits.get(name, {}) if name in host.running else {}
-        return state | about | {"version": host.version} | traits
-
     def _host_status(self, host: FakeHost) -> object:
         about = {"hypervisor": host.hypervisor, "domains": len(host.running)}
-        return about if host.behind else about | {"clock": time.time() + host.ahead}
-
-    def _domain_list(self, host: FakeHost) -> object:
-        on = [{"name": name, "state": "running", "memory": 128, "cpus": 1} for name in sorted(host.running)]
-        ended = {name: "crash" if name in host.crashed else "poweroff" for name in host.booted - host.running}
-        return on + [{"name": name, "state": "off", "ended": why} for name, why in sorted(ended.items())]
-
-    def _domain_create(self, host: FakeHost, name: str) -> None:
-        if name not in host.running:
-            host.moves.pop(name, None)
-        host.running.add(name)
-        host.booted.add(name)
-        host.crashed.discard(name)
-
-    def _domain_destroy(self, host: FakeHost, name: str) -> None:
-        host.running.discard(name)
-        host.waiting.discard(name)
-        host.moves.pop(name, None)
-
-    def _domain_shutdown(self, host: FakeHost, name: str) -> None:
-        if name not in host.deaf:
-            host.running.discard(name)
-
-    def _domain_reboot(self, host: FakeHost, name: str) -> None:
-        if name not in host.running:
-            raise NotFound(f"{name} is off")
-
-    def _domain_receive(self, host: FakeHost, name: str, source: str) -> None:
-        if name in host.running:
-            raise BadInput(f"{name} is here already")
-        host.moves[name] = ("expected", source)
-
-    def _domain_send(self, host: FakeHost, name: str, target: str, within: str) -> None:
-        """The other host lets it run at once, unless word of that is lost."""
-        if host.moves.get(name) == ("handed", target):
-            return
-        if name not in host.running:
-            raise NotFound(f"{name} is off")
-        other, own = self.hosts[target], self._own(host)
-        if not other.up:
-            raise Unreachable(f"{target} doesn't answer")
-        if other.moves.get(name) != ("expected", own):
-            raise CommandFailed(f"{target} refuses it: {name} is not expected")
-        other.waiting.add(name)
-        host.moves[name] = ("handed", target)
-        host.running.discard(name)
-        host.booted.discard(name)
-        if self.word_comes():
-            self._domain_arrive(other, name)
-
-    def word_comes(self) -> bool:
-        """Whether the target hears at once that a guest is its own."""
-        return True
-
-    def _domain_keep(self, host: FakeHost, name: str) -> None:
-        if host.moves.get(name, ("",))[0] == "handed":
-            raise Busy(f"{name} was handed over")
-
-    def _domain_arrive(self, host: FakeHost, name: str) -> None:
-        state, peer = host.moves.get(name, ("", ""))
-        if state not in ("expected", "arrived"):
-            raise NotFound(f"{name} was not expected here")
-        host.moves[name] = ("arrived", peer)
-        if name in host.waiting:
-            host.waiting.discard(name)
-            host.running.add(name)
-            host.booted.add(name)
-            host.crashed.discard(name)
-
-    def _domain_moved(self, host: FakeHost, name: str) -> object:
-        state, peer = host.moves.get(name, (None, None))
-        return {"name": name, "move": state, "peer": peer}
-
-    def _own(self, host: FakeHost) -> str:
-        return next(name for name, one in self.hosts.items() if one is host)
-
-    def _domain_fence(self, host: FakeHost, name: str) -> None:
-        """Its token is remembered."""
-
-    def _volume_list(self, pool: FakePool) -> object:
-        kept = [{"name": name, "disk": disk, "size": size} for (name, disk), size in pool.volumes.items()]
-        gone = [
-            {"name": name, "disk": disk, "size": size, "trash": operation}
-            for (name, disk, operation), size in pool.trash.items()
-        ]
-        return kept + gone
-
-    def _volume_create(self, pool: FakePool, name: str, disk: str, size: str) -> None:
-        if pool.volumes.setdefault((name, disk), int(size)) != int(size):
-            raise BadInput(f"disk {disk} of {name} is there already")
-
-    def _volume_resize(self, pool: FakePool, name: str, disk: str, size: str) -> None:
-        if (name, disk) not in pool.volumes:
-            raise NotFound(f"{name} has no disk {disk}")
-        if pool.volumes[name, disk] > int(size):
-            raise BadInput(f"disk {disk} of {name} can't shrink")
-        pool.volumes[name, disk] = int(size)
-
-    def _volume_rename(self, pool: FakePool, name: str, disk: str, new_name: str, new_disk: str) -> None:
-        if (name, disk) in pool.volumes and (new_name, new_disk) in pool.volumes:
-            raise BadInput(f"disk {new_disk} of {new_name} is there already")
-        if (name, disk) in pool.volumes:
-            pool.volumes[new_name, new_disk] = pool.volumes.pop((name, disk))
-        elif (new_name, new_disk) not in pool.volumes:
-            raise NotFound(f"{name} has no disk {disk}")
-
-    def _volume_remove(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
-        pool.expected.pop((name, disk), None)
-        if (name, disk) in pool.volumes:
-            pool.trash[name, disk, int(operation)] = pool.volumes.pop((name, disk))
-
-    def _volume_restore(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
-        if (name, disk, int(operation)) in pool.trash:
-            if (name, disk) in pool.volumes:
-                raise BadInput(f"disk {disk} of {name}: another took its place")
-            pool.volumes[name, disk] = pool.trash.pop((name, disk, int(operation)))
-        elif (name, disk) not in pool.volumes:
-            raise NotFound(f"{name} has no disk {disk}")
-
-    def _volume_undelete(
-        self, pool: FakePool, name: str, disk: str, operation: str, new_name: str, new_disk: str
-    ) -> None:
-        if (name, disk, int(operation)) in pool.trash:
-            if (new_name, new_disk) in pool.volumes:
-                raise BadInput(f"disk {new_disk} of {new_name}: another took its place")
-            pool.volumes[new_name, new_disk] = pool.trash.pop((name, disk, int(operation)))
-        elif (new_name, new_disk) not in pool.volumes:
-            raise NotFound(f"{new_name} has no disk {new_disk}")
-
-    def _volume_return(
-        self, pool: FakePool, name: str, disk: str, operation: str, new_name: str, new_disk: str
-    ) -> None:
-        if (new_name, new_disk) in pool.volumes and (name, disk, int(operation)) not in pool.trash:
-            pool.trash[name, disk, int(operation)] = pool.volumes.pop((new_name, new_disk))
-
-    def _volume_receive(self, pool: FakePool, name: str, disk: str, size: str, source: str) -> None:
-        self._volume_create(pool, name, disk, size)
-        pool.expected[name, disk] = source
-
-    def _volume_send(self, pool: FakePool, name: str, disk: str, target: str) -> None:
-        """The last pool that expects it is the one; what is running may not be copied."""
-        if any(name in host.running for host in self.hosts.values()):
-            raise Busy(f"{name} is running")
-        there = [one for one in self.pools.values() if one is not pool and (name, disk) in one.expected]
-        if (name, disk) not in pool.volumes or not there or not self.hosts[target].up:
-            raise CommandFailed(f"{target} doesn't expect disk {disk} of {name}")
-        self.copied(pool, there[-1], name, disk)
-
-    def copied(self, pool: FakePool, other: FakePool, name: str, disk: str) -> None:
-        """The volume in the other pool holds what the one in the first does."""
-        other.held[name, disk] = pool.held.get((name, disk), "")
-
-    def _volume_purge(self, pool: FakePool, name: str, disk: str, operation: str) -> None:
-        pool.trash.pop((name, disk, int(operation)), None)
+        if host.behind:
+            return about
+        return about | {"storage": host.storage, "clock": time.time() + host.ahead}
 
 
 def meant(words: tuple[str, ...]) -> tuple[str, ...]:

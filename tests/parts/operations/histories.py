@@ -17,11 +17,12 @@ import pytest
 from invirt.base.errors import InvirtError
 from invirt.database import connection
 from invirt.database.connection import Connection
-from invirt.remote import clock, reconcile, wanted
+from invirt.remote import clock, nplusone, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, silence, store, submit
+from tests.parts.operations import misfortune
 from tests.parts.operations.checks import ALWAYS, OPEN, PREPARED, always, at_rest
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, OWN_POOL, SITE
-from tests.parts.operations.fakehosts import FakePool
+from tests.parts.operations.fakedisks import FakePool
 from tests.parts.operations.simulation import CLOCK, HOUR, REMOTES, World
 from tests.parts.operations.weather import FINE, SimulatedHosts
 from tests.parts.postgres import Cluster, Database, fresh
@@ -88,6 +89,8 @@ INSERT INTO trash_disks SELECT trash_id, 'hda', 1, (SELECT max(operation_id) FRO
 
 def begin_something(world: World) -> None:
     """A user wants something, a service has its turn, or an administrator looks after things."""
+    if misfortune.happen(world):
+        return
     luck = world.chance.random()
     if luck < 0.7:
         wish(world)
@@ -173,8 +176,7 @@ def fate(world: World) -> None:
     name, host = world.chance.choice(sorted(world.hosts.hosts.items()))
     luck = world.chance.random()
     if luck < 0.5:
-        host.up = True
-        world.note(f"{name} is up")
+        misfortune.wake(world, name)
     elif luck < 0.6:
         host.running.clear()
         world.note(f"all guests of {name} power off")
@@ -195,6 +197,7 @@ def fate(world: World) -> None:
 def populate(world: World) -> None:
     """Two machines are there already, a third one is in the trash."""
     world.rows(MACHINES)
+    misfortune.populate(world)
     for number, name in enumerate(THERE):
         world.hosts.volumes[name, "hda"] = 1
         world.hosts.contents["default", name, "hda"] = -number
@@ -206,6 +209,7 @@ def populate(world: World) -> None:
 def play(world: World, seed: int) -> None:
     """One history, after which the sun comes out: all must come to rest as the rows say."""
     world.begin(seed)
+    misfortune.begin(world, seed)
     populate(world)
     begun = 0
     while begun < BEGUN or world.tasks:
@@ -214,6 +218,7 @@ def play(world: World, seed: int) -> None:
             begun += 1
         elif world.chance.random() < 0.02:
             fate(world)
+            always(world)
         else:
             turn(world)
     recover(world)
@@ -223,19 +228,19 @@ def play(world: World, seed: int) -> None:
 
 def turn(world: World) -> None:
     """Somebody goes on, and nothing is broken by it; if there is nobody, time passes."""
-    before = world.hosts.acts, len(world.tasks)
+    before = world.hosts.acts, world.commits, len(world.tasks)
     if not world.tasks:
         world.now += world.chance.uniform(0, 100)
     world.go_on()
-    if (world.hosts.acts, len(world.tasks)) != before:
+    if (world.hosts.acts, world.commits, len(world.tasks)) != before:
         always(world)
 
 
 def recover(world: World) -> None:
     """All hosts are back, perhaps without guests; services do their work until nothing is left to do."""
     world.climate = FINE
+    misfortune.recover(world)
     for host in world.hosts.hosts.values():
-        host.up = True
         host.deaf.clear()
         if world.chance.random() < 0.3:
             host.crash()
@@ -295,6 +300,9 @@ def made(database: Database, hosts: SimulatedHosts | None = None) -> Iterator[Wo
         patch.setattr(store, "is_gone", world.is_gone)
         patch.setattr(store, "claim", world.claim)
         patch.setattr(store, "begin", world.mark)
+        patch.setattr(store, "insert", partial(misfortune.insert, world))
+        patch.setattr(nplusone, "config", nplusone.config)  # misfortune.begin sets it
+        world.rows("ALTER TABLE host_signs DISABLE TRIGGER now")
         yield world
         for connected in world.idle:
             connected.close()

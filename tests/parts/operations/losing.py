@@ -7,7 +7,8 @@ import pytest
 from invirt.remote import lost
 from invirt.remote.operations import Actor, silence
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import FakeHost, Killed
+from tests.parts.operations.fakeguests import FakeHost
+from tests.parts.operations.fakehosts import Killed
 
 ADMIN = Actor("root/admin@INVIRT.TEST", administrator=True)
 NAMES = ["m1", "m2", "m3"]

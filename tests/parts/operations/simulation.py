@@ -23,11 +23,11 @@ from invirt.base.errors import InvirtError, Unreachable
 from invirt.database import connection
 from invirt.remote.operations import store
 from invirt.remote.rows import Cursor
-from tests.parts.operations.fakehosts import Job, Killed, shown
-from tests.parts.operations.weather import BAD, ROUGH, Climate, SimulatedHosts
+from tests.parts.operations.fakeguests import Job
+from tests.parts.operations.fakehosts import Killed, shown
+from tests.parts.operations.weather import BAD, EPOCH, ROUGH, Climate, SimulatedHosts
 from tests.parts.postgres import Database
 
-EPOCH = 1_900_000_000  # seconds: where the world's time begins
 HOUR = 3600.0
 REMOTES = ("remote1", "remote2")
 STEP = 3.0  # seconds: how far the database's clock may be behind; telling it takes time
@@ -118,6 +118,7 @@ class Simulated(connection.Connection):
             super().__exit__(type(error), error, None)
             raise
         super().__exit__(*why)
+        self.world.commits += 1
         self.world.mishap()
         self.world.cut()
         self.world.sleep(0)
@@ -144,6 +145,9 @@ class World:
     trashed: dict[tuple[Any, ...], int] = field(default_factory=dict)  # what is on those in the trash
     told: float = 0.0  # the time that the database knows
     tokens: dict[int, int] = field(default_factory=dict)  # the operation of each mark's
+    commits: int = 0
+    hosts_die: bool = False
+    held: list[str] = field(default_factory=list)  # hosts that an administrator keeps off
 
     def begin(self, seed: int) -> None:
         """Nothing is there, nothing has happened."""

@@ -7,7 +7,8 @@ import pytest
 from invirt import config
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound
 from tests.parts.operations.conftest import HOST1, HOST2, OWN_POOL, Site
-from tests.parts.operations.fakehosts import FakePool, failing, no_fault
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakehosts import failing, no_fault
 
 PLACES = "SELECT d.name::text, p.name::text FROM disks d JOIN pools p USING (pool_id) ORDER BY 1"
 TRASH = """

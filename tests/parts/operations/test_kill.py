@@ -23,7 +23,8 @@ from invirt.database import connection
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import KINDS, engine, recovery, submit
 from tests.parts.operations.conftest import HOST1, HOST2, OWN_POOL, POINTS, Site, actor
-from tests.parts.operations.fakehosts import FakePool, Killed, no_fault
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakehosts import Killed, no_fault
 
 Wants = dict[str, Any]
 

@@ -15,7 +15,8 @@ from invirt.remote import survey
 from invirt.remote.operations import KINDS, submit
 from invirt.remote.operations.model import Actor, Changed, Request
 from tests.parts.operations.conftest import ALICE, BOB, HOST1, HOST2, OWN_POOL, Site
-from tests.parts.operations.fakehosts import FakePool, failing, no_fault
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakehosts import failing, no_fault
 
 
 def test_create_makes_row_address_and_disk(site: Site) -> None:

@@ -11,7 +11,9 @@ from invirt.database.connection import transaction
 from invirt.remote import access, asking, states
 from invirt.remote.lines import Answer
 from tests.parts.operations.conftest import ALICE, HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import FakeHost, FakeHosts, FakePool
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakeguests import FakeHost
+from tests.parts.operations.fakehosts import FakeHosts
 
 SIGN = """
 ALTER TABLE host_signs DISABLE TRIGGER now;

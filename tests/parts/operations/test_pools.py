@@ -14,7 +14,7 @@ from invirt.base.errors import BadInput, NoRoom, NotFound, Unreachable
 from invirt.remote.operations import steps
 from invirt.remote.operations.model import Planned
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import FakePool
+from tests.parts.operations.fakedisks import FakePool
 from tests.parts.operations.test_reconcile import differences
 
 OWN = """

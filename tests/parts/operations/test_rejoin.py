@@ -8,7 +8,8 @@ from invirt.base.errors import Busy, InvirtError
 from invirt.remote import rejoin
 from invirt.remote.operations import silence
 from tests.parts.operations.conftest import HOST1, OWN_POOL, Site
-from tests.parts.operations.fakehosts import FakeHost, FakePool
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakeguests import FakeHost
 from tests.parts.operations.losing import NAMES, SIGN, die, is_lost, lose, up
 
 __all__ = ["up"]  # a fixture

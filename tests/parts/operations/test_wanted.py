@@ -9,7 +9,8 @@ from invirt.base.errors import InvirtError
 from invirt.database import schema
 from invirt.remote import reconcile, wanted
 from tests.parts.operations.conftest import HOST1, HOST2, Site
-from tests.parts.operations.fakehosts import FakeHost, failing, no_fault
+from tests.parts.operations.fakeguests import FakeHost
+from tests.parts.operations.fakehosts import failing, no_fault
 from tests.parts.postgres import Database
 
 NAMES = ["m1", "m2", "m3"]

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from invirt.base.errors import Busy, CommandFailed, Unreachable
+from invirt.base.errors import Busy, CommandFailed, Denied, Unreachable
 from invirt.remote.hosts import NoAnswer
-from tests.parts.operations.fakehosts import FakeHosts, FakePool, Job, shown
+from tests.parts.operations.fakedisks import FakePool
+from tests.parts.operations.fakeguests import FakeHost, Job
+from tests.parts.operations.fakehosts import FakeHosts, shown
 
 if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
 
 QUESTIONS = ("list", "status", "moved")
+EPOCH = 1_900_000_000  # seconds: where the world's time begins
+RESERVED = """
+SELECT r.memory FROM reservations r JOIN hosts h ON h.host_id = r.host_id
+    JOIN machines m ON m.machine_id = r.machine_id
+    WHERE hostname = '{hostname}' AND m.name = '{name}'
+"""
 NEVER = 1 << 30  # questions: the job ends in its own time
 Place = tuple[str, ...]  # pool, machine and disk of a volume; or, in the trash, also the operation
 
@@ -72,6 +80,31 @@ class SimulatedHosts(FakeHosts):
             self.contents.pop(place, None)
         return answer
 
+    def require(self, hostname: str, name: str) -> None:
+        """As hosts do: they boot, and expect, nothing but what has memory reserved there."""
+        if not self.world.rows(RESERVED.format(hostname=hostname, name=name)):
+            raise Denied(f"no memory is reserved for machine {name} on {hostname}")
+
+    def wakes(self, hostname: str) -> None:
+        """What the observer of a host that was lost does, before it says that it lives."""
+        host = self.hosts[hostname]
+        host.crash()
+        [(host.floor,)] = self.world.rows("SELECT last_value FROM operation_token")
+
+    def _domain_create(self, host: FakeHost, name: str) -> None:
+        if name not in host.running:
+            self.require(self._own(host), name)
+        super()._domain_create(host, name)
+
+    def _domain_receive(self, host: FakeHost, name: str, source: str) -> None:
+        self.require(self._own(host), name)
+        super()._domain_receive(host, name, source)
+
+    def _host_status(self, host: FakeHost) -> object:
+        """Its clock is the world's, if it is right."""
+        about = {"hypervisor": host.hypervisor, "clock": EPOCH + self.world.now + host.ahead}
+        return about if host.behind else about | {"storage": host.storage}
+
     def word_comes(self) -> bool:
         """Or the connection between two hosts is lost at its last moment."""
         return self.world.chance.random() < 0.7
@@ -97,11 +130,13 @@ class SimulatedHosts(FakeHosts):
         if failed:
             job.ended = {"status": CommandFailed.exit_code, "said": f"job: {hostname} failed"}
         refused = job.ended is not None and job.ended["status"] == Busy.exit_code
-        if refused and job.in_time and not self.delivers and self.is_current(job.words):
+        if refused and job.in_time and not self.delivers and self.is_current(hostname, job.words):
             self.wrong.append(f"{' '.join(job.words[:3])} is refused, though it comes in time")
 
-    def is_current(self, words: tuple[str, ...]) -> bool:
-        """Whether whoever is at work waits for this command."""
+    def is_current(self, hostname: str, words: tuple[str, ...]) -> bool:
+        """Whether whoever is at work waits for this command; one from before the host woke is old."""
+        if int(words[-1]) <= self.hosts[hostname].floor:
+            return False
         return self.world.rows(f"SELECT kind FROM operations WHERE token = {words[-1]}") != []
 
     def obey(self, hostname: str, words: tuple[str, ...]) -> str:
@@ -109,7 +144,7 @@ class SimulatedHosts(FakeHosts):
         try:
             return self.act(hostname, words)
         except Busy:
-            if self.is_current(words):
+            if self.is_current(hostname, words):
                 self.wrong.append(f"{' '.join(words[:3])} is refused, though it comes in time")
             raise
 

@@ -73,6 +73,18 @@ def test_forgotten_names_take_no_late_command(state: Path) -> None:
     assert tokens.seen("anybody") == 8
 
 
+def test_what_came_before_the_host_was_lost_is_too_late(state: Path) -> None:
+    """For names of which it has never heard, too; and what is old stays so."""
+    used("kept", 9)
+    for floor in (20, 15):
+        tokens.outdate(floor)
+        for name in ("kept", "never"):
+            with pytest.raises(Busy, match="too late"), tokens.claimed(20, name):
+                pass
+    with tokens.claimed(21, "kept"):
+        pass
+
+
 @pytest.mark.parametrize("act", ["rename", "unlink"])
 def test_a_kill_while_a_name_is_forgotten_loses_no_token(
     state: Path, monkeypatch: pytest.MonkeyPatch, act: str

@@ -1,7 +1,8 @@
 """Writes into the database what this host sees of its guests, and a sign of life.
 
 Nothing here decides: who boots or moves a machine asks the hosts themselves.  But a host
-that was declared lost, and wakes, ends its guests before it says anything: they run elsewhere.
+that was declared lost, and wakes, ends its guests before it says anything: they run elsewhere.  Nor does it
+obey commands any more that come from before: others have done, or undone, what they were for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg2
@@ -62,7 +64,10 @@ INSERT INTO host_signs (host_id, strangers, load, accelerator, reason)
 ON CONFLICT (host_id) DO UPDATE SET seen_at = now(), strangers = excluded.strangers, load = excluded.load,
     accelerator = excluded.accelerator, reason = excluded.reason
 """
-LOST = "SELECT lost_at FROM hosts WHERE %(host)s IN (hostname, name) AND lost_at IS NOT NULL"
+LOST = """
+SELECT lost_at, (SELECT last_value FROM operation_token) FROM hosts
+WHERE %(host)s IN (hostname, name) AND lost_at IS NOT NULL
+"""
 # A minute that is there already stays as it is.
 USED = """
 INSERT INTO usage_minutes AS u (machine_id, host_id, begins, slots, used, drops)
@@ -82,17 +87,20 @@ ON CONFLICT (machine_id, begins, host_id) DO UPDATE SET slots = u.slots || exclu
 
 
 class Observer:
-    """status: what its hypervisor says of itself; end: ends a guest at once; host: this one's name, by
-    default as it knows it itself."""
+    """status: what its hypervisor says of itself; end: ends a guest at once; outdate: makes all tokens up
+    to one old; host: this one's name, by default as it knows it itself."""
 
     def __init__(
         self,
         watch: Watch,
         status: Callable[[], Mapping[str, str]],
         end: Callable[[DomainName], None],
+        outdate: Callable[[int], None],
         host: str = "",
     ) -> None:
-        self.watch, self.status, self.end, self.host = watch, status, end, host or socket.getfqdn()
+        self.watch, self.status, self.end, self.outdate = watch, status, end, outdate
+        self.host = host or socket.getfqdn()
+        self.lost_at: datetime | None = None
         self.written: frozenset[Seen] | None = None
         self.written_at = self.signed_at = 0.0
         self.connected: Connection | None = None
@@ -114,8 +122,7 @@ class Observer:
             self._say(f"what runs here isn't known: {error.message} {error.hint}")
             return
         self._say("")
-        if self._is_lost(connected):
-            self._end(seen)
+        self._obey(connected, seen)
         now = time.monotonic()
         if now - self.written_at > (AGAIN if seen == self.written else PAUSE):
             self._write(connected, seen)
@@ -129,11 +136,19 @@ class Observer:
                 max(self.measured_at, now - 2 * usage.EVERY) + usage.EVERY
             )  # no minute is left out
 
-    def _is_lost(self, connected: Connection) -> bool:
-        """Asked at each turn: a clock that stood still with the host doesn't tell that time has passed."""
+    def _obey(self, connected: Connection, seen: frozenset[Seen]) -> None:
+        """If this host is lost, nothing runs here.
+
+        Asked at each turn: a clock that stood still with the host doesn't tell that time has passed.
+        """
         with connected.cursor() as cursor:
             cursor.execute(LOST, {"host": self.host})
-            return cursor.fetchone() is not None
+            lost_at, token = cursor.fetchone() or (None, 0)
+        if lost_at:
+            self._end(seen)
+        if lost_at and lost_at != self.lost_at:  # commands that come since then are meant as ever
+            self.outdate(token)
+        self.lost_at = lost_at
 
     def _end(self, seen: frozenset[Seen]) -> None:
         for one in sorted(seen, key=lambda one: one.name):

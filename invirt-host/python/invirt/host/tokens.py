@@ -69,6 +69,12 @@ def seen(name: str) -> int:
     return max(_read(name), _read(FLOOR))
 
 
+def outdate(token: int) -> None:
+    """All tokens up to this one are old, for every name: what was done meanwhile, another host did."""
+    with locked(FLOOR):
+        paths.write(_path(FLOOR), f"{max(token, _read(FLOOR))}\n")
+
+
 def forget(seconds: float) -> None:
     """Forget the names that had no command for so long.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,9 +41,11 @@ def rejoin(connection: Connection, hosts: Hosts, name: str, say: Say) -> str:
         _refuse_silent(cursor, host)
         _refuse_clock(host, about, began, reconcile.now(cursor))
     _refuse_others(host, about)
+    first = next(iter(pools))
     for pool in host.pools:
-        say(f"asking {host.name} for the disks in pool {pool}")
-        _refuse_pool(connection, hosts, host, pool, began, first=pool == next(iter(pools)))
+        if pool == first or "storage" in about:  # one of the version before knows but the first
+            say(f"asking {host.name} for the disks in pool {pool}")
+            _refuse_pool(connection, hosts, host, pool, began, () if pool == first else ("--pool", pool))
     change(connection, lambda cursor: cursor.execute(BACK, (host.host_id,)))
     return f"{host.name} is in service; invirt-reconcile tells what is left over there"
 
@@ -95,11 +98,10 @@ def _refuse_others(host: Host, about: dict[str, Any]) -> None:
 
 
 def _refuse_pool(
-    connection: Connection, hosts: Hosts, host: Host, pool: str, began: datetime, first: bool
+    connection: Connection, hosts: Hosts, host: Host, pool: str, began: datetime, named: Sequence[str]
 ) -> None:
     """A folder where nothing is mounted, or another volume group of that name, lacks disks that are there."""
-    where = () if first else ("--pool", pool)  # one of the version before knows but the first
-    answer = hosts.call(host.hostname, "volume", "list", *where, timeout=config.remote.work_timeout)
+    answer = hosts.call(host.hostname, "volume", "list", *named, timeout=config.remote.work_timeout)
     seen = volumes(host.hostname, answer)
     with transaction(connection) as cursor:
         cursor.execute(f"{reconcile.DISKS} WHERE p.name = %s ORDER BY m.name, d.name", (pool,))

@@ -13,7 +13,7 @@ from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.database.follow import follow
-from invirt.host import loading
+from invirt.host import loading, tokens
 from invirt.host.console import conserver, logs
 from invirt.host.console.conserver_list import Keeper
 from invirt.host.network import cards, renewal
@@ -25,7 +25,7 @@ Part = Callable[[str], Callable[[], NoReturn]]
 def _guests(host: str) -> Callable[[], NoReturn]:
     """Guests' states to the database; it waits for them, not for word."""
     driver = loading.hypervisor()
-    observer = Observer(loading.watch(), driver.status, driver.destroy, host)
+    observer = Observer(loading.watch(), driver.status, driver.destroy, tokens.outdate, host)
     return lambda: follow(None, 0, observer.turn)
 
 

@@ -91,9 +91,9 @@ def test_what_an_earlier_machine_of_the_name_left_is_gone(qemu: Qemu, remus: Dom
     folder = Guest("d_remus").log.parent
     Guest("d_remus").log.write_text("secret")
     (folder / "qemu.log").write_text("secret")
-    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir(), folder.parent)] == [0] * 5
+    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir(), folder.parent)] == [0] * 6
     qemu.create(another(remus, "d_remus", machine=18))
     texts = [path.read_bytes() for path in folder.iterdir()]
-    assert len(texts) == 3
+    assert len(texts) == 4
     assert not any(b"secret" in text for text in texts)
     assert (paths.run() / "guests/d_remus").stat().st_mode & 0o077 == 0

@@ -170,6 +170,13 @@ MISTAKES = {
         "certificates",
         "there is no certificate",
     ),
+    "a certificate that its service hasn't read": Mistake(
+        "console",
+        f"touch {CERTIFICATE}",
+        "systemctl restart invirt-console-relay",
+        "certificates",
+        "invirt-console-relay.service: it started before",
+    ),
     "a page's certificate that Apache hasn't read": Mistake(
         "web",
         _RENEW,

@@ -21,6 +21,9 @@ SOON = 30 * 86400  # seconds
 PAGE = "/etc/invirt/web/server.pem"
 HTTPS = 443
 PATIENCE = 10  # seconds
+# Which systemd gives what they know hosts by, or hosts them, when they start.
+READERS = ("invirt-host-consoles.service", "invirt-console-relay.service", "invirt-web-streams.service")
+STARTED = ["systemctl", "show", "--timestamp=unix", "--property=ActiveState,ExecMainStartTimestamp", "--"]
 NEW = "Make a new one with the authority's key: the administrator's guide, “The console server”."
 
 
@@ -64,6 +67,8 @@ def look(server: Server) -> Findings:
             yield from _authority(server, certificate, file)
         if certificate.path == PAGE:
             yield from _shown(server, certificate, file)
+        if certificate.path == config.console.credentials:
+            yield from _unread(certificate.path, file)
 
 
 def _shown(server: Server, certificate: Certificate, file: Path) -> Findings:
@@ -95,6 +100,25 @@ def _served(address: str, name: str) -> str:
         tls.wrap_socket(raw, server_hostname=name) as connection,
     ):
         return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
+
+
+def _unread(path: str, file: Path) -> Findings:
+    """Who carries consoles is to go by the one in the file, too."""
+    for unit in outdated(file):
+        what = f"it started before {path} was written, and goes by another"
+        yield warning(unit, what, f"systemctl restart {unit}; open consoles connect again by themselves.")
+
+
+def outdated(file: Path) -> list[str]:
+    """The services that run since before the file was what it is."""
+    written = int(file.stat().st_mtime)
+    told = run([*STARTED, *READERS], timeout=PATIENCE, check=False).stdout.split("\n\n")
+    return [unit for unit, lines in zip(READERS, told, strict=False) if _runs_since_before(written, lines)]
+
+
+def _runs_since_before(written: int, told: str) -> bool:
+    since = re.search(r"(?m)^ExecMainStartTimestamp=@([0-9]+)$", told)
+    return "ActiveState=active" in told and since is not None and int(since[1]) < written
 
 
 def _asked(*words: str) -> tuple[bool, str]:

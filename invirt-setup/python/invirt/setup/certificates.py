@@ -11,6 +11,7 @@ from pathlib import Path
 
 from invirt.base.files import replace
 from invirt.base.process import run
+from invirt.check.certificates import outdated
 from invirt.setup.steps import Step
 
 STATE = Path("/var/lib/invirt-setup")
@@ -97,6 +98,18 @@ class Certificate:
     def put(self, text: str) -> None:
         """Have it be this; root's alone."""
         replace(self.file, text.encode(), 0o600, "root:root")
+
+
+def read(roles: Sequence[str]) -> list[Step]:
+    """Who carries consoles goes by the certificate that is there; open ones connect again by themselves."""
+
+    def step(file: Path) -> Step:
+        def restart() -> None:
+            run(["systemctl", "restart", *outdated(file)], timeout=120)
+
+        return Step(f"services have read {file}", lambda: not outdated(file), restart)
+
+    return [step(one.file) for one in wanted(roles) if one.authority == CONSOLES_AUTHORITY]
 
 
 _SHOWN = {"serverAuth": "TLS Web Server Authentication", "clientAuth": "TLS Web Client Authentication"}

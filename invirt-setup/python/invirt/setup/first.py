@@ -33,6 +33,7 @@ def steps(answers: Answers) -> Iterator[Step]:
     yield from certificates.steps(answers.name, answers.roles)
     yield roles.roles(answers.roles, answers.disks, answers.boot.kernel)
     yield applied
+    yield from certificates.read(answers.roles)
     yield from settings.page(answers.name, answers.roles)
     yield from settings.database(answers)
     if ours and answers.user:

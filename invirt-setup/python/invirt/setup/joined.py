@@ -42,6 +42,7 @@ def steps(given: Bundle) -> Iterator[Step]:
         yield _certificate(one, given.certificates[str(one.file)])
     yield roles.roles(given.roles, given.disks, given.kernel)
     yield applied
+    yield from certificates.read(given.roles)
     yield from settings.page(given.name, given.roles)
     if "database" in given.roles:
         yield _copy(given.name)

@@ -20,7 +20,7 @@ from invirt.config import loader
 from invirt.config.schema import Config
 from invirt.setup import here
 from invirt.setup.answers import Answers, Boot
-from invirt.setup.certificates import STATE
+from invirt.setup.certificates import PAGE, STATE
 from invirt.setup.realm import Realm
 from invirt.setup.steps import Step
 
@@ -65,14 +65,13 @@ def difference(text: str, file: Path = YAML) -> list[str]:
 
 
 def page(name: str, found: Sequence[str]) -> list[Step]:
-    """The web server's, which Apache has since there is a certificate."""
+    """The web server's, by Apache, which has read its site, and the certificate that is there now."""
 
     def answers() -> bool:
-        try:  # who listens there without a certificate is Apache before it has read its site
-            ssl.get_server_certificate((name, HTTPS), timeout=knocking.DEADLINE)
+        try:
+            return ssl.get_server_certificate((name, HTTPS), timeout=knocking.DEADLINE) in PAGE.read_text()
         except OSError:
             return False
-        return True
 
     restart = ["systemctl", "restart", "apache2.service"]
     return [Step("pages", answers, lambda: run(restart, timeout=120))] if "web" in found else []

@@ -85,6 +85,7 @@ class Remote:
     fence: OptionalFile = ""  # switches a host off that is lost: a program; empty: administrators vouch
     fence_timeout: Annotated[int, Range(1, 600)] = 60  # seconds until it must have said that the host is off
     drain_at_once: Annotated[int, Range(1, 16)] = 2  # machines that move away from a host at the same time
+    reboot_timeout: Annotated[int, Range(30, 7200)] = 900  # seconds until a host that reboots must be back
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ UNITS = {
     "remote": (
         *("invirt-remconffs.service", "invirt-remctld.socket", "invirt-remote-warm.socket"),
         *("invirt-remote-warm.service", "invirt-operations.service", "invirt-followers.service"),
-        *("invirt-metrics.service", "invirt-reconcile.timer", "invirt-trash.timer"),
+        *("invirt-upkeep.service", "invirt-metrics.service", "invirt-reconcile.timer", "invirt-trash.timer"),
     ),
     "host": (
         *("invirt-host-remctld.socket", "invirt-host-warm.socket", "invirt-host-warm.service"),

@@ -13,7 +13,7 @@ from invirt.base.cli import Argument, Call, Command, Flag, Option, Verb, say
 from invirt.database import connection
 from invirt.database.connection import Connection, transaction
 from invirt.database.follow import follow
-from invirt.remote import followers
+from invirt.remote import followers, upkeep
 from invirt.remote.hosts import RemctlHosts
 from invirt.remote.lines import PATIENCE
 from invirt.remote.operations import recovery, store
@@ -119,6 +119,11 @@ def watch() -> NoReturn:
     follow(LEFT, EVERY, Crew(RemctlHosts(patience=PATIENCE), _News()).turn)
 
 
+def keep_up() -> NoReturn:
+    """Empty and upgrade hosts, as administrators have said, for ever."""
+    follow(None, EVERY, lambda connected: upkeep.turn(connected, RemctlHosts(), say))
+
+
 def retry(connected: Connection, number: int) -> str:
     """Try a stuck or waiting one now."""
     return _told(recovery.retry(connected, RemctlHosts(), number, say))
@@ -157,6 +162,8 @@ VERBS = (
     Verb("run", "go on with, or undo, all that nobody works on", run, changes=True),
     Verb("watch", f"do that every {EVERY:g} s: invirt-operations.service", watch, shown=None),
     Verb("tell", "tell those who follow operations: invirt-followers.service", followers.serve, shown=None),
+    Verb("upkeep", "empty and upgrade hosts, as administrators say: invirt-upkeep.service", keep_up,
+         shown=None),
     Verb("show", "one operation with its steps, and what undoes each", show, (NUMBER,), shown=_described),
     Verb("retry", "try a stuck or waiting one now", retry, (NUMBER,), changes=True),
     Verb("undo", "undo one that nobody works on", undo, (NUMBER,), changes=True),
@@ -167,7 +174,7 @@ VERBS = (
 
 def _do(call: Call) -> Any:
     connection.role = "remote"
-    if call.verb.run in (watch, followers.serve):
+    if call.verb.run in (watch, keep_up, followers.serve):
         call.run()
     with closing(connection.connect()) as connected:
         return call.run(connected)

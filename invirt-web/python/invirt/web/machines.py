@@ -13,7 +13,7 @@ from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
 from invirt.web import displays, forms, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.api.bearer import Bearer
-from invirt.web.operations import MAY_SEE, OPEN, hidden
+from invirt.web.operations import MAY_SEE, MOVES, OPEN, hidden
 from invirt.web.reading import one, rows
 
 # An array is asked for first; with IN, all machines are looked at.
@@ -24,19 +24,20 @@ SELECT name, owner, description, memory, state, seen, silence, befell,
     ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses,
     (SELECT sum(size) FROM web.disks d WHERE d.machine_id = m.machine_id) AS disk,
     (SELECT kind FROM web.operations o WHERE o.machine_id = m.machine_id
-        AND o.state IN ('running', 'undoing', 'stuck')) AS busy
-FROM web.machines m WHERE {OWN} ORDER BY name
+        AND o.state IN ('running', 'undoing', 'stuck')) AS busy,
+    move, moving
+FROM web.machines m LEFT JOIN {MOVES} USING (machine_id) WHERE {OWN} ORDER BY name
 """
 QUOTAS = """
 SELECT q.* FROM web.quotas q WHERE owner_id IN
     (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY name
 """
-MACHINE = """
-SELECT m.*,
+MACHINE = f"""
+SELECT m.*, move, moving,
     ARRAY(SELECT role FROM access a WHERE a.machine_id = m.machine_id AND principal = %(who)s) AS roles,
     (SELECT virt FROM web.types t WHERE t.name = m.type) AS virt,
     ARRAY(SELECT a.name FROM web.apart a WHERE a.machine_id = m.machine_id ORDER BY 1) AS apart
-FROM web.machines m WHERE name = %(name)s
+FROM web.machines m LEFT JOIN {MOVES} USING (machine_id) WHERE name = %(name)s
 """
 DISKS = "SELECT * FROM web.disks WHERE machine_id = %(machine)s ORDER BY name"
 NICS = "SELECT * FROM web.nics WHERE machine_id = %(machine)s ORDER BY nic_id"
@@ -49,7 +50,9 @@ SELECT look_id, principal, ceil(extract(epoch FROM ends_at - now()) / 60)::int A
 FROM looks WHERE machine_id = %(machine)s ORDER BY look_id
 """
 HISTORY = """
-SELECT * FROM web.operations WHERE machine_id = %(machine)s ORDER BY operation_id DESC LIMIT 20
+SELECT o.*, ' from ' || v.source || ' to ' || v.target AS way
+FROM web.operations o LEFT JOIN web.moves v ON v.operation_id = o.operation_id AND v.machine_id = %(machine)s
+WHERE o.machine_id = %(machine)s ORDER BY operation_id DESC LIMIT 20
 """
 TRASH = """
 SELECT t.* FROM web.trash t WHERE owner_id IN
@@ -103,12 +106,17 @@ def mine(visit: Visit) -> Answer:
     name, _, realm = visit.who.rpartition("@")
     asked = {"who": visit.who, "own": name if realm == config.site.realm else ""}
     values = {
-        "machines": rows(MINE, asked),
+        "machines": (found := rows(MINE, asked)),
         "quotas": _quotas(visit.who),
         "trash": rows(TRASH, asked),
         "offers": rows(OFFERS, asked),
     }
-    return Page("mine", values)
+    return _followed("mine", values, any(one.move for one in found))
+
+
+def _followed(name: str, values: Mapping[str, Any], moves: bool, status: int = 200) -> Page:
+    """A page of machines, of which one moves, or none does."""
+    return Page(name, values, status, AGAIN, "progress") if moves else Page(name, values, status)
 
 
 def _quotas(who: str) -> list[Mapping[str, Any]]:
@@ -182,6 +190,8 @@ def machine(
         "people": rows(WHO_ELSE, asked),
         "looks": rows(LOOKS, asked),
         "link": link,
+        "why_here": _why(visit, found.name),
+        "moving": site.MOVING if visit.administrator else {},
         "history": history,
         "busy": next((row for row in history if row.state in OPEN), None),
         "power": {verb: POWER[verb] for verb in OFFERED[found.state]},
@@ -191,7 +201,20 @@ def machine(
         "refused": {"verb": verb, "error": error, "typed": visit.values} if error else None,
         **_usage(found.machine_id, of if of in PERIODS else "day"),
     }
-    return Page("machine", values, status(error) if error else 200)
+    return _followed("machine", values, found.move is not None, status(error) if error else 200)
+
+
+def _why(visit: Visit, name: str) -> list[dict[str, str]] | str | None:
+    """What speaks for and against each host; or why nobody says.  Asked for by a link: it takes a while."""
+    if not visit.administrator or "why" not in visit.values:
+        return None
+    try:
+        found: list[dict[str, str]] = saying.say(
+            *forms.form("explain").said({"user": visit.who, "name": name})
+        )["hosts"]
+    except InvirtError as error:
+        return error.message
+    return found
 
 
 def _names(name: str, nics: list[Any]) -> list[str]:

@@ -40,6 +40,8 @@ def page(answer: Page, frame: Mapping[str, Any]) -> str:
 
 def state(machine: Any) -> str:
     """A machine's state as people read it."""
+    if getattr(machine, "move", None):
+        return str(machine.moving)
     if machine.state == "unknown" and machine.silence is not None:
         return f"unknown, last seen {machine.seen} {ago(round(machine.silence))}"
     return str(machine.state)

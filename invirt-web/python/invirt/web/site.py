@@ -6,15 +6,16 @@ What they change there is `admin …` of remctl, said in their name; remote deci
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from invirt.base.errors import InvirtError, NotFound
-from invirt.web import forms, saying
+from invirt.web import forms, operations, saying
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.reading import rows
 
 ROWS = 50  # of a page
+AGAIN = 5  # seconds until it is looked again how hosts' upkeep goes
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,23 @@ MENDING = {
     "admin operations undo": "Undo it",
     "admin operations resolve": "Take it as done or undone on the hosts by hand",
 }
+MOVING = {
+    "admin machine migrate": "Move it to another host",
+    "admin machine set": "Say whether it comes back before others",
+}
+MACHINES = f"web.machines LEFT JOIN {operations.MOVES} USING (machine_id)"
+UPKEEP = """
+SELECT * FROM web.upkeep WHERE step <> 'done' OR step_at > now() - interval '1 day' ORDER BY begun_at, host
+"""
 LISTS = {
     "machines": List(
-        "web.machines",
+        MACHINES,
         {"Name": "name", "State": "state", "Owner": "owner", "Host": "host", "Memory": "memory",
          "CPUs": "cpus", "Type": "type", "Priority": "priority", "Made": "created_at"},
-        ("name", "owner", "host", "description"), "name", ("state", "host", "owner"), "seen, silence",
-        {"admin machine set": "Say which machines come back first"},
+        ("name", "owner", "host", "description"), "name", ("state", "host", "owner"),
+        "seen, silence, moving, move",
+        {"admin machine migrate": "Move a machine to another host",
+         "admin machine set": "Say which machines come back first"},
     ),
     "hosts": List(
         "web.hosts",
@@ -56,8 +67,11 @@ LISTS = {
          "Enabled": "enabled", "Lost": "lost_at", "Last sign": "silence"},
         ("name", "hostname"), "name", ("enabled",), "lost_by",
         {"admin host set": "Change a host",
+         "admin host drain": "Empty a host: move away what runs there",
+         "admin host update": "Upgrade hosts, one after the other",
          "admin host lost": "Declare a host dead that is certain to be off, and boot its machines elsewhere",
-         "admin host rejoin": "Take a host that was lost, or disabled, back into service"},
+         "admin host rejoin": "Take a host that was lost, or disabled, back into service",
+         "admin machine migrate": "Move a machine to another host"},
     ),
     "operations": List(
         "web.operations",
@@ -117,10 +131,12 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
         rows("SELECT name, hosts FROM claimed_twice ORDER BY name") if name in ("machines", "hosts") else []
     )
     losses = _told(visit, "admin host losses") if name == "hosts" else None
+    upkeep = rows(UPKEEP) if name == "hosts" else []
     if isinstance(losses, list):
         losses = [host for host in losses if host["without_room"]]
     values = {
         "losses": losses,
+        "upkeep": upkeep,
         # Asked for by a link: on a large site it takes its time.
         "moves": _told(visit, "admin host balance") if name == "hosts" and "moves" in visit.values else None,
         "name": name,
@@ -130,7 +146,10 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
         "alarms": alarms,
     }
     given = {"forms": forms.offered() if table.verbs else {}, "typed": visit.values, "error": error}
-    return Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)
+    page = Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)
+    if any(one.step != "done" for one in upkeep):
+        return replace(page, script="again", again=AGAIN)
+    return page
 
 
 def _told(visit: Visit, verb: str) -> list[dict[str, Any]] | str:
@@ -151,6 +170,8 @@ def change(visit: Visit, name: str) -> Answer:
         found = saying.say(*forms.form(verb).said({**visit.values, "user": visit.who}))
     except InvirtError as error:
         return show(visit, name, error)
+    if number := saying.begun(found):
+        return Go(f"/operations/{number}")
     return Go(f"/site/{name}", saying.told(found) or "It is done.")
 
 

@@ -6,7 +6,7 @@ wrong = refused["verb"] if refused else ""
 may = bool(set(machine.roles) - {"user"})
 told_below = may and (wrong in forms or wrong == "look")
 %>
-<div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}">${state(machine)}</span>
+<div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}"${f' data-operation="{machine.move}"' if machine.move else "" | n}>${state(machine)}</span>
 % if config.console.hostname:
 <a class="button" href="/machines/${machine.name}/console">Console</a>
 % endif
@@ -169,6 +169,23 @@ ${self.refusal(refused["error"])}
 % endif
 % endfor
 
+% if moving:
+<section aria-labelledby="where">
+<h2 id="where">Where it runs</h2>
+% if why_here is None:
+<p><a href="?why=all#where">Why there, and what do the other hosts lack?</a></p>
+% elif isinstance(why_here, str):
+<p class="note">Nobody says why it is there: ${why_here}</p>
+% else:
+<dl class="facts">
+% for one in why_here:
+<div><dt>${one["host"]}</dt><dd>${one["says"]}</dd></div>
+% endfor
+</dl>
+% endif
+${self.verbs_of("/site/machines", moving, forms, {}, None, name=machine.name)}
+</section>
+% endif
 <section aria-labelledby="history">
 <h2 id="history">History</h2>
 % if history:
@@ -176,7 +193,7 @@ ${self.refusal(refused["error"])}
 <thead><tr><th scope="col">What</th><th scope="col">By</th><th scope="col">State</th><th scope="col">Begun</th></tr></thead>
 <tbody>
 % for row in history:
-<tr><th scope="row"><a href="/operations/${row.operation_id}">${plain(row.kind)}</a></th><td data-label="By">${person(row.principal)}${", an administrator" if row.administrator else ""}</td><td data-label="State">${row.state}${f": {row.error}" if row.error else ""}</td><td data-label="Begun"><time datetime="${row.created_at.isoformat()}">${since(row.created_at)}</time></td></tr>
+<tr><th scope="row"><a href="/operations/${row.operation_id}">${plain(row.kind)}</a>${row.way or ""}</th><td data-label="By">${person(row.principal)}${", an administrator" if row.administrator else ""}</td><td data-label="State">${row.state}${f": {row.error}" if row.error else ""}</td><td data-label="Begun"><time datetime="${row.created_at.isoformat()}">${since(row.created_at)}</time></td></tr>
 % endfor
 </tbody>
 </table>

@@ -15,8 +15,8 @@
 <small>${machine.befell}</small>
 % endif
 </th>
-<td data-label="State"><span class="state ${machine.state}">${state(machine)}</span>\
-% if machine.busy:
+<td data-label="State"><span class="state ${machine.state}"${f' data-operation="{machine.move}"' if machine.move else "" | n}>${state(machine)}</span>\
+% if machine.busy and not machine.move:
  <small>${plain(machine.busy)} is under way</small>\
 % endif
 </td>

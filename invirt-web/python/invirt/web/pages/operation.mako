@@ -13,7 +13,7 @@ It is ${operation.state}.
 % if operation.error:
 <div class="refusal" role="alert"><strong>${operation.error}</strong></div>
 % endif
-<ol class="steps" id="steps" data-number="${operation.operation_id}">
+<ol class="steps" id="steps" data-operation="${operation.operation_id}">
 % for step in steps:
 <li class="${step.state}">${plain(step.name)} <small>${step.state}</small></li>
 % endfor

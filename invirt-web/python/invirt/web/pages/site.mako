@@ -98,6 +98,24 @@ ${"" if value is None else value}\
 <a rel="next" href="${link(page=page + 1)}">Next</a>
 % endif
 </nav>
+% if upkeep:
+<section id="upkeep" aria-labelledby="upkeep-heading" aria-live="polite">
+<h2 id="upkeep-heading">Upkeep</h2>
+<ul class="rows">
+% for one in upkeep:
+<li><span><strong>${one.host}</strong> ${plain(one.kind)}: ${one.step}\
+% if one.hosts > 1:
+ (${one.done} of ${one.hosts} hosts are done)\
+% endif
+${f", {one.told}" if one.told else ""}</span>
+% if one.failed:
+<span class="refusal" role="alert"><strong>${one.failed}</strong> <span>${one.todo}</span></span>
+% endif
+<small>by ${person(one.principal)}, <time datetime="${one.step_at.isoformat()}">${since(one.step_at)}</time></small></li>
+% endfor
+</ul>
+</section>
+% endif
 % if losses is not None:
 <section>
 <h2>Should one die</h2>
@@ -127,7 +145,8 @@ ${"" if value is None else value}\
 <thead><tr><th scope="col">Machine</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Why</th></tr></thead>
 <tbody>
 % for move in moves:
-<tr><td data-label="Machine"><a href="/machines/${move["machine"]}">${move["machine"]}</a></td><td data-label="From">${move["from"]}</td><td data-label="To">${move["to"]}</td><td data-label="Why">${move["why"]}</td></tr>
+<tr><td data-label="Machine"><a href="/machines/${move["machine"]}">${move["machine"]}</a></td><td data-label="From">${move["from"]}</td><td data-label="To">${move["to"]}</td><td data-label="Why">${move["why"]}
+<form method="post" action="/site/hosts"><input type="hidden" name="secret" value="${secret}"><input type="hidden" name="verb" value="admin machine migrate"><input type="hidden" name="name" value="${move["machine"]}"><input type="hidden" name="host" value="${move["to"]}"><button>Move<span class="unseen"> ${move["machine"]} to ${move["to"]}</span></button></form></td></tr>
 % endfor
 </tbody>
 </table>

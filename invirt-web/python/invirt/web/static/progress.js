@@ -1,36 +1,45 @@
-// An operation's page, as it goes.  Without this script the page comes again by itself.
+// How operations go: on the page of one its steps, on pages of machines how far one has moved.
+// Without this script the page comes again by itself.
 "use strict";
-const steps = document.getElementById("steps");
-const events = new EventSource(`/streams/operations/${steps.dataset.number}`);
+const MOST = 4; // a browser has few connections for one server
 const PLAIN = /[-_]/g;
 const TOLD = { running: "It is under way.", undoing: "It failed, and is being undone." };
 
-function shown(step) {
+function step(one) {
     const line = document.createElement("li");
     const state = document.createElement("small");
-    line.className = step.state;
-    state.textContent = step.state;
-    line.append(step.name.replace(PLAIN, " "), " ", state);
+    line.className = one.state;
+    state.textContent = one.state;
+    line.append(one.name.replace(PLAIN, " "), " ", state);
     return line;
 }
 
-events.onmessage = (event) => {
-    const now = JSON.parse(event.data);
-    steps.replaceChildren(...now.steps.map(shown));
+function show(place, now) {
+    const how = document.getElementById("how");
+    if (place.id !== "steps") {
+        place.textContent = now.moving || place.textContent;
+        return;
+    }
+    place.replaceChildren(...now.steps.map(step));
     if (now.state in TOLD) {
-        document.getElementById("how").textContent = TOLD[now.state];
+        how.textContent = TOLD[now.state] + (now.moving ? ` It is ${now.moving}.` : "");
     }
-};
+}
 
-// What has ended is told by the page itself.
-events.addEventListener("end", () => {
-    events.close();
-    location.reload();
-});
+function follow(place) {
+    const events = new EventSource(`/streams/operations/${place.dataset.operation}`);
+    events.onmessage = (event) => show(place, JSON.parse(event.data));
+    // What has ended is told by the page itself.
+    events.addEventListener("end", () => {
+        events.close();
+        location.reload();
+    });
+    // The browser comes again by itself where it was cut off, and not where it was refused.
+    events.onerror = () => {
+        if (events.readyState === EventSource.CLOSED) {
+            setTimeout(() => location.reload(), 5000);
+        }
+    };
+}
 
-// The browser comes again by itself where it was cut off, and not where it was refused.
-events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) {
-        setTimeout(() => location.reload(), 5000);
-    }
-};
+[...document.querySelectorAll("[data-operation]")].slice(0, MOST).forEach(follow);

@@ -11,14 +11,15 @@ from aiohttp import web
 
 from invirt.base.errors import InvirtError
 from invirt.web.api.bearer import Bearer
-from invirt.web.operations import MAY_SEE, OPEN, hidden
+from invirt.web.operations import MAY_SEE, MOVING, OPEN, hidden
 from invirt.web.streams.reading import Database
 from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
 
 # Whoever may see it: asked again with each look.
 OPERATION = f"""
-SELECT o.state, o.error, coalesce((
+SELECT o.state, o.error, (SELECT {MOVING} FROM web.moves v WHERE v.operation_id = o.operation_id) AS moving,
+    coalesce((
     SELECT json_agg(json_build_object('name', s.name, 'state', s.state) ORDER BY position)
     FROM web.steps s WHERE s.operation_id = o.operation_id AND s.state <> 'pending'), '[]') AS steps
 FROM web.operations o WHERE {MAY_SEE}
@@ -52,7 +53,12 @@ async def follow(request: web.Request, visit: Bearer, database: Database, words:
 
 async def _look(database: Database, asked: dict[str, Any]) -> dict[str, Any] | None:
     found = await database.rows(OPERATION, asked)
-    return found[0]._asdict() if found else None
+    if not found:
+        return None
+    now: dict[str, Any] = found[0]._asdict()
+    if now["moving"] is None:
+        del now["moving"]
+    return now
 
 
 async def _again(database: Database, asked: dict[str, Any], said: dict[str, Any]) -> dict[str, Any] | None:

@@ -108,8 +108,10 @@ def test_it_moves(other: Target, qemu: Qemu) -> None:
     typed("a")
     travels = loading.travels(DOMAIN)
     assert travels["made_by"] == travels["version"] and travels["cd"] is False
+    told: list[tuple[int, int]] = []
     with other.serving():
-        source.send(NAME, HERE, 60)
+        source.send(NAME, HERE, 60, lambda percent, rate: told.append((percent, rate)))
+    assert told == sorted(told, key=lambda one: one[0]) and 0 < told[-1][0] < 100, "how far it was"
     assert not qemu.running(DOMAIN)
     assert not Guest(DOMAIN).config_file.exists()
     source.send(NAME, HERE, 60)  # again: it was done

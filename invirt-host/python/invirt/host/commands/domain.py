@@ -8,7 +8,7 @@ from typing import Any
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Verb, Who
 from invirt.base.names import MachineName, domain_of, machine_of
-from invirt.host import loading, reservation, tokens, xmconfig
+from invirt.host import jobs, loading, reservation, tokens, xmconfig
 from invirt.host.moving import papers, source, target
 
 
@@ -53,7 +53,7 @@ def receive(name: MachineName, host: str, token: int) -> None:
 def send(name: MachineName, host: str, within: int, token: int) -> None:
     """Move the running guest to that host, which is ready for it; else it goes on here."""
     with tokens.claimed(token, name):
-        source.send(name, host, within)
+        source.send(name, host, within, jobs.reporter(token))
 
 
 def keep(name: MachineName, token: int) -> None:

@@ -15,15 +15,21 @@ from invirt.base.errors import Busy, InvirtError, NotFound, Unreachable
 from invirt.base.names import MachineName, domain_of
 from invirt.host import loading
 from invirt.host.moving import papers, wire
+from invirt.host.moving.disks import Progress
 from invirt.host.moving.papers import Paper
 from invirt.host.protocols import Leaving
 
 CHUNK = 1 << 18  # bytes of a guest that go at once
 
 
-def send(name: MachineName, target: str, within: int) -> None:
+def silence(percent: int, rate: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def send(name: MachineName, target: str, within: int, progress: Progress = silence) -> None:
     """Move the machine's guest to the host target, in at most so many seconds, or have it go on here.
 
+    progress: is told how much was sent, in percent of its memory, and MiB a second.
     One that was handed over already is only cleared away.  Raises why it didn't move.
     """
     deadline = time.monotonic() + within
@@ -40,7 +46,7 @@ def send(name: MachineName, target: str, within: int) -> None:
     number = leaving.config.machine or 0
     try:
         with wire.call(target) as other:
-            _carry(leaving, name, other, deadline)
+            _carry(leaving, name, other, deadline, progress)
             _hand_over(leaving, name, Paper("handed", target, number), other, deadline)
     except (InvirtError, OSError):
         if not _handed(name):
@@ -67,7 +73,9 @@ def _handed(name: MachineName) -> Paper | None:
     return paper if paper and paper.state == "handed" else None
 
 
-def _carry(leaving: Leaving, name: MachineName, other: wire.Wire, deadline: float) -> None:
+def _carry(
+    leaving: Leaving, name: MachineName, other: wire.Wire, deadline: float, progress: Progress
+) -> None:
     """Everything of the guest; it stands still here, and waits there, when this returns."""
     console = leaving.console()
     other.tell(wire.ABOUT, {"name": name, "config": dict(leaving.config.settings), **leaving.version})
@@ -78,6 +86,7 @@ def _carry(leaving: Leaving, name: MachineName, other: wire.Wire, deadline: floa
         with its:
             leaving.begin(its.fileno())
         ours.settimeout(wire.PATIENCE)
+        began, sent = time.monotonic(), 0
         while chunk := _chunk(ours, leaving):
             if time.monotonic() > deadline:
                 raise Busy(
@@ -85,9 +94,16 @@ def _carry(leaving: Leaving, name: MachineName, other: wire.Wire, deadline: floa
                     hint="Give it more time (--within), or move it when it is less busy.",
                 )
             other.send(wire.MEMORY, chunk)
+            sent += len(chunk)  # QEMU itself can't be asked: at the end it waits until all of this is taken
+            progress(min(99, sent * 100 // (leaving.config.memory << 20)), _rate(sent, began))
     leaving.finish()
     other.send(wire.END)
     other.read(wire.YES)
+
+
+def _rate(sent: int, began: float) -> int:
+    """MiB a second."""
+    return int((sent >> 20) / max(0.1, time.monotonic() - began))
 
 
 def _chunk(ours: socket.socket, leaving: Leaving) -> bytes:

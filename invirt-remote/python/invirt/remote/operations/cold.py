@@ -12,7 +12,6 @@ from collections.abc import Collection
 
 from invirt.base.errors import BadInput, NoRoom
 from invirt.remote import placement, trash
-from invirt.remote.answers import job_progress
 from invirt.remote.operations import steps
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off
 from invirt.remote.operations.model import (
@@ -46,11 +45,8 @@ def _send(work: Work, at: Detail) -> Detail | None:
 
 
 def _sent(work: Work, at: Detail) -> Detail | None:
-    """Whether it is whole; how far it has come is told to who follows."""
-    answer = work.call(at, "job", "status", work.token)
-    if progress := job_progress(answer):
-        work.tell({"progress": progress})
-    return work.ended(at, answer)
+    """Whether it is whole."""
+    return work.ended(at)
 
 
 def _go(cursor: Cursor, operation: Operation, at: Detail) -> None:

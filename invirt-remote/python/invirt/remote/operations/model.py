@@ -23,7 +23,7 @@ from invirt import config
 from invirt.base.errors import Busy
 from invirt.base.names import MachineName
 from invirt.remote.actor import Actor as Actor
-from invirt.remote.answers import job_ended
+from invirt.remote.answers import job_ended, job_progress
 from invirt.remote.hosts import Hosts, Unknown
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
@@ -90,12 +90,14 @@ class Work:
             return {}
         return job_ended(detail["hostname"], self.token, answer)
 
-    def ended(self, detail: Detail, answer: str | None = None) -> Detail | None:
-        """How the job ended that begin() began; None while it goes on.  Raises why it failed.
+    def ended(self, detail: Detail) -> Detail | None:
+        """How the job ended that begin() began; None while it goes on, and it is told how far it has come.
 
-        answer: of the host, if it was just asked.
+        Raises why it failed.
         """
-        answer = answer or self.call(detail, "job", "status", self.token)
+        answer = self.call(detail, "job", "status", self.token)
+        if progress := job_progress(answer):
+            self.tell({"progress": progress})
         return job_ended(detail["hostname"], self.token, answer)
 
 

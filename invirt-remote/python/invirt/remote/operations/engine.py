@@ -31,6 +31,7 @@ from invirt.remote.operations.model import (
     StepRow,
     Work,
 )
+from invirt.remote.operations.outcomes import going_on, is_past_pivot, pending, undone
 from invirt.remote.operations.surviving import Lost, Surviving
 from invirt.remote.rows import Cursor
 
@@ -106,10 +107,9 @@ class Worker:
                 return self.ended or self.load()
             if (now := self.load()).state == "running":
                 self.postpone(now, cause)
-                when = "any more" if is_past_pivot(now, self.steps) else "now"
-                raise _with_hint(cause, f"Operation {now.operation_id} can't be undone {when}; it goes on.")
+                raise going_on(cause, now, self.steps)
             self.back(now, cause)
-            raise _undone(cause, operation)
+            raise undone(cause, operation)
         self.back(operation, None)
         return self.load()
 
@@ -183,7 +183,7 @@ class Worker:
                 self.undo(operation, row)
             except StepFailed as failed:
                 self.postpone(operation, failed.error)
-                raise _pending(cause, failed.error, operation) from failed
+                raise pending(cause, failed.error, operation) from failed
         self.change(lambda cursor: store.finish(cursor, self.lease, "undone"))
 
     def undo(self, operation: Operation, row: StepRow) -> None:
@@ -294,32 +294,3 @@ class Worker:
     def change(self, work: Callable[[Cursor], T]) -> T:
         """See change()."""
         return change(self.connection, work)
-
-
-def is_past_pivot(operation: Operation, steps: dict[str, Step]) -> bool:
-    """Whether it can't be undone any more."""
-    return any(row.state == "done" and steps[row.name].pivot for row in operation.steps)
-
-
-def is_unknown(operation: Operation, steps: dict[str, Step]) -> bool:
-    """Whether its pivot may have been done, as its host alone knows: see Step.once."""
-    return any(row.state == "doing" and steps[row.name].once for row in operation.steps)
-
-
-def _undone(cause: InvirtError, operation: Operation) -> InvirtError:
-    """cause, with a word on what is left of the operation: nothing."""
-    return _with_hint(cause, f"Operation {operation.operation_id} was undone.")
-
-
-def _pending(cause: InvirtError | None, why: InvirtError, operation: Operation) -> InvirtError:
-    """What the requester is told when undoing has to wait."""
-    number = operation.operation_id
-    if cause is None or cause is why:
-        return _with_hint(why, f"Operation {number} will be undone as soon as that is possible.")
-    return _with_hint(cause, f"Operation {number} will be undone; for now: {why.message}")
-
-
-def _with_hint(error: InvirtError, hint: str) -> InvirtError:
-    told = type(error)(error.message, "\n".join(filter(None, (error.hint, hint))))
-    told.__cause__ = error
-    return told

@@ -11,8 +11,9 @@ from invirt.database.connection import Connection, transaction
 from invirt.remote.hosts import Hosts
 from invirt.remote.lines import Answer
 from invirt.remote.operations import STEPS, silence, store
-from invirt.remote.operations.engine import ATTEMPTS, Worker, is_past_pivot, is_unknown
+from invirt.remote.operations.engine import ATTEMPTS, Worker
 from invirt.remote.operations.model import Operation, Say
+from invirt.remote.operations.outcomes import is_past_pivot, is_unknown
 from invirt.remote.rows import Cursor
 
 

@@ -11,7 +11,7 @@ from invirt.base.cli import understood, whole
 from invirt.base.cli.describe import described
 from invirt.base.errors import BadInput, NotFound
 from invirt.remote.commands import web
-from invirt.web import forms, machines
+from invirt.web import forms, machines, making
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_the_names_are_those_that_the_pages_use() -> None:
     known = forms.table()
     assert {"create", "undelete", "purge", *CHANGES} <= set(known)
     assert {field.name for field in known["create"].fields} >= {
-        *machines.MORE,
+        *making.MORE,
         "name",
         "memory",
         "disk",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
-from invirt.web import displays, forms, plots, saying, site
+from invirt.web import displays, forms, making, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.api.bearer import Bearer
 from invirt.web.operations import MAY_SEE, MOVES, OPEN, hidden
@@ -27,10 +26,6 @@ SELECT name, owner, description, memory, state, seen, silence, befell,
         AND o.state IN ('running', 'undoing', 'stuck')) AS busy,
     move, moving
 FROM web.machines m LEFT JOIN {MOVES} USING (machine_id) WHERE {OWN} ORDER BY name
-"""
-QUOTAS = """
-SELECT q.* FROM web.quotas q WHERE owner_id IN
-    (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY name
 """
 MACHINE = f"""
 SELECT m.*, move, moving,
@@ -97,8 +92,6 @@ CHANGES = {
     "Delete": {"delete": "Delete it"},
 }
 VERBS = frozenset(POWER).union(*CHANGES.values())
-SIZES = {"Small": 1, "Medium": 2, "Large": 4}  # times the site's default
-MORE = ("cpus", "type", "owner", "pool", "description")
 
 
 def mine(visit: Visit) -> Answer:
@@ -107,7 +100,7 @@ def mine(visit: Visit) -> Answer:
     asked = {"who": visit.who, "own": name if realm == config.site.realm else ""}
     values = {
         "machines": (found := rows(MINE, asked)),
-        "quotas": _quotas(visit.who),
+        "quotas": making.quotas(visit.who),
         "trash": rows(TRASH, asked),
         "offers": rows(OFFERS, asked),
     }
@@ -117,58 +110,6 @@ def mine(visit: Visit) -> Answer:
 def _followed(name: str, values: Mapping[str, Any], moves: bool, status: int = 200) -> Page:
     """A page of machines, of which one moves, or none does."""
     return Page(name, values, status, AGAIN, "progress") if moves else Page(name, values, status)
-
-
-def _quotas(who: str) -> list[Mapping[str, Any]]:
-    """Those of one's owners; before the first machine, what one will have."""
-    found = [row._asdict() for row in rows(QUOTAS, {"who": who})]
-    if found:
-        return found
-    name, _, realm = who.rpartition("@")
-    quota = config.quota
-    used = {"used_machines": 0, "used_memory": 0, "used_disk": 0, "trash": 0}
-    allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
-    return [{"name": name, **allowed, **used}] if realm == config.site.realm else []
-
-
-def sizes() -> dict[str, tuple[int, int]]:
-    """The plain choices: MiB of memory and GiB of disk of each."""
-    limits = config.machines
-    return {
-        name: (min(limits.memory * times, limits.max_memory), min(limits.disk * times, limits.max_disk))
-        for name, times in SIZES.items()
-    }
-
-
-def new(visit: Visit, error: InvirtError | None = None) -> Answer:
-    """The form of a new machine; again, with what was typed, where it was refused."""
-    fields = [field for field in forms.form("create").asked("name") if field.name in MORE]
-    typed = {"size": "Small", "again": secrets.token_urlsafe(12), **visit.values}
-    values = {
-        "quotas": _quotas(visit.who),
-        "sizes": sizes(),
-        "fields": fields,
-        "typed": typed,
-        "error": error,
-    }
-    return Page("new", values, status(error) if error else 200)
-
-
-def create(visit: Visit) -> Answer:
-    """Make it.  The same form sent twice makes one."""
-    try:
-        if visit.values.get("size") not in sizes():
-            raise BadInput("choose a size")
-        memory, disk = sizes()[visit.values["size"]]
-        wanted = {"memory": f"{memory}M", "disk": f"{disk}G"}
-        more = {
-            name: visit.values[name] for name in ("name", "memory", "disk", *MORE) if visit.values.get(name)
-        }
-        values = {**wanted, **more, "user": visit.who, "key": visit.values.get("again", "")}
-        found = saying.say(*forms.form("create").said(values))
-    except InvirtError as error:
-        return new(visit, error)
-    return _after(found, f"/machines/{more['name']}")
 
 
 def machine(
@@ -286,13 +227,7 @@ def _done(visit: Visit, name: str, verb: str) -> Answer:
             raise BadInput(f"{name} is not deleted", hint="Type its name to say that you mean it.")
         values["yes"] = "yes"
     found = saying.say(*forms.form(f"control {verb}" if verb in POWER else verb).said(values))
-    return _after(found, f"/machines/{name}", saying.told(found))
-
-
-def _after(found: Any, otherwise: str, told: str = "") -> Answer:
-    """To the operation that remote has begun; where it was done at once, to another page."""
-    number = saying.begun(found)
-    return Go(f"/operations/{number}") if number else Go(otherwise, told)
+    return saying.after(found, f"/machines/{name}", saying.told(found))
 
 
 def trash(visit: Visit, name: str, verb: str) -> Answer:
@@ -300,7 +235,7 @@ def trash(visit: Visit, name: str, verb: str) -> Answer:
     if verb not in ("undelete", "purge"):
         raise NotFound(f"there is no {verb[:20]!a}")
     values = {"user": visit.who, "name": name, "yes": "yes" if visit.values.get("typed_name") == name else ""}
-    return _after(saying.say(*forms.form(verb).said(values)), "/")
+    return saying.after(saying.say(*forms.form(verb).said(values)), "/")
 
 
 def offer(visit: Visit, name: str, verb: str) -> Answer:

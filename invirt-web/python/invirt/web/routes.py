@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import doors, keys, machines, session, sharing, site, tokens
+from invirt.web import doors, keys, machines, making, session, sharing, site, tokens
 from invirt.web.answers import Answer, Go, Page, Visit
 
 
@@ -53,8 +53,8 @@ def sign_off(visit: Visit) -> Answer:
 
 ROUTES = (
     Route("/", machines.mine),
-    Route("/new", machines.new),
-    Route("/new", machines.create, changes=True),
+    Route("/new", making.new),
+    Route("/new", making.create, changes=True),
     Route("/machines/<name>", machines.machine),
     Route("/machines/<name>/day.svg", machines.day),
     Route("/machines/<name>/console", machines.console),

@@ -12,6 +12,7 @@ from invirt import config
 from invirt.base import errors, kerberos
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
 from invirt.base.process import run
+from invirt.web.answers import Go
 
 PATIENCE = 30.0  # seconds: what takes longer on a host is not waited for
 LONGEST = 4000  # letters of a word
@@ -91,3 +92,9 @@ def begun(found: Any) -> int | None:
 def told(found: Any) -> str:
     """What an answer says was done."""
     return str(found.get("done", "")) if isinstance(found, dict) else ""
+
+
+def after(found: Any, otherwise: str, said: str = "") -> Go:
+    """To the operation that remote has begun; where it was done at once, to another page."""
+    number = begun(found)
+    return Go(f"/operations/{number}") if number else Go(otherwise, said)

@@ -11,7 +11,7 @@ from typing import Any
 
 from invirt.base.errors import InvirtError, NotFound
 from invirt.web import forms, operations, saying
-from invirt.web.answers import Answer, Go, Page, Visit, status
+from invirt.web.answers import Answer, Page, Visit, status
 from invirt.web.reading import rows
 
 ROWS = 50  # of a page
@@ -170,9 +170,7 @@ def change(visit: Visit, name: str) -> Answer:
         found = saying.say(*forms.form(verb).said({**visit.values, "user": visit.who}))
     except InvirtError as error:
         return show(visit, name, error)
-    if number := saying.begun(found):
-        return Go(f"/operations/{number}")
-    return Go(f"/site/{name}", saying.told(found) or "It is done.")
+    return saying.after(found, f"/site/{name}", saying.told(found) or "It is done.")
 
 
 def query(table: List, values: Mapping[str, str]) -> tuple[str, dict[str, Any], dict[str, Any]]:

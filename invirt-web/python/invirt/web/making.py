@@ -1,0 +1,72 @@
+"""The page of a new machine, and what is left of one's quota for it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from invirt import config
+from invirt.base.errors import BadInput, InvirtError
+from invirt.web import forms, saying
+from invirt.web.answers import Answer, Page, Visit, status
+from invirt.web.reading import rows
+
+QUOTAS = """
+SELECT q.* FROM web.quotas q WHERE owner_id IN
+    (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner') ORDER BY name
+"""
+SIZES = {"Small": 1, "Medium": 2, "Large": 4}  # times the site's default
+MORE = ("cpus", "type", "owner", "pool", "description")
+
+
+def quotas(who: str) -> list[Mapping[str, Any]]:
+    """Those of one's owners; before the first machine, what one will have."""
+    found = [row._asdict() for row in rows(QUOTAS, {"who": who})]
+    if found:
+        return found
+    name, _, realm = who.rpartition("@")
+    quota = config.quota
+    used = {"used_machines": 0, "used_memory": 0, "used_disk": 0, "trash": 0}
+    allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
+    return [{"name": name, **allowed, **used}] if realm == config.site.realm else []
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """The plain choices: MiB of memory and GiB of disk of each."""
+    limits = config.machines
+    return {
+        name: (min(limits.memory * times, limits.max_memory), min(limits.disk * times, limits.max_disk))
+        for name, times in SIZES.items()
+    }
+
+
+def new(visit: Visit, error: InvirtError | None = None) -> Answer:
+    """The form of a new machine; again, with what was typed, where it was refused."""
+    fields = [field for field in forms.form("create").asked("name") if field.name in MORE]
+    typed = {"size": "Small", "again": secrets.token_urlsafe(12), **visit.values}
+    values = {
+        "quotas": quotas(visit.who),
+        "sizes": sizes(),
+        "fields": fields,
+        "typed": typed,
+        "error": error,
+    }
+    return Page("new", values, status(error) if error else 200)
+
+
+def create(visit: Visit) -> Answer:
+    """Make it.  The same form sent twice makes one."""
+    try:
+        if visit.values.get("size") not in sizes():
+            raise BadInput("choose a size")
+        memory, disk = sizes()[visit.values["size"]]
+        wanted = {"memory": f"{memory}M", "disk": f"{disk}G"}
+        more = {
+            name: visit.values[name] for name in ("name", "memory", "disk", *MORE) if visit.values.get(name)
+        }
+        values = {**wanted, **more, "user": visit.who, "key": visit.values.get("again", "")}
+        found = saying.say(*forms.form("create").said(values))
+    except InvirtError as error:
+        return new(visit, error)
+    return saying.after(found, f"/machines/{more['name']}")

@@ -118,6 +118,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("shutdown", "remus", {}),
     ("reboot", "remus", {}),
     ("destroy", "remus", {}),
+    ("install", "remus", {"autoinstall": "debian-12"}),
 ]
 
 

@@ -27,6 +27,8 @@ INSERT INTO hosts (name, hostname, memory) VALUES
     ('host1', 'host1.invirt.test', 512), ('host2', 'host2.invirt.test', 512);
 INSERT INTO address_ranges (first, last, prefix, gateway) VALUES ('10.7.0.10', '10.7.0.250', 24, '10.7.0.1');
 INSERT INTO types (name, virt, kernel) VALUES ('linux', 'pvh', '/boot/vmlinuz');
+INSERT INTO autoinstalls (name, url, keyring, memory, disk)
+    VALUES ('debian-12', 'http://install.example.org:8180/debian-12', 'key', 64, 1);
 """
 OWN_POOL = """
 INSERT INTO pools (name, driver, place, everywhere) VALUES ('own', 'file', '/srv/own', false);
@@ -119,6 +121,7 @@ class Site:
         gone = {place: size for place, size in self.hosts.all_trash().items() if not self.undone(place[3])}
         assert gone == {tuple(place): size for *place, size in self.rows(TRASH)}
         assert self.rows("SELECT trash_id FROM trash WHERE taken IS NOT NULL") == []
+        assert self.rows("SELECT machine_id FROM installs") == []
 
     def undone(self, operation: int) -> bool:
         """Whether it made a disk and was undone: hosts have that in their trash, no row has."""

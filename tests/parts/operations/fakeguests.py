@@ -24,6 +24,7 @@ class FakeHost:
     running: set[str] = field(default_factory=set)
     booted: set[str] = field(default_factory=set)  # all that ever ran here
     crashed: set[str] = field(default_factory=set)
+    installed: set[str] = field(default_factory=set)  # guests whose installer has come to its end
     tokens: dict[str, int] = field(default_factory=dict)
     floor: int = 0  # the token up to which all are old
     up: bool = True
@@ -34,7 +35,7 @@ class FakeHost:
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
     ahead: float = 0.0  # seconds that its clock is
-    can: set[str] = field(default_factory=lambda: {"move"})
+    can: set[str] = field(default_factory=lambda: {"move", "install"})
     version: str = "7.2"  # of its QEMU
     traits: dict[str, dict[str, object]] = field(default_factory=dict)  # of guests, as QEMU's
     moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and other host of each move
@@ -75,6 +76,15 @@ class Guests:
         host.running.add(name)
         host.booted.add(name)
         host.crashed.discard(name)
+        host.installed.discard(name)
+
+    def _domain_installed(self, host: FakeHost, name: str) -> object:
+        """An installer has done its work by the time that it is asked about; its guest powers off then."""
+        if name in host.running:
+            host.running.discard(name)
+            host.installed.add(name)
+        percent = 100 if name in host.installed else 0
+        return {"name": name, "running": False, "percent": percent, "words": "", "failed": "", "keys": {}}
 
     def _domain_destroy(self, host: FakeHost, name: str) -> None:
         host.running.discard(name)

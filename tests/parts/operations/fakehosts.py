@@ -103,7 +103,7 @@ class FakeHosts(Guests, Disks, OneByOne):
                 raise Unknown(f"{hostname} refuses job {verb}: unknown command")
             return json.dumps(getattr(self, f"_job_{verb}")(hostname, int(rest[0]), *rest[1:]))
         subject = host if what in ("domain", "host") else self.pool(hostname, rest)
-        if verb in ("list", "status", "moved"):
+        if verb in ("list", "status", "moved", "installed"):
             if host.nonsense is not None:
                 return host.nonsense
             return json.dumps(getattr(self, f"_{what}_{verb}")(subject, *rest))

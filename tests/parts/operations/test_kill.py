@@ -61,6 +61,10 @@ def _is_copied(site: Site, name: str) -> bool:
     return _home(site, name) == HOST1 and held == 2
 
 
+def _has_system(site: Site, name: str) -> bool:
+    return site.rows("SELECT 1 FROM machines WHERE name = %s AND installed_at IS NOT NULL", name) != []
+
+
 CASES = (
     Case("create", SMALL, (), lambda site, name: name in site.homes()),
     Case("boot", {}, MADE, lambda site, name: _home(site, name) is not None),
@@ -69,6 +73,8 @@ CASES = (
     Case("reboot", {}, UP, lambda site, name: _home(site, name) is not None),
     Case("migrate", {}, UP, lambda site, name: _home(site, name) == HOST2),
     Case("cold-migrate", {"host": "host1"}, (*MADE, ("boot", {})), _is_copied),
+    Case("install", {"autoinstall": "debian-12"}, MADE,
+         lambda site, name: _home(site, name) is not None and _has_system(site, name)),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),
     Case("rename", {"name": "{}-new"}, MADE, lambda site, name: f"{name}-new" in site.homes()),
     Case("resize", {"memory": 65, "cpus": 2, "disks": {"hda": 3, "hdb": 4}}, MADE,
@@ -98,7 +104,8 @@ MOST = nightly_but("create", "boot", "migrate")  # disks, a guest, a pivot
 WHOLE = [
     case
     for case in nightly_but("migrate")
-    if case.id in ("create", "boot", "destroy", "migrate", "delete", "rename", "resize", "undelete", "purge")
+    if case.id
+    in ("create", "boot", "destroy", "migrate", "install", "delete", "rename", "resize", "undelete", "purge")
 ]
 
 TROUBLES = (

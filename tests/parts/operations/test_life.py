@@ -275,6 +275,8 @@ def test_kinds_plan_only_what_they_declare(site: Site) -> None:
     site.submit("disk-remove", "remus", disk="hdc")
     for kind in ("boot", "migrate", "reboot", "shutdown", "boot", "destroy"):
         site.submit(kind, "remus")
+    site.submit("install", "remus", autoinstall="debian-12")
+    site.submit("destroy", "remus")
     site.submit("rename", "remus", name="romulus")
     site.submit("disk-undelete", "romulus", trash=site.trashed())
     site.submit("delete", "romulus")

@@ -14,7 +14,7 @@ from tests.parts.operations.fakehosts import FakeHosts, shown
 if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
 
-QUESTIONS = ("list", "status", "moved")
+QUESTIONS = ("list", "status", "moved", "installed")
 EPOCH = 1_900_000_000  # seconds: where the world's time begins
 RESERVED = """
 SELECT r.memory FROM reservations r JOIN hosts h ON h.host_id = r.host_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from tests.parts.postgres import Database
 from tests.parts.remote.conftest import Cloud
 
 CREATE = ("machine", "create", "remus", "--memory", "128", "--disk", "1")
@@ -132,3 +133,25 @@ def test_quota_is_said_and_kept(cloud: Cloud) -> None:
     answer = cloud.call("alice", "machine", "create", "remus", "--memory", "60000")
     assert answer.status == 6 and "quota" in answer.stderr and not answer.stdout, answer
     assert cloud.remote.database.execute("SELECT * FROM machines") == []
+
+
+def test_a_system_is_installed(cloud: Cloud, site: Database) -> None:
+    """By a fake installer, which is told what a real one is, and says that it is done."""
+    site.execute(
+        "INSERT INTO autoinstalls (name, url, keyring, memory, disk)"
+        " VALUES ('debian-12', 'http://install.invirt.test:8180/debian-12', 'key', 128, 1)"
+    )
+    assert "debian-12" in ok(cloud, "machine", "systems")
+    ok(cloud, *CREATE)
+    asked = ("control", "remus", "install", "--autoinstall")
+    assert cloud.call("alice", *asked, "debian-99", "--yes").status == 3
+    assert "Say so again with --yes" in cloud.call("alice", *asked, "debian-12").stderr
+    done = cloud.call("alice", *asked, "debian-12", "--yes", "--key", "once")
+    assert done.status == 0 and re.search(r"root's password, which is said once: \S{16}\n", done.stdout), done
+    assert running(cloud) == ["d_remus"]
+    again = ok(cloud, *asked, "debian-12", "--yes", "--key", "once")
+    assert "was said when this was asked for first" in again
+    shown = json.loads(ok(cloud, "machine", "show", "remus", "--json"))
+    assert shown["system"] == "debian-12" and shown["installed_at"]
+    ok(cloud, "control", "remus", "destroy")
+    assert cloud.call("bob", *asked, "debian-12", "--yes").status == 255  # remctld itself refuses

@@ -174,6 +174,7 @@ SAMPLES = {
     "how": "done",
     "disk": "hdb",
     "hypervisor": "qemu",
+    "autoinstall": "debian-12",
     "machines": 3,
     "priority": "9",
     "member": ["bob@X"],

@@ -19,6 +19,7 @@ class Can(StrEnum):
     CDROM = "cdrom"
     CAP = "cap"
     SNAPSHOT = "snapshot"
+    INSTALL = "install"
 
 
 MEANING = {
@@ -28,6 +29,7 @@ MEANING = {
     Can.CDROM: "give a guest a CD",
     Can.CAP: "change a guest's share of CPUs while it runs",
     Can.SNAPSHOT: "take a snapshot of a disk",
+    Can.INSTALL: "have a system installed by the guest itself",
 }
 OF_STORAGE = frozenset({Can.GROW, Can.SNAPSHOT})  # the storage must have it
 OF_HYPERVISOR = frozenset(Can) - {Can.SNAPSHOT}

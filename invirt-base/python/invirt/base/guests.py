@@ -5,4 +5,5 @@ from __future__ import annotations
 FOLDER = "/var/lib/invirt/kernel"
 KERNEL = f"{FOLDER}/vmlinuz"
 INITRD = f"{FOLDER}/initrd"
+INSTALLER = f"{FOLDER}/installer"
 APPEND = "console=ttyS0 quiet no_timer_check"  # the last: emulated timers are late

@@ -10,11 +10,15 @@ Words = tuple[str, ...]
 MACHINE = {
     "create": "create", "list": "list", "show": "show", "resize": "resize", "set": "set", "rename": "rename",
     "apart": "apart", "together": "together", "explain": "explain",
+    "systems": "systems",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
     "offers": "offers", "accept": "accept", "decline": "decline",
 }  # fmt: skip
-CONTROL = {"start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status"}
+CONTROL = {
+    "start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status",
+    "install": "install",
+}  # fmt: skip
 _SPOKEN = {
     **{f"machine {theirs}": ours for ours, theirs in MACHINE.items()},
     **{f"control {theirs}": ours for ours, theirs in CONTROL.items()},

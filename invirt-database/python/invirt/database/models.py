@@ -13,6 +13,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, MACADDR, TIMESTAM
 from sqlalchemy.orm import Mapped, relationship
 
 from invirt.database.base import GIVEN, Base, column
+from invirt.database.systems import Autoinstall as Autoinstall
+from invirt.database.systems import Cdrom as Cdrom
+from invirt.database.systems import Install
 
 OWNED: dict[str, Any] = {"cascade": "all, delete-orphan", "passive_deletes": True}  # goes with what it is of
 
@@ -141,9 +144,12 @@ class Machine(Base):
     priority: Mapped[int] = column(SmallInteger, nullable=False, server_default=GIVEN)
     lost_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
     lost_host: Mapped[str | None] = column(Text)
+    system: Mapped[str | None] = column(Text)
+    installed_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")
+    install: Mapped[Install | None] = relationship("Install", uselist=False, passive_deletes="all")
     disks: Mapped[list[Disk]] = relationship("Disk", order_by="Disk.name", **OWNED)
     nics: Mapped[list[Nic]] = relationship("Nic", order_by="Nic.nic_id", **OWNED)
     access: Mapped[list[MachineAccess]] = relationship(
@@ -233,28 +239,6 @@ class PublicKey(Base):
     __tablename__ = "public_keys"
     principal: Mapped[str] = column(Text, primary_key=True)
     key: Mapped[str] = column(Text, primary_key=True)
-
-
-class Cdrom(Base):
-    """An image that a machine can boot from."""
-
-    __tablename__ = "cdroms"
-    cdrom_id: Mapped[int] = column(Integer, primary_key=True)
-    name: Mapped[str] = column(Text, nullable=False)
-    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
-    path: Mapped[str] = column(Text, nullable=False)
-
-
-class Autoinstall(Base):
-    """A system that the autoinstaller can put on a machine."""
-
-    __tablename__ = "autoinstalls"
-    autoinstall_id: Mapped[int] = column(Integer, primary_key=True)
-    name: Mapped[str] = column(Text, nullable=False)
-    description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
-    kernel: Mapped[str] = column(Text, nullable=False)
-    initrd: Mapped[str | None] = column(Text)
-    append: Mapped[str | None] = column(Text)
 
 
 class Operation(Base):

@@ -91,6 +91,17 @@ class DomainConfig:
         others = (nic for nic in self.devices("vif") if nic.get("vifname") != vifname)
         return [address for nic in others for address in nic.get("ip", "").split()]
 
+    @property
+    def install(self) -> list[str]:
+        """What an installer is told, a line each: for its guest alone, so it is written nowhere else."""
+        lines = self.settings.get("install", [])
+        return [str(line) for line in lines] if isinstance(lines, list) else []
+
+    def without(self, word: str) -> DomainConfig:
+        """The same, but for what is said of that word."""
+        kept = {name: value for name, value in self.settings.items() if name != word}
+        return DomainConfig(kept, self.places)
+
     def json(self) -> str:
         """For a file that from_json() reads back."""
         return json.dumps(dict(self.settings), indent=1) + "\n"

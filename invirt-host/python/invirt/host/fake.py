@@ -4,7 +4,7 @@ $INVIRT_STATE/fake/domains/NAME holds the configuration of each domain that
 "runs".  A file $INVIRT_STATE/fake/faults/STEP makes STEP go wrong; it holds
 words: `before` or `after` (the work is done), `fail`, `hang` (until the file
 is gone) or `kill` (SIGKILL to the process itself), and maybe `once`.  Steps
-are create, shutdown, reboot, destroy, list, and volume-create,
+are create, shutdown, reboot, destroy, list, said, and volume-create,
 volume-resize, volume-rename, volume-remove, volume-restore, volume-return,
 volume-purge.
 A file $INVIRT_STATE/fake/deaf/NAME is a guest that doesn't obey shutdown.
@@ -27,6 +27,8 @@ from invirt.host.domain import DomainConfig
 from invirt.host.protocols import Domain
 from invirt.host.storage.files import FileStorage
 
+INSTALLED = "invirt-install: 100% done\n"
+
 
 class FakeHypervisor:
     """Domains that are files."""
@@ -36,8 +38,9 @@ class FakeHypervisor:
     def create(self, config: DomainConfig) -> None:
         with step("create"):
             if not self.running(config.name):
-                paths.write(_domain(config.name), config.json())
+                paths.write(_domain(config.name), config.without("install").json())
                 paths.write(_booted(config.name), "")
+                paths.write(_said(config.name), INSTALLED if config.install else "")
 
     def domains(self) -> list[Domain]:
         with step("list"):
@@ -75,6 +78,14 @@ class FakeHypervisor:
 
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         return True
+
+    def said(self, name: DomainName) -> bytes:
+        """An installer has done its work by the time that it is asked; it powers off then."""
+        with step("said"):
+            said = _said(name).read_bytes() if _said(name).exists() else b""
+            if said:
+                _end(name)
+            return said
 
     def console(self, name: DomainName) -> None:
         if not self.running(name):
@@ -160,6 +171,10 @@ def _go_wrong(fault: Path, when: str) -> None:
 
 def _domain(name: DomainName) -> Path:
     return _home() / "domains" / name
+
+
+def _said(name: DomainName) -> Path:
+    return _home() / "said" / name
 
 
 def _booted(name: DomainName) -> Path:

@@ -114,6 +114,9 @@ class Hypervisor(Protocol):
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         """Ask the running domain to let go a network card, and say whether it has; it may never do so."""
 
+    def said(self, name: DomainName) -> bytes:
+        """The end of what the guest has said on its serial console since it was booted, 64 KiB at most."""
+
     def console(self, name: DomainName) -> None:
         """Join this terminal to the guest's serial console.  NotFound when it is off."""
 

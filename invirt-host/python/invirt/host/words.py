@@ -72,6 +72,11 @@ def _one_or_several(value: object) -> Value:
     return int(value) if isinstance(value, int) else text(value)
 
 
+def _lines(value: object) -> list[str]:
+    """What an installer is told: a file of its own, not a word that anybody sees."""
+    return [text(line) for line in value] if isinstance(value, list) else [text(value)]
+
+
 def _devices(parse: Callable[[str], object]) -> Check:
     """Each a text; one alone, and a tuple, are a list too."""
 
@@ -111,6 +116,6 @@ WORDS: dict[str, Check] = {
     ),
     **dict.fromkeys(("bootloader_args", "cpus", "serial", "tsc_mode", "usbdevice", "vfb"), _one_or_several),
 }
-OWN_WORDS: dict[str, Check] = {"machine": _number(1)}  # which xl is not told
+OWN_WORDS: dict[str, Check] = {"machine": _number(1), "install": _lines}  # which xl is not told
 KNOWN = WORDS | OWN_WORDS
 SEVERAL = ("disk", "vif")  # may be given more than once on a command line

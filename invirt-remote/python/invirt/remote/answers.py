@@ -20,6 +20,8 @@ from invirt.base.names import MachineName
 from invirt.remote.hosts import GaveUp, NoAnswer, failure
 from invirt.remote.lines import Answer
 
+LINE = re.compile(r"[ -~]{0,200}")  # that a guest has said
+KIND, FINGERPRINT = re.compile(r"[A-Z0-9]{2,10}"), re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})", re.ASCII)
 LARGEST = 1 << 20  # GiB that a volume may have, as hosts themselves have it
 
@@ -112,6 +114,44 @@ def ended(hostname: str, answer: Answer) -> dict[MachineName, str]:
     rows = _rows(hostname, answer, "a list of guests")
     told = [row for row in rows if row.get("state") == "off" and row.get("ended") in ("poweroff", "crash")]
     return {row["name"]: row["ended"] for row in told if _is_machine(row["name"])}
+
+
+@dataclass(frozen=True)
+class Installing:
+    """How far an installer is in a guest: words for it, and why it failed, if it has.
+
+    running: whether its guest runs.  keys: fingerprints of the new system's ssh, by kind.
+    """
+
+    running: bool
+    percent: int
+    words: str
+    failed: str
+    keys: dict[str, str]
+
+
+def installing(hostname: str, name: MachineName, answer: Answer) -> Installing:
+    """How far guest `name` is, from the answer to `domain installed`; raises why that isn't known.
+
+    Its words are the guest's: one line each of letters that can be printed.
+    """
+    found = _json(hostname, answer)
+    if isinstance(found, dict) and found.get("name") == name:
+        values: Any = [found.get(key) for key in ("running", "percent", "words", "failed", "keys")]
+        said = Installing(*values)
+        if _is_sound(said):
+            return said
+    raise _nonsense(hostname, "how far an installer is")
+
+
+def _is_sound(said: Installing) -> bool:
+    """Whether all that a host has said of an installer is of its type, and of letters that it may have."""
+    return (
+        (type(said.running), type(said.percent), type(said.keys)) == (bool, int, dict)
+        and 0 <= said.percent <= 100
+        and all(isinstance(text, str) and LINE.fullmatch(text) for text in (said.words, said.failed))
+        and all(KIND.fullmatch(kind) and FINGERPRINT.fullmatch(str(key)) for kind, key in said.keys.items())
+    )
 
 
 def volumes(hostname: str, answer: Answer) -> dict[tuple[MachineName, str], int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from invirt.base.cli import Found, Verb, Who
 from invirt.base.names import MachineName
-from invirt.remote import access, states
+from invirt.remote import access, installs, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.submission import submit
@@ -57,4 +57,5 @@ VERBS = (
     _switch("reboot", "reboot", "reboots", "ask the guest to reboot; reset it if it doesn't"),
     _switch("shutdown", "shutdown", "is off", "ask the guest to shut down, and wait until it has"),
     _switch("destroy", "destroy", "is off", "switch it off at once"),
+    installs.INSTALL,
 )

@@ -11,7 +11,7 @@ from invirt.base import tables, validate
 from invirt.base.cli import Argument, Facts, Flag, Found, Option, Table, Verb, Who
 from invirt.base.cli.show import words
 from invirt.base.names import MachineName
-from invirt.remote import access, apart, handing, states
+from invirt.remote import access, apart, handing, installs, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 from invirt.remote.states import Machine
@@ -111,6 +111,13 @@ def alarms() -> list[str]:
         return [row.told for row in cursor.fetchall()]
 
 
+def _system(machine: Machine) -> str:
+    """What an installer has put on it."""
+    if not machine["system"]:
+        return ""
+    return machine["system"] if machine["installed_at"] else f"{machine['system']}, half installed"
+
+
 def _nics(machine: Machine) -> str:
     return ", ".join(f"{_both(nic) or 'no address'} ({nic['mac_addr']})" for nic in machine["nics"])
 
@@ -126,6 +133,8 @@ FACTS = Facts(
         "what befell it": "befell",
         "host": "host",
         "type": "type",
+        "system": _system,
+        "ssh": lambda m: ", ".join(f"{kind} {key}" for kind, key in m.get("host_keys", {}).items()),
         "memory": lambda m: f"{m['memory']} MiB",
         "CPUs": "cpus",
         "disks": _disks_and_pools,
@@ -146,6 +155,7 @@ def show(actor: Actor, name: MachineName) -> Found:
         row = access.require(cursor, actor.principal, name)
         machines = states.describe(cursor, [row])
         machines[0]["principals"] = access.acl(cursor, row.machine_id)
+        machines[0]["host_keys"] = installs.host_keys(cursor, row.machine_id)
         if set(row.roles) - {"user"}:  # whoever is let in to one need not know of the others
             machines[0]["offered_to"] = handing.offered_to(cursor, row.machine_id)
             machines[0]["apart"] = apart.names(cursor, row.machine_id)

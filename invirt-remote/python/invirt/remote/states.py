@@ -63,11 +63,13 @@ def _machine(row: Any) -> Machine:
         "autostart",
         "why_off",
         "priority",
+        "system",
     )
     known = {name: getattr(row, name) for name in names}
-    made = row.created_at.isoformat(timespec="seconds")
+    times = {"created_at": row.created_at, "installed_at": row.installed_at}
+    known |= {name: time and time.isoformat(timespec="seconds") for name, time in times.items()}
     state = {"state": "off", "since": None, "ended": None, "last_seen": None, "befell": None}
-    return known | state | {"created_at": made, "disks": {}, "pools": {}, "nics": []}
+    return known | state | {"disks": {}, "pools": {}, "nics": []}
 
 
 def _observe(machine: Machine, row: Any) -> None:

@@ -56,16 +56,28 @@ def progress(text: str) -> None:
         print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def submit(kind: str, actor: Actor, name: MachineName, arguments: dict[str, Any] | None = None) -> Operation:
+def submit(
+    kind: str, actor: Actor, name: MachineName, arguments: dict[str, Any] | None = None, secret: str = ""
+) -> Operation:
     """Run an operation to its end, telling how it goes; raises why it failed.
 
-    Raises Begun instead where nobody waits: the service does it.
+    Raises Begun instead where nobody waits: the service does it.  secret: see operations.submit().
     """
     from invirt.remote import operations  # not for those who only look
 
     key = _Asked.key
     if not _Asked.waits:
-        raise Begun(operations.begin(kind, actor, name, arguments or {}, key, connection=connected()))
+        begun = operations.begin(
+            kind, actor, name, arguments or {}, key, connection=connected(), secret=secret
+        )
+        raise Begun(begun)
     return operations.submit(
-        kind, actor, name, arguments or {}, key=key, progress=progress, connection=connected()
+        kind,
+        actor,
+        name,
+        arguments or {},
+        key=key,
+        progress=progress,
+        connection=connected(),
+        secret=secret,
     )

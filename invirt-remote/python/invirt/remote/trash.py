@@ -17,6 +17,7 @@ INSERT INTO trash (name, machine_id, owner_id, machine, ends_at)
 SELECT m.name, m.machine_id, m.owner_id, jsonb_build_object(
     'memory', m.memory, 'cpus', m.cpus, 'type', t.name, 'description', m.description,
     'created_at', m.created_at, 'autostart', m.autostart, 'priority', m.priority,
+    'system', m.system, 'installed_at', m.installed_at,
     'access', (SELECT coalesce(jsonb_agg(principal ORDER BY principal), '[]')
         FROM machine_access a WHERE a.machine_id = m.machine_id),
     'nics', (SELECT coalesce(jsonb_agg(jsonb_build_object('mac_addr', mac_addr, 'ip', host(ip),

@@ -35,7 +35,7 @@ def test_whatever_is_sent_to_a_host_is_undone_or_called_off_there() -> None:
 
 def test_words_are_filled_in_from_what_the_steps_know() -> None:
     known = {"name", "disk", "size", "old_size", "host", "hostname", "new_name", "new_disk", "ip"}
-    known |= {"memory", "cpus", "old_memory", "old_cpus", "to", "pool", "progress"}
+    known |= {"memory", "cpus", "old_memory", "old_cpus", "to", "pool", "progress", "system"}
     for step in STEPS.values():
         for words in (step.words, step.undo_words, step.records):
             assert {name for _, name, _, _ in string.Formatter().parse(words) if name} <= known

@@ -35,15 +35,29 @@ NO_WAIT = Flag("no_wait", "say the operation's number at once; invirt log --foll
 
 
 OPERATIONS = (
-    *("create", "start", "stop", "reboot", "kill", "resize", "rename", "delete", "undelete", "purge"),
+    *(
+        "create",
+        "start",
+        "stop",
+        "reboot",
+        "kill",
+        "install",
+        "resize",
+        "rename",
+        "delete",
+        "undelete",
+        "purge",
+    ),
 )
 
 
-def create(start: bool, console: bool, **values: Any) -> list[Words]:
-    """Make it, and boot it if that is wanted; who wants its console wants it on."""
-    if values["no_wait"] and (start or console):
+def create(start: bool, install: str | None, console: bool, **values: Any) -> list[Words]:
+    """Make it, and install a system or boot it if that is wanted; who wants its console wants it on."""
+    if values["no_wait"] and (start or install or console):
         raise BadInput("it can't be booted before it is made", hint="Leave out --no-wait, or --start.")
     made = machine("create", "name")(**values)
+    if install:
+        return [made, control("install")(values["name"], autoinstall=install, yes=True)]
     return [made, control("start")(values["name"])] if start or console else [made]
 
 
@@ -197,6 +211,7 @@ VERBS = (
         Option("description", "a line about it", metavar="TEXT"),
         Option("key", "the same key again is the same request, not a second", metavar="KEY"),
         Flag("start", "and boot it"),
+        Option("install", "and put a system on its disk, see invirt systems", metavar="SYSTEM"),
         Flag("console", "and boot it and sit at its console"),
         run=create,
         example="remus --memory 512M --disk 10G --start --console",
@@ -211,6 +226,15 @@ VERBS = (
     _verb("stop", "ask the guest to shut down, and wait until it has", NAME),
     _verb("reboot", "ask the guest to reboot; reset it if it doesn't", NAME),
     _verb("kill", "switch it off at once", NAME),
+    _verb(
+        "install",
+        "put a system on its disk, and boot it; what is on the disk is lost",
+        NAME,
+        Option("autoinstall", "which: see invirt systems", metavar="SYSTEM", required=True),
+        YES,
+        example="remus --autoinstall debian-12 --yes",
+    ),
+    _verb("systems", "what can be installed on a machine"),
     _verb("status", "whether it runs, and where", NAME),
     _verb(
         "usage",

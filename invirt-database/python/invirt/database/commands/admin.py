@@ -9,6 +9,7 @@ from invirt.base import log
 from invirt.base.cli import Call, Command
 from invirt.database.admin import (
     administrator,
+    autoinstall,
     host,
     key,
     machine,
@@ -29,6 +30,7 @@ GROUPS = (
     pool.GROUP,
     range.GROUP,
     type.GROUP,
+    autoinstall.GROUP,
     owner.GROUP,
     owner.MEMBER,
     administrator.GROUP,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from invirt.base import tables, validate
 from invirt.base.cli import Argument, Command, Verb, Who
 from invirt.base.names import MachineName, domain_of, machine_of
-from invirt.host import jobs, loading, reservation, tokens, xmconfig
+from invirt.host import installing, jobs, loading, reservation, tokens, xmconfig
 from invirt.host.moving import papers, source, target
 
 
@@ -72,6 +72,13 @@ def moved(name: MachineName) -> dict[str, Any]:
     """What became of the guest's move, as this host has it."""
     paper = papers.read(name)
     return {"name": name, "move": paper.state if paper else None, "peer": paper.peer if paper else None}
+
+
+def installed(name: MachineName) -> dict[str, Any]:
+    """How far the installer has come in the guest that was booted here last, and whether that still runs."""
+    driver, domain = loading.hypervisor(), domain_of(name)
+    running = driver.running(domain)  # first: what it says last it says before its end
+    return {"name": name, "running": running, **asdict(installing.said(driver.said(domain)))}
 
 
 def fence(name: MachineName, token: int) -> None:
@@ -138,6 +145,7 @@ VERBS = (
     ),
     _question("status", "whether a guest runs here, and what this host can", status, NAME),
     _question("moved", "what became of a guest's move", moved, NAME),
+    _question("installed", "how far a guest's installer has come", installed, NAME),
     _question("list", "the guests that run here", show_list),
 )
 COMMAND = Command(

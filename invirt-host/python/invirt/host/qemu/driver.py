@@ -6,6 +6,7 @@ not a crash and not the host's boot, since it may run elsewhere by then.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
 from invirt.host.waiting import wait
 
 START = 20  # seconds until QEMU must answer
+SAID = 1 << 16  # bytes of a guest's console
 POWEROFF, KILLED, HOST = (
     "poweroff",
     "killed",
@@ -37,7 +39,7 @@ POWEROFF, KILLED, HOST = (
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE})
+    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE, Can.INSTALL})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor
@@ -57,7 +59,10 @@ class Qemu:
         leftovers.clear(guest, config.machine)
         if machine := machine_of(config.name):
             papers.forget(machine)
-        self.start(config)
+        guest.told.unlink(missing_ok=True)
+        if config.install:
+            paths.write(guest.told, "".join(f"{line}\n" for line in config.install))
+        self.start(config.without("install"))
 
     def start(self, config: DomainConfig, coming: str = "") -> None:
         """Have a QEMU for the guest, which is off; coming: the model of one that is on its way in."""
@@ -141,6 +146,14 @@ class Qemu:
 
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         return cards.unplug(Guest(name), interface)
+
+    def said(self, name: DomainName) -> bytes:
+        try:
+            with Guest(name).log.open("rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - SAID))
+                return log.read(SAID)
+        except FileNotFoundError:
+            return b""
 
     def console(self, name: DomainName) -> None:
         terminal.attach(Guest(name))

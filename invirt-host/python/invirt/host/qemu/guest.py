@@ -26,6 +26,7 @@ from invirt.host.qemu.able import QEMU, check
 # What a guest may cost beyond its memory: QEMU itself, and translated code.
 TRANSLATED = 64  # MiB
 OVERHEAD = 256 + TRANSLATED  # MiB
+TOLD = "opt/org.invirt.install"  # where the installer looks for it
 TABLET = ("-device", "qemu-xhci", "-device", "usb-tablet")
 
 
@@ -86,6 +87,11 @@ class Guest:
         return paths.state() / "guests" / self.name / "model"
 
     @property
+    def told(self) -> Path:
+        """What it is told at its next launch, as long as that is to come; see invirt.host.installing."""
+        return paths.run() / "guests" / self.name / "told"
+
+    @property
     def keeper(self) -> Path:
         """The number of the process that keeps its links' rules, see invirt.host.network.owned."""
         return paths.run() / "guests" / self.name / "keeper"
@@ -124,9 +130,10 @@ def arguments(
     """QEMU's command line.
 
     descriptors: open files by name: "qmp", "events" and "console" (listening sockets),
-    "log", each disk's vdev, each nic's vifname, and "screen", a folder, where there is
-    to be one.  QEMU opens nothing by name but kernel and initrd, so it needs no right
-    to a disk or a socket.  coming: the model of a guest that is on its way in.
+    "log", each disk's vdev, each nic's vifname, "screen", a folder, where there is to be
+    one, and "told", where there is something to tell it.  QEMU opens nothing by name but
+    kernel and initrd, so it needs no right to a disk or a socket.  coming: the model of a
+    guest that is on its way in.
     """
     check(config)
     return [
@@ -138,6 +145,7 @@ def arguments(
         *_accelerator(accelerator),
         *_channels(descriptors),
         *_boot(config),
+        *(("-fw_cfg", f"name={TOLD},file=/dev/fd/{descriptors['told']}") if "told" in descriptors else ()),
         *_display(config, descriptors),
         *(word for disk in config.devices("disk") for word in _disk(disk, descriptors)),
         *(word for nic in config.devices("vif") for word in _nic(nic, descriptors)),

@@ -63,6 +63,8 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     if config.machine and screen.has(config):
         descriptors["screen"] = screen.place(config.machine)
         os.umask(0)  # for who passes the folder of all screens; QEMU makes nothing else
+    if guest.told.exists():
+        descriptors["told"] = _once(guest.told)
     argv = arguments(config, accelerated or accelerator.chosen()[0], descriptors, coming)
     for descriptor in descriptors.values():
         os.set_inheritable(descriptor, True)
@@ -91,6 +93,14 @@ def _listen(path: Path) -> int:
     listening.bind(str(path))
     listening.listen(5)
     return listening.detach()
+
+
+def _once(path: Path) -> int:
+    """A file that has no name any more, and that QEMU's user may read."""
+    descriptor = os.memfd_create("told")
+    os.write(descriptor, path.read_bytes())
+    path.unlink()
+    return descriptor
 
 
 def _disks(config: DomainConfig) -> dict[str, int]:

@@ -15,7 +15,7 @@ from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
 from invirt.remote import survey as surveys
 from invirt.remote.hosts import Hosts, RemctlHosts
-from invirt.remote.operations import cold, disks, machines, moving, power, store, trash
+from invirt.remote.operations import cold, disks, installing, machines, moving, power, store, trash
 from invirt.remote.operations.admission import require_access
 from invirt.remote.operations.engine import Worker, change
 from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
@@ -24,8 +24,8 @@ from invirt.remote.survey import NotAsked
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kinds in (machines.KINDS, power.KINDS, moving.KINDS, cold.KINDS, disks.KINDS, trash.KINDS)
-    for kind in kinds
+    for module in (machines, power, installing, moving, cold, disks, trash)
+    for kind in module.KINDS
 }
 STEPS: dict[str, Step] = {step.name: step for kind in KINDS.values() for step in kind.steps}
 
@@ -46,17 +46,18 @@ def submit(
     *,
     hosts: Hosts | None = None,
     connection: Connection | None = None,
+    secret: str = "",
 ) -> Operation:
     """Do something to a machine, and return the finished operation.
 
     progress is told in words of each step when it begins.  key: of the
     requester's choice; a request with a key that was seen from the same
     principal is the first one, whose result it gets.  connection: one to be
-    used and left open.  Raises why the operation
+    used and left open.  secret: what the admission takes, and nobody writes down.  Raises why the operation
     was not admitted, or failed; in the second case it is undone, or its hint
     says what becomes of it.
     """
-    request = Request(kind, actor, machine_name, arguments or {}, key)
+    request = Request(kind, actor, machine_name, arguments or {}, key, secret)
     hosts, progress = hosts or RemctlHosts(), progress or silence
     if connection:
         return _submit(connection, hosts, request, progress)
@@ -73,12 +74,13 @@ def begin(
     *,
     hosts: Hosts | None = None,
     connection: Connection,
+    secret: str = "",
 ) -> int:
     """Have something done to a machine by the service, and return the operation's number at once.
 
     See submit(); raises why the operation was not admitted.
     """
-    request = Request(kind, actor, machine_name, arguments or {}, key)
+    request = Request(kind, actor, machine_name, arguments or {}, key, secret)
     if key and (first := _first(connection, request)):
         return first.operation_id
     return _admit(connection, hosts or RemctlHosts(), request, holder=None)[0].operation_id

@@ -45,13 +45,14 @@ class Changed(Busy):
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted, by whom, of which machine."""
+    """What is wanted, by whom, of which machine; secret: what is not written down with it."""
 
     kind: str
     actor: Actor
     machine_name: MachineName
     arguments: Detail = field(default_factory=dict)
     key: str | None = None
+    secret: str = ""
 
 
 def silent(found: Detail) -> None:

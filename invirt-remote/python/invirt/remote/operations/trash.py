@@ -167,11 +167,11 @@ def _enter(cursor: Cursor, found: Trashed, machine: dict[str, Any], name: Machin
     """Make the machine's rows again, with its old number; returns its addresses."""
     cursor.execute(
         "INSERT INTO machines (machine_id, name, owner_id, type_id, memory, cpus, description, created_at,"
-        " autostart, priority) OVERRIDING SYSTEM VALUE"
-        " SELECT %s, %s, %s, type_id, %s, %s, %s, %s, %s, %s FROM types WHERE name = %s",
+        " autostart, priority, system, installed_at) OVERRIDING SYSTEM VALUE"
+        " SELECT %s, %s, %s, type_id, %s, %s, %s, %s, %s, %s, %s, %s FROM types WHERE name = %s",
         (found.machine_id, name, found.owner_id, machine["memory"], machine["cpus"], machine["description"],
          machine["created_at"], machine["autostart"], machine.get("priority", USUAL_PRIORITY),
-         machine["type"]),
+         machine.get("system"), machine.get("installed_at"), machine["type"]),
     )  # fmt: skip
     if cursor.rowcount == 0:
         raise BadInput(

@@ -136,6 +136,12 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
     admin("type set linux --initrd= --append console=ttyS0")
     admin("owner add alice --memory 1024 --member alice@INVIRT.TEST --member bob@INVIRT.TEST")
     admin("owner set alice --machines 7")
+    admin("owner set alice@INVIRT.TEST --cpus 9 --memory 2G")
+    admin("owner set @site --addresses 1")
+    others = "SELECT principal, resource, amount FROM quotas WHERE owner_id IS NULL ORDER BY amount"
+    assert database.execute(others) == [
+        (None, "addresses", 1), ("alice@INVIRT.TEST", "cpus", 9), ("alice@INVIRT.TEST", "memory", 2048),
+    ]  # fmt: skip
     admin("member remove alice bob@INVIRT.TEST")
     admin("member add alice bob/admin@INVIRT.TEST")
     machine(database, "remus", memory=64, disk=2, ip="10.5.0.12", mac="02:00:00:00:00:01")
@@ -154,8 +160,9 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         }
     ]
     assert admin("owner list") == (
-        "name   memory   disk  machines  source  told  members\n"
-        "alice  64/1024  2/50  1/7       -       -     alice@INVIRT.TEST bob/admin@INVIRT.TEST\n"
+        "name   memory   disk  machines  running  cpus  addresses  source  told  members\n"
+        "alice  64/1024  2/50  1/7             0     1          1  -       -     alice@INVIRT.TEST"
+        " bob/admin@INVIRT.TEST\n"
     )
     assert admin("machine list") == (
         "name   owner  type   memory  disk  cpus  address    host\n"

@@ -15,7 +15,9 @@ from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Cluster, Database
 
 # What is read by SQL alone.
-SQL_ALONE = "^(usage|host_signs|guest_states|api_token|console_looks|apart|sources|machine_offers|upkeep)"
+SQL_ALONE = (
+    "^(usage|host_signs|guest_states|api_token|console_looks|apart|sources|machine_offers|upkeep|quotas)"
+)
 COLUMNS = f"""
     SELECT table_name, column_name, CASE data_type WHEN 'ARRAY' THEN ltrim(udt_name, '_') || '[]'
         ELSE data_type END, is_nullable = 'YES'

@@ -74,7 +74,7 @@ def test_tables(database: Database, role: str, table: str) -> None:
         "SET ROLE invirt",
         "CREATE ROLE x",
         "SET session_replication_role = replica",
-        "SELECT check_quota(1)",
+        "SELECT check_quota(1, '{disk}')",
         "SELECT setval('operation_token', 1)",
     ],
 )

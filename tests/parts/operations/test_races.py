@@ -57,9 +57,9 @@ def test_creates_at_the_edge_of_the_quota(site: Site) -> None:
 
 
 # The rule on quotas: counting without its lock, and slowly.
-LOCK = "UPDATE owners o SET memory = o.memory WHERE o.owner_id = for_owner RETURNING o.* INTO quota;"
-NO_LOCK = "SELECT * INTO quota FROM owners o WHERE o.owner_id = for_owner;"
-COUNTED = "IF used.machines"
+LOCK = "UPDATE owners o SET made_by = o.made_by WHERE o.owner_id = for_owner RETURNING o.* INTO one;"
+NO_LOCK = "SELECT * INTO one FROM owners o WHERE o.owner_id = for_owner;"
+COUNTED = "IF used >"
 
 
 @pytest.mark.parametrize("locked", [False, True])
@@ -70,7 +70,7 @@ def test_disks_at_the_edge_of_the_quota(rich: Site, locked: bool) -> None:
         rich.create(name, memory=64)
     rich.rows("UPDATE owners SET disk = %s", AT_ONCE + 10 + IN_TRASH)
     if not locked:
-        [(rule,)] = rich.rows("SELECT pg_get_functiondef('check_quota(integer)'::regprocedure)")
+        [(rule,)] = rich.rows("SELECT pg_get_functiondef('check_quota(integer, text[])'::regprocedure)")
         assert LOCK in str(rule)
         slow = str(rule).replace(LOCK, NO_LOCK).replace(COUNTED, f"PERFORM pg_sleep(0.2); {COUNTED}", 1)
         rich.rows(slow.replace("%", "%%"))

@@ -171,6 +171,9 @@ class Quota:
     memory: Amount = 2048  # MiB, all machines
     disk: Amount = 50  # GiB, all machines
     machines: Annotated[int, Range(0)] = 4  # how many
+    running: Annotated[int, Range(0)] = 0  # how many at once; 0: as many as it has
+    cpus: Annotated[int, Range(0)] = 0  # all machines; 0: as many as they are given
+    addresses: Annotated[int, Range(0)] = 0  # IPv4, all machines; 0: as many as they have
 
 
 @dataclass(frozen=True)

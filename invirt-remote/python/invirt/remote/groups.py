@@ -8,7 +8,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.cli import Argument, Flag, Group, Table, Verb, Who
 from invirt.base.errors import BadInput, Denied, NoRoom
-from invirt.remote import access
+from invirt.remote import access, quota
 from invirt.remote.actor import Actor
 from invirt.remote.rows import Cursor
 from invirt.remote.session import transaction
@@ -17,6 +17,7 @@ ADD = """
 INSERT INTO members (owner_id, principal, keeper) VALUES (%s, %s, %s)
 ON CONFLICT (owner_id, principal) DO UPDATE SET keeper = members.keeper OR excluded.keeper
 """
+MADE = "SELECT count(*) AS made FROM owners WHERE made_by = %s AND name LIKE 'group:%%'"
 KEEPS = """
 SELECT bool_or(keeper) AS keeps FROM (SELECT keeper FROM members WHERE owner_id = %s AND principal = %s
     UNION ALL SELECT true FROM administrators WHERE principal = %s) AS rights
@@ -35,21 +36,18 @@ def create(actor: Actor, group: str) -> str:
     validate.person(actor.principal)
     if not actor.principal.endswith(f"@{config.site.realm}"):
         raise Denied(f"{actor.principal} is of another realm and owns nothing here")
-    quota = config.quota
     with transaction() as cursor:
         cursor.execute("SELECT take_turn(%s)", (actor.principal,))
-        cursor.execute("SELECT count(*) AS made FROM owners WHERE made_by = %s", (actor.principal,))
+        cursor.execute(MADE, (actor.principal,))
         if cursor.fetchone().made >= config.owners.groups:
             raise NoRoom(
                 f"a user makes at most {config.owners.groups} groups",
                 hint=f"Delete one: machine group delete NAME. Or ask {config.site.contact} for an owner.",
             )
-        cursor.execute(
-            "INSERT INTO owners (name, memory, disk, machines, made_by) VALUES (%s, %s, %s, %s, %s)"
-            " RETURNING owner_id",
-            (f"group:{group}", quota.memory, quota.disk, quota.machines, actor.principal),
-        )
-        cursor.execute(ADD, (cursor.fetchone().owner_id, actor.principal, True))
+        number = quota.make_owner(cursor, f"group:{group}", actor.principal)
+        if number is None:
+            raise BadInput(f"there is a group:{group} already", hint="Choose another name.")
+        cursor.execute(ADD, (number, actor.principal, True))
     return f"group:{group} may own machines: machine create NAME --owner group:{group}"
 
 

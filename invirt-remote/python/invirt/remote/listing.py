@@ -20,17 +20,11 @@ from invirt.remote.verbs import NAME
 NEWEST = 20  # operations that are shown
 
 QUOTA = """
-SELECT o.name, o.memory, o.disk, o.machines, count(m.machine_id) AS used_machines,
-    coalesce(sum(c.memory), 0)::bigint AS used_memory,
-    coalesce(sum((SELECT sum(d.size) FROM disks d WHERE d.machine_id = m.machine_id)), 0)::bigint
-        AS used_disk,
-    (SELECT coalesce(sum(size), 0) FROM trash JOIN trash_disks USING (trash_id)
-        WHERE owner_id = o.owner_id AND taken IS DISTINCT FROM 'undelete')::bigint AS trash
-FROM owners o JOIN owner_access x USING (owner_id) LEFT JOIN machines m USING (owner_id)
-    LEFT JOIN machine_memory c USING (machine_id)
-WHERE x.principal = %(who)s AND (%(owner)s IS NULL AND x.role = 'owner' OR o.name = %(owner)s)
-GROUP BY o.owner_id, x.role ORDER BY o.name
+SELECT q.* FROM owner_quotas q JOIN owner_access x USING (owner_id)
+WHERE x.principal = %(who)s AND (%(owner)s IS NULL AND x.role = 'owner' OR q.name = %(owner)s)
+ORDER BY q.name
 """
+RESOURCES = ("machines", "running", "memory", "disk", "cpus", "addresses")
 # What one did oneself stays to be seen; beyond that a name is that of a machine which one may see now.
 OPERATIONS = """
 WITH mine AS (SELECT DISTINCT machine_id FROM access
@@ -164,20 +158,21 @@ def show(actor: Actor, name: MachineName) -> Found:
 
 def _default_quota(principal: str) -> dict[str, Any]:
     """What the actor will have at the first machine."""
-    quota = config.quota
-    allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
+    allowed = {name: getattr(config.quota, name) for name in RESOURCES}
+    for name in ("running", "cpus", "addresses"):
+        allowed[name] = allowed[name] or None  # no bound
     owner = principal.removesuffix(f"@{config.site.realm}")
     return {"owner": owner, "used": dict.fromkeys(allowed, 0), "trash": 0, "quota": allowed}
 
 
 def _quota(row: Any) -> dict[str, Any]:
-    names = ("machines", "memory", "disk")
-    used = {name: getattr(row, f"used_{name}") for name in names}
+    """amount null: there is no bound."""
+    used = {name: getattr(row, f"used_{name}") for name in RESOURCES}
     return {
         "owner": row.name,
         "used": used,
         "trash": row.trash,
-        "quota": {name: getattr(row, name) for name in names},
+        "quota": {name: getattr(row, name) for name in RESOURCES},
     }
 
 
@@ -195,15 +190,22 @@ def quota(actor: Actor, owner: str | None) -> list[dict[str, Any]]:
 
 
 def _of(what: str, unit: str) -> Callable[[dict[str, Any]], str]:
-    return lambda o: f"{o['used'][what]} of {o['quota'][what]}{unit}"
+    def told(owner: dict[str, Any]) -> str:
+        used, most = owner["used"][what], owner["quota"][what]
+        return f"{used}{unit}" if most is None else f"{used} of {most}{unit}"
+
+    return told
 
 
 QUOTAS = Table(
     {
         "OWNER": "owner",
         "MACHINES": _of("machines", ""),
+        "RUNNING": _of("running", ""),
         "MEMORY": _of("memory", " MiB"),
         "DISK": _of("disk", " GiB"),
+        "CPUS": _of("cpus", ""),
+        "ADDRESSES": _of("addresses", ""),
         "IN THE TRASH": lambda o: f"{o['trash']} GiB",
     }
 )

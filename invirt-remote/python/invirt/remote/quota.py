@@ -53,14 +53,25 @@ def _own(cursor: Cursor, principal: str) -> str:
         validate.owner_name(name)
     except BadInput as error:
         raise Denied(f"{name} can't be an owner's name", hint=error.hint) from error
+    number = make_owner(cursor, name, principal)
+    if number is not None:
+        cursor.execute("INSERT INTO members (owner_id, principal) VALUES (%s, %s)", (number, principal))
+    return name
+
+
+def make_owner(cursor: Cursor, name: str, maker: str) -> int | None:
+    """The number of a new owner, with the quotas of invirt.yaml; None if there is one of that name."""
     quota = config.quota
     cursor.execute(
-        "INSERT INTO owners (name, memory, disk, machines) VALUES (%s, %s, %s, %s)"
+        "INSERT INTO owners (name, memory, disk, machines, made_by) VALUES (%s, %s, %s, %s, %s)"
         " ON CONFLICT (name) DO NOTHING RETURNING owner_id",
-        (name, quota.memory, quota.disk, quota.machines),
+        (name, quota.memory, quota.disk, quota.machines, maker),
     )
-    if made := cursor.fetchone():
-        cursor.execute(
-            "INSERT INTO members (owner_id, principal) VALUES (%s, %s)", (made.owner_id, principal)
-        )
-    return name
+    made = cursor.fetchone()
+    for resource in ("running", "cpus", "addresses") if made else ():
+        if amount := getattr(quota, resource):
+            cursor.execute(
+                "INSERT INTO quotas (owner_id, resource, amount) VALUES (%s, %s, %s)",
+                (made.owner_id, resource, amount),
+            )
+    return int(made.owner_id) if made else None

@@ -27,8 +27,9 @@ def quotas(who: str) -> list[Mapping[str, Any]]:
         return found
     name, _, realm = who.rpartition("@")
     quota = config.quota
-    used = {"used_machines": 0, "used_memory": 0, "used_disk": 0, "trash": 0}
-    allowed = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
+    allowed: dict[str, int | None] = {"machines": quota.machines, "memory": quota.memory, "disk": quota.disk}
+    allowed |= {name: getattr(quota, name) or None for name in ("running", "cpus", "addresses")}
+    used = {"trash": 0, **{f"used_{name}": 0 for name in allowed}}
     return [{"name": name, **allowed, **used}] if realm == config.site.realm else []
 
 

@@ -81,9 +81,9 @@ LISTS = {
     ),
     "owners": List(
         "web.quotas",
-        {"Name": "name", "Machines": "used_machines", "Memory": "used_memory", "Disk": "used_disk",
-         "Trash": "trash"},
-        ("name",), "name", (), "machines, memory, disk",
+        {"Name": "name", "Machines": "used_machines", "Running": "used_running", "Memory": "used_memory",
+         "Disk": "used_disk", "Trash": "trash", "CPUs": "used_cpus", "Addresses": "used_addresses"},
+        ("name",), "name", (), "machines, memory, disk, running, cpus, addresses",
         {"admin owner add": "Add an owner", "admin quota set": "Change a quota",
          "admin member add": "Let somebody use all machines of an owner",
          "admin member remove": "Let somebody use an owner's machines no more"},

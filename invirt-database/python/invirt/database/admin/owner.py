@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import text
 
 from invirt import config
@@ -22,6 +24,13 @@ from invirt.database.models import Member, Owner
 from invirt.database.session import session
 
 Number = int | None
+RESOURCES = ("memory", "disk", "machines", "running", "cpus", "addresses")
+SITE = "@site"  # no owner's name, and no principal
+BOUND = """
+INSERT INTO quotas (owner_id, principal, resource, amount) VALUES (:owner, :principal, :resource, :amount)
+ON CONFLICT ON CONSTRAINT quotas_key DO UPDATE SET amount = excluded.amount
+"""
+USED = "SELECT * FROM owner_quotas WHERE owner_id = :owner"
 
 GIVE = """
 INSERT INTO sources (owner_id, kind, name) VALUES (:owner, :kind, :name)
@@ -35,29 +44,37 @@ FROM sources WHERE owner_id = :owner
 """
 
 
-def _add(
-    name: str,
-    memory: Number,
-    disk: Number,
-    machines: Number,
-    member: tuple[str, ...],
-    source: str | None = None,
-) -> None:
+def _add(name: str, member: tuple[str, ...], source: str | None = None, **amounts: Number) -> None:
     if name.startswith("group:"):
         raise BadInput(
             f"{name} would be a group of users' own", hint="They make them: machine group create NAME."
         )
     usual = config.quota
-    owner = Owner(
-        name=name,
-        memory=usual.memory if memory is None else memory,
-        disk=usual.disk if disk is None else disk,
-        quota_machines=usual.machines if machines is None else machines,
-    )
+    owner = Owner(name=name, memory=usual.memory, disk=usual.disk, quota_machines=usual.machines)
     owner.members = [Member(principal=principal) for principal in member]
     session.add(owner)
+    session.flush()
+    others = {name: getattr(usual, name) or None for name in ("running", "cpus", "addresses")}
+    for resource, amount in (
+        others | {key: value for key, value in amounts.items() if value is not None}
+    ).items():
+        if amount is not None:
+            _bound({"owner": owner.owner_id, "principal": None}, resource, amount)
     if source or ":" in name:
         _set_source(owner, source or name)
+
+
+def _whose(name: str) -> dict[str, object]:
+    """Of whom a quota is: an owner, the owners of one user, the site."""
+    if name == SITE:
+        return {"owner": None, "principal": None}
+    if "@" in name:
+        return {"owner": None, "principal": name}
+    return {"owner": Owner.get(name=name).owner_id, "principal": None}
+
+
+def _bound(whose: dict[str, object], resource: str, amount: int) -> None:
+    session.execute(text(BOUND), {**whose, "resource": resource, "amount": amount})
 
 
 def _asked(source: str) -> tuple[str, str]:
@@ -69,14 +86,18 @@ def _asked(source: str) -> tuple[str, str]:
     return kind, name
 
 
-def _set(name: str, memory: Number, disk: Number, machines: Number, source: str | None = None) -> None:
-    owner = Owner.get(name=name)
-    values = {"memory": memory, "disk": disk, "quota_machines": machines, "source": source}
-    for key, value in given(values, "Give --memory, --disk, --machines or --source.").items():
+def _set(name: str, source: str | None = None, **amounts: Number) -> None:
+    wanted = given(
+        {**amounts, "source": source}, "Give --memory, --disk, --machines or another, or --source."
+    )
+    whose = _whose(name)
+    if source is not None and whose["owner"] is None:
+        raise BadInput(f"{name} is no owner, so it has no members")
+    for key, value in wanted.items():
         if key == "source":
-            _set_source(owner, value)
+            _set_source(Owner.get(name=name), value)
         else:
-            setattr(owner, key, value)
+            _bound(whose, key, value)
 
 
 def _set_source(owner: Owner, source: str) -> None:
@@ -99,21 +120,20 @@ def _told(owner: Owner) -> Row:
     return {"source": found.source if found else None, "told": found.told if found else None}
 
 
-def _of(used: int, quota: int) -> str:
-    return f"{used}/{quota}"
-
-
 def _row(owner: Owner) -> Row:
-    disk = sum(disk.size for machine in owner.machines for disk in machine.disks)
-    disk += sum(disk.size for trash in owner.trash for disk in trash.disks)
+    found = session.execute(text(USED), {"owner": owner.owner_id}).one()._asdict()
+    disk = {"used_disk": found["used_disk"] + found["trash"]}
     return {
         "name": owner.name,
-        "memory": _of(sum(machine.memory for machine in owner.machines), owner.memory),
-        "disk": _of(disk, owner.disk),
-        "machines": _of(len(owner.machines), owner.quota_machines),
+        **{name: _of(name, found | disk) for name in RESOURCES},
         **_told(owner),
         "members": " ".join(member.principal for member in owner.members),
     }
+
+
+def _of(name: str, found: dict[str, Any]) -> str:
+    most = found[name]
+    return f"{found[f'used_{name}']}" if most is None else f"{found[f'used_{name}']}/{most}"
 
 
 def _list() -> list[Row]:
@@ -139,10 +159,14 @@ def _remove_member(owner: str, principal: str) -> None:
 
 NONE = "none"
 NAME = named("alice")
+WHOSE = named("alice", "an owner; PRINCIPAL: all that this user made; @site: the whole site")
 QUOTA = (
     memory("of all machines together"),
     Option("disk", "of all machines together", gibibytes, "SIZE", unit="GiB", sample="100G"),
     Option("machines", "how many", whole, "N", sample="10"),
+    Option("running", "how many at once", whole, "N", sample="5"),
+    Option("cpus", "of all machines together", whole, "N", sample="8"),
+    Option("addresses", "IPv4, of all machines together", whole, "N", sample="10"),
 )
 SOURCE = Option(
     "source",
@@ -160,10 +184,10 @@ GROUP = Group(
             (NAME, *QUOTA, FIRST, SOURCE), changes=True,
             example="cs101 --memory 64G --disk 1T --member alice@EXAMPLE.ORG",
         ),
-        listing("show all: memory (MiB), disk (GiB, with the trash) and machines, used/quota", _list),
+        listing("show all, used/quota: memory (MiB), disk (GiB, with the trash), and how many", _list),
         Verb(
             "set", "change a quota, what exceeds it stays; or where members are found", _set,
-            (NAME, *QUOTA, SOURCE), changes=True, example="cs101 --memory 64G",
+            (WHOSE, *QUOTA, SOURCE), changes=True, example="cs101 --memory 64G",
         ),
         Verb("refresh", "ask the owner's source for its members now", _refresh, (NAME,), changes=True),
         Verb("remove", "remove an owner of no machine", _remove, (NAME,), changes=True),

@@ -36,9 +36,10 @@ def _set_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
     )
 
 
-def _set_old_memory(cursor: Cursor, operation: Operation, at: Detail) -> None:
+def _set_old_size(cursor: Cursor, operation: Operation, at: Detail) -> None:
     cursor.execute(
-        "UPDATE machines SET memory = %s WHERE machine_id = %s", (at["old_memory"], operation.machine_id)
+        "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
+        (at["old_memory"], at["old_cpus"], operation.machine_id),
     )
 
 
@@ -68,7 +69,7 @@ SIZE = Step(
     name="set size",
     words="giving {name} {memory} MiB and {cpus} CPUs",
     undo_words="leaving {name} its {old_memory} MiB and {old_cpus} CPUs",
-    unreserve=_set_old_memory,
+    unreserve=_set_old_size,
     record=_set_size,
     records="{memory} MiB and {cpus} CPUs",
     pivot=True,
@@ -143,8 +144,8 @@ def _admit_resize(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     if (memory, cpus) != (machine.memory, machine.cpus):
         # What is given up is kept until the end: an undoing could not get it back.
         cursor.execute(
-            "UPDATE machines SET memory = %s WHERE machine_id = %s",
-            (max(memory, machine.memory), machine.machine_id),
+            "UPDATE machines SET memory = %s, cpus = %s WHERE machine_id = %s",
+            (max(memory, machine.memory), max(cpus, machine.cpus), machine.machine_id),
         )
         detail = {"name": machine.name, "memory": memory, "cpus": cpus}
         old = {"old_memory": machine.memory, "old_cpus": machine.cpus}

@@ -33,7 +33,8 @@ OPERATIONS = f"SELECT {_OPERATION} WHERE {SEEN_OF_ALL}"
 OPERATION = f"SELECT {_OPERATION} WHERE {MAY_SEE}"
 TRASH = """SELECT trash_id, name, owner, disk, deleted_at, ends_at FROM web.trash WHERE owner_id IN
     (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')"""
-QUOTAS = """SELECT name, machines, memory, disk, used_machines, used_memory, used_disk, trash FROM web.quotas
+QUOTAS = """SELECT name, machines, running, memory, disk, cpus, addresses, used_machines, used_running,
+    used_memory, used_disk, used_cpus, used_addresses, trash FROM web.quotas
     WHERE owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')"""
 KEYS = "SELECT key FROM web.keys WHERE principal = %(who)s"
 TOKENS = (

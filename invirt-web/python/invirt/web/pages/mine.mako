@@ -49,9 +49,11 @@
 % for quota in quotas:
 <h3>${quota["name"]}</h3>
 <dl class="quota">
-% for what, used, most in (("Machines", quota["used_machines"], quota["machines"]), ("Memory", quota["used_memory"], quota["memory"]), ("Disk", quota["used_disk"] + quota["trash"], quota["disk"])):
-<% shown = {"Machines": str, "Memory": gib, "Disk": lambda size: f"{size} GiB"}[what] %>
+% for what, used, most in (("Machines", quota["used_machines"], quota["machines"]), ("Running", quota["used_running"], quota["running"]), ("Memory", quota["used_memory"], quota["memory"]), ("Disk", quota["used_disk"] + quota["trash"], quota["disk"]), ("CPUs", quota["used_cpus"], quota["cpus"]), ("Addresses", quota["used_addresses"], quota["addresses"])):
+% if most is not None:
+<% shown = {"Memory": gib, "Disk": lambda size: f"{size} GiB"}.get(what, str) %>
 <div><dt id="q-${loop.index}-${loop.parent.index}">${what}</dt><dd><meter aria-labelledby="q-${loop.index}-${loop.parent.index}" min="0" max="${most or 1}" value="${min(used, most)}" high="${0.9 * most}"></meter> ${shown(max(0, most - used))} of ${shown(most)} left</dd></div>
+% endif
 % endfor
 </dl>
 % if quota["trash"]:

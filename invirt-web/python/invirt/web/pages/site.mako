@@ -70,7 +70,8 @@ ${gib(value)}\
 % elif isinstance(value, bool):
 ${"yes" if value else "no"}\
 % elif column.startswith("used_"):
-${value} of ${getattr(row, column.removeprefix("used_"))}${" GiB" if column == "used_disk" else ""}\
+<% most = getattr(row, column.removeprefix("used_")) %>\
+${value}${"" if most is None else f" of {most}"}${" GiB" if column == "used_disk" else ""}\
 % elif column == "trash" or column == "size" and name == "pools":
 ${value} GiB\
 % elif column == "hosts" and row.everywhere:

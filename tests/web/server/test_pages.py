@@ -435,3 +435,23 @@ def test_who_asks_too_often_waits(web: WebServer) -> None:
     before = list(itertools.takewhile(lambda code: code != 429, codes))
     assert set(before) == {403} and len(before) < 250
     assert web.browser("bob").ask("/help").status == 200
+
+
+def test_a_system_is_installed(web: WebServer, alice: Browser) -> None:
+    """Its password is shown once; by a fake installer, which says that it is done."""
+    web.database.execute(
+        "INSERT INTO autoinstalls (name, description, url, keyring, memory, disk)"
+        " VALUES ('debian-12', 'Debian <12>', 'http://install.invirt.test:8180/debian-12', 'key', 128, 1)"
+    )
+    carried_out(alice, made(alice, "nova"))
+    page = alice.ask("/machines/nova").text
+    assert "debian-12: Debian &lt;12&gt; (from 128 MiB, 1 GiB of disk)" in page and "<dt>System" not in page
+    unsure = alice.send("/machines/nova", "/machines/nova/install", autoinstall="debian-12", typed_name="nov")
+    assert unsure.status == 400 and "nova is left as it is" in unsure.text
+    begun = alice.send("/machines/nova", "/machines/nova/install", autoinstall="debian-12", typed_name="nova")
+    assert begun.status == 200 and re.search(r"<code>[\w-]{16}</code>", begun.text), begun.text
+    limit = time.monotonic() + DEADLINE
+    while "<dd>debian-12</dd>" not in (page := alice.ask("/machines/nova").text):
+        assert time.monotonic() < limit, page
+        time.sleep(0.1)
+    assert not re.search(r"<code>[\w-]{16}</code>", page)

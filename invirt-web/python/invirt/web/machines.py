@@ -9,7 +9,7 @@ from invirt import config
 from invirt.base import validate
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.database.usage import DROPS, PERIODS, SAMPLES, SINCE, WHY
-from invirt.web import displays, forms, making, plots, saying, site
+from invirt.web import displays, forms, installs, making, plots, saying, site
 from invirt.web.answers import Answer, Go, Page, Visit, status
 from invirt.web.api.bearer import Bearer
 from invirt.web.operations import MAY_SEE, MOVES, OPEN, hidden
@@ -113,11 +113,17 @@ def _followed(name: str, values: Mapping[str, Any], moves: bool, status: int = 2
 
 
 def machine(
-    visit: Visit, name: str, verb: str = "", error: InvirtError | None = None, link: str = ""
+    visit: Visit,
+    name: str,
+    verb: str = "",
+    error: InvirtError | None = None,
+    link: str = "",
+    password: str = "",
 ) -> Answer:
     """All about one machine.
 
-    error: what was wrong when verb was asked for, with what was typed; link: a new look's, shown this once.
+    error: what was wrong when verb was asked for, with what was typed.  link, password: a new look's, and
+    root's of what is being installed; they are shown this once.
     """
     found = _find(visit.who, name)
     asked = {"machine": found.machine_id}
@@ -131,6 +137,8 @@ def machine(
         "people": rows(WHO_ELSE, asked),
         "looks": rows(LOOKS, asked),
         "link": link,
+        "password": password,
+        **installs.about(found.machine_id),
         "why_here": _why(visit, found.name),
         "moving": site.MOVING if visit.administrator else {},
         "history": history,
@@ -213,6 +221,8 @@ def screen(visit: Visit, name: str) -> Answer:
 def change(visit: Visit, name: str, verb: str) -> Answer:
     """Do what a form of the machine's page asks for."""
     try:
+        if verb == "install":
+            return machine(visit, name, password=installs.begin(visit, name))
         return _done(visit, name, verb)
     except InvirtError as error:
         return machine(visit, name, verb, error)

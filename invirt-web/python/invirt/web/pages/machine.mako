@@ -4,7 +4,7 @@
 typed = refused["typed"] if refused else {}
 wrong = refused["verb"] if refused else ""
 may = bool(set(machine.roles) - {"user"})
-told_below = may and (wrong in forms or wrong == "look")
+told_below = may and (wrong in forms or wrong in ("look", "install"))
 %>
 <div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}"${f' data-operation="{machine.move}"' if machine.move else "" | n}>${state(machine)}</span>
 % if config.console.hostname:
@@ -29,6 +29,9 @@ ${self.refusal(refused["error"])}
 % if link:
 <div class="told" role="status"><p>Whoever has this link sees the console for an hour, and can type nothing. It is shown this once.</p><p><a href="${link}">https://${address}${link}</a></p></div>
 % endif
+% if password:
+<div class="told" role="status"><p>${system.system if system else "It"} is being installed. root's password, which is shown this once:</p><p><code>${password}</code></p></div>
+% endif
 % if machine.befell:
 <p class="told">${machine.befell}.</p>
 % endif
@@ -48,6 +51,9 @@ ${self.refusal(refused["error"])}
 <div><dt>Memory</dt><dd>${gib(machine.memory)}</dd></div>
 <div><dt>CPUs</dt><dd>${machine.cpus}</dd></div>
 <div><dt>Type</dt><dd>${machine.type}</dd></div>
+% if system:
+<div><dt>System</dt><dd>${system.system}${"" if system.installed_at and not system.coming else ", being installed" if system.coming else ", half installed"}</dd></div>
+% endif
 <div><dt>Disks</dt><dd>${", ".join(f"{disk.name} {disk.size} GiB" for disk in disks) or "none"}</dd></div>
 % for nic in nics:
 <div><dt>Address</dt><dd>${" and ".join(filter(None, (nic.ip, nic.ip6))) or "none"} <small>${nic.mac_addr}</small></dd></div>
@@ -146,6 +152,28 @@ ${self.field(field, typed if wrong == verb else {}, verb)}
 % endif
 % endfor
 % endif
+</section>
+% endif
+% if heading == "Disks" and may and offered and "control install" in forms:
+<section>
+<h2>System</h2>
+<details class="change"${" open" if wrong == "install" else ""}>
+<summary>Install a system on its disk</summary>
+% if wrong == "install":
+${self.refusal(refused["error"])}
+% endif
+<form method="post" action="/machines/${machine.name}/install">
+<input type="hidden" name="secret" value="${secret}">
+<p>All that is on disk hda would be lost. The machine must be off.</p>
+<div class="field"><label for="autoinstall">System</label><select id="autoinstall" name="autoinstall">
+% for one in offered:
+<option value="${one.name}"${" selected" if typed.get("autoinstall") == one.name else ""}>${one.name}${f": {one.description}" if one.description else ""} (from ${gib(one.memory)}, ${one.disk} GiB of disk)</option>
+% endfor
+</select></div>
+<div class="field"><label for="install-name">Type its name</label><input id="install-name" name="typed_name" autocomplete="off" autocapitalize="off" required maxlength="63"></div>
+<button class="danger">Install</button>
+</form>
+</details>
 </section>
 % endif
 % if heading == "Who may" and may and config.console.hostname:

@@ -1,0 +1,28 @@
+"""A system on a machine's disk: what its page tells of it, and the form that has one installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invirt.base.errors import BadInput
+from invirt.web import forms, saying
+from invirt.web.answers import Visit
+from invirt.web.reading import one, rows
+
+VERB = "control install"
+OFFERED = "SELECT * FROM web.autoinstalls ORDER BY name"
+SYSTEM = "SELECT * FROM web.systems WHERE machine_id = %(machine)s"
+
+
+def about(machine: int) -> dict[str, Any]:
+    """offered: what can be installed.  system: what there is, or None."""
+    return {"offered": rows(OFFERED, {}), "system": one(SYSTEM, {"machine": machine})}
+
+
+def begin(visit: Visit, name: str) -> str:
+    """Have one installed; returns root's password, which nobody can tell again."""
+    if visit.values.get("typed_name") != name:
+        raise BadInput(f"{name} is left as it is", hint="Type its name to say that you mean it.")
+    wanted = visit.values.get("autoinstall", "")
+    words = forms.form(VERB).said({"user": visit.who, "name": name, "autoinstall": wanted, "yes": "yes"})
+    return str(saying.say(*words)["password"])

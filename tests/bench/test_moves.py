@@ -14,6 +14,7 @@ import pytest
 
 from invirt import config
 from invirt.host import reservation
+from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
 from invirt.host.moving import source, target
 from invirt.host.qemu.driver import Qemu
@@ -33,6 +34,7 @@ class Ours:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, known: DomainConfig) -> None:
         self.patch, self.places = patch, [folder / "a", folder / "b"]
         patch.setattr(reservation, "require", lambda domain: None)
+        patch.setattr(logs, "FOLDER", folder / "consoles")
         patch.setattr(reservation, "memory", lambda name: known.memory)
         patch.setattr(target, "_known", lambda name: known)
         self.be(self.places[0])

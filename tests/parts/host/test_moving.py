@@ -18,6 +18,7 @@ import pytest
 from invirt import config
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
 from invirt.host import loading, reservation
+from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
 from invirt.host.moving import papers, source, target, wire
 from invirt.host.qemu import moving
@@ -55,6 +56,7 @@ class Target:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("INVIRT_RUN", str(self.home / "run"))
             patch.setenv("INVIRT_STATE", str(self.home / "state"))
+            patch.setattr(logs, "FOLDER", self.home / "consoles")
             yield
 
     @contextmanager
@@ -89,6 +91,7 @@ def other(home: Path, remus: DomainConfig, qemu: Qemu) -> Iterator[Target]:
     file.write_text(text + named)
     config.reload()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "FOLDER", home / "consoles")
         found = Target(home, remus, patch)
         qemu.create(remus)
         assert prompt(DOMAIN)
@@ -106,6 +109,7 @@ def typed(text: str) -> None:
 
 def test_it_moves(other: Target, qemu: Qemu) -> None:
     typed("a")
+    logs.begin_with(17, b"of an earlier boot, and of this one\n")
     travels = loading.travels(DOMAIN)
     assert travels["made_by"] == travels["version"] and travels["cd"] is False
     told: list[tuple[int, int]] = []
@@ -122,6 +126,7 @@ def test_it_moves(other: Target, qemu: Qemu) -> None:
         log = Guest(DOMAIN).log
         until(lambda: b"42b" in log.read_bytes())  # who is connected has a letter before the log has it
         assert b"42a" in log.read_bytes()
+        assert logs.end(17).startswith(b"of an earlier boot, and of this one\n")
         assert log.read_bytes().count(b"42b") == 1
         target.arrive(NAME)  # again: it runs
         typed("c")

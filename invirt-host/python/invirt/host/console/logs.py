@@ -35,6 +35,29 @@ def path(number: int) -> Path:
     return FOLDER / f"{number}.log"
 
 
+def end(number: int) -> bytes:
+    """The end of what a machine's console has written, as far as this host knows it."""
+    try:
+        with path(number).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - KEPT))
+            return file.read(KEPT)
+    except FileNotFoundError:
+        return b""
+
+
+def begin_with(number: int, said: bytes) -> None:
+    """What the machine's console has written elsewhere comes first, and is all that is known here."""
+    FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path(number).unlink(missing_ok=True)
+    add(number, said)
+
+
+def add(number: int, said: bytes) -> None:
+    """It has written that, too."""
+    with open(os.open(path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+        file.write(said[-KEPT:])
+
+
 def cut(file: Path) -> None:
     """Keep the end of a log that grew long; who appends to it goes on."""
     opened = os.open(file, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import socket
 import time
+from base64 import b64encode
 from contextlib import suppress
 
 from invirt.base import log
 from invirt.base.errors import Busy, InvirtError, NotFound, Unreachable
 from invirt.base.names import MachineName, domain_of
 from invirt.host import loading
+from invirt.host.console import logs
 from invirt.host.moving import papers, wire
 from invirt.host.moving.disks import Progress
 from invirt.host.moving.papers import Paper
@@ -78,7 +80,9 @@ def _carry(
 ) -> None:
     """Everything of the guest; it stands still here, and waits there, when this returns."""
     console = leaving.console()
-    other.tell(wire.ABOUT, {"name": name, "config": dict(leaving.config.settings), **leaving.version})
+    history = b64encode(logs.end(leaving.config.machine or 0)).decode()
+    settings = dict(leaving.config.settings)
+    other.tell(wire.ABOUT, {"name": name, "config": settings, "history": history, **leaving.version})
     other.send(wire.LOG, console)
     other.read(wire.YES)
     ours, its = socket.socketpair()

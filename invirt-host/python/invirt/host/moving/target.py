@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from base64 import b64decode
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,7 @@ from invirt.base import log, validate
 from invirt.base.errors import BadInput, Denied, InvirtError, NotFound
 from invirt.base.names import MachineName, domain_of
 from invirt.host import loading, reservation, tokens, xmconfig
+from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
 from invirt.host.moving import disks, papers, wire
 from invirt.host.moving.papers import Paper
@@ -76,6 +78,7 @@ def _receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
         config = checked(about.get("config"), known, memory)
         coming = loading.mover().coming(config, about)
         coming.console(other.read(wire.LOG)[1][-MOST:])
+        logs.begin_with(known.machine or 0, _history(about))
         try:
             _take_in(other, coming)
         except BaseException:
@@ -83,7 +86,9 @@ def _receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
             raise
         other.send(wire.YES)
         # Whether it was handed over when nothing comes any more is for remote to find out.
-        coming.console(other.read(wire.GO)[1][-MOST:])
+        rest = other.read(wire.GO)[1][-MOST:]
+        coming.console(rest)
+        logs.add(known.machine or 0, rest)
         arrive(name)
         other.send(wire.YES)
 
@@ -111,6 +116,14 @@ def _about(content: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadInput("that is no guest")
     return found
+
+
+def _history(about: dict[str, Any]) -> bytes:
+    """What its users have been shown of its console; nothing by a host of the version before."""
+    try:
+        return b64decode(str(about.get("history", "")), validate=True)
+    except ValueError as error:
+        raise BadInput("its console's history is none") from error
 
 
 def _known(name: MachineName) -> DomainConfig:

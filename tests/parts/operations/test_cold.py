@@ -74,6 +74,29 @@ def test_one_that_doesnt_obey_runs_on(local: Site) -> None:
     assert local.homes() == THERE and not copied(local)
 
 
+def test_one_whose_disk_cant_be_made_is_not_even_shut_down(local: Site) -> None:
+    local.hosts.fault = failing("receive")
+    with pytest.raises(CommandFailed, match="failed as it was told"):
+        local.submit("cold-migrate", "remus")
+    assert not any("shutdown" in words for words in local.hosts.calls)
+
+
+def test_it_boots_before_a_target_that_is_gone_is_waited_for(local: Site) -> None:
+    """What there may be of the copy is cleared away when that is back."""
+
+    def dies(when: str, hostname: str, words: tuple[str, ...]) -> None:
+        if words[1] == "send":
+            local.hosts.hosts[HOST1].up = False
+
+    local.hosts.fault = dies
+    with pytest.raises(CommandFailed, match="doesn't expect"):
+        local.submit("cold-migrate", "remus")
+    assert local.hosts.running() == [(HOST2, "remus")]
+    local.hosts.fault, local.hosts.hosts[HOST1].up = no_fault, True
+    local.recover()
+    assert local.homes() == THERE and not copied(local)
+
+
 @pytest.mark.parametrize("verb", ["receive", "send"])
 def test_it_boots_again_where_it_was_if_the_copy_fails(local: Site, verb: str) -> None:
     local.hosts.fault = failing(verb)

@@ -164,7 +164,10 @@ def _that_stay(survey: Survey, machine: Machine, named: Host | None, source: Hos
 
 
 def _moves(survey: Survey, machine: Machine, source: Host | None, target: Host) -> list[Planned]:
-    """All steps; source: where it runs, None if it is off."""
+    """All steps; source: where it runs, None if it is off.
+
+    It is shut down as late as can be, so that undoing boots it before it waits for a target that is gone.
+    """
     about = {"name": machine.name, "memory": machine.memory}
     there = about | target.detail
     to = {disk: _pool_for(survey, target, machine.pools[disk]) for disk in _blind(machine, target)}
@@ -180,8 +183,8 @@ def _moves(survey: Survey, machine: Machine, source: Host | None, target: Host) 
     go = Planned(GO, there | {"moves": to, "on": source is not None})
     if source is None:
         return [*made, *copied, go, *cleared]
-    shut = [Planned(ROOM, there), Planned(SHUT, about | source.detail)]
-    return [*shut, *made, *copied, go, Planned(BOOT, there), *cleared]
+    shut = Planned(SHUT, about | source.detail)
+    return [Planned(ROOM, there), *made, shut, *copied, go, Planned(BOOT, there), *cleared]
 
 
 def _pool_for(survey: Survey, target: Host, pool: str) -> str:
@@ -194,5 +197,5 @@ def _pool_for(survey: Survey, target: Host, pool: str) -> str:
 
 KINDS = (
     Kind("cold-migrate", "Move the machine, and its disks where they must, to another host while it is off",
-         _admit, (ROOM, SHUT, MAKE, COPY, GO, BOOT, CLEAR), who="administrator"),
+         _admit, (ROOM, MAKE, SHUT, COPY, GO, BOOT, CLEAR), who="administrator"),
 )  # fmt: skip

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from invirt.base.errors import InvirtError
+from invirt.base.errors import Busy, InvirtError
 from invirt.base.process import run
 from invirt.host import loading
-from invirt.host.moving import source, target
+from invirt.host.moving import source, target, wire
 from invirt.host.qemu import moving, qmp
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
@@ -155,3 +156,47 @@ def _taking(other: Target) -> Iterator[None]:
         patch.setattr(target, "expect", lambda *_: None)
         with other.serving():
             yield
+
+
+class Passes(threading.Thread):
+    """Looks how often QEMU has begun to send what changed meanwhile; use it as a context manager."""
+
+    most, throttled, over = 0, 0, False
+
+    def run(self) -> None:
+        while not self.over:
+            with suppress(InvirtError), Qmp(Guest(DOMAIN).qmp) as qmp:
+                found = qmp("query-migrate")
+                self.most = max(self.most, found.get("ram", {}).get("dirty-sync-count", 0))
+                self.throttled = max(self.throttled, found.get("cpu-throttle-percentage", 0))
+            time.sleep(0.5)
+
+    def __enter__(self) -> Passes:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+        self.join(60)
+
+
+@pytest.mark.nightly
+def test_who_changes_too_fast_is_slowed_and_given_up_in_time(
+    other: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it was sent once and more; it goes on here, and never hangs the move."""
+    monkeypatch.setattr(moving, "FAST", 8 << 20)
+    dirty = "dd if=/dev/urandom of=/changes bs=1M count=24 conv=notrunc 2>/dev/null"
+    busy = f"while :; do {dirty}; done & echo busy-$((6*7))"
+    with connect(Guest(DOMAIN).console, 40) as console:
+        console.sendall(f"{busy}\n".encode())
+        shown(console, b"busy-42")
+    within, began = 20, time.monotonic()
+    with other.serving(), Passes() as passes, pytest.raises(Busy, match="faster than it can be sent"):
+        source.send(NAME, HERE, within)
+    assert within <= time.monotonic() - began < within + 2 * wire.PATIENCE
+    assert passes.most >= 2, "it was not even sent once"
+    print(f"{passes.most} passes, slowed by {passes.throttled} %")
+    typed("here")
+    with other.there():
+        assert not loading.hypervisor().running(DOMAIN)

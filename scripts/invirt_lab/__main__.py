@@ -22,12 +22,12 @@ def _upgrade() -> None:
         roles.upgrade(names)
 
 
-def _demo(debian: int | None) -> None:
+def _demo(debian: int | None, moves: bool) -> None:
     if set(cluster.status().values()) == {"down"}:
         lifecycle.up(debian or RELEASE)
     elif debian not in (None, cluster.release()):
         raise BadInput(f"the lab that is up is of Debian {cluster.release()}", hint="scripts/lab down")
-    demo.run()
+    demo.run(moves)
 
 
 def _down() -> None:
@@ -74,6 +74,7 @@ def _log(server: str, options: tuple[str, ...]) -> None:
 
 DEBIAN = Option("debian", f"the release on its servers (default: {RELEASE})", choices=RELEASES)
 BEFORE = Flag("before", "with the packages of the version before, to be upgraded")
+MOVES = Flag("moves", "then move a machine under a ping and a console, empty a host, and lose one")
 KEEP = Flag("keep", "leave it up even if it doesn't come up whole")
 SERVER = Argument("server", ", ".join(SERVERS), choices=tuple(SERVERS), metavar="SERVER")
 USER = Argument("user", ", ".join((*USERS, ADMIN)), choices=(*USERS, ADMIN), metavar="USER")
@@ -89,8 +90,8 @@ VERBS = (
     Verb("upgrade", "upgrade all servers, one after the other, to the packages of this checkout", _upgrade,
          shown=None),
     Verb(
-        "demo", "bring the lab up if it isn't, and do the main job: a machine's whole life", _demo, (DEBIAN,),
-        shown=None,
+        "demo", "bring the lab up if it isn't, and do the main job: a machine's whole life", _demo,
+        (DEBIAN, MOVES), shown=None,
     ),
     Verb("down", "end the lab, and remove what is left of one that was killed", _down, shown=None),
     Verb("status", "each server's address and state", _status, shown=_states),

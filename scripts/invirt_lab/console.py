@@ -17,6 +17,7 @@ from invirt.base.errors import InvirtError
 from invirt_lab import cluster
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
+LEAVE = b"\x05c."  # what leaves a console
 # Until it was on the console, or its terminal is gone.
 _JOIN = 'until console -f "$0"; do sleep 0.3; [ -t 0 ] || exit; done'
 
@@ -129,9 +130,18 @@ def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120, se
     deadline = time.monotonic() + timeout
     with over_ssh(user, machine, server) as terminal:
         said = _said(terminal, command, deadline)
-        os.write(terminal, b"\x05c.")
+        os.write(terminal, LEAVE)
         _await_end(terminal, deadline)
         return said
+
+
+def type_there(terminal: int, command: str, timeout: float = 120) -> str:
+    """Have the guest's shell on an open terminal do something; all that the terminal shows till then."""
+    deadline = time.monotonic() + timeout
+    words, answer = greeting()
+    seen = _read_until(terminal, answer, deadline, f"\n{words}\n".encode())
+    os.write(terminal, f"{command}; echo done-$((6*7))\n".encode())
+    return seen + _read_until(terminal, "done-42", deadline)
 
 
 def _said(terminal: int, command: str, deadline: float) -> str:

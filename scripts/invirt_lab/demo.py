@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
-from invirt_lab import cluster, console, pages
+from invirt_lab import cluster, console, moving, pages
 from invirt_lab.browser import words
 from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
@@ -94,8 +94,11 @@ def wait_off(machine: str, timeout: float = 120) -> None:
         time.sleep(0.2)
 
 
-def run() -> None:
-    """The whole of it; raises InvirtError at the first thing that isn't as it should be."""
+def run(moves: bool = False) -> None:
+    """The whole of it; raises InvirtError at the first thing that isn't as it should be.
+
+    moves: what hosts are for, too: see invirt_lab.moving.
+    """
     demo = Demo()
     _first_machine(demo)
     _forge(demo)
@@ -107,6 +110,8 @@ def run() -> None:
     _end_it(demo)
     _on_pages(demo)
     _type_into_it(demo)
+    if moves:
+        moving.show(demo, "remus")
     demo.report()
 
 

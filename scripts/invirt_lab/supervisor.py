@@ -8,7 +8,8 @@ addresses of the web and name servers and the socket for this machine's browsers
 later the line "ready".  Standard output: the line "started".
 
 With the name of a server that was killed, or waits until it is wanted, as its
-argument, run in the same namespaces, it boots that one.
+argument, run in the same namespaces, it boots that one.  So it does by itself with a server that
+has ended to reboot: systemd-nspawn says so, and leaves that to whoever started it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _NSPAWN = (
     *("--resolv-conf=off", "--timezone=off", "--console=pipe", "--kill-signal=SIGRTMIN+3"),
     *("--capability=all", "--system-call-filter=bpf keyctl add_key pidfd_getfd"),
 )
+REBOOTS = 133  # systemd-nspawn's own word, with --keep-unit
+_AGAIN = f"{sys.executable} -m invirt_lab.supervisor"
 _SOURCES = f"deb [signed-by={ARCHIVE}/invirt-archive-keyring.gpg] file:{ARCHIVE} %s main\n"
 _DEBIAN = f"deb [trusted=yes] file:{DEBIAN} ./\n"
 _WORK = host.RUN / "work"
@@ -122,11 +125,12 @@ def boot(server: Server, root: Path) -> None:
     """Start the server's own systemd, in its own cgroups; its console goes to the log."""
     groups = [group / server.name / "cgroup.procs" for group in host.cgroups()]
     for group in groups:
-        group.parent.mkdir(parents=True)
-    enter = 'for group; do [ "$group" != -- ] || break; shift; echo 0 >"$group"; done; shift; exec "$@"'
+        group.parent.mkdir(parents=True, exist_ok=True)  # it is there where the server reboots
+    enter = 'for group; do [ "$group" != -- ] || break; shift; echo 0 >"$group"; done; shift'
+    again = f'cd /; name=$1; shift; "$@"; [ $? -ne {REBOOTS} ] || exec {_AGAIN} "$name"'
     command = [*_NSPAWN, f"--directory={root}", f"--machine={server.name}", *_binds(server)]
     command.append(f"--network-namespace-path=/run/netns/{server.name}")
-    command = ["sh", "-c", enter, "sh", *map(str, groups), "--", *command]
+    command = ["sh", "-c", f"{enter}; {again}", "sh", *map(str, groups), "--", server.name, *command]
     with (host.RUN / "log" / server.name).open("wb") as log:
         # Hosts route: /proc/sys/net is theirs to write, as its network is.
         environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}

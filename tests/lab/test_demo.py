@@ -8,5 +8,6 @@ from invirt_lab import demo
 
 
 @pytest.mark.usefixtures("lab", "tidy")
-def test_the_main_job_is_shown() -> None:
-    demo.run()
+@pytest.mark.parametrize("moves", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_the_main_job_is_shown(moves: bool) -> None:
+    demo.run(moves)

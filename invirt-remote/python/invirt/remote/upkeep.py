@@ -163,6 +163,7 @@ class _Host:
             "check": partial(self.settled, self.check),
             "rejoin": partial(self.settled, self.rejoin),
         }
+        ended = "it is empty" if self.row.kind == "drain" else "it is upgraded, and in service again"
         for step in steps[steps.index(self.row.step) if self.row.step in steps else 0 :]:
             self.write("step = %s, told = '', step_at = now()", step)
             try:
@@ -170,8 +171,9 @@ class _Host:
             except InvirtError as error:
                 self.fail(step, error)
             if step == "fetch" and enough:
+                ended = "there was nothing to do"
                 break
-        self.write("step = 'done', step_at = now()")
+        self.write("step = 'done', told = %s, step_at = now()", ended)
 
     def write(self, what: str, *values: object) -> None:
         """Change the row; raises Stopped if it is another one by now, or another's."""
@@ -203,10 +205,7 @@ class _Host:
             self.boot = stands.which
             self.write("boot = %s", self.boot)
         found = upgrades.work(self.hosts, self.row.hostname, "fetch", self.say)
-        if self.row.enabled and found == 0 and not self.wants_reboot(stands):
-            self.say("is up to date")
-            return True
-        return False
+        return bool(self.row.enabled and found == 0 and not self.wants_reboot(stands))
 
     def wants_reboot(self, stands: upgrades.Boot) -> bool:
         """Whether it is to be booted anew, and has not been since this was begun."""

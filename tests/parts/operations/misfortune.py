@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.parts.operations.simulation import World
 
 ADMIN = Actor("root/admin@INVIRT.TEST", administrator=True)
+LOSSES, REJOINS, CLOCKS = 0.05, 0.05, 0.02  # of what is begun
 WRONG = 1000.0  # seconds that a clock is off
 INSERT = store.insert
 SIGNS = "INSERT INTO host_signs (host_id, seen_at) SELECT host_id, now() + interval '1 day' FROM hosts"
@@ -53,16 +54,17 @@ def populate(world: World) -> None:
 def happen(world: World) -> bool:
     """An administrator has something to do with hosts, perhaps."""
     luck = world.chance.random() if world.hosts_die else 1.0
-    name = world.chance.choice(sorted(world.hosts.hosts)) if luck < 0.12 else ""
-    if luck < 0.05:
+    begun = luck < LOSSES + REJOINS + CLOCKS
+    name = world.chance.choice(sorted(world.hosts.hosts)) if begun else ""
+    if luck < LOSSES:
         world.held.append(name)
         world.down(name, guests=True)
         world.start(f"administrator's loss of {name}", partial(lose, world, name))
-    elif luck < 0.1:
+    elif luck < LOSSES + REJOINS:
         world.start(f"administrator's rejoin of {name}", partial(take_back, world, name))
-    elif luck < 0.12:
+    elif begun:
         world.hosts.hosts[name].ahead = world.chance.choice((0.0, WRONG, -WRONG))
-    return luck < 0.12
+    return begun
 
 
 def is_lost(world: World, hostname: str) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from invirt.autoinstaller import bases, recipes
 from tests.parts.waiting import until
 
 Inside = Callable[..., Any]
@@ -33,6 +37,18 @@ Group www-data
 </Directory>
 {site}
 """
+
+
+def kept(checkout: Path, state: Path) -> None:
+    """Make state, with a base of Debian 12 that is of these days; it is kept from run to run."""
+    cache = checkout / ".cache/bases"
+    if cache.is_dir():
+        shutil.copytree(cache, state)
+    state.mkdir(exist_ok=True)
+    if not bases.names(state) or bases.known(state, "debian-12").made < time.time() - 2 * 86400:
+        bases.build(state, "debian-12", partial(recipes.make, recipes.RECIPES["debian-12"]))
+        shutil.rmtree(cache, ignore_errors=True)
+        shutil.copytree(state, cache, ignore=shutil.ignore_patterns("S.*"))
 
 
 @contextmanager

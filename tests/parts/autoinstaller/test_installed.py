@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from invirt.autoinstaller import bases, recipes, signing
-from tests.parts.autoinstaller.serving import Inside, served
+from invirt.autoinstaller import signing
+from tests.parts.autoinstaller.serving import Inside, kept, served
 
 pytestmark = pytest.mark.nightly
 DEADLINE = 900  # seconds for what takes a tenth of that
@@ -30,17 +28,10 @@ WORDS = (
 
 @pytest.fixture
 def state(checkout: Path) -> Iterator[Path]:
-    """Debian 12's base, of today, kept from run to run."""
-    kept = checkout / ".cache/bases"
+    """Debian 12's base."""
     with tempfile.TemporaryDirectory() as folder:  # a short name, that Apache can read
         state = Path(folder, "state")
-        if kept.is_dir():
-            shutil.copytree(kept, state)
-        state.mkdir(exist_ok=True)
-        if not bases.names(state) or bases.known(state, "debian-12").made < time.time() - 2 * 86400:
-            bases.build(state, "debian-12", partial(recipes.make, recipes.RECIPES["debian-12"]))
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(state, kept, ignore=shutil.ignore_patterns("S.*"))
+        kept(checkout, state)
         Path(folder).chmod(0o755)
         yield state
 

@@ -288,3 +288,12 @@ def test_caps_are_shown_by_tests_that_are_there() -> None:
     assert len(named) > 20
     for file, test in named:
         assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file} has no {test}"
+
+
+def test_migrations_are_one_chain() -> None:
+    """Each but the first comes after another one, and no two after the same."""
+    texts = [path.read_text() for path in tracked("invirt-database/python/**/versions/[0-9]*.py")]
+    numbers = [re.findall(r'^revision = "(.*)"', text, re.MULTILINE)[0] for text in texts]
+    before = [found for text in texts for found in re.findall(r'^down_revision = "(.*)"', text, re.MULTILINE)]
+    assert len(before) == len(set(before)) == len(numbers) - 1
+    assert set(before) < set(numbers)

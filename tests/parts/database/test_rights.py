@@ -224,7 +224,7 @@ def test_the_web_server_s_day(database: Database) -> None:
         )
     }
     of_all = {"access", "owner_access", "machine_states", "claimed_twice", "usage", "usage_drops", "tokens"}
-    of_all.add("looks")
+    of_all |= {"looks", "offers"}
     assert {name for name in views if not name.startswith("web.")} == of_all
     of_web = database.execute("SELECT viewname FROM pg_views WHERE schemaname = 'web'")
     assert {f"web.{name}" for (name,) in of_web} == views - of_all

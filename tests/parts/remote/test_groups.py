@@ -37,6 +37,7 @@ def test_a_group_s_members_use_its_machines_as_long_as_they_are_in_it(remote: Re
     group(remote, "alice", "add robotics bob")
     assert remote.call("bob", "control", "remus", "status").stdout == "remus is off\n"
     assert remote.call("bob", "machine", "show", "remus").status == 0
+    assert "alice@INVIRT.TEST bob@INVIRT.TEST" in group(remote, "bob", "list")
     group(remote, "bob", "add robotics eve", REFUSED)
     group(remote, "bob", "remove robotics alice", REFUSED)
     group(remote, "bob", "delete robotics", REFUSED)

@@ -28,6 +28,7 @@ MEANT = {
     "set remus --autostart no": ("machine", "set", "remus", "--autostart=no"),
     "set remus --owner bob": ("machine", "set", "remus", "--owner=bob"),
     "offers": ("machine", "offers"),
+    "audit remus": ("machine", "audit", "remus"),
     "accept remus": ("machine", "accept", "remus"),
     "decline remus": ("machine", "decline", "remus"),
     "rename remus romulus": ("machine", "rename", "remus", "romulus"),

@@ -13,7 +13,7 @@ MACHINE = {
     "systems": "systems",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
-    "offers": "offers", "accept": "accept", "decline": "decline",
+    "audit": "audit", "offers": "offers", "accept": "accept", "decline": "decline",
 }  # fmt: skip
 CONTROL = {
     "start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status",

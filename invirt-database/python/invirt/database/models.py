@@ -294,6 +294,8 @@ class Audit(Base):
     outcome: Mapped[str] = column(Text, nullable=False)
     message: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     administrator: Mapped[bool | None] = column(Boolean)
+    address: Mapped[str | None] = column(Text)
+    machine_id: Mapped[int | None] = column(Integer)  # no key: it outlives its machine
 
 
 class Trash(Base):

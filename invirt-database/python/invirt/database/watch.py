@@ -21,6 +21,7 @@ from invirt.base import log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
 from invirt.database import administrators, connection, roles, servers, usage
+from invirt.database.sealing import Sealer
 
 PROGRAM = "invirt-database-watch"
 EVERY = 0.5  # seconds
@@ -71,6 +72,7 @@ class Watch:
     def __init__(self, cursor: Any) -> None:
         self.cursor = cursor
         self.anew = True
+        self.sealer = Sealer(PROGRAM)
         self.read = os.stat(config.counting()).st_mtime_ns
 
     def turn(self) -> None:
@@ -85,6 +87,7 @@ class Watch:
         changed = servers.settle(self.cursor, self.anew)
         administrators.settle(self.cursor)
         close_sources(self.cursor)
+        self.sealer.turn(self.cursor)
         self.anew = False
         if changed:
             log.write("the list of servers that may sign on is up to date", program=PROGRAM)

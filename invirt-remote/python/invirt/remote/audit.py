@@ -7,6 +7,7 @@ this table).  What only asks has one row, at its end.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from invirt.base import log
@@ -18,8 +19,9 @@ from invirt.remote.session import is_open, transaction
 LONGEST = 1000  # letters of the arguments
 
 INSERT = """
-INSERT INTO audit (principal, via, command, arguments, machine_name, outcome, message, administrator)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING administrator
+INSERT INTO audit (principal, via, command, arguments, machine_name, outcome, message, administrator,
+    address)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING administrator
 """
 
 
@@ -66,5 +68,11 @@ def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, mes
     shown = " ".join(log.quoted(word if len(word) <= LONGEST else word[:LONGEST] + "...") for word in words)
     values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
     with transaction() as cursor:
-        cursor.execute(INSERT, (*values, outcome, log.one_line(message)[:LONGEST], _Now.administrator))
+        said = log.one_line(message)[:LONGEST]
+        cursor.execute(INSERT, (*values, outcome, said, _Now.administrator, _address()))
         _Now.administrator = cursor.fetchone().administrator
+
+
+def _address() -> str | None:
+    """From where the command was asked for, as remctld says it."""
+    return log.one_line(os.environ.get("REMOTE_ADDR", ""))[:100] or None

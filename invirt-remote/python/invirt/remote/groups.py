@@ -23,8 +23,8 @@ SELECT bool_or(keeper) AS keeps FROM (SELECT keeper FROM members WHERE owner_id 
     UNION ALL SELECT true FROM administrators WHERE principal = %s) AS rights
 """
 LIST = """
-SELECT o.name, array_agg(m.principal ORDER BY m.principal) AS members,
-    coalesce(array_agg(m.principal ORDER BY m.principal) FILTER (WHERE m.keeper), '{}') AS keepers
+SELECT o.name, array_agg(m.principal::text ORDER BY m.principal) AS members,
+    coalesce(array_agg(m.principal::text ORDER BY m.principal) FILTER (WHERE m.keeper), '{}') AS keepers
 FROM owners o JOIN members m USING (owner_id)
 WHERE o.name LIKE 'group:%%' AND o.owner_id IN (SELECT owner_id FROM members WHERE principal = %s)
 GROUP BY o.owner_id ORDER BY o.name

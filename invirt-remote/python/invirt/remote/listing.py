@@ -18,6 +18,11 @@ from invirt.remote.states import Machine
 from invirt.remote.verbs import NAME
 
 NEWEST = 20  # operations that are shown
+AUDITED = 50  # rows of the audit that are shown
+AUDIT = """
+SELECT at, principal, via, address, command, arguments, outcome, message, administrator
+FROM audit WHERE machine_id = %s ORDER BY audit_id DESC LIMIT %s
+"""
 
 QUOTA = """
 SELECT q.* FROM owner_quotas q JOIN owner_access x USING (owner_id)
@@ -250,11 +255,29 @@ _STEPS = Table(
 )
 
 
+def audit(actor: Actor, name: MachineName) -> list[dict[str, Any]]:
+    """What was asked of a machine of the actor's, by whom and from where, the newest first."""
+    with transaction() as cursor:
+        machine = access.require_owner(cursor, actor.principal, name).machine_id
+        cursor.execute(AUDIT, (machine, AUDITED))
+        return [row._asdict() | {"at": row.at.isoformat(timespec="seconds")} for row in cursor.fetchall()]
+
+
 def operations_table(found: list[dict[str, Any]]) -> str:
     """Their table; its headings alone, if there are none."""
     return _STEPS(found) or tables.table(list(_STEPS.columns or ()), [])
 
 
+AUDIT_TABLE = Table(
+    {
+        "WHEN": "at",
+        "WHO": _who,
+        "FROM": lambda row: row["address"] or " ",
+        "WHAT": lambda row: f"{row['command']} {row['arguments']}",
+        "HOW": lambda row: ": ".join(filter(None, (row["outcome"], row["message"]))),
+    },
+    empty="Nothing was asked of it yet.",
+)
 OWNER = Argument(
     "owner", "default: all of yours", validate.owner_name, "OWNER", required=False, sample="alice"
 )
@@ -268,5 +291,7 @@ VERBS = (
     Verb("quota", "what an owner uses and may use", quota, (OWNER,), who=Who.ANYONE, shown=QUOTAS),
     Verb("operations", "what is or was done to your machines, and why it failed", operations, (ONE, FOLLOW),
          who=Who.ANYONE, shown=operations_table, example="remus"),
+    Verb("audit", "who asked what of a machine, when, from where, and how it ended", audit, (NAME,),
+         who=Who.OWNER, shown=AUDIT_TABLE),
 )  # fmt: skip
 LISTVMS = Verb("listvms", "everyone's machines, as JSON", list_all, who=Who.WEB, shown=tables.as_json)

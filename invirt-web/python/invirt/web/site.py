@@ -113,7 +113,7 @@ LISTS = {
     "audit": List(
         "web.audit",
         {"When": "at", "Who": "principal", "Command": "command", "Words": "arguments",
-         "Machine": "machine_name", "Outcome": "outcome", "Message": "message"},
+         "Machine": "machine_name", "Outcome": "outcome", "Message": "message", "From": "address"},
         ("principal", "arguments", "machine_name"), "-audit_id", ("outcome",), "audit_id, via",
     ),
 }  # fmt: skip

@@ -262,6 +262,7 @@ VERBS = (
         Option("owner", "whose it is to be, once they accept it; its own: offer it no more", metavar="OWNER"),
         example="remus --owner group:robotics",
     ),
+    _verb("audit", "who asked what of a machine, when, from where, and how it ended", NAME),
     _verb("offers", "machines that their owners would hand over to you"),
     _verb("accept", "take over a machine that is offered to you", NAME),
     _verb("decline", "leave a machine that is offered to you where it is", NAME),

@@ -10,11 +10,11 @@ import pytest
 
 from invirt.remote import apart, lost, nplusone, rejoin, survey
 from invirt.remote.operations import STEPS
-from tests.parts.operations import histories, misfortune
+from tests.parts.operations import histories, misfortune, simulation
 from tests.parts.operations.fakeguests import FakeHost
 from tests.parts.operations.simulation import World
 from tests.parts.operations.test_mutants import MOST, Patch, made
-from tests.parts.operations.weather import SimulatedHosts
+from tests.parts.operations.weather import BAD, SimulatedHosts
 from tests.parts.postgres import Database
 
 SEND = SimulatedHosts._domain_send
@@ -41,6 +41,19 @@ def hasty(patch: Patch, world: World) -> None:
 
     patch.setattr(histories, "WISHES", MOVES)
     patch.setattr(SimulatedHosts, "_domain_send", send)
+
+
+def old_orders(patch: Patch, world: World) -> None:
+    """A host that was lost obeys what comes from before that, and doesn't ask what is reserved there."""
+    patch.setattr(misfortune, "LOSSES", 0.4)
+    patch.setattr(histories, "WISHES", MOVES)
+    patch.setattr(simulation, "BAD", dataclasses.replace(BAD, late=300))
+
+    def wakes(self: SimulatedHosts, hostname: str) -> None:
+        self.hosts[hostname].crash()
+
+    patch.setattr(SimulatedHosts, "wakes", wakes)
+    patch.setattr(SimulatedHosts, "require", lambda *_: None)
 
 
 def hearsay(patch: Patch, world: World) -> None:
@@ -96,6 +109,7 @@ def nobody_counts(patch: Patch, world: World) -> None:
 MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     Restless,
     hasty,
+    old_orders,
     hearsay,
     still_promised,
     lost_hosts_get_machines,

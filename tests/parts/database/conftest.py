@@ -16,7 +16,7 @@ from invirt import config
 from invirt.base import templates
 from invirt.database import connection, servers
 from tests.parts import postgres
-from tests.parts.realm import Realm
+from tests.parts.realm import Realm, loopback
 
 CONFIG = """\
 site: {{domain: invirt.test, realm: INVIRT.TEST}}
@@ -132,3 +132,52 @@ def caller(server: postgres.Cluster, realm: Realm, monkeypatch: pytest.MonkeyPat
     config.reload()
     yield Caller(realm, monkeypatch)
     connection.role = None
+
+
+@pytest.fixture
+def copy(server: postgres.Cluster, realm: Realm) -> Iterator[tuple[postgres.Cluster, str]]:
+    """A copy by PostgreSQL's own means, that follows the database; and its name, an address."""
+    address, folder = loopback(), postgres.new_folder()
+    for name in ("pg_hba.conf", "trust_hba.conf", "krb5.conf", "pg_ident.conf"):
+        shutil.copy(server.folder / name, folder)
+    keytab = realm.keytab(f"postgres/{address}")
+    shutil.copy(keytab, folder / "postgres.keytab")
+    for file in folder.iterdir():
+        shutil.chown(file, "postgres", "postgres")
+    hba = server.folder / "trust_hba.conf"
+    hba.write_text(f"local replication postgres trust\n{hba.read_text()}")
+    server.run("SELECT pg_reload_conf()")
+    where = ["-h", str(server.folder), "-p", str(server.port), "-U", "postgres"]
+    settings = {
+        **postgres.SETTINGS,
+        "listen_addresses": address,
+        "hba_file": str(folder / "trust_hba.conf"),
+        "ident_file": str(folder / "pg_ident.conf"),
+        "krb_server_keyfile": str(folder / "postgres.keytab"),
+    }
+    environment = {"PATH": "/usr/bin:/bin", "KRB5_CONFIG": str(folder / "krb5.conf")}
+    made = postgres.start(
+        folder,
+        settings,
+        environment=environment,
+        port=server.port,
+        backup=[*where, "-R", "-c", "fast", "-X", "fetch"],
+    )
+    file = folder / "invirt.yaml"
+    text = CONFIG.format(port=server.port).replace(
+        "hostname: localhost", f"hostname: localhost, copies: [{address}]"
+    )
+    file.write_text(text)
+    try:
+        yield made, address
+    finally:
+        postgres.stop(made)
+
+
+@pytest.fixture
+def several(copy: tuple[postgres.Cluster, str], caller: Caller, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    """As a server whose invirt.yaml names both."""
+    monkeypatch.setenv("INVIRT_CONFIG", str(copy[0].folder / "invirt.yaml"))
+    config.reload()
+    monkeypatch.setattr(connection.Last, "server", "")
+    return caller

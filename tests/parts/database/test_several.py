@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -13,67 +11,11 @@ from invirt import config
 from invirt.base.errors import Unreachable
 from invirt.database import connection, reach
 from tests.parts import postgres
-from tests.parts.database.conftest import CONFIG, Caller
-from tests.parts.realm import Realm, loopback
+from tests.parts.database.conftest import Caller
 from tests.parts.waiting import until
 
 WHERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
 ME = "host/remote.invirt.test"
-
-
-@pytest.fixture
-def copy(server: postgres.Cluster, realm: Realm) -> Iterator[tuple[postgres.Cluster, str]]:
-    """A copy by PostgreSQL's own means, that follows the database; and its name, an address."""
-    address, folder = loopback(), postgres.new_folder()
-    for name in ("pg_hba.conf", "trust_hba.conf", "krb5.conf", "pg_ident.conf"):
-        shutil.copy(server.folder / name, folder)
-    keytab = realm.keytab(f"postgres/{address}")
-    shutil.copy(keytab, folder / "postgres.keytab")
-    for file in folder.iterdir():
-        shutil.chown(file, "postgres", "postgres")
-    hba = server.folder / "trust_hba.conf"
-    hba.write_text(f"local replication postgres trust\n{hba.read_text()}")
-    server.run("SELECT pg_reload_conf()")
-    backup = [
-        "-h",
-        str(server.folder),
-        "-p",
-        str(server.port),
-        "-U",
-        "postgres",
-        "-R",
-        "-c",
-        "fast",
-        "-X",
-        "fetch",
-    ]
-    settings = {
-        **postgres.SETTINGS,
-        "listen_addresses": address,
-        "hba_file": str(folder / "trust_hba.conf"),
-        "ident_file": str(folder / "pg_ident.conf"),
-        "krb_server_keyfile": str(folder / "postgres.keytab"),
-    }
-    environment = {"PATH": "/usr/bin:/bin", "KRB5_CONFIG": str(folder / "krb5.conf")}
-    made = postgres.start(folder, settings, environment=environment, port=server.port, backup=backup)
-    file = folder / "invirt.yaml"
-    text = CONFIG.format(port=server.port).replace(
-        "hostname: localhost", f"hostname: localhost, copies: [{address}]"
-    )
-    file.write_text(text)
-    try:
-        yield made, address
-    finally:
-        postgres.stop(made)
-
-
-@pytest.fixture
-def several(copy: tuple[postgres.Cluster, str], caller: Caller, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    """As a server whose invirt.yaml names both."""
-    monkeypatch.setenv("INVIRT_CONFIG", str(copy[0].folder / "invirt.yaml"))
-    config.reload()
-    monkeypatch.setattr(connection.Last, "server", "")
-    return caller
 
 
 def test_the_one_that_has_it_is_found(

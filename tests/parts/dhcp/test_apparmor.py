@@ -54,7 +54,8 @@ echo "== check"
 invirt-kea-dhcp4 -t /tmp/invirt-config-1/invirt-dhcp4.conf 2>&1 && echo good
 echo "== run"
 busybox nc -ll -p 5432 -e sh -c 'head -c 8 >/dev/null; printf G; sleep 2' &
-export KRB5_CLIENT_KTNAME={KEYTAB} KRB5CCNAME=MEMORY: PGGSSENCMODE=require KEA_LOCKFILE_DIR=/run/lock/kea
+export KRB5_CLIENT_KTNAME={KEYTAB} KRB5CCNAME=MEMORY: KEA_LOCKFILE_DIR=/run/lock/kea
+export PGSERVICEFILE=/etc/invirt/dhcp/pg_service.conf PGSERVICE=invirt INVIRT_DATABASE=127.0.0.1
 caps=+net_bind_service,+net_raw
 timeout 120 setpriv --reuid=_kea --regid=_kea --clear-groups --inh-caps=$caps --ambient-caps=$caps \\
     invirt-kea-dhcp4 -c /etc/kea/invirt-dhcp4.conf 2>&1

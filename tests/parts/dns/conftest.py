@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -19,6 +20,7 @@ from tests.parts.realm import end, loopback
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "invirt-dns/files/etc/powerdns/pdns.d/invirt.conf.mako"
+PROGRAM = ROOT / "invirt-dns/sbin/invirt-pdns"
 ZONES = ROOT / "invirt-database/files/etc/invirt/postgresql/site.sql.mako"
 DEADLINE = 20.0  # seconds
 DNS = """\
@@ -43,13 +45,15 @@ class Answer:
 class PowerDns:
     """A running server; folder holds its configuration and its log.
 
-    stock: its configuration in place of our template's.
+    stock: its configuration in place of our template's.  asks: servers of the database,
+    in the order in which it is to ask them, instead of invirt.yaml's.
     """
 
     folder: Path
     address: str
     secondary: str = "127.0.0.1"
     stock: str = ""
+    asks: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -58,15 +62,10 @@ class PowerDns:
             f"{self.stock or templates.render(TEMPLATE)}\nlocal-address={self.address}\nlocal-port=53\n"
             f"socket-dir={self.folder}\nsecurity-poll-suffix=\n"
         )
-        argv = [
-            "pdns_server",
-            f"--config-dir={self.folder}",
-            "--guardian=no",
-            "--daemon=no",
-            "--disable-syslog",
-        ]
+        argv = [str(PROGRAM), f"--config-dir={self.folder}"]
+        environment = {**os.environ, "INVIRT_DATABASE": self.asks, "RUNTIME_DIRECTORY": str(self.folder)}
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([*argv, "--write-pid=no"], stdout=log, stderr=log)
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + DEADLINE
         while self.ask("invirt.test", "SOA").status != "NOERROR":
             assert self.process.poll() is None, (self.folder / "log").read_text()

@@ -25,10 +25,12 @@ LET_GO = "invirt: let go"  # who has a copy follows nobody while it sees that
 
 # Strangers aren't told the state of who follows, only the name.
 # The timeline is higher with each promotion; a copy's doesn't count.  Places in the journal are bytes.
-TOLD = """
-SELECT pg_is_in_recovery(),
-    CASE WHEN pg_is_in_recovery() THEN 0
-        ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+TIMELINE = """
+CASE WHEN pg_is_in_recovery() THEN 0
+    ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END
+"""
+TOLD = f"""
+SELECT pg_is_in_recovery(), {TIMELINE},
     (CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
         ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8,

@@ -39,8 +39,8 @@ UNITS = {
         *("apache2.service", "invirt-web-pages.socket", "invirt-web-pages.service"),
         *("invirt-web-streams.socket", "invirt-web-streams.service", "invirt-web-names.path"),
     ),
-    "dns": ("pdns.service",),
-    "dhcp": ("kea-dhcp4-server.service",),
+    "dns": ("pdns.service", "invirt-database-seek@dns.service"),
+    "dhcp": ("kea-dhcp4-server.service", "invirt-database-seek@dhcp.service"),
 }
 # Where hosts have certificates, as those of a site with consoles do.
 CONSOLES = (

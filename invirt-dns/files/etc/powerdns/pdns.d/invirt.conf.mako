@@ -17,7 +17,7 @@ gpgsql-port=${database.port}
 gpgsql-dbname=${database.name}
 gpgsql-user=${own_database_role("dns")}
 gpgsql-dnssec=yes
-gpgsql-extra-connection-parameters=target_session_attrs=read-write gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 options='${options}'
+gpgsql-extra-connection-parameters=target_session_attrs=read-write gssencmode=${"disable" if local else "require"} connect_timeout=${database.connect_timeout} tcp_user_timeout=${database.statement_timeout}000 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 options='${options}'
 
 # All is asked anew for each query, but for the list of zones, every few seconds.
 zone-cache-refresh-interval=5

@@ -1,0 +1,119 @@
+"""Tells a daemon that can't look for itself which server has the database: PowerDNS, Kea.
+
+libpq asks the servers in one order for ever, and waits for one that is frozen: at each new
+connection for connect_timeout, for an answer without end.  So all are asked here, side by side,
+and when another than before has the database the daemon is started anew, with that one first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg2
+
+from invirt import config
+from invirt.base import files, kerberos, log
+from invirt.base.errors import InvirtError
+from invirt.base.notify import notify
+from invirt.database import connection, peers
+
+PROGRAM = "invirt-database-seek"
+VARIABLE = "INVIRT_DATABASE"  # the servers, in the order in which the daemon asks them
+EVERY = 1.0  # seconds
+
+
+class Asker:
+    """Asks one server again and again.  rank: while it says that it has the database, see peers.rank()."""
+
+    def __init__(self, hostname: str) -> None:
+        self.hostname = hostname
+        self.rank: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """On a thread of its own, so that one that is silent holds up no other."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> NoReturn:
+        while True:
+            try:
+                with closing(connection.connect_to(self.hostname, "", PROGRAM)) as connected:
+                    connected.autocommit = True
+                    connected.patience = config.database.connect_timeout
+                    self._ask(connected)
+            except (InvirtError, psycopg2.Error):
+                self.rank = None
+            time.sleep(EVERY)
+
+    def _ask(self, connected: connection.Connection) -> NoReturn:
+        with connected.cursor() as cursor:
+            while True:
+                cursor.execute(f"SELECT {peers.TIMELINE}")
+                ((timeline,),) = cursor.fetchall()
+                self.rank = peers.rank(self.hostname, timeline) if timeline else None
+                time.sleep(EVERY)
+
+
+class Seeker:
+    """What a daemon was started with, and what it is to have.
+
+    folder: for the file that its unit reads.  pid: the file that has its process' number.
+    """
+
+    def __init__(self, folder: Path, pid: Path) -> None:
+        self.pid, self.order = pid, folder / "servers.env"
+        self.done = folder / "done"  # what the daemon was started with; none: as invirt.yaml has it
+        self.askers = [Asker(name) for name in config.database.all]
+
+    def forget(self) -> None:
+        """Let go of an order of other servers than invirt.yaml has now; the daemon reads both anew."""
+        known = self.order.read_text() if self.order.exists() else ""
+        if set(known.strip().rpartition("=")[2].split(",")) != set(config.database.all):
+            self.done.unlink(missing_ok=True)
+            self.order.unlink(missing_ok=True)
+
+    def turn(self) -> None:
+        """Look once; systemd starts again what ends by that."""
+        having = [asker for asker in self.askers if asker.rank]
+        first = max(having, key=lambda asker: asker.rank or (), default=None)
+        if not first:
+            return
+        wanted = _line(sorted(config.database.all, key=lambda name: name != first.hostname))
+        if wanted == (self.done.read_text() if self.done.exists() else _line(config.database.all)):
+            return
+        log.write(f"{first.hostname} has the database now, and is asked first", program=PROGRAM)
+        files.replace(self.order, wanted.encode())
+        # One that waits for a frozen server would not heed a word to stop.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(self.pid.read_text()), signal.SIGKILL)
+        files.replace(self.done, wanted.encode())
+
+
+def _line(servers: list[str] | tuple[str, ...]) -> str:
+    return f"{VARIABLE}={','.join(servers)}\n"
+
+
+def watch(kind: str, folder: str, pid: str) -> None:
+    """Look for ever, where there are several servers; see Seeker.  kind: of roles.SERVERS."""
+    connection.role = kind
+    kerberos.use_host_keytab()
+    seeker = Seeker(Path(folder), Path(pid))
+    seeker.forget()
+    notify("READY=1")
+    if len(config.database.all) < 2:
+        return
+    for asker in seeker.askers:
+        asker.start()
+    trouble = log.Lasting(PROGRAM)
+    while True:
+        try:
+            seeker.turn()
+            trouble.over()
+        except (OSError, ValueError) as error:
+            trouble.write(f"trying again: {error}")
+        time.sleep(EVERY / 2)

@@ -95,7 +95,10 @@ CLUSTER = {
         Server("client", 20, packages=("remctl-client", "bind9-dnsutils", "curl"), role=CLIENT),
     )
 }
-LATER = {"db2": _database("db2", 10)}  # not even booted until a test wants it: see roles.add_server()
+LATER = {
+    "db2": _database("db2", 10),
+    "db3": _database("db3", 13),
+}  # not even booted until a test wants it: see roles.add_server()
 NAMES = ("one", "two", "three", "four", "five", "six")
 FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}
 SERVERS = {**CLUSTER, **LATER, **FRESH}

@@ -1,4 +1,4 @@
-"""A second server of the database in the lab: it gets a copy, and either is made the one that has it."""
+"""Further servers of the database in the lab: they get copies, and any is made the one that has it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from invirt.base.process import run
 from invirt_lab import cluster, host, roles
 from invirt_lab.site import CLIENT, CLUSTER, LATER, SERVERS, USUAL
 from tests.lab.users import Lab, eventually
 
-FIRST, SECOND = "db", "db2"
+FIRST, SECOND, THIRD = "db", "db2", "db3"
 STANDBY = "invirt-database-standby"
 ALL = [server.name for server in CLUSTER.values() if server.role not in ("", CLIENT) and not server.spare]
 # Who writes there, as long as anybody is let in: what is acknowledged is printed.
@@ -73,9 +73,7 @@ def promote(lab: Lab, name: str, *options: str) -> None:
 @contextmanager
 def pair(lab: Lab) -> Iterator[None]:
     """FIRST has the database and SECOND a copy, for the length of the block; then all is as it was."""
-    roles.add_server(SECOND)
-    roles.write_config(SERVERS[SECOND], config(FIRST, [SECOND]))
-    roles.install_role(SERVERS[SECOND])
+    _add(SECOND, config(FIRST, [SECOND]))
     try:
         apply(config(FIRST, [SECOND]), [*ALL, SECOND])
         restart(FIRST)
@@ -87,6 +85,28 @@ def pair(lab: Lab) -> Iterator[None]:
         cluster.on(FIRST, STANDBY, "alone")
         restart(FIRST)
         cluster.kill(SECOND)
+
+
+@contextmanager
+def third(lab: Lab) -> Iterator[None]:
+    """THIRD has a copy, too, beside a pair(), for the length of the block."""
+    text = config(FIRST, [SECOND, THIRD])
+    _add(THIRD, text)
+    try:
+        apply(text, [*ALL, SECOND, THIRD])
+        make(on=THIRD)
+        yield
+    finally:
+        hand_back(lab)
+        apply(config(FIRST, [SECOND]), [*ALL, SECOND])
+        cluster.kill(THIRD)
+
+
+def _add(name: str, text: str) -> None:
+    """Boot a server, and give it its role; text: its invirt.yaml."""
+    roles.add_server(name)
+    roles.write_config(SERVERS[name], text)
+    roles.install_role(SERVERS[name])
 
 
 def hand_back(lab: Lab) -> None:
@@ -116,8 +136,12 @@ def follows(first: str, second: str) -> None:
 
 def freeze(name: str, stop: bool) -> None:
     """Stop each process of a server, as a hypervisor that is out of breath would, or let it go on."""
-    for pid in host.processes(name):
-        os.kill(pid, signal.SIGSTOP if stop else signal.SIGCONT)
+    told: set[int] = set()
+    while new := host.processes(name) - told:  # some may have been made meanwhile
+        for pid in new:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP if stop else signal.SIGCONT)
+        told |= new
 
 
 def refused(name: str) -> str:

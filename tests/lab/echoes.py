@@ -1,20 +1,22 @@
-"""People who type at guests' consoles all the while, by ssh and on a page: how long an echo takes at most."""
+"""People who type at guests' consoles all the while, by ssh and on a page, and a ping: what they notice."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from invirt_lab import pages
+from invirt_lab import cluster, pages
 from invirt_lab.browser import Browser
 from tests.lab import terminals
 from tests.web.server.consoles import Viewer, watching
 
 PAUSE = 0.1  # seconds between two words that are typed
 PATIENCE = 30.0  # seconds until an echo is lost
+PING = ("ping", "-n", "-i", "0.2", "-c", "25", "-W", "5")
 
 
 class Echo:
@@ -90,3 +92,30 @@ def _kept(echo: Echo, way: Callable[[Echo, str], None], machine: str) -> None:
         echo.broken = repr(error)
         echo.began.set()
         raise
+
+
+class Pings:
+    """sent and answered: how many; of those that go to an address, since names may not be told meanwhile."""
+
+    def __init__(self, address: str) -> None:
+        self.address, self.ended = address, threading.Event()
+        self.sent, self.answered = 0, 0
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self.ended.is_set():
+            said = cluster.as_user("alice", *PING, self.address, check=False).stdout
+            sent, answered = map(int, re.findall(r"(\d+) (?:packets transmitted|received)", said))
+            self.sent, self.answered = self.sent + sent, self.answered + answered
+
+
+@contextmanager
+def pings(address: str) -> Iterator[Pings]:
+    """They go on for the length of the block; they are counted after it."""
+    made = Pings(address)
+    made.thread.start()
+    try:
+        yield made
+    finally:
+        made.ended.set()
+        made.thread.join()

@@ -39,6 +39,7 @@ def follow(
                     log.write("the database answers again")
                 lost = False
                 while True:
+                    connection.check(connected)  # one that is frozen would cost a statement's patience
                     work(connected)
                     _wait(connected, every)
         except (InvirtError, psycopg2.Error) as error:

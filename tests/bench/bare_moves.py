@@ -92,6 +92,12 @@ class Bare:
         with Qmp(self.here.qmp, PATIENCE) as qmp:
             self.model = str(qmp("qom-get", path="/machine", property="type")).removesuffix("-machine")
 
+    def __enter__(self) -> Bare:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.here.end()
+
     def move(self) -> tuple[float, float]:
         """Seconds that a move takes, from the start of the other QEMU to the end of this one; and of them
         those in which the guest stands still."""
@@ -105,6 +111,15 @@ class Bare:
         there = Process(folder, self.config, self.model)
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"tcp:127.0.0.1:{free.getsockname()[1]}"
+        try:
+            self._send(there, address)
+        except BaseException:
+            there.end()
+            raise
+        self.here.end()
+        self.here = there
+
+    def _send(self, there: Process, address: str) -> None:
         with Qmp(there.qmp, PATIENCE) as target, Qmp(self.here.qmp, PATIENCE) as source:
             for qmp, end in ((target, "server"), (source, "client")):
                 tls = {"id": end, "dir": str(self.certificates), "endpoint": end, "verify-peer": True}
@@ -115,8 +130,6 @@ class Bare:
             source("migrate", uri=address)
             assert wait(lambda: source("query-migrate").get("status") in ("completed", "failed"), PATIENCE)
             assert wait(lambda: target.status() == "running", PATIENCE), source("query-migrate")
-        self.here.end()
-        self.here = there
 
 
 def tls(home: Path) -> Path:

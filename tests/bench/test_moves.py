@@ -44,6 +44,12 @@ class Ours:
         self.patch.setenv("INVIRT_RUN", str(place / "run"))
         self.patch.setenv("INVIRT_STATE", str(place / "state"))
 
+    def end(self, driver: Qemu) -> None:
+        """Wherever it is."""
+        for place in self.places:
+            self.be(place)
+            driver.destroy(DOMAIN)
+
     @contextmanager
     def serving(self) -> Iterator[Path]:
         """The other host waits for the guest; yields where its QEMU will tell what happens."""
@@ -95,16 +101,19 @@ def test_against_qemus_own(
     with disk.open("r+b") as made:
         made.truncate(1 << 30)
     settings = {**remus.settings, "disk": [f"format=raw, vdev=hda, access=rw, target={disk}"]}
-    bare = Bare(home / "bare", replace(remus, settings=settings), tls(home))
     found: list[tuple[float, float, float, float]] = []
+    with Bare(home / "bare", replace(remus, settings=settings), tls(home)) as bare:
 
-    def measure(which: int) -> float:
-        turns = [(*ours.move(), *bare.move()) for _ in range(TURNS)]
-        found.extend(turns)
-        return min(turn[which] for turn in turns) / min(turn[which + 2] for turn in turns)
+        def measure(which: int) -> float:
+            turns = [(*ours.move(), *bare.move()) for _ in range(TURNS)]
+            found.extend(turns)
+            return min(turn[which] for turn in turns) / min(turn[which + 2] for turn in turns)
 
-    best("a move's time, to QEMU's own", lambda: measure(0), MOST)
-    best("for how long its guest stands still, to QEMU's own", lambda: measure(1), MOST)
+        try:
+            best("a move's time, to QEMU's own", lambda: measure(0), MOST)
+            best("for how long its guest stands still, to QEMU's own", lambda: measure(1), MOST)
+        finally:
+            ours.end(qemu)
     mine, still, plain, bare_still = map(min, zip(*found, strict=True))
     keep(Result("a move", mine, "s", bare=plain))
     keep(Result("a move: its guest stands still", still, "s", bare=bare_still))

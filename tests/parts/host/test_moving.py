@@ -90,9 +90,11 @@ def two_hosts(home: Path, known: DomainConfig) -> Iterator[Target]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logs, "FOLDER", home / "consoles")
         found = Target(home, known, patch)
-        yield found
-        with found.there():
-            loading.hypervisor().destroy(DOMAIN)
+        try:
+            yield found
+        finally:
+            with found.there():
+                loading.hypervisor().destroy(DOMAIN)
 
 
 @pytest.fixture

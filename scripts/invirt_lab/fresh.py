@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from invirt.base.errors import InvirtError
 from invirt_lab import certificates, cluster, host, lifecycle, realm, roles
 from invirt_lab.progress import step
-from invirt_lab.site import CLIENT, RELEASE, Site, on_one
+from invirt_lab.site import CLIENT, RELEASE, SETUP, Site, on_one
 
 
 @contextmanager
@@ -58,6 +58,14 @@ def install(name: str, *packages: str) -> None:
     """Install packages on a server by one run of apt; raises InvirtError with what apt said last."""
     with step(f"apt-get install {' '.join(packages)} on {name}"):
         roles.apt(name, "install", "--no-install-recommends", *packages)
+
+
+def anew(name: str) -> None:
+    """Another server of that name, with invirt-setup and nothing of what it was before."""
+    cluster.kill(name)
+    cluster.boot(name, anew=True)
+    cluster.wait_booted(name)
+    install(name, SETUP)
 
 
 def keys(site: Site) -> None:

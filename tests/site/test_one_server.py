@@ -12,7 +12,7 @@ from invirt_lab.browser import words
 from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, REALM, SERVERS, Site
 from tests.lab.users import eventually
 from tests.site import guide
-from tests.site.units import missing
+from tests.site.units import missing, wrong
 
 ONE = "one"
 NAMED = {"server1.example.org": ONE}
@@ -72,10 +72,15 @@ def test_the_page_shows_it(machine: str) -> None:
     assert f"{machine} running" in told and "Host one" in told
 
 
+def test_remctl_lists_it(machine: str) -> None:
+    assert machine in cluster.as_user("alice", "remctl", SERVERS[ONE].fqdn, "machine", "list").stdout
+
+
 def test_nothing_has_failed(machine: str) -> None:
     assert not said("systemctl", "list-units", "--failed", "--plain", "--no-legend")
     for role in ROLES:
         assert cluster.on(ONE, "invirt-config", "ports", role).returncode == 0
+    eventually(lambda: wrong(ONE) == [], "invirt-check to find nothing")
 
 
 def test_set_up_again_all_is_so(machine: str) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.nightly
 @pytest.fixture(scope="module")
 def first(site: Site) -> Iterator[str]:
     """A site's first server, made by a run that was killed again and again before."""
-    fresh.install(FIRST, "invirt-setup")
+    fresh.anew(FIRST)
     cluster.on(FIRST, "sh", "-c", "cat >/root/site.yaml", input=roles.answers())
     for seconds in KILLS:
         fresh.killed(FIRST, seconds, "invirt-setup", "--answers", "/root/site.yaml")
@@ -42,7 +42,7 @@ def test_what_was_killed_is_whole_in_the_end(first: str) -> None:
 
 def test_another_server_joins_once(first: str) -> None:
     """By what the first one prints; on the second nothing is copied by hand."""
-    fresh.install(SECOND, "invirt-setup")
+    fresh.anew(SECOND)
     two = SERVERS[SECOND]
     have = (
         f"s/^  servers: \\[{SERVERS[FIRST].address}\\]/  servers: [{SERVERS[FIRST].address}, {two.address}]/"

@@ -11,6 +11,7 @@ import pytest
 from invirt_lab import cluster, fresh
 from invirt_lab.site import DOMAIN, GATEWAY, GUESTS, REALM, SERVERS, Site
 from tests.lab.users import eventually
+from tests.site.units import wrong
 
 FIRST, COPY = "five", "six"
 ANSWERS = f"""\
@@ -22,29 +23,30 @@ synchronous: true
 servers:
   - {{name: {SERVERS[COPY].fqdn}, address: {SERVERS[COPY].address}, roles: [database]}}
 """
+BOTH = {
+    SERVERS[FIRST].fqdn: ("the database", "synchronous"),
+    SERVERS[COPY].fqdn: ("a copy", "follows"),
+}
 pytestmark = pytest.mark.nightly
-
-
-def anew(server: str) -> None:
-    """As Debian's installer leaves it, whatever it was before."""
-    cluster.kill(server)
-    cluster.boot(server, anew=True)
-    cluster.wait_booted(server)
-    fresh.install(server, "invirt-setup")
 
 
 @pytest.fixture(scope="module")
 def joined(site: Site) -> Iterator[str]:
     """What has joined, by a run that was killed and the same line again."""
     with ThreadPoolExecutor() as pool:
-        list(pool.map(anew, (FIRST, COPY)))
+        list(pool.map(fresh.anew, (FIRST, COPY)))
     cluster.on(FIRST, "sh", "-c", "cat >/root/site.yaml", input=ANSWERS)
     cluster.on(FIRST, "invirt-setup", "--answers", "/root/site.yaml", timeout=900)
-    said = cluster.on(FIRST, "invirt-setup", "token", SERVERS[COPY].fqdn).stdout
-    line = next(one for one in said.splitlines() if one.startswith("invirt-setup join "))
-    fresh.killed(COPY, 8, *line.split())
-    cluster.on(COPY, *line.split(), timeout=900)
+    line = offered()
+    fresh.killed(COPY, 8, *line)
+    cluster.on(COPY, *line, timeout=900)
     yield COPY
+
+
+def offered() -> list[str]:
+    """What the first server has printed for the other one."""
+    said = cluster.on(FIRST, "invirt-setup", "token", SERVERS[COPY].fqdn).stdout
+    return next(line.split() for line in said.splitlines() if line.startswith("invirt-setup join "))
 
 
 def told(server: str) -> dict[str, tuple[str, str]]:
@@ -55,17 +57,14 @@ def told(server: str) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("server", [FIRST, COPY])
 def test_it_follows_and_is_waited_for(joined: str, server: str) -> None:
-    both = {
-        SERVERS[FIRST].fqdn: ("the database", "synchronous"),
-        SERVERS[COPY].fqdn: ("a copy", "follows"),
-    }
-    eventually(lambda: told(server) == both, "the copy to be waited for")
+    eventually(lambda: told(server) == BOTH, "the copy to be waited for")
 
 
 @pytest.mark.parametrize("server", [FIRST, COPY])
 def test_set_up_again_all_is_so(joined: str, server: str) -> None:
     fresh.is_set_up(server)
     cluster.on(server, "invirt-setup", "--check", timeout=120)
+    assert wrong(server) == []
 
 
 def test_a_server_that_invirt_yaml_does_not_name_for_it_gets_no_token(joined: str) -> None:

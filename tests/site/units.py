@@ -1,6 +1,9 @@
-"""What runs on a server that has all roles."""
+"""What runs on a server that has all roles, and what is wrong with one of any."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from invirt_lab import cluster
 
@@ -21,3 +24,9 @@ def missing(server: str) -> list[str]:
     argv = ("systemctl", "list-units", "--plain", "--no-legend", "--state=active", *UNITS)
     running = {line.split()[0] for line in cluster.on(server, *argv).stdout.splitlines() if line}
     return [unit for unit in UNITS if unit not in running]
+
+
+def wrong(server: str) -> list[dict[str, Any]]:
+    """What invirt-check finds there, but that guests are emulated, as they may be here."""
+    said = json.loads(cluster.on(server, "invirt-check", "--json", check=False).stdout)
+    return [found for found in said["findings"] if (found["check"], found["where"]) != ("kvm", "/dev/kvm")]

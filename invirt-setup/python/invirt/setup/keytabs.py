@@ -81,6 +81,8 @@ def steps(found: Sequence[Keytab], source: Callable[[str], bytes | None]) -> lis
         elif content := source(keytab.principal):
             keytab.put(content)
         else:
+            for one in found:  # ktadd makes no folders
+                one.file.parent.mkdir(parents=True, exist_ok=True)
             raise _missing([one for one in found if not one.holds()])
 
     return [Step(f"{one.file}: {one.principal}", one.good, lambda one=one: do(one)) for one in found]  # type: ignore[misc]

@@ -23,7 +23,7 @@ DEPENDS = {
 }
 UNPACK = "mkdir -p /tmp/tree/tmp; base64 -d | tar x -C /tmp/tree"
 TRY = 'cd /tmp/tree; AUTOPKGTEST_TMP=/tmp/tree/tmp; export AUTOPKGTEST_TMP; sh -x "debian/tests/$0" 2>&1'
-TIMEOUT = 300  # seconds
+TIMEOUT = 600  # seconds
 
 
 def groups() -> Iterator[list[str]]:

@@ -28,6 +28,8 @@ MEANT = {
     "set remus --autostart no": ("machine", "set", "remus", "--autostart=no"),
     "set remus --owner bob": ("machine", "set", "remus", "--owner=bob"),
     "offers": ("machine", "offers"),
+    "ask --memory 16G": ("machine", "ask", "--memory=16G"),
+    "asked": ("machine", "asked"),
     "audit remus": ("machine", "audit", "remus"),
     "accept remus": ("machine", "accept", "remus"),
     "decline remus": ("machine", "decline", "remus"),

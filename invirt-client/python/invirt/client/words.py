@@ -13,7 +13,8 @@ MACHINE = {
     "systems": "systems",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
-    "audit": "audit", "offers": "offers", "accept": "accept", "decline": "decline",
+    "audit": "audit", "ask": "ask", "asked": "asked",
+    "offers": "offers", "accept": "accept", "decline": "decline",
 }  # fmt: skip
 CONTROL = {
     "start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status",

@@ -31,6 +31,8 @@ SENTENCES = {
     "source_name": "a source's name is letters, digits and . _ / @ + = , -, and no sign comes first",
     "sources_pkey": "this owner has a source already",
     "offer_name": "a machine is offered to an owner, whose name is at most 255 letters",
+    "request_resource": "a quota is of machines, running, memory, disk, cpus or addresses",
+    "request_amount": "a quota is 0 or more",
     "quota_resource": "a quota is of machines, running, memory, disk, cpus or addresses",
     "quota_amount": "a quota is 0 or more",
     "owner_memory": "a quota is 0 or more",

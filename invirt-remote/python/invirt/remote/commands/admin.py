@@ -17,7 +17,19 @@ from invirt.base.names import MachineName
 from invirt.database import connection
 from invirt.database.admin import host, owner, pool, range, type
 from invirt.database.admin.verbs import Row
-from invirt.remote import absorb, audit, balance, fleet, listing, machines, moves, session, states, verbs
+from invirt.remote import (
+    absorb,
+    audit,
+    balance,
+    fleet,
+    listing,
+    machines,
+    moves,
+    requests,
+    session,
+    states,
+    verbs,
+)
 from invirt.remote.actor import Actor
 from invirt.remote.commands import operations
 
@@ -85,7 +97,7 @@ OPERATIONS = Group(
     "those under way and stuck",
     _rows(operations.VERBS, "list", "show", "retry", "undo", "resolve"),
 )
-QUOTA = Group("quota", "what owners may use", _rows(owner.GROUP.verbs, "set"))
+QUOTA = Group("quota", "what owners may use", (*_rows(owner.GROUP.verbs, "set"), *requests.DECIDING))
 MACHINE = Group(
     "machine",
     "everyone's machines",
@@ -117,6 +129,8 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
         audit.begin(program, tuple(sys.argv[1:]))
     if call.verb.run is _balance or call.words[-2] == MACHINE.name and call.verb.changes:
         return call.run(replace(actor, administrator=True))
+    if any(call.verb.run is verb.run for verb in requests.DECIDING):
+        return call.run(actor)
     if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:
             return call.run(connected)

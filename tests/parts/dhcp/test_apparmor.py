@@ -16,6 +16,7 @@ from tests.parts.dhcp.conftest import PROGRAM, TEMPLATE, installed
 from tests.parts.dhcp.network import ROOT
 from tests.parts.realm import Realm
 
+SERVICE = ROOT / "invirt-dhcp/files/etc/invirt/dhcp/pg_service.conf.mako"
 PROFILE = ROOT / "invirt-dhcp/files/etc/apparmor.d/usr.sbin.invirt-kea-dhcp4"
 KEYTAB = "/run/credentials/kea-dhcp4-server.service/keytab"
 SITE = """\
@@ -92,7 +93,8 @@ def test_kea_reads_what_it_needs(release: int, realm: Realm, tmp_path: Path) -> 
         "keytab": realm.keytab("host/dhcp.invirt.test").read_bytes(),
         "etc/krb5.conf": (realm.folder / "krb5.conf").read_bytes(),
         "etc/apparmor.d/usr.sbin.invirt-kea-dhcp4": PROFILE.read_bytes(),
-        "etc/kea/invirt-dhcp4.conf": _configuration(tmp_path).encode(),
+        "etc/kea/invirt-dhcp4.conf": _rendered(TEMPLATE, tmp_path).encode(),
+        "etc/invirt/dhcp/pg_service.conf": _rendered(SERVICE, tmp_path).encode(),
         "usr/sbin/invirt-kea-dhcp4": PROGRAM.read_bytes(),
         "usr/bin/busybox": Path("/bin/busybox").read_bytes(),
     }
@@ -112,12 +114,12 @@ def test_kea_reads_what_it_needs(release: int, realm: Realm, tmp_path: Path) -> 
     assert not [line for line in denied if 'profile="kea-dhcp4"' not in line]
 
 
-def _configuration(folder: Path) -> str:
-    """What our template makes of a small site."""
+def _rendered(template: Path, folder: Path) -> str:
+    """What a template of ours makes of a small site."""
     from invirt import config
 
     (folder / "invirt.yaml").write_text(SITE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVIRT_CONFIG", str(folder / "invirt.yaml"))
         config.reload()
-        return templates.render(TEMPLATE)
+        return templates.render(template)

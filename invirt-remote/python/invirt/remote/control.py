@@ -10,7 +10,7 @@ from invirt.base.names import MachineName
 from invirt.remote import access, installs, states
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
-from invirt.remote.submission import submit
+from invirt.remote.submission import submit, warnings
 from invirt.remote.verbs import waitable
 
 
@@ -27,8 +27,7 @@ def switch(operation: str, done: str) -> Callable[[Actor, MachineName], Found]:
     def run(actor: Actor, name: MachineName) -> Found:
         with transaction() as cursor:
             require(cursor, actor, name)
-        steps = submit(operation, actor, name).steps
-        return Found(f"{name} {done}", [row.detail["warning"] for row in steps if "warning" in row.detail])
+        return Found(f"{name} {done}", warnings(submit(operation, actor, name)))
 
     return run
 

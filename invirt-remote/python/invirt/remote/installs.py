@@ -49,10 +49,11 @@ def install(actor: Actor, name: MachineName, autoinstall: str, yes: bool) -> Any
     password = secrets.token_urlsafe(12)
     secret = run(["openssl", "passwd", "-6", "-stdin"], input=password).stdout.strip()
     try:
-        submission.submit("install", actor, name, {"autoinstall": autoinstall}, secret)
+        done = submission.submit("install", actor, name, {"autoinstall": autoinstall}, secret)
     except submission.Begun as begun:
         return Found({"operation": begun.number, "password": password}, shown=_in_words)
-    return Found({"name": name, "system": autoinstall, "password": password}, shown=_in_words)
+    found = {"name": name, "system": autoinstall, "password": password}
+    return Found(found, submission.warnings(done), shown=_in_words)
 
 
 def _in_words(found: Any) -> str:

@@ -50,6 +50,11 @@ def ended(operation: Operation) -> str:
     return f"{operations.end(connected(), operation).title} is done"
 
 
+def warnings(operation: Operation) -> list[str]:
+    """What its admission had to say against it."""
+    return [row.detail["warning"] for row in operation.steps if "warning" in row.detail]
+
+
 def progress(text: str) -> None:
     """Tell how it goes, on stderr; a client that went away doesn't stop the work."""
     with contextlib.suppress(OSError):

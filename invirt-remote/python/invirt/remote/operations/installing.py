@@ -11,7 +11,7 @@ from typing import Any
 
 from invirt.base.abilities import Can
 from invirt.base.errors import BadInput, CommandFailed, NotFound
-from invirt.remote import placement
+from invirt.remote import nplusone, placement
 from invirt.remote.answers import installing
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, release, wanted
 from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
@@ -113,18 +113,15 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     system = _system(cursor, machine, wanted(request.arguments, "autoinstall", str))
     needs = {*machine.needs, Can.INSTALL}
     host = placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()))
+    broken = nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id)
     cursor.execute(
         BEGIN,
         {"machine": machine.machine_id, "system": system.autoinstall_id, "password": request.secret},
     )
-    about = {
-        "name": machine.name,
-        "memory": machine.memory,
-        "system": system.name,
-        "progress": "0 %",
-        **host.detail,
-    }
-    steps = [Planned(step, about) for step in (START, INSTALL, FIRST_BOOT)]
+    about = {"name": machine.name, "memory": machine.memory, "system": system.name, "progress": "0 %"}
+    steps = [Planned(step, about | host.detail) for step in (START, INSTALL, FIRST_BOOT)]
+    if broken:
+        steps[0].detail["warning"] = broken
     return Plan(machine.machine_id, steps, reserves=host.host_id)
 
 

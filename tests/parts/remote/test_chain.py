@@ -39,7 +39,8 @@ def test_one_machine_s_life(cloud: Cloud) -> None:
     assert ok(cloud, "control", "remus", "shutdown") == "remus is off\n"
     assert running(cloud) == []
     [quota] = json.loads(ok(cloud, "machine", "quota", "--json"))
-    assert quota["used"] == {"machines": 1, "memory": 128, "disk": 1}
+    used = {"machines": 1, "running": 0, "memory": 128, "disk": 1, "cpus": 1, "addresses": 1}
+    assert quota["used"] == used
     assert "128 of 4096 MiB" in ok(cloud, "machine", "quota", "alice")
     assert cloud.call("bob", "machine", "quota", "alice").status == 3
 

@@ -14,6 +14,7 @@ from invirt.base import log
 from invirt.base.errors import Unreachable
 from invirt.base.remctl import Outcome
 from invirt.remote.actor import Actor
+from invirt.remote.rows import Cursor
 from invirt.remote.session import is_open, transaction
 
 LONGEST = 1000  # letters of the arguments
@@ -65,12 +66,20 @@ def record(outcome: Outcome) -> None:
 
 
 def _write(entry: Entry, program: str, words: tuple[str, ...], outcome: str, message: str) -> None:
+    with transaction() as cursor:
+        _Now.administrator = insert(cursor, entry, program, words, outcome, message)
+
+
+def insert(
+    cursor: Cursor, entry: Entry, program: str, words: tuple[str, ...], outcome: str, message: str
+) -> bool | None:
+    """Make the row; returns whether the database sees an administrator in it."""
     shown = " ".join(log.quoted(word if len(word) <= LONGEST else word[:LONGEST] + "...") for word in words)
     values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
-    with transaction() as cursor:
-        said = log.one_line(message)[:LONGEST]
-        cursor.execute(INSERT, (*values, outcome, said, _Now.administrator, _address()))
-        _Now.administrator = cursor.fetchone().administrator
+    said = log.one_line(message)[:LONGEST]
+    cursor.execute(INSERT, (*values, outcome, said, _Now.administrator, _address()))
+    seen: bool | None = cursor.fetchone().administrator
+    return seen
 
 
 def _address() -> str | None:

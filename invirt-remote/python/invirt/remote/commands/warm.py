@@ -13,6 +13,7 @@ from invirt.base.names import MachineName
 from invirt.base.worker import Role
 from invirt.database.ahead import Ahead
 from invirt.remote import access, audit, states
+from invirt.remote.actor import Actor
 from invirt.remote.commands import admin, control, machine, web
 
 PROGRAMS = (machine.COMMAND, control.COMMAND, web.COMMAND, admin.COMMAND)
@@ -26,7 +27,7 @@ def usual(cursor: Any) -> None:
     states.describe(cursor, access.mine(cursor, who))
     with suppress(NotFound):
         access.find(cursor, MachineName(""), who)
-    cursor.execute(audit.INSERT, (who, None, "", "", None, "begun", "", None))
+    audit.insert(cursor, audit.Entry(Actor(who)), "", (), "begun", "")
 
 
 def serve() -> NoReturn:

@@ -37,7 +37,7 @@ from invirt.base.notify import notify
 MOST = 64  # workers of a role, those at work among them; beyond, programs do their work themselves
 WELCOME = b"."  # what a caller hears at once; then its worker's greeting
 TICK = 1.0  # seconds between two looks whether files have changed; and after a worker that failed
-REST = 0.5  # seconds after a caller in which no worker is made while others are there: it needs the CPU
+REST = 0.5  # seconds after a caller in which no worker is made while another is there: it needs the CPU
 
 
 class Files:
@@ -101,14 +101,16 @@ class Crew:
     workers: dict[socket.socket, Worker] = field(default_factory=dict)
     callers: deque[socket.socket] = field(default_factory=deque)
     not_before: float = 0.0  # of time.monotonic(): no worker is made before that
-    rest: float = 0.0  # the same, while others are there and no caller has to wait
+    rest: float = 0.0  # the same, while another is there and no caller has to wait
 
     def fill(self) -> None:
         """Make the workers that are missing."""
         waiting = sum(one.told != worker.TAKEN for one in self.workers.values())
         missing = min(self.role.spare - waiting, MOST - len(self.workers))
-        may = time.monotonic() >= max(self.not_before, self.rest if waiting and not self.callers else 0)
-        for _ in range(missing if may else 0):
+        now = time.monotonic()
+        if now < self.rest and not self.callers:
+            missing = min(missing, 1 - waiting)
+        for _ in range(missing if now >= self.not_before else 0):
             ours, its = socket.socketpair()
             pid = os.fork()
             if pid == 0:
@@ -120,8 +122,8 @@ class Crew:
             self.workers[ours] = Worker(pid)
 
     def hear(self) -> None:
-        """Wait until somebody comes, or a worker is ready or ends; a tick at the longest."""
-        for one in select.select([self.listening, *self.workers], [], [], TICK)[0]:
+        """Wait until somebody comes, or a worker is ready or ends; a rest at the longest."""
+        for one in select.select([self.listening, *self.workers], [], [], REST)[0]:
             if one is self.listening:
                 self.welcome()
             elif told := one.recv(1):

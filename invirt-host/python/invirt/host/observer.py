@@ -8,7 +8,6 @@ obey commands any more that come from before: others have done, or undone, what 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Any
 
 import psycopg2
 
-from invirt.base import log
+from invirt.base import identity, log
 from invirt.base.errors import InvirtError
 from invirt.base.names import DomainName, machine_of
 from invirt.database import usage
@@ -99,7 +98,7 @@ class Observer:
         host: str = "",
     ) -> None:
         self.watch, self.status, self.end, self.outdate = watch, status, end, outdate
-        self.host = host or socket.getfqdn()
+        self.host = host or identity.hostname()
         self.lost_at: datetime | None = None
         self.written: frozenset[Seen] | None = None
         self.written_at = self.signed_at = 0.0

@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from invirt.base import validate
+from invirt.base import identity, validate
 from invirt.base.names import PREFIX, MachineName, domain_of
 from invirt.database.connection import Connection
 from invirt.host import paths
@@ -54,7 +53,7 @@ def console(name: MachineName, number: int) -> str:
 def update(connected: Connection, keeper: conserver_list.Keeper, host: str = "") -> None:
     """Bring the list up to date.  host: this one's name, by default as it knows it itself."""
     with connected.cursor() as cursor:
-        cursor.execute(HERE, (host or socket.getfqdn(),))
+        cursor.execute(HERE, (host or identity.hostname(),))
         machines = [(MachineName(name), int(number)) for name, number in cursor.fetchall()]
     logs.forget(connected)
     pid = conserver_list.running(keeper.pidfile)

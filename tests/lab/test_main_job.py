@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -117,10 +118,8 @@ def test_quota_counts_what_is_there(lab: Lab, machine: Make) -> None:
 
 def used(lab: Lab) -> tuple[int, ...]:
     """What alice has: machines, MiB, GiB."""
-    shown = lab.remctl("alice", "machine", "quota")
-    found = re.search(r"alice\s+(\d+) of 4\s+(\d+) of 2048 MiB\s+(\d+) of 50 GiB", shown)
-    assert found, shown
-    return tuple(map(int, found.groups()))
+    [quota] = json.loads(lab.remctl("alice", "machine", "quota", "--json"))
+    return tuple(quota["used"][what] for what in ("machines", "memory", "disk"))
 
 
 def test_help_and_summary(lab: Lab) -> None:

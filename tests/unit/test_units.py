@@ -40,6 +40,14 @@ def test_a_worker_is_confined_as_the_program_is(checkout: Path, door: str, worke
     assert service(checkout / workers, (*WORKERS, *more)) == wanted
 
 
+def test_each_unit_is_in_a_package(checkout: Path) -> None:
+    """By its name, or with its folder."""
+    lines = [line for file in checkout.glob("debian/*.install") for line in file.read_text().splitlines()]
+    installed = {path for line in lines for path in checkout.glob(line.split()[0])}
+    units = set(checkout.glob("invirt-*/systemd/*"))
+    assert units and units <= installed
+
+
 def test_programs_and_units_agree_where_workers_listen(checkout: Path) -> None:
     """Root's alone."""
     assert b"d /run/invirt/warm 0700 root root -\n" in (checkout / "debian/invirt-base.tmpfiles").read_bytes()

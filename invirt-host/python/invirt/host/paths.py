@@ -51,3 +51,13 @@ def write(path: Path, text: str) -> None:
         os.fsync(folder)  # the new name
     finally:
         os.close(folder)
+
+
+def tail(path: Path, most: int) -> bytes:
+    """The last bytes of a file, so many at most; none of one that isn't there."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read(most)
+    except FileNotFoundError:
+        return b""

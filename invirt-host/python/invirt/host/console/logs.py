@@ -37,12 +37,7 @@ def path(number: int) -> Path:
 
 def end(number: int) -> bytes:
     """The end of what a machine's console has written, as far as this host knows it."""
-    try:
-        with path(number).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - KEPT))
-            return file.read(KEPT)
-    except FileNotFoundError:
-        return b""
+    return paths.tail(path(number), KEPT)
 
 
 def begin_with(number: int, said: bytes) -> None:

@@ -6,7 +6,6 @@ not a crash and not the host's boot, since it may run elsewhere by then.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -148,12 +147,7 @@ class Qemu:
         return cards.unplug(Guest(name), interface)
 
     def said(self, name: DomainName) -> bytes:
-        try:
-            with Guest(name).log.open("rb") as log:
-                log.seek(max(0, os.fstat(log.fileno()).st_size - SAID))
-                return log.read(SAID)
-        except FileNotFoundError:
-            return b""
+        return paths.tail(Guest(name).log, SAID)
 
     def console(self, name: DomainName) -> None:
         terminal.attach(Guest(name))

@@ -12,7 +12,7 @@ from typing import Any
 from invirt.base.abilities import Can
 from invirt.base.errors import BadInput, CommandFailed, NotFound
 from invirt.remote import nplusone, placement
-from invirt.remote.answers import installing
+from invirt.remote.answers import Installing, installing
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, release, wanted
 from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
 from invirt.remote.operations.power import CREATE, DESTROY
@@ -37,9 +37,13 @@ FORGET_KEYS = "DELETE FROM host_keys WHERE machine_id = %s"
 KEYS = "INSERT INTO host_keys (machine_id, kind, fingerprint) SELECT %s, key, value FROM jsonb_each_text(%s)"
 
 
+def _how_far(work: Work, at: Detail) -> Installing:
+    return installing(at["hostname"], at["name"], work.call(at, "domain", "installed", at["name"]))
+
+
 def _ask(work: Work, at: Detail) -> Detail | None:
     """What the installer has found out when it is done; raises why it is not, and won't be."""
-    found = installing(at["hostname"], at["name"], work.call(at, "domain", "installed", at["name"]))
+    found = _how_far(work, at)
     if found.failed:
         raise CommandFailed(
             f"{at['system']} could not be installed: {found.failed}",
@@ -56,10 +60,9 @@ def _ask(work: Work, at: Detail) -> Detail | None:
 def _look(work: Work, at: Detail) -> Detail:
     """Whether it had begun to write to the disk; where nobody knows, it had."""
     try:
-        found = installing(at["hostname"], at["name"], work.call(at, "domain", "installed", at["name"]))
+        return {"touched": _how_far(work, at).percent >= TOUCHES}
     except Lost:
         return {"touched": True}
-    return {"touched": found.percent >= TOUCHES}
 
 
 def _give_up(cursor: Cursor, operation: Operation, at: Detail) -> None:

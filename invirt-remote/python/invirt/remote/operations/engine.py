@@ -90,6 +90,7 @@ class Worker:
         self.say = say
         self.by_hand = by_hand
         self.at = 0, ""  # position and state of the step that is at work
+        self.told: object = None  # the last that tell() has written
         self.ended: Operation | None = None  # as its last step's transaction left it
 
     def run(self, admitted: Operation | None = None) -> Operation:
@@ -288,8 +289,10 @@ class Worker:
         self.at = row.position, state
 
     def tell(self, found: Detail) -> None:
-        """How far the step has come that is at work."""
-        self.change(lambda cursor: store.mark(cursor, self.lease, *self.at, found))
+        """How far the step has come that is at work; written down where it is news."""
+        if (self.at, found) != self.told:
+            self.told = (self.at, found)
+            self.change(lambda cursor: store.mark(cursor, self.lease, *self.at, found))
 
     def change(self, work: Callable[[Cursor], T]) -> T:
         """See change()."""

@@ -184,7 +184,7 @@ def test_wrappers_use_debians_python_and_name_their_command(wrapper: Path) -> No
     text = wrapper.read_text()
     assert os.access(wrapper, os.X_OK)
     role = wrapper.relative_to(ROOT).parts[0].removeprefix("invirt-")
-    warm = "from invirt.base.remctl import" in text or wrapper.name == "invirt-job"
+    warm = "from invirt.base.remctl import" in text
     starts = ("#!/usr/bin/python3\n", "#!/usr/bin/python3 -I\n")
     assert text.startswith(f"#!/usr/libexec/invirt/warm {role}\n" if warm else starts)
     assert len(text.splitlines()) <= 12

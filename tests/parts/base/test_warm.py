@@ -28,7 +28,7 @@ SECRET = "alice's alone"
 def stopped(invirt_yaml: Path) -> Iterator[Service]:
     """A service that is not running, on a socket that is there."""
     folder = Path(tempfile.mkdtemp(prefix="invirt-warm-"))  # its path has to be short
-    for program in ("tell", "wait"):
+    for program in ("tell", "wait", "leave"):
         (folder / program).write_text(PROGRAM)
         (folder / program).chmod(0o755)
     (folder / "code").mkdir()
@@ -184,6 +184,21 @@ def test_work_goes_on_when_the_service_is_stopped(service: Service) -> None:
     calling.kill()
     calling.wait(DEADLINE)
     until(lambda: not any(map(lives, pids)))
+
+
+def test_what_is_done_apart_goes_on_without_its_caller(service: Service) -> None:
+    """Its caller has ended, with its streams; the copy has the files that it was given, and no others."""
+    service.told()
+    told = service.folder / "apart"
+    left = json.loads(service.call(str(told), program="leave").stdout)
+    try:
+        until(told.exists)
+        copy = json.loads(told.read_text())
+        assert copy == {"group": left["pid"], "open": [0, 1, 2, *left["kept"]]}
+        service.stop()
+        assert lives(left["pid"])
+    finally:
+        os.kill(left["pid"], signal.SIGKILL)
 
 
 def test_what_changes_is_used_at_once(service: Service, invirt_yaml: Path) -> None:

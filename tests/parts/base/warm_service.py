@@ -21,7 +21,7 @@ import json, os, subprocess, sys, time
 from invirt import config
 from invirt.base import warm
 from invirt.base.errors import Unreachable
-from invirt.base.worker import Role
+from invirt.base.worker import Role, apart
 sys.path.insert(0, os.environ["FOLDER"] + "/code")
 import code_of_ours
 calls = 0
@@ -54,8 +54,19 @@ def wait():
         print(os.getpid(), child.pid, file=file)
     os.rename(sys.argv[1] + ".new", sys.argv[1])
     time.sleep(600)
+def leave():
+    kept = os.pipe()
+    def copy():
+        listed = sorted(map(int, os.listdir("/proc/self/fd")))
+        found = [one for one in listed if os.path.exists(f"/proc/self/fd/{one}")]  # but for what listed them
+        with open(sys.argv[1] + ".new", "w") as file:
+            print(json.dumps({"group": os.getpgrp(), "open": found}), file=file)
+        os.rename(sys.argv[1] + ".new", sys.argv[1])
+        time.sleep(600)
+    print(json.dumps({"pid": apart(copy, kept), "kept": kept}))
+    return 0
 warm.MOST = int(os.environ["MOST"])
-warm.serve(Role("test", {"tell": tell, "wait": wait}, Connection, 2))
+warm.serve(Role("test", {"tell": tell, "wait": wait, "leave": leave}, Connection, 2))
 """
 PROGRAM = f"""\
 #!{CLIENT} test

@@ -21,11 +21,12 @@ from invirt.host.protocols import Domain
 from invirt.host.qemu import accelerator, probe, qmp
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
-from invirt.host.qemu.terminal import BREAK
+from invirt.host.qemu.kept import BREAK
 from invirt.host.waiting import wait
 
 from .conftest import prompt
 
+RELAY = str(Path(__file__).parents[3] / "invirt-host/files/usr/libexec/invirt/console")
 XM = "from invirt.base.cli import start; from invirt.host.commands.xm import COMMAND; start(COMMAND)"
 
 
@@ -38,15 +39,12 @@ def xm(*words: str, status: int = 0) -> str:
 
 
 class Terminal:
-    """`xm console d_remus`, or another command of xm, in a pseudo-terminal."""
+    """`xm console d_remus`, another command of xm or another program of Python's, in a pseudo-terminal."""
 
-    def __init__(self, *words: str, **environment: str) -> None:
+    def __init__(self, *words: str, program: tuple[str, ...] = ("-c", XM)) -> None:
         self.keys, other = pty.openpty()
-        argv = [sys.executable, "-c", XM, *(words or ("console", "d_remus"))]
-        env = {**os.environ, **environment}
-        self.process = subprocess.Popen(
-            argv, stdin=other, stdout=other, stderr=other, start_new_session=True, env=env
-        )
+        argv = [sys.executable, *program, *(words or ("console", "d_remus"))]
+        self.process = subprocess.Popen(argv, stdin=other, stdout=other, stderr=other, start_new_session=True)
         os.close(other)
         self.screen = b""
 
@@ -230,7 +228,8 @@ def test_console_and_disk(qemu: Qemu, remus: DomainConfig) -> None:
 def test_a_break_reaches_the_guest(qemu: Qemu, remus: DomainConfig) -> None:
     """In one piece or in several.  What only begins as one is the guest's; so is all of who comes by hand."""
     qemu.create(remus)
-    terminal = Terminal(INVIRT_CONSOLE_KEPT="1")
+    folder = str(Guest("d_remus").console.parent)
+    terminal = Terminal(folder, program=(RELAY,))
     assert terminal.shows(b"guest# ")
     for begin, end in ((b"", BREAK), (BREAK[:3], BREAK[3:])):
         terminal.types(begin)
@@ -241,6 +240,8 @@ def test_a_break_reaches_the_guest(qemu: Qemu, remus: DomainConfig) -> None:
     terminal.types(BREAK[:3])
     assert terminal.shows(b"ff f3 ff")
     assert terminal.shows(b"guest# ")
+    second = Terminal(folder, program=(RELAY,))
+    assert second.process.wait(10) == 1  # somebody is there
     terminal.process.kill()
     terminal.process.wait(10)
 
@@ -250,6 +251,13 @@ def test_a_break_reaches_the_guest(qemu: Qemu, remus: DomainConfig) -> None:
     assert terminal.shows(b"begun")
     terminal.types(BREAK + b"h")
     assert terminal.shows(b"ff f3 ff f3 68")
+    terminal.types(b"\x1d")
+    assert terminal.process.wait(10) == 0
+
+    terminal = Terminal(folder, program=(RELAY,))
+    assert wait(lambda: terminal.types(b"\x1d\r") or terminal.shows(b"guest# ", 1), 20)  # no key leaves it
+    qemu.destroy("d_remus")
+    assert terminal.shows(b"d_remus is off") and terminal.process.wait(10) == 0
 
 
 def test_console_of_one_that_is_off(home: Path) -> None:

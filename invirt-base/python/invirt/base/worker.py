@@ -19,7 +19,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -116,6 +116,29 @@ def _caller(told: socket.socket, signed_on: SignedOn | None) -> socket.socket:
         if given:
             return socket.socket(fileno=given[0])
     os._exit(0)
+
+
+def apart(do: Callable[[], int], kept: Collection[int]) -> int:
+    """Have it done by a copy of this process that goes on when this one, its caller or the service ends.
+
+    kept: those of our open files, beyond what it imported, that it has alone from now on.  Returns its pid.
+    """
+    if pid := os.fork():
+        with contextlib.suppress(ProcessLookupError):
+            os.setpgid(pid, pid)  # it is not of the group that ends with the caller, see _go_with()
+        return pid
+    try:
+        os.setpgid(0, 0)  # whoever comes first
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        first = 3
+        for descriptor in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
+            os.closerange(first, descriptor)
+            first = descriptor + 1
+        os._exit(_run(do))
+    finally:
+        os._exit(1)
 
 
 def _is_ours(caller: socket.socket) -> bool:

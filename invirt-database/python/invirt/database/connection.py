@@ -24,6 +24,7 @@ from invirt.database.refusals import explain
 
 role: str | None = None
 ahead: list[Connection] = []  # made before anyone asked, as that role: the first to connect takes it
+_handed_on: list[Connection] = []  # a child's by now; here nothing may be said to them, not even their end
 
 
 class Last:
@@ -42,12 +43,28 @@ class Connection(psycopg2.extensions.connection):
     """A connection that gives up: a server may be frozen, or the network to it cut.
 
     patience: seconds that each exchange may take; None is for ever.
+    lent: who closes it gives it back, for the next that connects.
     """
+
+    lent = False
 
     def __init__(self, dsn: str, *more: Any, **named: Any) -> None:
         self.patience: float | None = config.database.connect_timeout
         super().__init__(dsn, *more, **named)
         self.patience = config.database.statement_timeout + GRACE
+
+    def close(self) -> None:
+        """End it, unless it is lent."""
+        if self.lent:
+            ahead.append(self)
+        else:
+            super().close()
+
+
+def hand_on() -> None:
+    """What was made ahead is a forked child's from now on."""
+    _handed_on.extend(ahead)
+    ahead.clear()
 
 
 def settings(user: str = "") -> dict[str, Any]:

@@ -17,8 +17,8 @@ access * {
     trusted 127.0.0.1/32;
     limited *;
 }
-# A break (^Ecl0): a pseudo-terminal has none, so `xm console` is told in bytes
-# that no text has: see invirt.host.qemu.terminal.
+# A break (^Ecl0): a pseudo-terminal has none, so what serves the console is
+# told in bytes that no text has: see invirt.host.qemu.kept.
 break 1 { string "\377\363\377\363"; }
 default * {
     master 127.0.0.1;

@@ -24,13 +24,13 @@ from invirt.base import remctl, worker
 from invirt.base.cli import Command, understood, whole
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.process import background, run
+from invirt.database import connection
 from invirt.host import paths, tokens
 from invirt.host.waiting import wait
 
 SOON = 3.0  # seconds that who begins a job waits for its end: most need not be asked about
 START = 20.0  # seconds from its beginning until a process must have it
 IN_LINE = 600.0  # seconds that a job waits for another command's work on the same machine
-PROGRAM = "/usr/sbin/invirt-job"
 WORK = "from invirt.base.cli import start; from invirt.host.commands.work import COMMAND; start(COMMAND)"
 UNIT = Path("/usr/lib/systemd/system/invirt-host-job@.service")  # not where only the checkout is
 TOLD = 1.0  # seconds between two words of how far it has come
@@ -56,11 +56,11 @@ def begin(token: int, words: Sequence[str], caller: str, commands: Mapping[str, 
         return status(token)
     with os.fdopen(descriptor, "w") as made:
         json.dump({"caller": caller, "words": list(words)}, made)
-    _start(token)
+    _start(token, commands)
     return status(token)
 
 
-def _start(token: int) -> None:
+def _start(token: int, commands: Mapping[str, Command]) -> None:
     """In a process that outlives this one's caller; a worker's service ends none that is at work.
 
     Returns soon: at the job's end, if that comes soon.
@@ -69,8 +69,12 @@ def _start(token: int) -> None:
         run(["systemctl", "start", "--no-block", f"invirt-host-job@{token}.service"])
         wait(lambda: _mark(token, "ended").exists(), SOON)
         return
-    program = [PROGRAM] if worker.at_work else [sys.executable, "-c", WORK]
-    process = os.pidfd_open(background(["setsid", *program, str(token)]))
+    if worker.at_work:  # all that it needs is here, the session of the database, too
+        pid = worker.apart(lambda: work(token, commands), [one.fileno() for one in connection.ahead])
+        connection.hand_on()
+    else:
+        pid = background(["setsid", sys.executable, "-c", WORK, str(token)])
+    process = os.pidfd_open(pid)
     select.select([process], [], [], SOON)
     os.close(process)
 
@@ -112,12 +116,12 @@ def _progress(token: int) -> dict[str, int]:
     return {}
 
 
-def work(token: int, commands: Mapping[str, Command]) -> None:
-    """Do it, once: one that another process has, or had, is left alone."""
+def work(token: int, commands: Mapping[str, Command]) -> int:
+    """Do it, once: one that another process has, or had, is left alone.  Its own status is kept."""
     with _file(token).open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if _mark(token, "begun").exists():
-            return
+            return 0
         paths.write(_mark(token, "begun"), "")
         job = json.load(file)
         what, *rest = job["words"]
@@ -126,6 +130,7 @@ def work(token: int, commands: Mapping[str, Command]) -> None:
         with contextlib.redirect_stderr(said):
             code = remctl.main(commands[what], rest, environ={"REMOTE_USER": job["caller"]})
         paths.write(_mark(token, "ended"), json.dumps({"status": code, "said": said.getvalue()[:SAID]}))
+    return 0
 
 
 def forget(seconds: float) -> None:

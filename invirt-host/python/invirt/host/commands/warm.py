@@ -5,22 +5,38 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
-from sqlalchemy.orm import configure_mappers
+from sqlalchemy.orm import configure_mappers, make_transient_to_detached
 
-from invirt.base import cli, remctl, warm
+from invirt.base import remctl, warm
 from invirt.base.worker import Role
-from invirt.database import models  # noqa: F401
+from invirt.database import session
 from invirt.database.ahead import Ahead
+from invirt.database.models import Machine
 from invirt.host import loading, reservation
-from invirt.host.commands import domain, job, status, volume, work
+from invirt.host import vif as vif  # for /etc/xen/invirt-database
+from invirt.host.commands import domain, job, status, volume
+from invirt.host.storage import pools
 
 PROGRAMS = (domain.COMMAND, volume.COMMAND, job.COMMAND, status.COMMAND)
-SPARE = 4  # a boot asks three times in a row; each holds a session of the database
+SPARE = 3  # a boot asks twice in a row; each holds a session of the database
 
 
 def usual(cursor: Any) -> None:
     """What a boot asks first."""
     cursor.execute(reservation.RESERVED, ("",))
+    cursor.execute(pools.LIE, ("", ""))
+
+
+def mapped() -> None:
+    """What /etc/xen/invirt-database asks, of a machine that there isn't."""
+    with session.reading() as asked:
+        Machine.find(name="")
+        machine = Machine(machine_id=0, type_id=0)
+        make_transient_to_detached(machine)
+        asked.add(machine)
+        for relation in ("type", "disks", "nics", "install"):
+            getattr(machine, relation)
+        asked.remove()
 
 
 def serve() -> NoReturn:
@@ -29,8 +45,7 @@ def serve() -> NoReturn:
     loading.storages()
     configure_mappers()  # of the models, by which a domain's configuration is read
     programs = {one.name: partial(remctl.main, one) for one in PROGRAMS}
-    programs[work.COMMAND.name] = partial(cli.main, work.COMMAND)
-    warm.serve(Role("host", programs, partial(Ahead, "host", usual), SPARE))
+    warm.serve(Role("host", programs, partial(Ahead, "host", usual, mapped), SPARE))
 
 
 COMMAND = warm.command("host", "the remote server asks", serve)

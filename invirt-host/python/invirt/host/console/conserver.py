@@ -31,10 +31,11 @@ HERE = """
 SELECT m.name, m.machine_id FROM machines m JOIN hosts h USING (host_id)
 WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
-# A guest that reboots, or has yet to boot, is waited for; QEMU's by its socket: asking xm takes a boot's CPU.
+# A guest that reboots, or has yet to boot, is waited for.
+RELAY = "/usr/libexec/invirt/console"
 PROGRAM = (
-    "INVIRT_CONSOLE_KEPT=1; export INVIRT_CONSOLE_KEPT; "
-    "until (test ! -d {guests} || test -S {guests}/{domain}/console) && xm console {domain}; "
+    "until if test -d {guests}; then cd {guests} && test -S {domain}/console && "
+    f"{RELAY} {{domain}}; else xm console {{domain}}; fi; "
     "do sleep 0.2; done # {number}"
 )
 COMMAND = re.compile(rf"until .*xm console {PREFIX}([a-z0-9-]+); .* # ([0-9]+)\0".encode())

@@ -38,9 +38,10 @@ def open_link(interface: str, ipv6: bool, others: bool) -> None:
         "ipv4/conf/{interface}/rp_filter": "0" if others else "1",
     }
     _set(SETTINGS | more, interface)
-    run(["ip", "link", "set", interface, "address", MAC, "up"])
+    lines = [f"link set {interface} address {MAC} up"]
     if ipv6:
-        run(["ip", "address", "replace", f"{ROUTER6}/64", "dev", interface, "nodad"])
+        lines.append(f"address replace {ROUTER6}/64 dev {interface} nodad")
+    _ip(*lines)
 
 
 def close_link(interface: str) -> None:
@@ -57,12 +58,13 @@ def lead(address: str, interface: str) -> str:
     is taken, and of both the better one.
     """
     uplink = _uplink(address)
-    metric = ["metric", "2048"] if interface.endswith(EMULATED) else []
-    run(["ip", "route", "replace", address, "dev", interface, *metric])
+    metric = "metric 2048" if interface.endswith(EMULATED) else ""
+    lines = [f"route replace {address} dev {interface} {metric}"]
     if uplink:
         if ":" in address:
             _set({"ipv6/conf/{interface}/proxy_ndp": "1"}, uplink)
-        run(["ip", "neighbour", "replace", "proxy", address, "dev", uplink])
+        lines.append(f"neighbour replace proxy {address} dev {uplink}")
+    _ip(*lines)
     return uplink
 
 
@@ -83,6 +85,11 @@ def near() -> list[str]:
             if "/" in route["dst"] and "gateway" not in route and not ours:
                 found.append(str(route["dst"]))
     return found
+
+
+def _ip(*lines: str) -> None:
+    """Several commands of ip(8) by one process, which ends at the first that fails: a boot waits for them."""
+    run(["ip", "-batch", "-"], input="".join(f"{line}\n" for line in lines))
 
 
 def _set(settings: dict[str, str], interface: str) -> None:

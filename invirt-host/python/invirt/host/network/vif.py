@@ -91,10 +91,14 @@ def add(
     name: DomainName = NOBODY,
     keeper: int | None = None,
     others: Sequence[str] = (),
+    soon: bool = False,
 ) -> None:
-    """Guard the interface, and then lead the guest's addresses to it."""
+    """Guard the interface, and then lead the guest's addresses to it.
+
+    soon: the guest has yet to boot, so its neighbours needn't be told at once (see announce).
+    """
     guard(interface, mac, addresses, name, keeper, others)
-    lead(interface)
+    _open(interface, replace(_known(interface), led=True), soon)
 
 
 def guard(
@@ -158,13 +162,13 @@ def _load(interface: str, link: Link) -> None:
     paths.write(_file(interface, ".nft"), text)
 
 
-def _open(interface: str, link: Link) -> None:
+def _open(interface: str, link: Link, soon: bool = False) -> None:
     """Let the guest in, and remember how."""
     own, own6 = split(link.addresses)
     if link.addresses:
         routes.open_link(interface, ipv6=bool(own6), others=bool(link.others))
     uplinks = {str(address): routes.lead(str(address), interface) for address in (*own, *own6)}
-    announce(interface, {address: uplink for address, uplink in uplinks.items() if uplink})
+    announce(interface, {address: uplink for address, uplink in uplinks.items() if uplink}, soon)
     _remember(interface, link)
 
 

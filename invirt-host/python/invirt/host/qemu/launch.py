@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,7 +59,7 @@ def launch(name: DomainName, accelerated: str = "") -> NoReturn:
     for nic in links:
         descriptors[nic["vifname"]] = vif.tap(nic["vifname"])
         others = config.other_addresses(nic["vifname"])
-        bring = vif.guard if coming else vif.add
+        bring = vif.guard if coming else partial(vif.add, soon=True)
         bring(nic["vifname"], nic["mac"], nic["ip"].split(), name, keeper, others)
     if config.machine and screen.has(config):
         descriptors["screen"] = screen.place(config.machine)

@@ -77,6 +77,7 @@ PAGES = {
     "mine": ("alice", "/"),
     "new": ("alice", "/new"),
     "machine": ("alice", "/machines/remus?of=hour"),
+    "quotas": ("alice", "/quotas"),
     "keys": ("alice", "/keys"),
     "tokens": ("alice", "/tokens"),
     "help": ("alice", "/help"),

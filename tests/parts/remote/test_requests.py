@@ -17,11 +17,11 @@ def test_what_is_granted_is_the_quota_and_what_is_refused_is_not(remote: RemoteS
     """Once each; the newest word counts; of others' owners nobody asks or learns."""
     database = remote.database
     database.execute("INSERT INTO administrators VALUES ('carol@INVIRT.TEST')")
-    say(remote, "alice", "machine", "ask", "--memory", "16G", "--cpus", "3")
-    say(remote, "alice", "machine", "ask", "--cpus", "9", "--why", "a course")
-    say(remote, "alice", "machine", "ask", code=BAD)
-    say(remote, "bob", "machine", "ask", "--cpus", "9", "--owner", "alice", code=REFUSED)
-    assert say(remote, "bob", "machine", "asked") == "Nothing is asked for.\n"
+    say(remote, "alice", "machine", "quota", "ask", "--memory", "16G", "--cpus", "3")
+    say(remote, "alice", "machine", "quota", "ask", "--cpus", "9", "--why", "a course")
+    say(remote, "alice", "machine", "quota", "ask", code=BAD)
+    say(remote, "bob", "machine", "quota", "ask", "--cpus", "9", "--owner", "alice", code=REFUSED)
+    assert say(remote, "bob", "machine", "quota", "asked") == "Nothing is asked for.\n"
     say(remote, "alice", "admin", "quota", "grant", "1", code=REFUSED)
     waiting = say(remote, "carol", "admin", "quota", "requests")
     assert "16384" in waiting and "a course" in waiting and len(waiting.splitlines()) == 3
@@ -30,7 +30,7 @@ def test_what_is_granted_is_the_quota_and_what_is_refused_is_not(remote: RemoteS
     say(remote, "carol", "admin", "quota", "refuse", str(numbers["memory"]), "--why", "no room")
     for verb in ("grant", "refuse"):
         say(remote, "carol", "admin", "quota", verb, str(numbers["cpus"]), code=NOT_FOUND)
-    assert "refused: no room" in say(remote, "alice", "machine", "asked")
+    assert "refused: no room" in say(remote, "alice", "machine", "quota", "asked")
     assert say(remote, "carol", "admin", "quota", "requests") == "Nothing is asked for.\n"
     quotas = "SELECT resource, amount FROM quotas JOIN owners o USING (owner_id) WHERE o.name = 'alice'"
     assert ("cpus", 9) in database.execute(quotas) and ("memory", 16384) not in database.execute(quotas)

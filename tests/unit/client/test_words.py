@@ -10,7 +10,8 @@ import pytest
 from invirt.base import cli
 from invirt.base.errors import BadInput
 from invirt.client import call, words
-from invirt.client.commands.invirt import COMMAND, add_key
+from invirt.client.commands.invirt import COMMAND
+from invirt.client.groups import add_key
 from invirt.client.site import Site
 
 CREATE = ("machine", "create", "remus", "--memory=512M", "--disk=10G")
@@ -28,8 +29,11 @@ MEANT = {
     "set remus --autostart no": ("machine", "set", "remus", "--autostart=no"),
     "set remus --owner bob": ("machine", "set", "remus", "--owner=bob"),
     "offers": ("machine", "offers"),
-    "ask --memory 16G": ("machine", "ask", "--memory=16G"),
-    "asked": ("machine", "asked"),
+    "quota ask --memory 16G --owner cs": ("machine", "quota", "ask", "--owner=cs", "--memory=16G"),
+    "quota asked": ("machine", "quota", "asked"),
+    "quota show cs": ("machine", "quota", "cs"),
+    "quota cs": ("machine", "quota", "cs"),
+    "quota --json": ("machine", "quota"),
     "audit remus": ("machine", "audit", "remus"),
     "accept remus": ("machine", "accept", "remus"),
     "decline remus": ("machine", "decline", "remus"),

@@ -12,8 +12,8 @@ MACHINE = {
     "apart": "apart", "together": "together", "explain": "explain",
     "systems": "systems",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
-    "purge": "purge", "quota": "quota", "log": "operations", "usage": "usage",
-    "audit": "audit", "ask": "ask", "asked": "asked",
+    "purge": "purge", "log": "operations", "usage": "usage",
+    "audit": "audit",
     "offers": "offers", "accept": "accept", "decline": "decline",
 }  # fmt: skip
 CONTROL = {
@@ -21,12 +21,12 @@ CONTROL = {
     "install": "install",
 }  # fmt: skip
 _SPOKEN = {
+    "machine quota": "quota",
     **{f"machine {theirs}": ours for ours, theirs in MACHINE.items()},
     **{f"control {theirs}": ours for ours, theirs in CONTROL.items()},
 }
-_THEIRS = re.compile(
-    rf"\bmachine ({'|'.join(MACHINE.values())})\b|\bcontrol (\S+) ({'|'.join(CONTROL.values())})\b"
-)
+_OF_MACHINE = "|".join((*MACHINE.values(), "quota"))
+_THEIRS = re.compile(rf"\bmachine ({_OF_MACHINE})\b|\bcontrol (\S+) ({'|'.join(CONTROL.values())})\b")
 
 
 def machine(verb: str, *places: str) -> Callable[..., Words]:
@@ -52,6 +52,17 @@ def token(verb: str) -> Callable[..., Words]:
 def look(verb: str) -> Callable[..., Words]:
     """Makes the words of `machine look`."""
     return lambda name, **values: ("machine", "look", verb, name, *_options(values))
+
+
+def quota(*verb: str) -> Callable[..., Words]:
+    """Makes the words of `machine quota`, which shows an owner's where no verb is named."""
+
+    def words(owner: str | None = None, **values: Any) -> Words:
+        named = {"owner": owner} if verb else {}
+        place = (owner,) if owner and not verb else ()
+        return ("machine", "quota", *verb, *place, *_options({**named, **values}))
+
+    return words
 
 
 def group(verb: str, *places: str) -> Callable[..., Words]:

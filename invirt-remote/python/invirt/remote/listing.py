@@ -1,4 +1,4 @@
-"""The verbs that only look: list, show, quota, operations."""
+"""The verbs that only look: list, show, quota show, operations, audit."""
 
 from __future__ import annotations
 
@@ -288,7 +288,6 @@ VERBS = (
     Verb("list", "your machines: state, host, memory, disks, address", list_machines, (ASK,), who=Who.ANYONE,
          shown=MACHINES),
     Verb("show", "all about one machine, and who may control it", show, (NAME,), who=Who.USER, shown=FACTS),
-    Verb("quota", "what an owner uses and may use", quota, (OWNER,), who=Who.ANYONE, shown=QUOTAS),
     Verb("operations", "what is or was done to your machines, and why it failed", operations, (ONE, FOLLOW),
          who=Who.ANYONE, shown=operations_table, example="remus"),
     Verb("audit", "who asked what of a machine, when, from where, and how it ended", audit, (NAME,),

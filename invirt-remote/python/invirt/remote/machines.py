@@ -247,7 +247,7 @@ MACHINE = (
     _verb("set", "say whether a machine is booted again after a crash, or offer it to another owner", set_,
           AUTOSTART, TO, example="remus --owner group:robotics"),
     *handing.VERBS,
-    *requests.VERBS,
+    requests.GROUP,
     *apart.VERBS,
     *explain.VERBS,
     _operation("rename", "give a machine that is off another name", rename, NEW),

@@ -1,13 +1,13 @@
-"""Asking for a larger quota, and what administrators of the site say to it."""
+"""Quotas: seeing them, asking for larger ones, and what administrators of the site say to that."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from invirt.base import validate
-from invirt.base.cli import Argument, Option, Table, Verb, Who
+from invirt.base.cli import Argument, Group, Option, Table, Verb, Who
 from invirt.base.errors import BadInput, NotFound
-from invirt.remote import quota
+from invirt.remote import listing, quota
 from invirt.remote.actor import Actor
 from invirt.remote.session import transaction
 
@@ -47,7 +47,7 @@ def ask(actor: Actor, owner: str | None, why: str | None, **amounts: int | None)
         number = quota.lock_owner(cursor, actor.principal, owner)
         for resource, amount in wanted.items():
             cursor.execute(ASK, (number, actor.principal, resource, amount, why or ""))
-    return "an administrator grants or refuses it: machine asked"
+    return "an administrator grants or refuses it: machine quota asked"
 
 
 def asked(actor: Actor) -> list[dict[str, Any]]:
@@ -118,7 +118,12 @@ TABLE = Table(
 )
 WHY = Option("why", "a line about it", validate.description, "TEXT")
 NUMBER = Argument("number", "of the request", _whole, "NUMBER", sample="7")
+SHOW = Verb(
+    "show", "what an owner uses and may use", listing.quota, (listing.OWNER,), Who.ANYONE,
+    shown=listing.QUOTAS,
+)  # fmt: skip
 VERBS = (
+    SHOW,
     Verb(
         "ask", "ask the site's administrators for a larger quota", ask,
         (
@@ -136,6 +141,7 @@ VERBS = (
     Verb("asked", "what larger quotas were asked for, and what was said to it", asked, (), Who.ANYONE,
          shown=TABLE),
 )  # fmt: skip
+GROUP = Group("quota", "what your owners use and may use", VERBS, bare=SHOW.name)
 DECIDING = (
     Verb("requests", "what larger quotas are asked for", waiting, (), Who.SITE, shown=TABLE),
     Verb("grant", "make what was asked for the quota", grant, (NUMBER,), Who.SITE, changes=True),

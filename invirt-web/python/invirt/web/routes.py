@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from invirt.web import doors, keys, machines, making, session, sharing, site, tokens
+from invirt.web import doors, keys, machines, making, quotas, session, sharing, site, tokens
 from invirt.web.answers import Answer, Go, Page, Visit
 
 
@@ -64,6 +64,8 @@ ROUTES = (
     Route("/trash/<name>/<verb>", machines.trash, changes=True),
     Route("/offers/<name>/<verb>", machines.offer, changes=True),
     Route("/operations/<int:number>", machines.operation),
+    Route("/quotas", quotas.show),
+    Route("/quotas", quotas.ask, changes=True),
     Route("/keys", keys.show),
     Route("/keys/<verb>", keys.change, changes=True),
     Route("/tokens", tokens.show),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from invirt.base.errors import InvirtError, NotFound
-from invirt.web import forms, operations, saying
+from invirt.web import forms, operations, quotas, saying
 from invirt.web.answers import Answer, Page, Visit, status
 from invirt.web.reading import rows
 
@@ -88,6 +88,13 @@ LISTS = {
          "admin member add": "Let somebody use all machines of an owner",
          "admin member remove": "Let somebody use an owner's machines no more"},
     ),
+    "requests": List(
+        "web.quota_requests",
+        {"Number": "request_id", "Owner": "name", "What": "resource", "Amount": "amount", "Has": "has",
+         "By": "principal", "Why": "why", "Asked": "at", "State": "state"},
+        ("name", "principal", "why"), "-request_id", ("state",), "decided_by, answer",
+        {"admin quota grant": "Grant a larger quota", "admin quota refuse": "Refuse a larger quota"},
+    ),
     "ranges": List(
         "web.ranges",
         {"First": "first", "Last": "last", "Gateway": "gateway", "Prefix": "prefix", "Size": "size",
@@ -144,6 +151,7 @@ def show(visit: Visit, name: str = "machines", error: InvirtError | None = None)
         "rows": found[:ROWS],
         "more": len(found) > ROWS,
         "alarms": alarms,
+        "amount": quotas.amount,
     }
     given = {"forms": forms.offered() if table.verbs else {}, "typed": visit.values, "error": error}
     page = Page("site", {**values, **shown, **given, "lists": tuple(LISTS)}, status(error) if error else 200)

@@ -13,7 +13,7 @@ def described(command: Command) -> list[Record]:
     """A record of each verb.
 
     words: what is typed, with {NAME} for the argument of that name; then follow the
-    options.  name: the words that are the same each time.
+    options.  name: the words that are the same each time; a group's own for the verb that it means bare.
     """
     return _below(command.row, (), ())
 
@@ -22,7 +22,8 @@ def _below(row: Row, words: tuple[str, ...], arguments: tuple[Argument, ...]) ->
     placed = (*words, *(f"{{{argument.name}}}" for argument in row.places))
     if isinstance(row, Group):
         arguments = (*arguments, *row.places)
-        return [record for one in row.verbs for record in _below(one, (*placed, one.name), arguments)]
+        named = [(one, placed if one.name == row.bare else (*placed, one.name)) for one in row.verbs]
+        return [record for one, words in named for record in _below(one, words, arguments)]
     return [
         {
             "name": " ".join(word for word in words if not word.startswith("{")),

@@ -137,12 +137,16 @@ JSON = Flag("json", "print one JSON document, errors too")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Group:
-    """A kind of thing and what can be done with it; arguments come before the verb."""
+    """A kind of thing and what can be done with it; arguments come before the verb.
+
+    bare: the verb that is meant where the words that follow begin with none.
+    """
 
     name: str
     summary: str
     verbs: tuple[Verb | Group, ...]
     arguments: tuple[Argument, ...] = ()
+    bare: str = ""
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -264,7 +268,9 @@ class Place:
         """What follows what."""
         options = [_bracketed(option) for option in self.row.options if not option.hidden]
         places = [_bracketed(argument) for argument in self.row.places]
-        verb = ["VERB …"] if isinstance(self.row, Group) else []
+        verb = []
+        if isinstance(self.row, Group):
+            verb = ["[VERB] …" if self.row.bare else "VERB …"]
         return " ".join([*self.words, *options, *places, *verb])
 
     @property

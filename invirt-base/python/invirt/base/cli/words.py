@@ -122,10 +122,10 @@ class _Group(_Row, click.Group):
     """A group of rows, each made when it is asked for."""
 
     def __init__(self, place: Place, group: Group) -> None:
-        self.place, self.known = place, group.known()
+        self.place, self.known, self.bare = place, group.known(), group.bare
         super().__init__(
             place.words[-1],
-            context_settings=dict(_SETTINGS),
+            context_settings={**_SETTINGS, "ignore_unknown_options": bool(group.bare)},
             params=[_parameter(argument, ()) for argument in group.places],
             no_args_is_help=False,
             help=group.summary,
@@ -144,6 +144,8 @@ class _Group(_Row, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Raises BadInput, with what was perhaps meant."""
         known = self.known
+        if self.bare and not (args and args[0] in known):
+            args = [self.bare, *args]
         if args[0] not in known and not ctx.resilient_parsing:
             said = "unknown:" if args[0].startswith("-") else "there is no"
             raise BadInput(f"{said} {args[0]!a}{near(args[0], known)}", hint=f"There is: {', '.join(known)}.")
@@ -200,7 +202,7 @@ def _call(command: click.Command, context: click.Context) -> Call:
     """Go on to the verb, and gather the values on the way."""
     values, path = dict(context.params), []
     while isinstance(command, _Group):
-        if not context.args:
+        if not context.args and not command.bare:
             raise BadInput("VERB is missing", hint=f"There is: {', '.join(command.known)}.")
         name, below, rest = command.resolve_command(context, context.args)
         assert below and name

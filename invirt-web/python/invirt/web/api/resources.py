@@ -36,6 +36,9 @@ TRASH = """SELECT trash_id, name, owner, disk, deleted_at, ends_at FROM web.tras
 QUOTAS = """SELECT name, machines, running, memory, disk, cpus, addresses, used_machines, used_running,
     used_memory, used_disk, used_cpus, used_addresses, trash FROM web.quotas
     WHERE owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')"""
+REQUESTS = """SELECT request_id, name, resource, amount, has, principal, why, at, state, decided_by,
+    decided_at, answer FROM web.quota_requests
+    WHERE owner_id IN (SELECT owner_id FROM owner_access WHERE principal = %(who)s AND role = 'owner')"""
 KEYS = "SELECT key FROM web.keys WHERE principal = %(who)s"
 TOKENS = (
     """SELECT name, writes, scoped, machines, created_at, ends_at FROM tokens WHERE principal = %(who)s"""
@@ -71,6 +74,7 @@ LISTS = {
     ),
     "trash": Listing("what you deleted, until it ends", TRASH, "trash_id"),
     "quotas": Listing("what your owners use and may use", QUOTAS, "name"),
+    "requests": Listing("what larger quotas were asked for, and the answers", REQUESTS, "request_id", True),
     "keys": Listing("your ssh keys", KEYS, "key"),
     "tokens": Listing("your tokens", TOKENS, "name"),
 }

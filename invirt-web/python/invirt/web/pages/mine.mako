@@ -46,6 +46,7 @@
 % endif
 <section aria-labelledby="left">
 <h2 id="left">What is left</h2>
+<p><a href="/quotas">What is used, and asking for more</a></p>
 % for quota in quotas:
 <h3>${quota["name"]}</h3>
 <dl class="quota">

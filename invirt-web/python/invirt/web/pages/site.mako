@@ -47,6 +47,15 @@ ${self.refusal(error)}
 <a href="/operations/${value}">${value}</a>\
 % elif column == "state" and name == "machines":
 <span class="state ${value}">${state(row)}</span>\
+% elif name == "requests" and column in ("amount", "has"):
+${amount(row.resource, value)}\
+% elif name == "requests" and column == "state":
+% if value == "open" and forms:
+<form method="post" action="/site/requests"><input type="hidden" name="secret" value="${secret}"><input type="hidden" name="verb" value="admin quota grant"><input type="hidden" name="number" value="${row.request_id}"><button>Grant<span class="unseen"> request ${row.request_id}</span></button></form>\
+<form method="post" action="/site/requests"><input type="hidden" name="secret" value="${secret}"><input type="hidden" name="verb" value="admin quota refuse"><input type="hidden" name="number" value="${row.request_id}"><input name="why" maxlength="200" placeholder="why not" aria-label="Why request ${row.request_id} is refused"><button>Refuse<span class="unseen"> request ${row.request_id}</span></button></form>\
+% else:
+${value}${f" by {person(row.decided_by)}" if row.decided_by else ""}${f": {row.answer}" if row.answer else ""}\
+% endif
 % elif column in table.filters and value is not None and not isinstance(value, bool):
 <a href="${f"{stems[column]}&{urlencode({column: value})}"}">${value}</a>\
 % elif column in ("created_at", "at"):

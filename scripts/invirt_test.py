@@ -28,7 +28,7 @@ LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
     *("python3-pytest-xdist", "python3-pytest-timeout", "python3-prometheus-client"),
-    *("python3-flask", "gunicorn", "python3-aiohttp"),
+    *("python3-flask", "gunicorn", "python3-aiohttp", "python3-systemd"),
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
@@ -47,7 +47,7 @@ SERVERS = (
     *("nftables", "iproute2", "python3-scapy", "python3-greenlet", "lvm2", "zsh", "fish"),
     *("pdns-server", "pdns-backend-pgsql", "bind9", "bind9-dnsutils", "kea-dhcp4-server", "isc-dhcp-client"),
     *("apache2", "libapache2-mod-auth-gssapi", "libapache2-mod-auth-openidc", "curl"),
-    *("python3-cryptography", "python3-jwt", "slapd", "ldap-utils", "python3-ldap"),
+    *("python3-cryptography", "python3-jwt", "slapd", "ldap-utils", "python3-ldap", "python3-aiosmtpd"),
 )
 LAB = (*LIBRARIES, "lintian")
 BENCH = ("dnsperf", "kea-admin")
@@ -137,6 +137,7 @@ KINDS = {
             *BENCH,
             "mmdebstrap",
             "prometheus",
+            *("openafs-dbserver", "openafs-krb5"),
             "ganeti-htools",
             "python3-venv",
         ),

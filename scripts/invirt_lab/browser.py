@@ -37,7 +37,7 @@ class Browser:
     """One person's.
 
     certificate: the file of the server's, or of its authority's.  own: that of the
-    person's own and its key.
+    person's own and its key.  source: the address that it comes from, if that matters.
     """
 
     address: str
@@ -46,12 +46,14 @@ class Browser:
     port: int = 443
     cookies: dict[str, str] = field(default_factory=dict)
     own: str = ""
+    source: str = ""
 
     def _connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.certificate)
         if self.own:
             context.load_cert_chain(self.own)
-        plain = socket.create_connection((self.address, self.port), PATIENCE)
+        source = (self.source, 0) if self.source else None
+        plain = socket.create_connection((self.address, self.port), PATIENCE, source)
         return context.wrap_socket(plain, server_hostname=self.name)
 
     def say(self, raw: bytes) -> Answer:

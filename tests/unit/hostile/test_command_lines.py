@@ -24,6 +24,8 @@ MODULES = sorted(
     for path in ROOT.glob("invirt-*/python/invirt/*/commands/[a-z]*.py")
 )
 
+OF_WEB = ("user", "whence")  # arguments of web's, not of its verbs
+
 
 def nothing(call: cli.Call) -> object:
     """What is understood is not done."""
@@ -113,5 +115,5 @@ def test_examples_are_understood(invirt_yaml: Path, command: cli.Command, place:
     """And each verb's function takes what its row says."""
     call = cli.parsed(command, shlex.split(place.example)[len(command.name.split()) :])
     assert call and call.verb is place.row
-    values = {name: value for name, value in call.values.items() if name != "user"}  # web's, not the verb's
+    values = {name: value for name, value in call.values.items() if name not in OF_WEB}
     inspect.signature(call.verb.run).bind_partial(**values)

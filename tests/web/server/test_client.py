@@ -201,9 +201,10 @@ def test_without_either(web: WebServer, alice: Person) -> None:
     assert person.says("list --web", INVIRT_WEB="https://localhost:1")[0] == 7
 
 
-def asked(web: WebServer, body: object) -> Answer:
-    """What the server answers to alice for that."""
+def asked(web: WebServer, body: object, source: str = "") -> Answer:
+    """What the server answers to alice for that, who asks from an address."""
     api, raw = by_password(web, "alice"), json.dumps(body).encode()
+    api.browser.source = source
     head = {"Host": WEB, "Connection": "close", **api.headers, "Content-Type": "application/json"}
     head["Content-Length"] = str(len(raw))
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
@@ -213,7 +214,9 @@ def asked(web: WebServer, body: object) -> Answer:
 HOSTILE = (
     {}, {"words": []}, {"words": ["machine"]}, {"words": "machine list"}, {"words": ["web", "list"]},
     {"words": ["machine", "list"], "x": 1}, {"words": ["machine", ["list"]]}, {"words": ["machine", "verbs"]},
-    {"words": ["machine", "--json", "list"]}, {"words": ["machine", "\ud800"]},
+    {"words": ["machine", "--json", "list"]}, {"words": ["machine", "list", "--whence=198.51.100.4"]},
+    {"words": ["machine", "quota", "ask", "--why", "--whence"]},
+    {"words": ["machine", "\ud800"]},
     {"words": ["machine", "li\0st"]},
     {"words": ["machine", "x"] * 200}, {"words": ["machine", "list", "x" * 5000]},
     {"words": ["machine", "create", "slow"]}, {"words": ["control", "remus", "create", "--key=new"]},
@@ -226,6 +229,18 @@ def test_what_is_nothing_is_not_said(web: WebServer, rome: None, body: object) -
     answer = asked(web, body)
     assert answer.status in (400, 404), answer
     assert json.loads(answer.text)["code"] in (2, 3)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["quota", "quota asked", "show remus", "control remus status", "key remove SHA256:x", "quota --json"],
+)
+def test_from_where_it_was_said_is_audited(web: WebServer, rome: None, words: str) -> None:
+    """Wherever the verb stands in the line."""
+    said = words.split() if words.startswith("control") else ["machine", *words.split()]
+    assert asked(web, {"words": said}, "127.0.0.98").status == 200
+    newest = "SELECT principal, address FROM audit ORDER BY audit_id DESC LIMIT 1"
+    assert web.database.execute(newest) == [("alice@INVIRT.TEST", "127.0.0.98")]
 
 
 def test_the_first_word_after_the_verb_is_who_acts(web: WebServer, rome: None) -> None:

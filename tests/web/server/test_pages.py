@@ -90,6 +90,23 @@ def test_a_machine_s_life(web: WebServer, alice: Browser) -> None:
     assert who == [("alice@INVIRT.TEST", "host/web.invirt.test@INVIRT.TEST")]
 
 
+def test_the_audit_says_from_where_the_browser_asked(web: WebServer, remus: str) -> None:
+    """Whatever browsers say of that themselves."""
+    browser = web.browser("alice")
+    browser.source = "127.0.0.99"
+    audited = "SELECT DISTINCT address FROM audit WHERE arguments LIKE %s"
+    form = {"secret": re.findall(r'name="secret" value="([^"]*)"', browser.ask("/keys").text)[0]}
+    forged = {"X-Forwarded-For": "198.51.100.1", "Remoteaddr": "198.51.100.2"}
+    form |= {"principal": "bob", "whence": "198.51.100.3"}
+    assert browser.ask(f"/machines/{remus}/allow", form, forged).to == f"/machines/{remus}"
+    assert web.database.execute(audited, (f"allow %{remus} %",)) == [("127.0.0.99",)]
+    hop = {**forged, "Connection": "close, X-Forwarded-For"}
+    assert browser.ask(f"/machines/{remus}/disallow", form, hop).to == f"/machines/{remus}"
+    assert web.database.execute(audited, (f"disallow %{remus} %",)) == [("127.0.0.99",)]
+    addresses = web.database.execute("SELECT DISTINCT address FROM audit WHERE address LIKE '198.%'")
+    assert addresses == []
+
+
 def test_a_form_sent_twice_makes_one(web: WebServer, alice: Browser) -> None:
     form = alice.ask("/new").text
     fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
@@ -251,6 +268,32 @@ def test_administrators_change_the_site(web: WebServer, alice: Browser) -> None:
         "SELECT DISTINCT principal, administrator FROM audit WHERE arguments LIKE 'admin %%'"
     )
     assert audited == [("carol@INVIRT.TEST", True)]
+
+
+def test_a_larger_quota_is_asked_for_and_answered_on_pages(
+    web: WebServer, alice: Browser, remus: str
+) -> None:
+    """What is used, allowed and asked for is seen; who is no administrator grants nothing."""
+    carol = web.browser("carol")
+    page = alice.ask("/quotas").text
+    assert '<h2 id="owner-0">alice</h2>' in page and "Ask for more" in page and "no bound" in page
+    wrong = alice.send("/quotas", "/quotas", memory="much")
+    assert wrong.status == 400 and 'value="much"' in wrong.text
+    assert alice.send("/quotas", "/quotas", cpus="7", owner="nobody").status == 403
+    assert alice.send("/quotas", "/quotas", memory="16G", cpus="7", why="<a course>").to == "/quotas"
+    assert "Memory: 16 GiB" in alice.ask("/quotas").text
+    numbers = dict(web.database.execute("SELECT resource, request_id FROM quota_requests"))
+    asked = carol.ask("/site/requests?state=open").text
+    assert "&lt;a course&gt;" in asked and "16 GiB" in asked
+    grant = {"verb": "admin quota grant", "number": str(numbers["memory"])}
+    assert alice.send("/help", "/site/requests", **grant).status == 404
+    assert carol.send("/site/requests", "/site/requests", **grant).to == "/site/requests"
+    refuse = {"verb": "admin quota refuse", "number": str(numbers["cpus"]), "why": "too many"}
+    assert carol.send("/site/requests", "/site/requests", **refuse).to == "/site/requests"
+    assert carol.send("/site/requests", "/site/requests", **grant).status == 404
+    page = alice.ask("/quotas").text
+    assert "granted by carol" in page and "refused by carol: too many" in page
+    assert 'data-label="Allowed">16 GiB' in page and 'data-label="Allowed">7<' not in page
 
 
 def test_what_if_a_host_dies(web: WebServer, remus: str) -> None:

@@ -1,12 +1,18 @@
-"""Lines for the system's log."""
+"""Lines for the system's log.
+
+What is known of a line beside its text, which machine it is about and in whose name it was done, goes to
+the journal as fields: journalctl INVIRT_MACHINE=remus, journalctl INVIRT_PRINCIPAL=alice@EXAMPLE.ORG.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import syslog
 import time
 
 INFO, WARNING, ERROR = syslog.LOG_INFO, syslog.LOG_WARNING, syslog.LOG_ERR
+JOURNAL = "/run/systemd/journal/socket"
 AGAIN, SELDOM = 60.0, 6 * 3600.0  # seconds until what lasts is said once more: at first, and at last
 
 
@@ -20,8 +26,36 @@ def quoted(text: str) -> str:
     return one_line(shlex.quote(text))
 
 
-def write(text: str, level: int = INFO, *, program: str = "invirt") -> None:
-    """Write one line to syslog in the name of program."""
+class _Now:
+    """What this process' lines are about, where they don't say it themselves."""
+
+    machine: str | None = None
+    principal: str | None = None
+
+
+def about(*, machine: str | None = None, principal: str | None = None) -> None:
+    """From now on this process' lines are about a machine, or done in somebody's name; None: as before."""
+    _Now.machine = machine or _Now.machine
+    _Now.principal = principal or _Now.principal
+
+
+def write(
+    text: str,
+    level: int = INFO,
+    *,
+    program: str = "invirt",
+    machine: str | None = None,
+    principal: str | None = None,
+) -> None:
+    """Write one line in the name of program: to the journal where there are fields for it, else to syslog."""
+    known = {"MACHINE": machine or _Now.machine, "PRINCIPAL": principal or _Now.principal}
+    fields = [f"INVIRT_{name}={one_line(value)}" for name, value in known.items() if value]
+    if fields and os.path.exists(JOURNAL):
+        from systemd.journal import sendv  # only where it is used: not all programs say anything
+
+        whose = (f"SYSLOG_IDENTIFIER={program}", f"SYSLOG_FACILITY={syslog.LOG_DAEMON >> 3}")
+        sendv(f"MESSAGE={one_line(text)}", f"PRIORITY={level}", *whose, f"SYSLOG_PID={os.getpid()}", *fields)
+        return
     syslog.openlog(program, syslog.LOG_PID, syslog.LOG_DAEMON)
     syslog.syslog(level, one_line(text))
 

@@ -144,6 +144,7 @@ def main(
     except InvirtError as error:
         complain(error, name)
         return error.exit_code
+    log.about(principal=who.principal)
     code, message = _run(command, name, argv, who)
     outcome = Outcome(who, command.name, tuple(argv), code, message)
     write(line(outcome), log.ERROR if code else log.INFO, program=command.name)

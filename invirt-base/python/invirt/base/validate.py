@@ -93,6 +93,12 @@ def person(text: str) -> str:
     return text
 
 
+def mail_address(text: str) -> str:
+    """A mail address of plain letters; raises BadInput."""
+    pattern = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}"
+    return _word(text, pattern, "mail address", "alice@example.org", 320)
+
+
 def owner_name(text: str) -> str:
     """The name of an owner: whom quotas are given to."""
     accepted = (
@@ -208,6 +214,18 @@ def _size(text: str, unit: str, least: int, greatest: int, what: str) -> int:
 def count(text: str, least: int, greatest: int) -> int:
     """How many of something, from least to greatest."""
     return _number(text, least, greatest, "a number of that")
+
+
+def address(text: str) -> str:
+    """An address of IPv4 or IPv6, without a zone, as it is written by default; raises BadInput."""
+    import ipaddress  # not for all who are started by users
+
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError as error:
+        raise BadInput(
+            f"{_shown(text)} is no address", hint="Accepted: 192.0.2.7, or 2001:db8::7."
+        ) from error
 
 
 def token(text: str) -> int:

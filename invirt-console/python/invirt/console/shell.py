@@ -66,6 +66,12 @@ def proofs(environ: Mapping[str, str]) -> tuple[str, ...]:
         raise Ended("sshd doesn't say who you are") from None
 
 
+def principal(proofs: tuple[str, ...]) -> str | None:
+    """Who was let in by a ticket; None: whoever has the key."""
+    kinds = (proof.partition(" ") for proof in proofs)
+    return next((who for kind, _, who in kinds if kind == "gssapi-with-mic"), None)
+
+
 def refuse_commands(environ: Mapping[str, str], word: str | None, is_terminal: bool) -> None:
     """Ended for anything but a login: commands, sftp, scp, or no terminal.
 

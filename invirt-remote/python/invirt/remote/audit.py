@@ -44,6 +44,7 @@ def understood(actor: Actor, machine_name: str | None, *, administrator: bool | 
 
     administrator: whether by that right alone; None: as the database sees it.
     """
+    log.about(machine=machine_name, principal=actor.principal)
     _Now.entry = Entry(actor, machine_name)
     _Now.administrator = administrator
 
@@ -77,11 +78,12 @@ def insert(
     shown = " ".join(log.quoted(word if len(word) <= LONGEST else word[:LONGEST] + "...") for word in words)
     values = (entry.actor.principal, entry.actor.via, program, shown[:LONGEST], entry.machine_name)
     said = log.one_line(message)[:LONGEST]
-    cursor.execute(INSERT, (*values, outcome, said, _Now.administrator, _address()))
+    whence = entry.actor.whence or _address()
+    cursor.execute(INSERT, (*values, outcome, said, _Now.administrator, whence))
     seen: bool | None = cursor.fetchone().administrator
     return seen
 
 
 def _address() -> str | None:
-    """From where the command was asked for, as remctld says it."""
+    """From where the command came, as remctld says it."""
     return log.one_line(os.environ.get("REMOTE_ADDR", ""))[:100] or None

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NAME = Argument("name", "the machine", validate.machine_name, "NAME", sample="remus")
 USER = Argument("user", "a principal: who acts", access.full_principal, "USER", sample="alice")
+WHENCE = Option(
+    "whence", "from where that user asks: an address", validate.address, "ADDRESS", sample="192.0.2.7"
+)
 NO_WAIT = Flag("no_wait", "say the operation's number at once; operations --follow shows how it goes")
 YES = "really"  # what --yes says
 
@@ -66,17 +69,23 @@ def _is(operation: Operation, verb: Verb, values: dict[str, Any]) -> bool:
 
 
 def spoken(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The same rows for the web server, which names the acting user first."""
+    """The same rows for the web server, which names the acting user first, and from where they ask."""
     return tuple(_spoken(row) for row in rows)
 
 
 def _spoken(row: Row) -> Row:
     if isinstance(row, Group):
-        return replace(row, arguments=(USER, *row.arguments))
+        return replace(row, verbs=tuple(map(_from, row.verbs)), arguments=(USER, *row.arguments))
     if row.who is Who.WEB:  # what it asks for itself
         return row
     example = None if row.example is None else f"{USER.sample} {row.example}"
-    return replace(row, arguments=(USER, *row.arguments), example=example)
+    return replace(row, arguments=(USER, *row.arguments, WHENCE), example=example)
+
+
+def _from(row: Row) -> Row:
+    if isinstance(row, Group):
+        return replace(row, verbs=tuple(map(_from, row.verbs)))
+    return replace(row, arguments=(*row.arguments, WHENCE))
 
 
 def perform(call: Call, actor: Actor, program: str) -> Any:
@@ -99,4 +108,5 @@ def for_user(call: Call, program: str, perform: Callable[[Call, Actor, str], Any
         raise Denied(f"{call.caller} may not speak for others")
     values = dict(call.values)
     user = values.pop("user", web)
-    return perform(replace(call, values=values), Actor(user, via=web), program)
+    whence = values.pop("whence", None)
+    return perform(replace(call, values=values), Actor(user, via=web, whence=whence), program)

@@ -11,9 +11,9 @@ from flask import Flask, Response, redirect, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
-from invirt.base import log
+from invirt.base import log, validate
 from invirt.base.errors import Denied, InvirtError, NotFound
-from invirt.web import doors, rates, reading, show
+from invirt.web import doors, forms, rates, reading, show
 from invirt.web import session as signed
 from invirt.web.accounts import Accounts
 from invirt.web.answers import Answer, Go, Page, Visit, status
@@ -64,10 +64,17 @@ def make(key: bytes) -> Flask:
         app.add_url_rule(route.rule, str(number), _view(route, shared, accounts), methods=methods)
     api.register(app, key, shared, accounts)
     app.register_error_handler(Exception, _failed)
+    app.before_request(_note_whence)
     app.after_request(_headers)
     app.teardown_request(lambda _: reading.done())
     logging.getLogger("werkzeug").disabled = True
     return app
+
+
+def _note_whence() -> None:
+    """From where Apache was asked, which it adds to what browsers say of that themselves."""
+    said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    forms.whence.set(validate.address(said) if validate.passes(said, validate.address) else "")
 
 
 def _view(route: Route, shared: rates.Rates, accounts: Accounts) -> Callable[..., Response]:

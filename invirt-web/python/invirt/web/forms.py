@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.web.saying import say
 
+# From where the user of this thread's request asks; remote is told, for the audit.
+whence: ContextVar[str] = ContextVar("whence", default="")
+WHENCE = "--whence"
+OURS = frozenset(("user", "no_wait", "key", "follow", "whence"))  # what no person fills in
 FRESH = 300.0  # seconds: remote may be upgraded
 
 
@@ -51,19 +56,25 @@ class Form:
 
     def asked(self, *given: str) -> tuple[Field, ...]:
         """The fields that a person fills in; given: those that the page knows already."""
-        hidden = {"user", "no_wait", "key", "follow", *given}
-        return tuple(field for field in self.fields if field.name not in hidden)
+        return tuple(field for field in self.fields if field.name not in OURS.union(given))
+
+    def whence(self) -> tuple[str, ...]:
+        """What tells remote from where the user asks; nothing where nobody knows, or remote is older."""
+        known = whence.get() and any(field.option == WHENCE for field in self.fields)
+        return (f"{WHENCE}={whence.get()}",) if known else ()
 
     def said(self, values: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
         """The words for values, options first asked not to wait; raises BadInput."""
         known = {field.name: field for field in self.fields}
         words = [placed for word in self.words if (placed := _placed(known, word, values))]
         for field in self.fields:
+            if field.option == WHENCE:
+                continue
             for value in _each(values.get(field.name, "")) if field.option else ():
                 words.append(str(field.option) if field.kind == "flag" else f"{field.option}={value}")
         if "no_wait" in known:
             words.append(str(known["no_wait"].option))
-        return tuple(words)
+        return (*words, *self.whence())
 
 
 def _each(value: str | tuple[str, ...]) -> list[str]:

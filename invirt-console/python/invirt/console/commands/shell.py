@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from invirt.base import log
 from invirt.base.cli import Command, Option, Who
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.console import shell
@@ -15,6 +16,7 @@ from invirt.console.confine import confine
 from invirt.console.seat import Seat, terminal
 
 HOMES = Path("/consolefs")
+PROGRAM = "invirt-console-shell"
 
 
 def _say(text: str) -> None:
@@ -38,6 +40,10 @@ def _run(command: str | None) -> int:
         shell.refuse_commands(os.environ, command, os.isatty(0))
         name, proofs = shell.login_name(), shell.proofs(os.environ)
         seat = Seat()
+        who = shell.principal(proofs)
+        log.write(
+            f"{who or 'the holder of a key'} is at the console", program=PROGRAM, machine=name, principal=who
+        )
         start = functools.partial(_start, seat, f"{name} login attach")
         shell.Session(name, shell.Home(HOMES / name), proofs, start, _say).go()
     except (shell.Ended, InvirtError) as end:
@@ -49,7 +55,7 @@ def _run(command: str | None) -> int:
 
 
 COMMAND = Command(
-    name="invirt-console-shell",
+    name=PROGRAM,
     section=1,
     summary="the serial console of a machine, as its login's shell",
     description=(

@@ -75,6 +75,7 @@ def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) ->
     """One operation, whatever comes of it: it is written in its row, and told."""
     with transaction(connection) as cursor:
         operation = found = store.load(cursor, lease.operation_id)
+    about = {"machine": operation.machine_name, "principal": operation.principal}
     say(f"{operation.title}: {operation.state}")
     try:
         Worker(connection, hosts, lease, STEPS, say).run()
@@ -84,7 +85,7 @@ def _work(connection: Connection, hosts: Hosts, lease: store.Lease, say: Say) ->
         operation = store.load(cursor, lease.operation_id)
     if operation.state != found.state:
         level = log.INFO if operation.state in ("done", "undone") else log.WARNING
-        log.write(f"{operation.title} is {operation.state}", level, program="invirt-operations")
+        log.write(f"{operation.title} is {operation.state}", level, program="invirt-operations", **about)
     return operation
 
 

@@ -16,7 +16,7 @@ from invirt.web.forms import Field, Form
 from invirt.web.reading import administers, done, one
 
 Values = Mapping[str, str | tuple[str, ...]]
-OURS = ("user", "no_wait")  # arguments that nobody gives
+OURS = ("user", "no_wait", "whence")  # arguments that nobody gives
 
 
 def known(name: str) -> Form:

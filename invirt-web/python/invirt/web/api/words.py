@@ -18,7 +18,7 @@ from invirt.web import saying
 from invirt.web.api.bearer import Bearer, may_change
 from invirt.web.api.resources import GREATEST
 from invirt.web.api.verbs import require
-from invirt.web.forms import Form
+from invirt.web.forms import WHENCE, Form
 from invirt.web.operations import OPEN
 from invirt.web.reading import administers, done, one
 
@@ -39,11 +39,12 @@ OF_ALL = frozenset(("list", "trash", "quota"))
 class Asked:
     """A verb, and the words that it is asked by.
 
-    placed: its arguments, by their places; options: the words after.
+    own: how many words lead to it.  placed: its arguments, by their places; options: the words after.
     """
 
     form: Form
     words: tuple[str, ...]
+    own: int
     placed: Mapping[str, str]
     options: tuple[str, ...]
 
@@ -76,17 +77,21 @@ def asked(table: Iterable[Form], given: tuple[str, ...]) -> Asked:
         for word, value in zip(pattern, given[:taken], strict=False)
         if _is_place(word)
     }
-    return Asked(form, given, placed, given[taken:])
+    own = max(at for at, word in enumerate(pattern) if not _is_place(word)) + 1
+    return Asked(form, given, own, placed, given[taken:])
 
 
 def say(bearer: Bearer, found: Asked) -> dict[str, Any]:
     """What remote prints, and the exit code; raises what it can't be asked with."""
+    if any(word.partition("=")[0] == WHENCE for word in found.words):
+        raise BadInput(f"{WHENCE} is for the web server to say")
     if bearer.made:
         _check(bearer, found)
     _be_quick(bearer, found)
     done()  # remote may take its time
-    first, *others = found.words
-    code, out, err = saying.plainly(first, bearer.who, *others)
+    first, *leading = found.words[: found.own]
+    words = (first, bearer.who, *leading, *found.form.whence(), *found.words[found.own :])
+    code, out, err = saying.plainly(*words)
     program = first if first in PROGRAMS else PROGRAMS[0]
     return {"code": code, "out": out, "err": re.sub(r"\Aweb: ", f"{program}: ", err)}
 

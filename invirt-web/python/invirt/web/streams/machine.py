@@ -17,12 +17,13 @@ from typing import Any, ClassVar, TypeVar
 
 from aiohttp import web
 
+from invirt.base import log
 from invirt.base.errors import InvirtError, NotFound
 from invirt.web.api.bearer import Bearer
 from invirt.web.rates import TooOften
 from invirt.web.streams.line import Hosts, Refused
 from invirt.web.streams.passes import Passes
-from invirt.web.streams.reading import Database
+from invirt.web.streams.reading import PROGRAM, Database
 from invirt.web.streams.visits import EVERY
 from invirt.web.streams.words import Words, heard
 
@@ -79,6 +80,8 @@ class Seats:
             self.kind.admit(name, machine)
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=SAID, compress=False)
             await socket.prepare(request)
+            said = f"{visit.who} opens the {self.kind.__name__.lower()} of {name}"
+            log.write(said, program=PROGRAM, machine=name, principal=visit.who if "@" in visit.who else None)
             await self.kind(self, request, socket, visit, name, machine.machine_id).go()
         return socket
 

@@ -10,7 +10,7 @@ from invirt_lab import cluster
 # What each role runs for, once there is an invirt.yaml.
 UNITS = (
     *("postgresql.service", "invirt-database-watch.service", "invirt-remconffs.service"),
-    "invirt-database-members.service",
+    *("invirt-database-members.service", "invirt-database-mail.service"),
     *("invirt-operations.service", "invirt-remctld.socket", "invirt-host-remctld.socket"),
     *("invirt-host-observer.service", "invirt-host-consoles.service", "conserver-server.service"),
     *("invirt-dhcp-relay.service", "kea-dhcp4-server.service", "pdns.service", "krb5-kdc.service"),

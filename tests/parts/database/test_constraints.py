@@ -388,6 +388,8 @@ def test_every_rule_has_a_sentence(database: Database) -> None:
         "quotas_key",
         "request_state",
         "request_decided",
+        "mail_kind",
+        "mail_recipient",
         "audit_address",
         "audit_seals_audit_id_key",
     }

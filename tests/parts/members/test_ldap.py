@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from invirt import config
 from invirt.base.errors import CommandFailed, InvirtError, NotFound
+from invirt.database.mail import addresses
 from invirt.database.members import asking
 from tests.parts.members.conftest import Ldap, configure
 from tests.parts.postgres import Database
@@ -123,3 +125,24 @@ def test_nobody_listens(site: Database) -> None:
         pass
     with pytest.raises((CommandFailed, NotFound)):
         asking.ask("ldap", "staff")
+
+
+def test_addresses_are_those_of_people(directory: Ldap, site: Database) -> None:
+    """By a login or a whole principal; who has none, or something else there, gets no mail."""
+    for login, mail in (
+        ("post-alice", "alice.liddell@mail.test"),
+        ("post-eve", "eve@mail.test\\n"),
+        ("post-bob", ""),
+    ):
+        told = f"mail: {mail}\n" if mail else ""
+        directory.add(
+            f"dn: uid={login},ou=people,dc=invirt,dc=test\nobjectClass: inetOrgPerson\n"
+            f"uid: {login}\ncn: x\nsn: x\n{told}",
+            "-a",
+        )
+    site.config.write_text(site.config.read_text() + "mail: {people: 'ou=people,dc=invirt,dc=test'}\n")
+    config.reload()
+    assert addresses.address("post-alice@INVIRT.TEST") == "alice.liddell@mail.test"
+    assert [addresses.address(f"{who}@INVIRT.TEST") for who in ("post-eve", "post-bob", "*", "x")] == [
+        None
+    ] * 4

@@ -225,7 +225,8 @@ def idents(text: str, meant: Config) -> None:
     }
     several = {meant.database.hostname, *meant.database.copies}
     standbys = {(f"postgres/{name}@{meant.site.realm}", "invirt_standby") for name in several}
-    assert lines == {("root", "invirt"), ("postgres", "invirt"), ("invirt-members", "invirt_members")} | (
+    local = {("invirt-members", "invirt_members"), ("invirt-mail", "invirt_mail")}
+    assert lines == {("root", "invirt"), ("postgres", "invirt")} | local | (
         standbys if len(several) > 1 else set()
     ) | {
         (f"host/{name}@{meant.site.realm}", role)

@@ -18,6 +18,7 @@ from invirt.base import log
 from invirt.base.errors import BadConfig
 
 if TYPE_CHECKING:
+    from invirt.config.people import Mails, Owners, Quota
     from invirt.config.schema import (
         Backup,
         Config,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
         Machines,
         Metrics,
         Network,
-        Owners,
-        Quota,
         Remote,
         Site,
         Storage,
@@ -47,6 +46,7 @@ web: Web
 machines: Machines
 quota: Quota
 owners: Owners
+mail: Mails
 hypervisor: Hypervisor
 storage: Storage
 network: Network

@@ -59,6 +59,14 @@ Person = Annotated[
     ),
 ]
 Mail = Annotated[str, Form("a mail address or a user's name", r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")]
+OptionalMail = Annotated[str, Form("a mail address, or empty", r"([A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)?")]
+MailRule = Annotated[
+    str,
+    Form(
+        "an address with {name} in it, or empty",
+        r"([A-Za-z0-9._+-]*\{name\}[A-Za-z0-9._+-]*@[A-Za-z0-9.-]+)?",
+    ),
+]
 Word = Annotated[str, Form("a word of a-z, 0-9, - and _", r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")]
 Server = Annotated[str, Form("a host name or a folder from /", f"{_HOSTNAME}|{FOLDER}")]
 Folder = Annotated[str, Form("a folder from /", FOLDER)]

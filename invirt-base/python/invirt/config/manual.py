@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from invirt.base.cli.manual import roff, see_also
-from invirt.config import forms, schema
+from invirt.config import forms, people, schema
 from invirt.config.schema import Config
 
 # Of what has no default, a value: of its kind, and where a better one can be told, of the key.
@@ -30,6 +30,11 @@ SAMPLES: Mapping[Any, str] = {
     forms.Kind: "unix",
     forms.Directory: "ldaps://ldap.example.org",
     forms.Dn: "ou=groups,dc=example,dc=org",
+    forms.MailRule: '"{name}@example.org"',
+    forms.OptionalMail: "invirt@example.org",
+    "owners.afs.folder": "/afs/example.org",
+    "mail.server": "mail.example.org",
+    "mail.people": "ou=people,dc=example,dc=org",
     "site.domain": "example.org",
     "remote.hostname": "remote.example.org",
     "web.hostname": "web.example.org",
@@ -118,17 +123,19 @@ def _paragraph(key: Key) -> str:
 @functools.cache
 def _comments() -> dict[str, dict[str, str]]:
     """The comment behind each field, by class and name."""
-    source = inspect.getsource(schema)
-    lines = source.splitlines()
-    return {
-        one.name: {
-            field.target.id: lines[(field.end_lineno or 0) - 1].partition("  # ")[2]
-            for field in one.body
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    found: dict[str, dict[str, str]] = {}
+    for source in map(inspect.getsource, (schema, people)):
+        lines = source.splitlines()
+        found |= {
+            one.name: {
+                field.target.id: lines[(field.end_lineno or 0) - 1].partition("  # ")[2]
+                for field in one.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+            for one in ast.parse(source).body
+            if isinstance(one, ast.ClassDef)
         }
-        for one in ast.parse(source).body
-        if isinstance(one, ast.ClassDef)
-    }
+    return found
 
 
 def _kind(kind: Any) -> str:

@@ -19,14 +19,11 @@ from invirt.config.forms import (
     Certified,
     Claim,
     Client,
-    Directory,
-    Dn,
     Door,
     Driver,
     Folder,
     Hostname,
     Issuer,
-    Kind,
     Mail,
     OptionalAddress,
     OptionalFile,
@@ -42,6 +39,7 @@ from invirt.config.forms import (
     Word,
     choice,
 )
+from invirt.config.people import Mails, Owners, Quota
 
 
 @dataclass(frozen=True)
@@ -165,53 +163,6 @@ class Machines:
 
 
 @dataclass(frozen=True)
-class Quota:
-    """What an owner has when it is made at its first machine; see invirt-admin."""
-
-    memory: Amount = 2048  # MiB, all machines
-    disk: Amount = 50  # GiB, all machines
-    machines: Annotated[int, Range(0)] = 4  # how many
-    running: Annotated[int, Range(0)] = 0  # how many at once; 0: as many as it has
-    cpus: Annotated[int, Range(0)] = 0  # all machines; 0: as many as they are given
-    addresses: Annotated[int, Range(0)] = 0  # IPv4, all machines; 0: as many as they have
-
-
-@dataclass(frozen=True)
-class Ldap:
-    """The directory that the plug-in ldap asks for members of owners."""
-
-    server: Directory = ""  # ldaps://HOST, or ldap://HOST, which then must speak TLS, too (StartTLS)
-    base: Dn = ""  # beneath which groups are looked for
-    ca: OptionalFile = ""  # whose certificates are taken; empty: those that Debian takes
-    bind: Dn = ""  # as whom it is asked; empty: as nobody
-    password: OptionalFile = ""  # the file that has its password, which group invirt-members may read
-    principal: Claim = "uid"  # attribute of people: a login of site.realm, or a whole principal
-
-
-@dataclass(frozen=True)
-class Owners:
-    """How the members of owners are found, where nobody names them one by one."""
-
-    sources: tuple[Kind, ...] = ()  # plug-ins that are asked: unix, ldap, and those of a site's own
-    refresh: Seconds = 600  # seconds until a source is asked again
-    patience: Seconds = 86400  # seconds that a source may be down before its members have no access
-    deadline: Seconds = 20  # seconds that one answer may take
-    groups: Annotated[int, Range(0, 1000)] = 2  # groups that one user may make, each with a quota of its own
-    ldap: Ldap = field(default_factory=Ldap)
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for sources that can't be, and if patience ends before anyone is asked again."""
-        if "group" in self.sources:
-            raise ValueError("sources names group, which users' own groups are called")
-        if len(set(self.sources)) < len(self.sources):
-            raise ValueError("sources names one twice")
-        if self.patience < 2 * self.refresh + self.deadline:
-            raise ValueError("patience is less than twice refresh and deadline: one slow answer would close")
-        if "ldap" in self.sources and not (self.ldap.server and self.ldap.base):
-            raise ValueError("sources names ldap, and ldap.server or ldap.base nobody")
-
-
-@dataclass(frozen=True)
 class Hypervisor:
     """How hosts run guests."""
 
@@ -330,6 +281,7 @@ class Config:
     machines: Machines = field(default_factory=Machines)
     quota: Quota = field(default_factory=Quota)
     owners: Owners = field(default_factory=Owners)
+    mail: Mails = field(default_factory=Mails)
     hypervisor: Hypervisor = field(default_factory=Hypervisor)
     storage: Storage = field(default_factory=Storage)
     network: Network = field(default_factory=Network)

@@ -17,6 +17,10 @@ SERVERS = {"remote": 200, "host": 24, "dns": 24, "dhcp": 16, "console": 24, "web
 MEMBERS = f"{OWNER}_members"
 ASKING = 3  # its sessions at once
 
+# Who sends people mail: another of its users.
+MAIL = f"{OWNER}_mail"
+MAILING = 2
+
 STANDBY = f"{OWNER}_standby"
 FOLLOWING = 24  # sessions of all servers that have copies: each follows, and asks every two seconds
 
@@ -78,9 +82,11 @@ def script() -> str:
     """
     kinds = [f"{OWNER}_{kind}" for kind in SERVERS]
     servers = [CREATE.format(role=kind, idle="1min") + SERVER.format(role=kind) for kind in kinds]
-    asking = f"{CREATE}{SERVER}ALTER ROLE {{role}} CONNECTION LIMIT {ASKING};\n"
-    members = asking.format(role=MEMBERS, idle="1min")
-    return "".join([CREATE.format(role=OWNER, idle="1h"), *servers, members])
+    few = f"{CREATE}{SERVER}ALTER ROLE {{role}} CONNECTION LIMIT {{few}};\n"
+    local = [
+        few.format(role=role, idle="1min", few=most) for role, most in ((MEMBERS, ASKING), (MAIL, MAILING))
+    ]
+    return "".join([CREATE.format(role=OWNER, idle="1h"), *servers, *local])
 
 
 def restrict() -> str:

@@ -199,7 +199,7 @@ def create() -> None:
     kinds = ", ".join(f"{roles.OWNER}_{kind}" for kind in roles.SERVERS)
     standby = roles.standby(len(config.database.all) > 1)
     made = CREATE_DATABASE.format(
-        name=config.database.name, servers=f"{kinds}, {roles.MEMBERS}, {roles.STANDBY}"
+        name=config.database.name, servers=f"{kinds}, {roles.MEMBERS}, {roles.MAIL}, {roles.STANDBY}"
     )
     psql(roles.script() + standby + made)
     psql(roles.restrict(), config.database.name)

@@ -24,6 +24,7 @@ HEAD = f"""\
 {roles.OWNER}  root  {roles.OWNER}
 {roles.OWNER}  postgres  {roles.OWNER}
 {roles.OWNER}  invirt-members  {roles.MEMBERS}
+{roles.OWNER}  invirt-mail  {roles.MAIL}
 """
 
 

@@ -20,6 +20,7 @@ UNITS = {
         "invirt-database-watch.service",
         "invirt-database-fence.service",
         "invirt-database-members.service",
+        "invirt-database-mail.service",
     ),
     "remote": (
         *("invirt-remconffs.service", "invirt-remctld.socket", "invirt-remote-warm.socket"),

@@ -5,6 +5,7 @@
 local       all       postgres           peer
 local       ${config.database.name}  invirt             peer map=invirt
 local       ${config.database.name}  invirt_members     peer map=invirt
+local       ${config.database.name}  invirt_mail        peer map=invirt
 local       ${config.database.name}  all                reject
 local       all       all                peer
 % if len(config.database.all) > 1:
@@ -13,4 +14,5 @@ hostgssenc  replication  invirt_standby  all  gss include_realm=1 krb_realm=${co
 hostgssenc  ${config.database.name}  invirt    all      reject
 hostgssenc  ${config.database.name}  postgres  all      reject
 hostgssenc  ${config.database.name}  invirt_members  all  reject
+hostgssenc  ${config.database.name}  invirt_mail  all    reject
 hostgssenc  ${config.database.name}  all       all      gss include_realm=1 krb_realm=${config.site.realm} map=invirt

@@ -34,10 +34,22 @@ def members(name: str) -> Iterable[str]:
     try:
         return sorted(_walk(Directory(), name))
     except ldap.LDAPError as error:
-        said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        raise CommandFailed(
-            f"LDAP: {said.get('desc', error)}; {said.get('info', '')}".rstrip("; ")
-        ) from error
+        raise _failed(error) from error
+
+
+def mail(login: str) -> str | None:
+    """The first address that the directory has of somebody, beneath mail.people; None: it has none.
+
+    Raises CommandFailed, or NotFound if invirt.yaml names no directory.
+    """
+    settings = config.owners.ldap
+    each = (ldap.filter.escape_filter_chars(one) for one in (login, f"{login}@{config.site.realm}"))
+    wanted = "".join(f"({settings.principal}={one})" for one in each)
+    try:
+        found = list(Directory().search(config.mail.people, ldap.SCOPE_SUBTREE, f"(|{wanted})"))
+    except ldap.LDAPError as error:
+        raise _failed(error) from error
+    return next((one for _, values in found for one in _texts(values.get(config.mail.attribute, []))), None)
 
 
 class Directory:
@@ -72,7 +84,7 @@ class Directory:
 
     def search(self, base: str, scope: int, wanted: str) -> Iterator[Entry]:
         """All entries, page by page.  Raises CommandFailed for an answer that is a part."""
-        attributes = ["objectClass", *BY_DN, BY_LOGIN, self.settings.principal]
+        attributes = ["objectClass", *BY_DN, BY_LOGIN, self.settings.principal, config.mail.attribute]
         pages = ldap.controls.SimplePagedResultsControl(True, size=PAGE, cookie="")
         while True:
             number = self.connection.search_ext(base, scope, wanted, attributes, serverctrls=[pages])
@@ -115,6 +127,11 @@ class Directory:
             yield from self.search(parent, ldap.SCOPE_ONELEVEL, wanted)
         except ldap.NO_SUCH_OBJECT:  # a folder that is gone, with all that were in it
             return
+
+
+def _failed(error: ldap.LDAPError) -> CommandFailed:
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return CommandFailed(f"LDAP: {said.get('desc', error)}; {said.get('info', '')}".rstrip("; "))
 
 
 def _walk(directory: Directory, name: str) -> set[str]:

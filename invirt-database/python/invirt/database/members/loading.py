@@ -10,7 +10,7 @@ from invirt import config
 from invirt.base.errors import BadConfig
 
 Members = Callable[[str], Iterable[str]]
-OWN = ("unix", "ldap")  # modules of this package; no other takes their names
+OWN = ("unix", "ldap", "afs")  # modules of this package; no other takes their names
 GROUP = "invirt.members"
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from invirt.base import cli
 from invirt.base.errors import BadInput, InvirtError
 from invirt.base.process import run
-from invirt_lab import host
+from invirt_lab import host, publisher
 from invirt_lab.progress import say, step
 from invirt_lab.site import RELEASES
 
@@ -47,7 +47,7 @@ def sources() -> list[Path]:
 
 def key() -> str:
     """A hash of all that the binary packages are made from."""
-    total = hashlib.sha256(maintainer().encode())
+    total = hashlib.sha256(repr(told()).encode())
     for name in sources():
         if not str(name).startswith(_NOT_BUILT) and name.suffix != ".md":
             mode = os.access(host.TREE / name, os.X_OK)
@@ -63,6 +63,11 @@ def maintainer() -> str:
     listed = run(["gpg", f"--homedir={_GNUPG}", "--batch", "--quiet", "--with-colons", "--list-keys"]).stdout
     names = [line.split(":")[9] for line in listed.splitlines() if line.startswith("uid:")]
     return next(filter(_PERSON.fullmatch, names), "")
+
+
+def told() -> dict[str, str]:
+    """What debian/control is to say of who publishes, by the fields' names."""
+    return publisher.fields(host.TREE, maintainer())
 
 
 def version() -> str:
@@ -88,11 +93,9 @@ def copy(folder: Path) -> Path:
     stamp = int(run(["dpkg-parsechangelog", "-l", f"{host.TREE}/debian/changelog", "-S", "Timestamp"]).stdout)
     for name in sources():
         _copy(host.TREE / name, folder / "invirt" / name, stamp)
-    if named := maintainer():
-        control = folder / "invirt/debian/control"
-        had = control.read_text()
-        control.write_text(re.sub(r"(?m)^Maintainer: .*$", f"Maintainer: {named}", had, count=1))
-        os.utime(control, (stamp, stamp))
+    control = folder / "invirt/debian/control"
+    control.write_text(publisher.fill(control.read_text(), told()))
+    os.utime(control, (stamp, stamp))
     return folder / "invirt"
 
 
@@ -211,7 +214,10 @@ def _person(text: str) -> str:
     return text
 
 
-def _run(check_reproducible: bool, maintainer: str | None) -> None:
+def _run(check_reproducible: bool, maintainer: str | None, homepage: str | None, vcs: str | None) -> None:
+    for setting, text in ((publisher.HOMEPAGE, homepage), (publisher.VCS, vcs)):
+        if text:
+            publisher.tell(host.TREE, setting, text)
     if maintainer:
         requirements()
         ARCHIVE.mkdir(exist_ok=True)
@@ -234,6 +240,20 @@ COMMAND = cli.Command(
             _person,
             "NAME <ADDRESS>",
             sample="Ada Roe <ada@example.org>",
+        ),
+        cli.Option(
+            "homepage",
+            "where people read of them, told once (default: where their source is)",
+            publisher.address,
+            "URL",
+            sample="https://example.org/invirt",
+        ),
+        cli.Option(
+            "vcs",
+            "where git finds their source, told once (default: where this checkout is from, if by the web)",
+            publisher.address,
+            "URL",
+            sample="https://git.example.org/invirt.git",
         ),
     ),
     run=_run,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from invirt.base import identity
+from invirt.base import guests, identity
 from invirt.base.errors import NotFound
 from invirt.database import connection
 from invirt.host import xmconfig
@@ -51,6 +51,25 @@ def test_a_machine(database: Database, file: Path) -> None:
         "on_reboot": "restart",
         "on_crash": "destroy",
     }
+
+
+@pytest.mark.usefixtures("host1")
+def test_one_that_is_rescued(database: Database, file: Path) -> None:
+    """Whatever it boots otherwise, for as long as it is that."""
+    site(database)
+    machine(database, "inode", memory=192, disk=3)
+    database.execute("UPDATE machines SET system = 'debian-12', installed_at = now()")
+    database.execute(
+        "INSERT INTO reservations (machine_id, host_id, memory, rescue) SELECT machine_id, hosts.host_id,"
+        " machines.memory, true FROM machines, hosts WHERE hosts.name = 'host1'"
+    )
+    settings = xmconfig.evaluate(file, {"machine_name": "inode"}).settings
+    assert (settings["kernel"], settings["ramdisk"]) == (guests.KERNEL, guests.RESCUE)
+    assert settings["extra"] == f"{guests.APPEND} hostname=inode" and settings["on_reboot"] == "destroy"
+    assert settings["disk"] == ["format=raw, vdev=hda, access=rw, target=/dev/invirt/d_inode_hda"]
+    database.execute("DELETE FROM reservations")
+    own = xmconfig.evaluate(file, {"machine_name": "inode"}).settings
+    assert "kernel" not in own and own["type"] == "hvm" and own["on_reboot"] == "restart"
 
 
 @pytest.mark.usefixtures("host1")

@@ -119,6 +119,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("reboot", "remus", {}),
     ("destroy", "remus", {}),
     ("install", "remus", {"autoinstall": "debian-12"}),
+    ("rescue", "remus", {}),
 ]
 
 

@@ -35,7 +35,7 @@ class FakeHost:
     behind: bool = False  # of the version before, which knows no jobs, and doesn't say what it can
     hypervisor: str = "qemu"
     ahead: float = 0.0  # seconds that its clock is
-    can: set[str] = field(default_factory=lambda: {"move", "install"})
+    can: set[str] = field(default_factory=lambda: {"move", "install", "rescue"})
     version: str = "7.2"  # of its QEMU
     traits: dict[str, dict[str, object]] = field(default_factory=dict)  # of guests, as QEMU's
     moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # state and other host of each move

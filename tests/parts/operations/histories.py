@@ -36,6 +36,7 @@ WISHES: tuple[tuple[int, str, dict[str, Any]], ...] = (  # how often, of machine
     (2, "shutdown", {}),
     (3, "destroy", {}),
     (1, "reboot", {}),
+    (1, "rescue", {}),
     (4, "migrate", {}),
     (2, "cold-migrate", {}),
     (2, "cold-migrate", {"host": "host1"}),

@@ -65,6 +65,11 @@ def _has_system(site: Site, name: str) -> bool:
     return site.rows("SELECT 1 FROM machines WHERE name = %s AND installed_at IS NOT NULL", name) != []
 
 
+def _in_rescue(site: Site, name: str) -> bool:
+    asked = "SELECT 1 FROM reservations JOIN machines USING (machine_id) WHERE name = %s AND rescue"
+    return site.rows(asked, name) != []
+
+
 CASES = (
     Case("create", SMALL, (), lambda site, name: name in site.homes()),
     Case("boot", {}, MADE, lambda site, name: _home(site, name) is not None),
@@ -73,6 +78,9 @@ CASES = (
     Case("reboot", {}, UP, lambda site, name: _home(site, name) is not None),
     Case("migrate", {}, UP, lambda site, name: _home(site, name) == HOST2),
     Case("cold-migrate", {"host": "host1"}, (*MADE, ("boot", {})), _is_copied),
+    Case("rescue", {}, MADE, lambda site, name: _home(site, name) is not None and _in_rescue(site, name)),
+    Case("reboot", {}, (*MADE, ("rescue", {})),
+         lambda site, name: _home(site, name) is not None and not _in_rescue(site, name)),
     Case("install", {"autoinstall": "debian-12"}, MADE,
          lambda site, name: _home(site, name) is not None and _has_system(site, name)),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),

@@ -116,6 +116,48 @@ def test_reboot(site: Site) -> None:
     site.check()
 
 
+def _in_rescue(site: Site) -> list[bool]:
+    return [rescue for (rescue,) in site.rows("SELECT rescue FROM reservations")]
+
+
+def test_a_reboot_ends_a_rescue(site: Site) -> None:
+    site.create("remus")
+    site.submit("boot", "remus")
+    with pytest.raises(Busy, match="remus is running on host1"):
+        site.submit("rescue", "remus")
+    site.submit("destroy", "remus")
+    site.submit("rescue", "remus")
+    assert _in_rescue(site) == [True] and site.rows("SELECT wanted_on FROM machines") == [(False,)]
+    site.submit("reboot", "remus")
+    assert _in_rescue(site) == [False] and site.rows("SELECT wanted_on FROM machines") == [(True,)]
+    domain = [words[1] for _, *words in site.hosts.calls if words[:1] == ["job"]]
+    assert domain.count("begin") == 5  # boot, destroy, boot, destroy, boot: not the guest is asked
+    site.submit("destroy", "remus")
+    site.submit("boot", "remus")
+    assert _in_rescue(site) == [False]
+    site.check()
+
+
+def test_a_rescue_system_that_moves_is_one_there(site: Site) -> None:
+    site.create("remus")
+    site.submit("rescue", "remus")
+    site.submit("migrate", "remus")
+    assert (site.homes(), _in_rescue(site)) == ({"remus": HOST2}, [True])
+    site.check()
+
+
+def test_whoever_is_let_in_rescues_nothing(site: Site) -> None:
+    """Its console would be root's shell."""
+    site.create("remus")
+    site.rows("INSERT INTO machine_access SELECT machine_id, %s FROM machines", BOB)
+    with pytest.raises(Denied, match="only its owner"):
+        site.submit("rescue", "remus", BOB)
+    site.rows("UPDATE hosts SET enabled = false")
+    with pytest.raises(NoRoom):
+        site.submit("rescue", "remus")
+    assert _in_rescue(site) == []
+
+
 def test_delete_puts_disks_into_the_trash(site: Site) -> None:
     site.create("remus")
     done = site.submit("delete", "remus")
@@ -276,7 +318,8 @@ def test_kinds_plan_only_what_they_declare(site: Site) -> None:
     for kind in ("boot", "migrate", "reboot", "shutdown", "boot", "destroy"):
         site.submit(kind, "remus")
     site.submit("install", "remus", autoinstall="debian-12")
-    site.submit("destroy", "remus")
+    for kind in ("destroy", "rescue", "reboot", "destroy"):
+        site.submit(kind, "remus")
     site.submit("rename", "remus", name="romulus")
     site.submit("disk-undelete", "romulus", trash=site.trashed())
     site.submit("delete", "romulus")

@@ -155,4 +155,9 @@ def test_a_system_is_installed(cloud: Cloud, site: Database) -> None:
     shown = json.loads(ok(cloud, "machine", "show", "remus", "--json"))
     assert shown["system"] == "debian-12" and shown["installed_at"]
     ok(cloud, "control", "remus", "destroy")
+    assert "control remus reboot ends that" in ok(cloud, "control", "remus", "rescue")
+    assert "remus is running (rescue) on" in ok(cloud, "control", "remus", "status")
+    ok(cloud, "control", "remus", "reboot")
+    assert "rescue" not in ok(cloud, "control", "remus", "status")
+    ok(cloud, "control", "remus", "destroy")
     assert cloud.call("bob", *asked, "debian-12", "--yes").status == 255  # remctld itself refuses

@@ -6,7 +6,7 @@ import lzma
 from collections.abc import Iterator
 from pathlib import Path
 
-from invirt.kernel.installer import INSTALLER
+from invirt.kernel.ramdisks import RAMDISKS
 
 NOTE = b"\x04\0\0\0\x04\0\0\0\x12\0\0\0Xen\0"
 
@@ -17,13 +17,13 @@ def installed(root: Path, *versions: str) -> Path:
         modules = root / "usr/lib/modules" / version
         drivers = modules / "kernel/drivers"
         drivers.mkdir(parents=True)
-        for name in INSTALLER.modules[2:]:  # all that guests' ramdisk has, and more
+        for name in {name for one in RAMDISKS.values() for name in one.modules[2:]}:
             (drivers / f"{name.replace('_', '-')}.ko.xz").write_bytes(lzma.compress(name.encode()))
         (modules / "modules.builtin").write_text("kernel/a/virtio.ko\nkernel/a/virtio-ring.ko\n")
         (root / "boot").mkdir(exist_ok=True)
         (root / f"boot/vmlinuz-{version}").write_bytes(bzimage(b"\x7fELF" + NOTE + version.encode()))
     (root / "usr/bin").mkdir(exist_ok=True)
-    for name in ("busybox", *INSTALLER.programs):
+    for name in {"busybox", *(name for one in RAMDISKS.values() for name in one.programs)}:
         (root / "usr/bin" / name).write_bytes(name.encode())
     return root
 

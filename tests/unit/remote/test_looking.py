@@ -43,6 +43,7 @@ def machine(name: str, host: str | None) -> Machine:
         "hostname": host and f"{host}fqdn",
         "since": None,
         "ended": None,
+        "rescue": False,
         **known,
     }
 

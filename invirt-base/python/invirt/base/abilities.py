@@ -20,6 +20,7 @@ class Can(StrEnum):
     CAP = "cap"
     SNAPSHOT = "snapshot"
     INSTALL = "install"
+    RESCUE = "rescue"
 
 
 MEANING = {
@@ -30,6 +31,7 @@ MEANING = {
     Can.CAP: "change a guest's share of CPUs while it runs",
     Can.SNAPSHOT: "take a snapshot of a disk",
     Can.INSTALL: "have a system installed by the guest itself",
+    Can.RESCUE: "boot the rescue system",
 }
 OF_STORAGE = frozenset({Can.GROW, Can.SNAPSHOT})  # the storage must have it
 OF_HYPERVISOR = frozenset(Can) - {Can.SNAPSHOT}

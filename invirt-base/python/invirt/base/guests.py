@@ -6,4 +6,5 @@ FOLDER = "/var/lib/invirt/kernel"
 KERNEL = f"{FOLDER}/vmlinuz"
 INITRD = f"{FOLDER}/initrd"
 INSTALLER = f"{FOLDER}/installer"
+RESCUE = f"{FOLDER}/rescue"
 APPEND = "console=ttyS0 quiet no_timer_check"  # the last: emulated timers are late

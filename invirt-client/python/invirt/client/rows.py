@@ -39,6 +39,7 @@ OPERATIONS = (
         "reboot",
         "kill",
         "install",
+        "rescue",
         "resize",
         "rename",
         "delete",

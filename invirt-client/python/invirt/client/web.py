@@ -30,7 +30,7 @@ PATIENCE = 60.0  # seconds for an answer, and without any sign of an operation's
 LONGEST = 16 << 20  # bytes of an answer
 WAITS = {
     "machine": frozenset(("create", "resize", "rename", "delete", "undelete", "purge")),
-    "control": frozenset(("create", "shutdown", "reboot", "destroy", "install")),
+    "control": frozenset(("create", "shutdown", "reboot", "destroy", "install", "rescue")),
 }
 
 Words = tuple[str, ...]

@@ -18,7 +18,7 @@ MACHINE = {
 }  # fmt: skip
 CONTROL = {
     "start": "create", "stop": "shutdown", "reboot": "reboot", "kill": "destroy", "status": "status",
-    "install": "install",
+    "install": "install", "rescue": "rescue",
 }  # fmt: skip
 _SPOKEN = {
     "machine quota": "quota",

@@ -152,6 +152,7 @@ class Machine(Base):
     install: Mapped[Install | None] = relationship("Install", uselist=False, passive_deletes="all")
     disks: Mapped[list[Disk]] = relationship("Disk", order_by="Disk.name", **OWNED)
     nics: Mapped[list[Nic]] = relationship("Nic", order_by="Nic.nic_id", **OWNED)
+    reservations: Mapped[list[Reservation]] = relationship("Reservation", passive_deletes="all")
     access: Mapped[list[MachineAccess]] = relationship(
         "MachineAccess", order_by="MachineAccess.principal", **OWNED
     )
@@ -165,7 +166,8 @@ class Reservation(Base):
     host_id: Mapped[int] = column(ForeignKey("hosts.host_id"), primary_key=True)
     memory: Mapped[int] = column(Integer, nullable=False)
     operation_id: Mapped[int | None] = column(ForeignKey("operations.operation_id"))
-    machine: Mapped[Machine] = relationship("Machine")
+    rescue: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+    machine: Mapped[Machine] = relationship("Machine", back_populates="reservations")
 
 
 class Disk(Base):

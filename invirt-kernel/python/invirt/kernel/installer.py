@@ -7,8 +7,8 @@ from pathlib import Path
 from invirt.kernel.ramdisk import POWER_OFF, UDHCPC, VIRTIO, Ramdisk, started
 
 _PARTS = Path(__file__).parent / "install"
-# The kernel for clouds has all but the last built in.
-_MODULES = (*VIRTIO, "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4", "qemu_fw_cfg")
+FILE_SYSTEM = ("crc16", "crc32c_generic", "mbcache", "jbd2", "ext4")  # built into the kernel for clouds
+_MODULES = (*VIRTIO, *FILE_SYSTEM, "qemu_fw_cfg")
 _RC = """\
 acpid -f -l /dev/null -p /tmp/acpid &
 sh /install/main

@@ -1,6 +1,6 @@
 """What is in a ramdisk: busybox, a few lines of shell, and what else it names; and the one of guests.
 
-Another one, for rescue say, is another Ramdisk in invirt.kernel.ramdisks.
+Another one is another Ramdisk in invirt.kernel.ramdisks.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ mount -t devtmpfs dev /dev
 for module in MODULES; do [ ! -f /modules/$module.ko ] || insmod /modules/$module.ko; done
 ifconfig lo up
 """
-_RC = """\
+# What the rest of it does in those that are served: the ACPI button, and an address.
+RC = """\
 hostname "$(sed -n 's/.*\\bhostname=\\([a-z0-9-]*\\).*/\\1/p' /proc/cmdline)"
 acpid -f -l /dev/null -p /tmp/acpid &
 for try in 1 2 3 4 5 6 7 8 9; do
@@ -100,7 +101,7 @@ GUEST = Ramdisk(
     scripts={
         "init": "#!/bin/busybox sh\nexec /bin/busybox init\n",
         "etc/inittab": _INITTAB,
-        "etc/rc": started(VIRTIO) + _RC,
+        "etc/rc": started(VIRTIO) + RC,
         "etc/profile": "export PATH=/bin PS1='guest# '\n",
         "etc/acpi/PWRF/00000080": POWER_OFF,
         "etc/udhcpc": UDHCPC,

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from invirt.kernel.installer import INSTALLER
 from invirt.kernel.ramdisk import GUEST
+from invirt.kernel.rescue import RESCUE
 
-RAMDISKS = {"initrd": GUEST, "installer": INSTALLER}
+RAMDISKS = {"initrd": GUEST, "installer": INSTALLER, "rescue": RESCUE}

@@ -18,7 +18,9 @@ from invirt.base.names import MachineName
 # One row a machine, with what `list` and `show` need; a principal's rights beside it.
 MACHINE = """
 SELECT m.machine_id, m.name, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.why_off,
-    m.priority, m.system, m.installed_at, o.name AS owner, t.name AS type, h.name AS host, h.hostname,
+    m.priority, m.system, m.installed_at,
+    EXISTS (SELECT FROM reservations r WHERE r.machine_id = m.machine_id AND r.rescue) AS rescue,
+    o.name AS owner, t.name AS type, h.name AS host, h.hostname,
     ARRAY(SELECT x.role FROM access x WHERE x.machine_id = m.machine_id AND x.principal = %(who)s) AS roles
 FROM machines m JOIN owners o USING (owner_id) JOIN types t USING (type_id) LEFT JOIN hosts h USING (host_id)
 """

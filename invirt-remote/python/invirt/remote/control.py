@@ -32,6 +32,17 @@ def switch(operation: str, done: str) -> Callable[[Actor, MachineName], Found]:
     return run
 
 
+def rescue(actor: Actor, name: MachineName) -> Found:
+    """Boot a system for repairs, whose shell on the console is root's, with the machine's disks."""
+    with transaction() as cursor:
+        if not actor.administrator:
+            access.require_owner(cursor, actor.principal, name)
+    done = submit("rescue", actor, name)
+    return Found(
+        f"{name} is to be rescued: its console has a shell; control {name} reboot ends that", warnings(done)
+    )
+
+
 def status(actor: Actor, name: MachineName) -> Found:
     """Whether the machine runs, and where."""
     with transaction() as cursor:
@@ -57,4 +68,8 @@ VERBS = (
     _switch("shutdown", "shutdown", "is off", "ask the guest to shut down, and wait until it has"),
     _switch("destroy", "destroy", "is off", "switch it off at once"),
     installs.INSTALL,
-)
+    waitable(
+        Verb("rescue", "boot a system for repairs, with its disks; reboot ends that", rescue, who=Who.OWNER,
+             changes=True)
+    ),
+)  # fmt: skip

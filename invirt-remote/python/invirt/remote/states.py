@@ -64,6 +64,7 @@ def _machine(row: Any) -> Machine:
         "why_off",
         "priority",
         "system",
+        "rescue",
     )
     known = {name: getattr(row, name) for name in names}
     times = {"created_at": row.created_at, "installed_at": row.installed_at}
@@ -143,7 +144,7 @@ def in_words(machine: Machine) -> str:
     """A machine's state as people read it."""
     if _silence(machine):
         return f"unknown, last seen {machine['last_seen']['state']} {ago(machine['last_seen']['seconds'])}"
-    return str(machine["state"])
+    return f"{machine['state']} (rescue)" if machine["rescue"] else str(machine["state"])
 
 
 def befallen(machines: Iterable[Machine]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A system on a machine's disk: what its page tells of it, and the form that has one installed."""
+"""A system on a machine's disk: what its page tells of it, and the forms that install and rescue one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from invirt.web import forms, saying
 from invirt.web.answers import Visit
 from invirt.web.reading import one, rows
 
-VERB = "control install"
+VERB, RESCUE = "control install", "control rescue"
 OFFERED = "SELECT * FROM web.autoinstalls ORDER BY name"
 SYSTEM = "SELECT * FROM web.systems WHERE machine_id = %(machine)s"
+RESCUED = "SELECT * FROM web.rescues WHERE machine_id = %(machine)s"
 
 
 def about(machine: int) -> dict[str, Any]:
-    """offered: what can be installed.  system: what there is, or None."""
-    return {"offered": rows(OFFERED, {}), "system": one(SYSTEM, {"machine": machine})}
+    """offered: what can be installed.  system: what there is, or None.  rescued: whether it is."""
+    asked = {"machine": machine}
+    return {
+        "offered": rows(OFFERED, {}),
+        "system": one(SYSTEM, asked),
+        "rescued": one(RESCUED, asked) is not None,
+    }
 
 
 def begin(visit: Visit, name: str) -> str:

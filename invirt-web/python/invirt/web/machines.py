@@ -91,7 +91,8 @@ CHANGES = {
     "Who may": {"allow": "Let somebody in", "disallow": "Let somebody in no more"},
     "Delete": {"delete": "Delete it"},
 }
-VERBS = frozenset(POWER).union(*CHANGES.values())
+OF_CONTROL = frozenset((*POWER, "rescue"))
+VERBS = OF_CONTROL.union(*CHANGES.values())
 
 
 def mine(visit: Visit) -> Answer:
@@ -236,7 +237,7 @@ def _done(visit: Visit, name: str, verb: str) -> Answer:
         if visit.values.get("typed_name") != name:
             raise BadInput(f"{name} is not deleted", hint="Type its name to say that you mean it.")
         values["yes"] = "yes"
-    found = saying.say(*forms.form(f"control {verb}" if verb in POWER else verb).said(values))
+    found = saying.say(*forms.form(f"control {verb}" if verb in OF_CONTROL else verb).said(values))
     return saying.after(found, f"/machines/{name}", saying.told(found))
 
 

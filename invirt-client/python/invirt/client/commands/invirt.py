@@ -100,6 +100,7 @@ VERBS = (
         YES,
         example="remus --autoinstall debian-12 --yes",
     ),
+    verb("rescue", "boot a system for repairs, with its disks; invirt reboot ends that", NAME),
     verb("systems", "what can be installed on a machine"),
     verb("status", "whether it runs, and where", NAME),
     verb(

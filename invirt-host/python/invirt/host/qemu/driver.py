@@ -38,7 +38,7 @@ POWEROFF, KILLED, HOST = (
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE, Can.INSTALL})
+    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE, Can.INSTALL, Can.RESCUE})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor

@@ -32,6 +32,8 @@ COMMAND = Command(
     files={
         guests.KERNEL: "the kernel, as it is without its compression",
         guests.INITRD: "the ramdisk",
+        guests.INSTALLER: "the installer's: see control NAME install",
+        guests.RESCUE: "the rescue system's: see control NAME rescue",
     },
     example="invirt-kernel make",
     verbs=(

@@ -190,11 +190,16 @@ def check_order(steps: Iterable[Step]) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an admission has decided; reserves: the host that gets a reservation of the machine's memory."""
+    """What an admission has decided.
+
+    reserves: the host that gets a reservation of the machine's memory.  rescue: it boots the rescue
+    system there.
+    """
 
     machine_id: int | None
     steps: Sequence[Planned]
     reserves: int | None = None
+    rescue: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for an order in which it could be neither undone nor ended."""

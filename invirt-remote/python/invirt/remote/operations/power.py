@@ -1,4 +1,4 @@
-"""Boot, shutdown, destroy, reboot: where a guest runs, and that it does."""
+"""Boot, shutdown, destroy: where a guest runs, and that it does."""
 
 from __future__ import annotations
 
@@ -84,13 +84,6 @@ DESTROY_GUEST = Step(
     records=RELEASED,
     pivot=True,
 )
-REBOOT = Step(
-    name="reboot guest",
-    words="rebooting {name} on {host}",
-    undo_words="making sure that {host} does nothing late: {name} stays where it is",
-    do=job("domain", "reboot"),
-    undo=FENCE,
-)
 
 
 def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
@@ -106,7 +99,7 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     # A guest that powered itself off is placed anew: its old host may be full or disabled by now.
     release(cursor, machine.machine_id)
     host = placement.choose(cursor, survey, machine.memory, machine.needs, set(machine.pools.values()))
-    boot = _on_guest(BOOT, machine, host)
+    boot = on_guest(BOOT, machine, host)
     boot.detail["why"] = placement.spoke_for(cursor, host, machine.memory)
     # What was wanted on comes back all the same.
     if request.actor.principal not in config.remote_principals and (
@@ -116,17 +109,17 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return Plan(machine.machine_id, [boot], reserves=host.host_id)
 
 
-def _on_guest(step: Step, machine: Machine, host: Host) -> Planned:
+def on_guest(step: Step, machine: Machine, host: Host) -> Planned:
+    """The step, done to the machine's guest on the host."""
     return Planned(step, {"name": machine.name, "memory": machine.memory, **host.detail})
 
 
-def _admit_at_home(cursor: Cursor, request: Request, survey: Survey, steps: Sequence[Step]) -> Plan:
-    """For what is done to a guest on the host that it runs on."""
-    machine = lock_machine(cursor, request, survey)
+def at_home(machine: Machine, survey: Survey, steps: Sequence[Step]) -> Plan:
+    """For what is done to a guest on the host that it runs on; raises Busy if it is off."""
     if machine.host_id is None:
         raise Busy(f"{machine.name} is off", hint=f"control {machine.name} create boots it.")
     host = survey.host(machine.host_id)
-    return Plan(machine.machine_id, [_on_guest(step, machine, host) for step in steps])
+    return Plan(machine.machine_id, [on_guest(step, machine, host) for step in steps])
 
 
 def _admit_off(cursor: Cursor, request: Request, survey: Survey, step: Step) -> Plan:
@@ -134,7 +127,7 @@ def _admit_off(cursor: Cursor, request: Request, survey: Survey, step: Step) -> 
     machine = lock_machine(cursor, request, survey)
     if machine.wanted_on and machine.host_id is None:  # it was about to be booted again
         return Plan(machine.machine_id, [])
-    return _admit_at_home(cursor, request, survey, [step])
+    return at_home(machine, survey, [step])
 
 
 def _admit_shutdown(cursor: Cursor, request: Request, survey: Survey) -> Plan:
@@ -145,15 +138,10 @@ def _admit_destroy(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     return _admit_off(cursor, request, survey, DESTROY_GUEST)
 
 
-def _admit_reboot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
-    return _admit_at_home(cursor, request, survey, [REBOOT])
-
-
 KINDS = (
     Kind("boot", "Boot the guest on the host with the least RAM in use", _admit_boot, (BOOT,),
          who="control"),
     Kind("shutdown", "Ask the guest to shut down, and wait until it is off", _admit_shutdown, (SHUT_DOWN,),
          asks=False, who="control"),
     Kind("destroy", "End the guest at once", _admit_destroy, (DESTROY_GUEST,), asks=False, who="control"),
-    Kind("reboot", "Ask the guest to reboot", _admit_reboot, (REBOOT,), asks=False, who="control"),
 )  # fmt: skip

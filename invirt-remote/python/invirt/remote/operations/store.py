@@ -75,9 +75,11 @@ def insert(cursor: Cursor, request: Request, plan: Plan, holder: str | None) -> 
     lease = Lease(row.operation_id, holder or "", row.token)
     if plan.reserves is not None:
         cursor.execute(
-            "INSERT INTO reservations (machine_id, host_id, memory, operation_id)"
-            " SELECT machine_id, %s, memory, %s FROM machines WHERE machine_id = %s",
-            (plan.reserves, lease.operation_id, plan.machine_id),
+            "INSERT INTO reservations (machine_id, host_id, memory, operation_id, rescue)"
+            " SELECT machine_id, %s, memory, %s, %s OR EXISTS ("  # as where it comes from
+            "  SELECT FROM reservations r WHERE r.machine_id = m.machine_id AND r.rescue)"
+            " FROM machines m WHERE machine_id = %s",
+            (plan.reserves, lease.operation_id, plan.rescue, plan.machine_id),
         )
     if plan.steps:  # all at once: locks are held
         rows = [_step_row(lease, position, planned) for position, planned in enumerate(plan.steps, 1)]

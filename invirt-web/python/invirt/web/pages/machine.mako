@@ -4,7 +4,7 @@
 typed = refused["typed"] if refused else {}
 wrong = refused["verb"] if refused else ""
 may = bool(set(machine.roles) - {"user"})
-told_below = may and (wrong in forms or wrong in ("look", "install"))
+told_below = may and (wrong in forms or wrong in ("look", "install", "rescue"))
 %>
 <div class="head"><h1>${machine.name}</h1><span class="state ${machine.state}"${f' data-operation="{machine.move}"' if machine.move else "" | n}>${state(machine)}</span>
 % if config.console.hostname:
@@ -31,6 +31,9 @@ ${self.refusal(refused["error"])}
 % endif
 % if password:
 <div class="told" role="status"><p>${system.system if system else "It"} is being installed. root's password, which is shown this once:</p><p><code>${password}</code></p></div>
+% endif
+% if rescued:
+<p class="told">It runs the rescue system: its console has a shell, its disks are as they were. Reboot ends it.</p>
 % endif
 % if machine.befell:
 <p class="told">${machine.befell}.</p>
@@ -154,9 +157,10 @@ ${self.field(field, typed if wrong == verb else {}, verb)}
 % endif
 </section>
 % endif
-% if heading == "Disks" and may and offered and "control install" in forms:
+% if heading == "Disks" and may and forms:
 <section>
 <h2>System</h2>
+% if offered and "control install" in forms:
 <details class="change"${" open" if wrong == "install" else ""}>
 <summary>Install a system on its disk</summary>
 % if wrong == "install":
@@ -174,6 +178,20 @@ ${self.refusal(refused["error"])}
 <button class="danger">Install</button>
 </form>
 </details>
+% endif
+% if "control rescue" in forms:
+<details class="change"${" open" if wrong == "rescue" else ""}>
+<summary>Boot the rescue system</summary>
+% if wrong == "rescue":
+${self.refusal(refused["error"])}
+% endif
+<form method="post" action="/machines/${machine.name}/rescue">
+<input type="hidden" name="secret" value="${secret}">
+<p>For one that doesn't boot any more: a shell on its console, with its disks and its network. The machine must be off; Reboot ends it. Who may use its console is root there.</p>
+<button>Boot the rescue system</button>
+</form>
+</details>
+% endif
 </section>
 % endif
 % if heading == "Who may" and may and config.console.hostname:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -51,6 +53,48 @@ def test_a_machine_has_its_name_and_address_from_the_next_query_on(
 
     database.execute("DELETE FROM machines")
     assert powerdns.ask("romulus.invirt.test").status == "NXDOMAIN"
+
+
+def test_a_machine_s_keys_as_ssh_has_them(powerdns: PowerDns, database: Database, tmp_path: Path) -> None:
+    """At its own name, for as long as it is known by them."""
+
+    def asked(name: str) -> set[str]:
+        found = (
+            record.split(" ", 2)[2] for record in powerdns.ask(name, "SSHFP").records if " SSHFP " in record
+        )
+        return {content.replace(" ", "").lower() for content in found}
+
+    machine(database, "remus", ip="10.5.0.10", mac="02:00:00:00:00:01")
+    database.execute("INSERT INTO nics (machine_id, mac_addr, ip) SELECT machine_id, '02:00:00:00:00:09',"
+                     " '10.5.0.12' FROM machines")  # fmt: skip
+    wanted = set()
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        key = str(tmp_path / kind)
+        keygen("-q", "-t", kind, "-N", "", "-f", key)
+        fingerprint = keygen("-l", "-f", key).split()[1]
+        database.execute(
+            "INSERT INTO host_keys SELECT machine_id, %s, %s FROM machines", (kind.upper(), fingerprint)
+        )
+        wanted |= {
+            line.split(" ", 3)[3].replace(" ", "") for line in keygen("-r", "x", "-f", key).splitlines()
+        }
+    wanted = {line for line in wanted if line[1] == "2"}  # of SHA-256
+    assert asked("remus.invirt.test") == wanted and len(wanted) == 3
+    assert len(powerdns.ask("remus.invirt.test", "SSHFP").records) == 3  # not for each NIC
+    before = serial(powerdns)
+    database.execute("UPDATE machines SET name = 'romulus'")
+    assert asked("romulus.invirt.test") == wanted and not asked("remus.invirt.test")
+    database.execute("DELETE FROM host_keys WHERE kind <> 'RSA'")
+    assert len(asked("romulus.invirt.test")) == 1 and serial(powerdns) > before
+    database.execute("DELETE FROM machines")
+    assert powerdns.ask("romulus.invirt.test", "SSHFP").status == "NXDOMAIN"
+
+
+def keygen(*words: str) -> str:
+    """What ssh-keygen says."""
+    return subprocess.run(
+        ["ssh-keygen", *words], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
 
 
 def test_a_new_zone_is_answered_for_soon(powerdns: PowerDns, database: Database) -> None:

@@ -24,7 +24,10 @@ ZONES = [
     "8.b.d.0.1.0.0.2.ip6.arpa",
 ]
 KEPT = "SELECT source, domain_id, name, type, content, auth FROM dns.names"
-WANTED = "TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics"
+WANTED = (
+    "TABLE dns.of_zones UNION ALL TABLE dns.of_extra_records UNION ALL TABLE dns.of_nics"
+    " UNION ALL TABLE dns.of_host_keys"
+)
 
 NAMES = ["remus", "romulus", "shop"]
 HOSTNAMES = [
@@ -48,6 +51,11 @@ CHANGES = [
     "UPDATE nics SET hostname = NULL WHERE nic_id = " + ONE_NIC,
     f"UPDATE nics SET machine_id = {ONE_MACHINE} WHERE nic_id = {ONE_NIC}",
     "DELETE FROM nics WHERE nic_id = " + ONE_NIC,
+    "INSERT INTO host_keys SELECT machine_id, 'ED25519', 'SHA256:' || repeat('{digit}', 43)"
+    " FROM machines WHERE name = '{name}'",
+    "UPDATE host_keys SET kind = 'RSA' WHERE machine_id = " + ONE_MACHINE,
+    f"UPDATE host_keys SET machine_id = {ONE_MACHINE}",
+    "DELETE FROM host_keys WHERE machine_id = " + ONE_MACHINE,
     f"INSERT INTO hostnames SELECT '{{hostname}}', {ONE_NIC}",
     f"UPDATE hostnames SET nic_id = {ONE_NIC} WHERE hostname = '{{hostname}}'",
     "DELETE FROM hostnames WHERE hostname = '{hostname}'",

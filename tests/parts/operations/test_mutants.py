@@ -177,6 +177,11 @@ def no_pivot(patch: Patch, world: World) -> None:
     patch.setitem(STEPS, "end at source", dataclasses.replace(STEPS["end at source"], pivot=False))
 
 
+def silence_is_no(patch: Patch, world: World) -> None:
+    """A guest whose source doesn't answer amid its hand-over is taken for not handed over."""
+    patch.setitem(STEPS, "hand over", dataclasses.replace(STEPS["hand over"], once=False))
+
+
 def nothing_copied(patch: Patch, world: World) -> None:
     """A disk is taken for copied though nothing of it was."""
     patch.setitem(STEPS, "copy volume", dataclasses.replace(STEPS["copy volume"], do=None))
@@ -247,6 +252,7 @@ MUTANTS: tuple[type[SimulatedHosts] | Callable[[Patch, World], None], ...] = (
     no_quota,
     believed,
     no_pivot,
+    silence_is_no,
     nothing_copied,
     copied_and_kept,
     overbooked,

@@ -21,7 +21,7 @@ LONGEST, CURSOR = 100, 1000  # letters of a query's value: all together fit into
 GREATEST = 2**63 - 1
 
 _COLUMNS = """m.name, m.owner, m.type, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.host,
-    m.state, m.seen, m.since, m.why, m.why_off, m.silence,
+    m.state, m.seen, m.since, m.why, m.why_off, m.silence, m.befell,
     ARRAY(SELECT n.ip FROM web.nics n WHERE n.machine_id = m.machine_id AND n.ip IS NOT NULL) AS addresses"""
 MACHINES = f"SELECT {_COLUMNS} FROM web.machines m WHERE {SEEN} AND {OWN}"
 MACHINE = f"""SELECT m.machine_id, {_COLUMNS}, ARRAY(SELECT role FROM access a WHERE

@@ -143,7 +143,8 @@ def test_its_machines_boot_elsewhere(lab: Lab, machine: Make, home: str, other: 
         lab.on(other, "systemctl", "stop", "invirt-host-remctld.socket")  # it seems to be dead
         done = lose(KILLS)
         assert done.returncode == NO_ROOM, done
-        assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == [high, low]
+        print(done.stdout, done.stderr)
+        assert [line.split()[0] for line in done.stdout.splitlines()[-2:]] == [high, low]
         eventually(lambda: high in there(home), f"{high} to run on {home}")
         assert low not in there(home)
         lab.sql(f"UPDATE hosts SET memory = {memory} WHERE name = '{home}'")

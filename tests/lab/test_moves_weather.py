@@ -57,7 +57,7 @@ def test_its_owner_can_end_it_only_afterwards_and_its_guest_at_any_time(lab: Lab
 def test_the_target_dies(lab: Lab, move: Move) -> None:
     with move.amid() as call, killed(move.there):
         assert call.result().returncode != 0
-        stays(lab, move, move.here)
+        assert console.ask(move.name, "echo $mind").strip().endswith("keeps")
     stays(lab, move, move.here)
 
 

@@ -1,4 +1,4 @@
-"""How soon eight machines of a host that died are back, beside booting them by hand on the same host."""
+"""A host with eight machines, beside the same by hand: it is drained; it dies, and they are elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 
 from invirt_lab import cluster, console
 from invirt_lab.site import HOSTS, REALM
-from tests.lab.faults import Make
+from tests.lab.faults import Make, places
 from tests.lab.users import Lab, eventually
 from tests.results import Result, best, keep
 
 MANY, LIMIT = 8, 1.3
+AT_ONCE = 2  # moves, as remote.drain_at_once has it
 STAYS, DIES = HOSTS
 QUIET = 8.0  # seconds until a host that has died is known to give no sign of life
 QUOTA = "SELECT machines, memory, disk FROM owners WHERE name = 'alice'"
@@ -32,19 +33,54 @@ def machines(lab: Lab, machine: Make) -> Iterator[list[str]]:
     lab.sql(WIDER.format(before))
 
 
-def each(work: Callable[[str], object], names: Sequence[str]) -> None:
-    """For all at once."""
-    with ThreadPoolExecutor(MANY) as pool:
+def each(work: Callable[[str], object], names: Sequence[str], at_once: int = MANY) -> None:
+    """For all, so many at once."""
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(work, names))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """That it takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
 
 
 def until_prompts(begin: Callable[[], object], names: Sequence[str]) -> float:
     """Seconds from the beginning to the last prompt."""
-    began = time.monotonic()
-    begin()
-    eventually(lambda: all(name in cluster.on(STAYS, "xm", "list").stdout for name in names), "all to run")
-    each(console.wait_for_prompt, names)
-    return time.monotonic() - began
+
+    def all_of_it() -> None:
+        begin()
+        eventually(
+            lambda: all(name in cluster.on(STAYS, "xm", "list").stdout for name in names), "all to run"
+        )
+        each(console.wait_for_prompt, names)
+
+    return seconds(all_of_it)
+
+
+@pytest.mark.nightly
+def test_eight_moves(lab: Lab, machines: list[str]) -> None:
+    """All run on one host, are moved away by a drain, and back by hand."""
+
+    def move(name: str) -> None:
+        lab.remctl("bob", "admin", "machine", "migrate", name, DIES)
+
+    def drained() -> None:
+        lab.remctl("bob", "admin", "host", "drain", DIES)
+
+    def ratio() -> float:
+        ours = seconds(drained)
+        assert all(places(lab, name) == [STAYS] for name in machines)
+        lab.remctl("bob", "admin", "host", "rejoin", DIES)
+        bare = seconds(lambda: each(move, machines, AT_ONCE))
+        keep(Result(f"lab: a drain of {MANY}", ours, "s", bare=bare))
+        return ours / bare
+
+    lab.sql(f"UPDATE hosts SET enabled = (name = '{DIES}')")
+    each(lambda name: lab.remctl("alice", "control", name, "create"), machines)
+    lab.sql("UPDATE hosts SET enabled = true")
+    best(f"lab: a drain of {MANY} machines, to moving them by hand", ratio, LIMIT)
 
 
 @pytest.mark.nightly

@@ -390,6 +390,8 @@ def test_every_rule_has_a_sentence(database: Database) -> None:
         "request_decided",
         "mail_kind",
         "mail_recipient",
+        *("limit_resource", "limit_amount", "owner_limit_resource", "owner_limit_standard"),
+        *("owner_limit_most", "owner_limits_key"),
         "audit_address",
         "audit_seals_audit_id_key",
     }

@@ -17,7 +17,7 @@ from tests.parts.postgres import Cluster, Database
 # What is read by SQL alone.
 SQL_ALONE = (
     "^(usage|host_signs|guest_states|api_token|console_looks|apart|sources|machine_offers|upkeep|quotas"
-    "|audit_|quota_requests|mails)"
+    "|audit_|quota_requests|mails|machine_limits|owner_limits)"
 )
 COLUMNS = f"""
     SELECT table_name, column_name, CASE data_type WHEN 'ARRAY' THEN ltrim(udt_name, '_') || '[]'

@@ -173,6 +173,7 @@ SAMPLES = {
     "machine": ["remus", "romulus"],
     "how": "done",
     "disk": "hdb",
+    "resource": "disk",
     "hypervisor": "qemu",
     "autoinstall": "debian-12",
     "machines": 3,
@@ -198,7 +199,7 @@ def test_each_verb_is_understood(site: Site, name: str) -> None:
     given = {field: SAMPLES[field] for field in verbs.fields(form) if field in SAMPLES}
     if name == "resize":
         given["disk"] = ["hdb=5G", "hda=2G"]
-    if name == "create":
+    if name in ("create", "limit"):
         given["disk"] = 10
     if name == "lvrename":
         given["new"] = "hdc"

@@ -34,7 +34,7 @@ VALUES = {
 @pytest.mark.parametrize("verb", [*CHANGES, *(f"control {verb}" for verb in machines.POWER)])
 def test_what_is_said_is_understood(invirt_yaml: object, verb: str) -> None:
     """Each verb that a page has, with all that it asks for."""
-    values = {**VALUES, "disk": "hdb=5G"} if verb == "resize" else VALUES
+    values = {**VALUES, "disk": {"resize": "hdb=5G", "limit": "50"}.get(verb, VALUES["disk"])}
     if verb == "lvrename":
         values = {**values, "new": "hdc"}
     words = forms.form(verb).said(values)

@@ -9,7 +9,7 @@ from typing import Any
 Words = tuple[str, ...]
 MACHINE = {
     "create": "create", "list": "list", "show": "show", "resize": "resize", "set": "set", "rename": "rename",
-    "apart": "apart", "together": "together", "explain": "explain",
+    "apart": "apart", "together": "together", "limit": "limit", "limits": "limits", "explain": "explain",
     "systems": "systems",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "log": "operations", "usage": "usage",

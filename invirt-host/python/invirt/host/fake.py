@@ -19,12 +19,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from invirt.base import log
 from invirt.base.abilities import Can
 from invirt.base.errors import CommandFailed, NotFound
 from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
-from invirt.host.protocols import Domain
+from invirt.host.protocols import Domain, Limits
 from invirt.host.storage.files import FileStorage
 
 INSTALLED = "invirt-install: 100% done\n"
@@ -71,6 +72,13 @@ class FakeHypervisor:
     def destroy(self, name: DomainName) -> None:
         with step("destroy"):
             _end(name)
+
+    def launch(self, name: DomainName) -> str:
+        return ""
+
+    def limit(self, name: DomainName, limits: Limits) -> None:
+        if self.running(name):
+            log.write(f"{name} is held to {limits}")
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         if self.running(config.name):

@@ -22,6 +22,18 @@ class Domain:
     vcpus: int
 
 
+@dataclass(frozen=True)
+class Limits:
+    """cap: percent of a CPU; disk: MiB/s; operations: a second; download, upload: Mbit/s; None: no limit."""
+
+    cap: int | None = None
+    weight: int | None = None
+    disk: int | None = None
+    operations: int | None = None
+    download: int | None = None
+    upload: int | None = None
+
+
 class Leaving(Protocol):
     """A guest that runs here, and is to go to another host.
 
@@ -113,6 +125,12 @@ class Hypervisor(Protocol):
 
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         """Ask the running domain to let go a network card, and say whether it has; it may never do so."""
+
+    def launch(self, name: DomainName) -> str:
+        """What tells this launch of a domain that runs from another one, if anything does."""
+
+    def limit(self, name: DomainName, limits: Limits) -> None:
+        """Hold the running domain's CPUs and disks to so much (Can.CAP).  NotFound if it is off."""
 
     def said(self, name: DomainName) -> bytes:
         """The end of what the guest has said on its serial console since it was booted, 64 KiB at most."""

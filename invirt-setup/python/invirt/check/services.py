@@ -29,7 +29,8 @@ UNITS = {
     ),
     "host": (
         *("invirt-host-remctld.socket", "invirt-host-warm.socket", "invirt-host-warm.service"),
-        *("invirt-host-observer.service", "invirt-host-probe.service", "invirt-host-tidy.timer"),
+        *("invirt-host-observer.service", "invirt-host-limits.service"),
+        *("invirt-host-probe.service", "invirt-host-tidy.timer"),
         "conserver-server.service",
     ),
     "console": (

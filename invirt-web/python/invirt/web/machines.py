@@ -77,6 +77,7 @@ OFFERED = {
 CHANGES = {
     "Size and name": {
         "resize": "Change memory, CPUs or disks",
+        "limit": "Hold it to so much of CPUs, disks and network",
         "rename": "Give it another name",
         "set": "Say whether it starts again after a crash, or whose it is to be",
         "apart": "Keep it on another host than one of its owner's others",

@@ -85,6 +85,7 @@ LISTS = {
          "Disk": "used_disk", "Trash": "trash", "CPUs": "used_cpus", "Addresses": "used_addresses"},
         ("name",), "name", (), "machines, memory, disk, running, cpus, addresses",
         {"admin owner add": "Add an owner", "admin quota set": "Change a quota",
+         "admin limit set": "Change what machines are held to while they run",
          "admin member add": "Let somebody use all machines of an owner",
          "admin member remove": "Let somebody use an owner's machines no more"},
     ),

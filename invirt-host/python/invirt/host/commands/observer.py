@@ -13,7 +13,7 @@ from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.connection import Connection
 from invirt.database.follow import follow
-from invirt.host import loading, tokens
+from invirt.host import limits, loading, tokens
 from invirt.host.console import conserver, logs
 from invirt.host.console.conserver_list import Keeper
 from invirt.host.network import cards, renewal
@@ -44,6 +44,12 @@ def _network(host: str) -> Callable[[], NoReturn]:
     return run
 
 
+def _limits(host: str) -> Callable[[], NoReturn]:
+    """What running guests are held to, from the database."""
+    keeper = limits.Keeper()
+    return lambda: follow(renewal.CHANNEL, renewal.EVERY, keeper.update)
+
+
 def _consoles(host: str) -> Callable[[], NoReturn]:
     """The list of consoles from the database; conserver waits for an empty one."""
     keeper = Keeper()
@@ -55,13 +61,15 @@ def _consoles(host: str) -> Callable[[], NoReturn]:
 
 
 PARTS: dict[str, Part] = {"guests": _guests, "network": _network, "consoles": _consoles}
+# What needs more rights than those, and is a unit of its own.
+APART: dict[str, Part] = {"limits": _limits}
 
 
 def _run(host: str, only: str | None) -> None:
     connection.role = "host"
     threads = [
         threading.Thread(target=_or_end, args=(begin(host),), name=name)
-        for name, begin in PARTS.items()
+        for name, begin in (PARTS if only is None else {**PARTS, **APART}).items()
         if only in (None, name)
     ]
     notify("READY=1")
@@ -103,7 +111,7 @@ COMMAND = Command(
     example="systemctl status invirt-host-observer",
     arguments=(
         Argument("host", "the host's name (default: this one's)", required=False, default=""),
-        Option("only", "one part of its work", choices=tuple(PARTS)),
+        Option("only", "one part of its work", choices=(*PARTS, *APART)),
     ),
     run=_run,
     shown=None,

@@ -19,8 +19,18 @@ from invirt.host import paths, tokens
 from invirt.host.domain import DomainConfig
 from invirt.host.moving import papers
 from invirt.host.network import vif
-from invirt.host.protocols import OBEY, Domain
-from invirt.host.qemu import able, accelerator, cards, leftovers, screen, tables, terminal, version
+from invirt.host.protocols import OBEY, Domain, Limits
+from invirt.host.qemu import (
+    able,
+    accelerator,
+    cards,
+    leftovers,
+    screen,
+    tables,
+    terminal,
+    throttling,
+    version,
+)
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
 from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
@@ -38,7 +48,7 @@ POWEROFF, KILLED, HOST = (
 class Qemu:
     """Guests that supervisor keeps; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE, Can.INSTALL, Can.RESCUE})
+    can = frozenset({Can.CDROM, Can.SCREEN, Can.MOVE, Can.INSTALL, Can.RESCUE, Can.CAP})
 
     def __init__(self, supervisor: Supervisor, obey: float = OBEY) -> None:
         self.supervisor = supervisor
@@ -139,6 +149,13 @@ class Qemu:
         if not wait(lambda: not guest.running(), END):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
         clean_up(guest)
+
+    def launch(self, name: DomainName) -> str:
+        return Guest(name).launched()
+
+    def limit(self, name: DomainName, limits: Limits) -> None:
+        self.supervisor.limit(Guest(name), limits)
+        throttling.throttle(Guest(name), limits)
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         cards.plug(Guest(config.name), config, interface)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from invirt.base.process import run
+from invirt.host.protocols import Limits
 from invirt.host.qemu import qmp
 from invirt.host.qemu.guest import OVERHEAD, Guest
 from invirt.host.waiting import wait
@@ -26,6 +27,9 @@ class Supervisor(Protocol):
     def stop(self, guest: Guest) -> None:
         """Kill it, if it lives, and don't wait for what is done after its end."""
 
+    def limit(self, guest: Guest, limits: Limits) -> None:
+        """Hold its CPUs to so much, if anybody here can."""
+
     def said(self, guest: Guest) -> str:
         """The last lines of its last launch; never those of another machine that had its name before."""
 
@@ -36,7 +40,7 @@ class Systemd:
     def start(self, guest: Guest) -> None:
         """Caps: the guest's CPUs and a fifth of one for QEMU, its memory and QEMU's own."""
         config, unit = guest.config(), self._unit(guest)
-        cpus, memory = config.vcpus * 100 + 20, config.memory + OVERHEAD
+        cpus, memory = _cpus(guest), config.memory + OVERHEAD
         run(["systemctl", "set-property", "--runtime", unit, f"CPUQuota={cpus}%", f"MemoryMax={memory}M"])
         run(["systemctl", "start", unit])
 
@@ -45,6 +49,12 @@ class Systemd:
         run(["systemctl", "kill", "--signal=KILL", self._unit(guest)], check=False)
         wait(lambda: not guest.running(), END)
         run(["systemctl", "stop", "--no-block", self._unit(guest)])
+
+    def limit(self, guest: Guest, limits: Limits) -> None:
+        """While it runs; never more than it was started with."""
+        cap = min(limits.cap or _cpus(guest), _cpus(guest))
+        shares = [f"CPUQuota={cap}%", f"CPUWeight={min(limits.weight or 100, 10000)}"]
+        run(["systemctl", "set-property", "--runtime", self._unit(guest), *shares])
 
     def said(self, guest: Guest) -> str:
         """The launch's last lines in the journal."""
@@ -73,9 +83,17 @@ class Alone:
         if pid:
             os.kill(pid, signal.SIGKILL)
 
+    def limit(self, guest: Guest, limits: Limits) -> None:
+        """Nobody here shares out CPUs."""
+
     def said(self, guest: Guest) -> str:
         """The end of its log."""
         return "\n".join(guest.said.read_text().splitlines()[-5:]) if guest.said.exists() else ""
+
+
+def _cpus(guest: Guest) -> int:
+    """Percent of a CPU: the guest's own, and a fifth of one for QEMU."""
+    return guest.config().vcpus * 100 + 20
 
 
 def of_this_host() -> Supervisor:

@@ -12,7 +12,7 @@ from invirt.base.names import DomainName
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.domain import OWN_WORDS, DomainConfig, Value
-from invirt.host.protocols import OBEY, Domain
+from invirt.host.protocols import OBEY, Domain, Limits
 from invirt.host.waiting import wait
 
 
@@ -73,6 +73,12 @@ class Xen:
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         self.run(["xl", "network-detach", name, mac])
         return True
+
+    def launch(self, name: DomainName) -> str:
+        return self._number(name)
+
+    def limit(self, name: DomainName, limits: Limits) -> None:
+        """Not known yet."""
 
     def said(self, name: DomainName) -> bytes:
         """Not known yet."""

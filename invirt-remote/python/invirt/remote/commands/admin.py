@@ -22,6 +22,7 @@ from invirt.remote import (
     audit,
     balance,
     fleet,
+    limits,
     listing,
     machines,
     moves,
@@ -98,6 +99,7 @@ OPERATIONS = Group(
     _rows(operations.VERBS, "list", "show", "retry", "undo", "resolve"),
 )
 QUOTA = Group("quota", "what owners may use", (*_rows(owner.GROUP.verbs, "set"), *requests.DECIDING))
+LIMIT = Group("limit", "what machines may take of their hosts while they run", limits.BOUNDING)
 MACHINE = Group(
     "machine",
     "everyone's machines",
@@ -129,8 +131,10 @@ def perform(call: Call, actor: Actor, program: str) -> Any:
         audit.begin(program, tuple(sys.argv[1:]))
     if call.verb.run is _balance or call.words[-2] == MACHINE.name and call.verb.changes:
         return call.run(replace(actor, administrator=True))
-    if any(call.verb.run is verb.run for verb in requests.DECIDING):
+    if any(call.verb.run is verb.run for verb in (*requests.DECIDING, limits.BOUNDING[1])):
         return call.run(actor)
+    if call.words[-2] == LIMIT.name:
+        return call.run()
     if call.words[-2] == OPERATIONS.name:
         with closing(connection.connect()) as connected:
             return call.run(connected)
@@ -150,6 +154,7 @@ VERBS = (
     _part(owner.GROUP, "add", "list", "refresh"),
     _part(owner.MEMBER, "add", "remove"),
     QUOTA,
+    LIMIT,
     _part(type.GROUP, "list", "add", "set", "remove"),
     MACHINE,
     OPERATIONS,

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import Busy
-from invirt.host import paths, tokens
+from invirt.host import leftovers, paths, tokens
 from invirt.host.domain import DomainConfig
-from invirt.host.qemu import leftovers
 from invirt.host.qemu.guest import Guest
 
 

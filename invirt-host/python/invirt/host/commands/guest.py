@@ -27,11 +27,12 @@ def run(name: DomainName, log: str | None, accelerator: str | None) -> None:
 
 def stop(name: DomainName, seconds: int) -> None:
     """Ask the guest to power off and wait; for the host's own shutdown."""
-    from invirt.host.qemu.driver import HOST, Qemu, end_by
+    from invirt.host.qemu.driver import Qemu
+    from invirt.host.records import HOST
 
     guest = Guest(name)
     if guest.running():
-        end_by(guest, HOST)
+        guest.end_by(HOST)
     Qemu.of_this_host().shutdown(name)
     if not wait(lambda: not guest.running(), seconds):
         raise CommandFailed(f"{name} did not power off within {seconds} seconds")
@@ -39,10 +40,11 @@ def stop(name: DomainName, seconds: int) -> None:
 
 def clean(name: DomainName) -> None:
     """Take away what the ended guest left; systemd says how QEMU ended (systemd.exec(5))."""
-    from invirt.host.qemu.driver import POWEROFF, clean_up, end_by
+    from invirt.host.qemu.driver import clean_up
+    from invirt.host.records import POWEROFF
 
     if (os.environ.get("EXIT_CODE"), os.environ.get("EXIT_STATUS")) == ("exited", "0"):
-        end_by(Guest(name), POWEROFF)
+        Guest(name).end_by(POWEROFF)
     clean_up(Guest(name))
 
 

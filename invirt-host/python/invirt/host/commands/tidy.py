@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from invirt.base import log
 from invirt.base.cli import Command, say
 from invirt.base.errors import Unreachable
-from invirt.host import jobs, loading, tokens
-from invirt.host.qemu import leftovers
+from invirt.host import jobs, leftovers, loading, tokens
 from invirt.host.storage import pools
 
 DAY = 86400.0  # seconds until a name's token is forgotten: no command is under way for so long

@@ -15,7 +15,7 @@ from pathlib import Path
 from invirt.base.abilities import Can
 from invirt.base.errors import CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName, machine_of
-from invirt.host import paths, tokens
+from invirt.host import leftovers, paths, tokens
 from invirt.host.domain import DomainConfig
 from invirt.host.moving import papers
 from invirt.host.network import vif
@@ -24,7 +24,6 @@ from invirt.host.qemu import (
     able,
     accelerator,
     cards,
-    leftovers,
     screen,
     tables,
     terminal,
@@ -34,15 +33,11 @@ from invirt.host.qemu import (
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
 from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
+from invirt.host.records import KILLED, POWEROFF
 from invirt.host.waiting import wait
 
 START = 20  # seconds until QEMU must answer
 SAID = 1 << 16  # bytes of a guest's console
-POWEROFF, KILLED, HOST = (
-    "poweroff",
-    "killed",
-    "host",
-)  # how guests end: by themselves, by hand, with their host
 
 
 class Qemu:
@@ -113,8 +108,7 @@ class Qemu:
         return Guest(name).running()
 
     def ended(self) -> dict[DomainName, str]:
-        guests = map(Guest.of, (paths.state() / "guests").glob("*"))
-        off = [guest for guest in guests if not guest.running()]
+        off = [guest for guest in Guest.all() if not guest.running()]
         return {
             guest.name: "poweroff" if _read(guest.ended) in (POWEROFF, KILLED) else "crash" for guest in off
         }
@@ -144,7 +138,7 @@ class Qemu:
 
     def destroy(self, name: DomainName) -> None:
         guest = Guest(name)
-        end_by(guest, KILLED)
+        guest.end_by(KILLED)
         self.supervisor.stop(guest)
         if not wait(lambda: not guest.running(), END):
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
@@ -193,12 +187,6 @@ def _domain(guest: Guest) -> Domain:
     except FileNotFoundError:
         return Domain(guest.name, 0, 0)
     return Domain(guest.name, config.memory, config.vcpus)
-
-
-def end_by(guest: Guest, how: str) -> None:
-    """Write down how a guest that has been booted ends, unless that is known."""
-    if guest.config_file.exists() and not guest.ended.exists():
-        paths.write(guest.ended, how)
 
 
 def clean_up(guest: Guest) -> None:

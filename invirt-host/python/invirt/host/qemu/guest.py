@@ -4,9 +4,6 @@ What is written down lies in $INVIRT_STATE/guests/NAME (config, console.log),
 what lives with the process in $INVIRT_RUN/guests/NAME (sockets, lock).  QEMU
 holds the lock from before its start to its very end, whatever ends it: who
 wants to know whether the guest runs looks at the lock.
-
-Names come again, with other owners: what an earlier machine of the name left
-goes before another one boots, see invirt.host.qemu.leftovers.
 """
 
 from __future__ import annotations
@@ -17,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.qemu import screen
 from invirt.host.qemu.able import QEMU, check
+from invirt.host.records import Record
 
 # What a guest may cost beyond its memory: QEMU itself, and translated code.
 TRANSLATED = 64  # MiB
@@ -31,35 +28,18 @@ TABLET = ("-device", "qemu-xhci", "-device", "usb-tablet")
 
 
 @dataclass(frozen=True)
-class Guest:
-    """The places that belong to the domain called name."""
-
-    name: DomainName
-
-    @staticmethod
-    def of(folder: Path) -> Guest:
-        """The guest whose folder that is."""
-        return Guest(DomainName(folder.name))
-
-    @property
-    def config_file(self) -> Path:
-        """The domain's configuration, as it was last booted."""
-        return paths.state() / "guests" / self.name / "config"
+class Guest(Record):
+    """The places that belong to the domain called name, and to its QEMU."""
 
     @property
     def log(self) -> Path:
         """What the guest wrote to its serial console since it was booted."""
-        return paths.state() / "guests" / self.name / "console.log"
-
-    @property
-    def ended(self) -> Path:
-        """Why it is off, if not by a crash; see Hypervisor.ended()."""
-        return paths.state() / "guests" / self.name / "ended"
+        return self.folder / "console.log"
 
     @property
     def said(self) -> Path:
         """What QEMU had to say, where systemd doesn't write that down."""
-        return paths.state() / "guests" / self.name / "qemu.log"
+        return self.folder / "qemu.log"
 
     @property
     def qmp(self) -> Path:
@@ -84,7 +64,7 @@ class Guest:
     @property
     def model(self) -> Path:
         """The model of the machine that it was booted with; see invirt.host.qemu.version."""
-        return paths.state() / "guests" / self.name / "model"
+        return self.folder / "model"
 
     @property
     def told(self) -> Path:
@@ -100,10 +80,6 @@ class Guest:
     def lock(self) -> Path:
         """Held by QEMU while it lives."""
         return paths.run() / "guests" / self.name / "lock"
-
-    def config(self) -> DomainConfig:
-        """Read what create() wrote."""
-        return DomainConfig.from_json(self.config_file.read_text())
 
     def launched(self) -> str:
         """The launch that took the lock last, even if it failed then: its number, and its time."""

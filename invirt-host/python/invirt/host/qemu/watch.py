@@ -17,9 +17,9 @@ from pathlib import Path
 
 from invirt.base.names import DomainName
 from invirt.host import paths, usage
-from invirt.host.qemu.driver import HOST, KILLED, POWEROFF
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import peer
+from invirt.host.records import HOST, KILLED, POWEROFF
 from invirt.host.usage import Counted
 from invirt.host.watching import Seen
 
@@ -39,7 +39,7 @@ class Events:
         """Raises OSError if nobody listens; nothing is waited for."""
         self.state, self.down, self.closed = "running", False, False
         self.guest, self.rest = guest, b""
-        self.machine = _machine(guest)
+        self.machine = guest.machine()
         self.disks: dict[str, int] = {}
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -141,7 +141,7 @@ class QemuWatch:
                 return self._ended(guest)
             self._join(guest)
         events = self.events.get(guest.name)
-        state, machine = (events.state, events.machine) if events else ("running", _machine(guest))
+        state, machine = (events.state, events.machine) if events else ("running", guest.machine())
         return Seen(guest.name, state, _written(guest.lock), machine=machine)
 
     def _join(self, guest: Guest) -> None:
@@ -161,7 +161,7 @@ class QemuWatch:
         why = "host"  # it wasn't launched since the host's boot
         if stamp[0]:
             why = "poweroff" if guest.name in self.down else "crash"
-        seen = Seen(guest.name, "off", since, WHY.get(_read(guest.ended)) or why, _machine(guest))
+        seen = Seen(guest.name, "off", since, WHY.get(_read(guest.ended)) or why, guest.machine())
         self.off[guest.name] = (stamp, seen)
         return seen
 
@@ -171,14 +171,6 @@ def _names(folder: Path) -> list[DomainName]:
         return [DomainName(name) for name in os.listdir(folder) if not name.startswith(".")]
     except FileNotFoundError:
         return []
-
-
-def _machine(guest: Guest) -> int | None:
-    """The number of the guest's machine; None if that can't be read."""
-    try:
-        return guest.config().machine
-    except (OSError, ValueError):
-        return None
 
 
 def _written(path: Path) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 
 from invirt.base.names import DomainName, MachineName, machine_of
 from invirt.database import connection
 from invirt.host import paths, tokens
-from invirt.host.qemu.guest import Guest
+from invirt.host.records import Record
 
 MACHINES = "SELECT name, machine_id FROM machines"
 
@@ -21,14 +20,13 @@ def machines() -> dict[MachineName, int]:
         return {row.name: row.machine_id for row in cursor.fetchall()}
 
 
-def clear(guest: Guest, number: int | None) -> None:
-    """Remove what an earlier machine of the guest's name left; number: the one that is to boot, None: none.
+def clear(record: Record, number: int | None) -> None:
+    """Remove what an earlier machine of the domain's name left; number: the one that is to boot, None: none.
 
-    The caller holds the name's lock, and the guest doesn't run.
+    The caller holds the name's lock, and the domain doesn't run.
     """
-    folder = guest.config_file.parent
-    if folder.is_dir() and (number is None or _number(guest) != number):
-        shutil.rmtree(folder)
+    if record.folder.is_dir() and (number is None or record.machine() != number):
+        shutil.rmtree(record.folder)
 
 
 def sweep(numbers: Mapping[MachineName, int], running: Callable[[DomainName], bool]) -> None:
@@ -43,7 +41,7 @@ def sweep(numbers: Mapping[MachineName, int], running: Callable[[DomainName], bo
         with tokens.locked(machine):
             if running(name):
                 continue
-            clear(Guest(name), numbers.get(machine))
+            clear(Record(name), numbers.get(machine))
             if machine not in numbers:
                 (paths.state() / "domains" / name).unlink(missing_ok=True)
                 shutil.rmtree(paths.run() / "guests" / name, ignore_errors=True)
@@ -53,11 +51,3 @@ def _names() -> list[DomainName]:
     """The domains that something is left of."""
     folders = (paths.state() / "guests", paths.state() / "domains", paths.run() / "guests")
     return sorted({DomainName(path.name) for folder in folders for path in folder.glob("[!.]*")})
-
-
-def _number(guest: Guest) -> int | None:
-    """The machine that the folder is of; None if that was never written down, or can't be read any more."""
-    try:
-        return guest.config().machine
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None

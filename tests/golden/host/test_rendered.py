@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
 from invirt.host.network.addresses import link_local
@@ -64,7 +65,8 @@ class Recorder:
 
     def __call__(self, argv: list[str], **_: Any) -> CompletedProcess[str]:
         self.commands.append(shlex.join(argv))
-        said = next(self.answers.get(" ".join(argv[:2])) or self.answers.get(argv[0]) or iter([""]))
+        words = (" ".join(argv), " ".join(argv[:2]), argv[0])
+        said = next(next((self.answers[word] for word in words if word in self.answers), iter([""])))
         return CompletedProcess(argv, 0, said, "")
 
     @property
@@ -191,8 +193,19 @@ LVS = f"""\
 """
 
 
-def test_lvm_commands() -> None:
+OPEN = "lvs --noheadings --units b --nosuffix --options lv_device_open invirt/"
+
+
+def group(**opened: str) -> Recorder:
+    """A volume group, and which of its volumes are open."""
     runner = Recorder(lvs=LVS)
+    for key in ("d_remus_hda", "trash.17.1500000000.d_old_hdb", "purge.16.1500000000.d_older_hda"):
+        runner.answer(f"{OPEN}{key}", repeat(f"  {opened.get(key, '')}\n"))
+    return runner
+
+
+def test_lvm_commands() -> None:
+    runner = group()
     disks = Lvm("invirt", runner)
     assert disks.path("remus", "hda") == "/dev/invirt/d_remus_hda"
     disks.create("remus", "hda", 2)  # there already
@@ -207,9 +220,41 @@ def test_lvm_commands() -> None:
 
 
 def test_lvm_removes_into_the_trash() -> None:
-    runner = Recorder(lvs=LVS)
+    runner = group()
     Lvm("invirt", runner).remove("remus", "hda", 18)
     old, new = runner.commands[-1].split()[-2:]
     assert old == "d_remus_hda"
     assert new.startswith("trash.18.")
     assert new.endswith(".d_remus_hda")
+
+
+def test_lvm_lets_alone_what_is_open() -> None:
+    """LVM itself would rename it under its guest."""
+    opened = dict.fromkeys(("d_remus_hda", "purge.16.1500000000.d_older_hda"), "open")
+    runner = group(**opened)
+    disks = Lvm("invirt", runner)
+    for act in (
+        lambda: disks.rename("remus", "hda", "romulus", "hda"),
+        lambda: disks.remove("remus", "hda", 18),
+    ):
+        with pytest.raises(Busy, match="d_remus_hda is in use on this host"):
+            act()
+    assert disks.wipe_ended() == []
+    assert {command.split()[0] for command in runner.commands} == {"lvs"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ('  Volume group "invirt" not found\n  Cannot process', CommandFailed, "has no volume group invirt"),
+        ('  Volume group "invirt" has insufficient free space (12 extents)', NoRoom, "group invirt is full"),
+        ("  Insufficient free space: 256 extents needed, but only 12 available", NoRoom, "invirt is full"),
+        ("  something else", CommandFailed, "status 5"),
+    ],
+)
+def test_what_lvm_refuses(said: str, kind: type[InvirtError], told: str) -> None:
+    def refuse(argv: list[str], **_: Any) -> CompletedProcess[str]:
+        raise CommandFailed("status 5 from: lvs", hint=said)
+
+    with pytest.raises(kind, match=told):
+        Lvm("invirt", refuse).sizes()

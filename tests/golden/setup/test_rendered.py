@@ -28,7 +28,6 @@ name: db.invirt.test
 address: 192.0.2.5
 roles: [database]
 disks: guests
-shared: true
 synchronous: true
 kerberos: {make: false, kdcs: [kdc1.invirt.test, kdc2.invirt.test]}
 boot: {kernel: /boot/vmlinuz}

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from invirt.base import guests, identity
-from invirt.base.errors import NotFound
+from invirt.base.errors import BadConfig, NotFound
 from invirt.database import connection
-from invirt.host import xmconfig
-from invirt.host.qemu import leftovers
+from invirt.host import leftovers, xmconfig
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
@@ -27,9 +26,19 @@ def host1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "hostname", lambda: "host1.invirt.test")
 
 
+def own(database: Database) -> None:
+    """The pools that there are so far are host1's alone."""
+    database.execute("UPDATE pools SET everywhere = false")
+    database.execute(
+        "INSERT INTO pool_hosts SELECT pool_id, host_id FROM pools, hosts WHERE hosts.name = 'host1'"
+        " ON CONFLICT DO NOTHING"
+    )
+
+
 @pytest.mark.usefixtures("host1")
 def test_a_machine(database: Database, file: Path) -> None:
     site(database)
+    own(database)
     machine(database, "inode", memory=192, ip="10.5.0.10", mac="00:16:3e:00:00:01", disk=3)
     database.execute("UPDATE types SET kernel = '/srv/vmlinuz', initrd = '/srv/initrd', append = 'quiet'")
     [[nic]] = database.execute("SELECT nic_id FROM nics")
@@ -57,6 +66,7 @@ def test_a_machine(database: Database, file: Path) -> None:
 def test_one_that_is_rescued(database: Database, file: Path) -> None:
     """Whatever it boots otherwise, for as long as it is that."""
     site(database)
+    own(database)
     machine(database, "inode", memory=192, disk=3)
     database.execute("UPDATE machines SET system = 'debian-12', installed_at = now()")
     database.execute(
@@ -68,8 +78,8 @@ def test_one_that_is_rescued(database: Database, file: Path) -> None:
     assert settings["extra"] == f"{guests.APPEND} hostname=inode" and settings["on_reboot"] == "destroy"
     assert settings["disk"] == ["format=raw, vdev=hda, access=rw, target=/dev/invirt/d_inode_hda"]
     database.execute("DELETE FROM reservations")
-    own = xmconfig.evaluate(file, {"machine_name": "inode"}).settings
-    assert "kernel" not in own and own["type"] == "hvm" and own["on_reboot"] == "restart"
+    usual = xmconfig.evaluate(file, {"machine_name": "inode"}).settings
+    assert "kernel" not in usual and usual["type"] == "hvm" and usual["on_reboot"] == "restart"
 
 
 @pytest.mark.usefixtures("host1")
@@ -82,10 +92,15 @@ def test_disks_are_where_their_pools_are(database: Database, file: Path) -> None
         "INSERT INTO disks (machine_id, name, size, pool_id)"
         " SELECT machine_id, 'hdb', 1, pool_id FROM machines, pools WHERE pools.name = 'ssd'"
     )
+    with pytest.raises(BadConfig, match="2 hosts see the pool default"):
+        xmconfig.evaluate(file, {"machine_name": "inode"})
+    own(database)
     disks = xmconfig.evaluate(file, {"machine_name": "inode"}).settings["disk"]
     paths = [disk.split("target=")[1] for disk in disks]
     assert paths == ["/dev/invirt/d_inode_hda", "/dev/fast/d_inode_hdb"]
-    database.execute("UPDATE pools SET everywhere = false WHERE name = 'ssd'")
+    database.execute(
+        "DELETE FROM pool_hosts USING pools WHERE name = 'ssd' AND pools.pool_id = pool_hosts.pool_id"
+    )
     with pytest.raises(NotFound, match="inode has no disk hdb in a pool that this host sees"):
         xmconfig.evaluate(file, {"machine_name": "inode"})
 

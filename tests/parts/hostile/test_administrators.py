@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 from invirt.base import cli, identity, validate
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import BadConfig, BadInput, NotFound
 from invirt.database import connection
 from invirt.database.commands.admin import COMMAND
 from invirt.host import xmconfig
@@ -104,6 +104,11 @@ SEEN = "SELECT hostname::text FROM hosts JOIN pool_sight USING (host_id) JOIN di
 PLACE = """
 SELECT CASE coalesce(driver, 'lvm') WHEN 'lvm' THEN '/dev/' ELSE '' END || coalesce(place, 'invirt')
 FROM pools JOIN disks USING (pool_id)
+"""
+SHARED_GROUP = """
+SELECT pool_id FROM pools JOIN disks USING (pool_id)
+WHERE coalesce(driver, 'lvm') = 'lvm'
+    AND (SELECT count(*) FROM pool_sight s WHERE s.pool_id = pools.pool_id) > 1
 """
 
 
@@ -204,6 +209,10 @@ def domains(rome: Rome) -> None:
     virt, kernel, initrd, append = row
     if not rome.host():
         with pytest.raises(NotFound, match="in a pool that this host sees"):
+            xmconfig.evaluate(rome.file, {"machine_name": "remus"})
+        return
+    if rome.rows(SHARED_GROUP):
+        with pytest.raises(BadConfig, match="of one host alone"):
             xmconfig.evaluate(rome.file, {"machine_name": "remus"})
         return
     config = xmconfig.evaluate(rome.file, {"machine_name": "remus"})

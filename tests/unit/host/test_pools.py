@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadConfig, NotFound
+from invirt.host import leftovers
 from invirt.host.commands import tidy
-from invirt.host.qemu import leftovers
 from invirt.host.storage import pools
 from invirt.host.storage.pools import Pool
 
@@ -39,6 +39,15 @@ def test_a_place_is_looked_at_again(state: Path, driver: str, place: str) -> Non
     """Whatever wrote it: it becomes a path, or an argument of LVM's."""
     with pytest.raises(BadConfig, match="is no place for the driver"):
         pools.made(Pool("ssd", False, driver, place))
+
+
+def test_a_volume_group_is_one_hosts_own(state: Path) -> None:
+    """Two that write into a plain one lose writes without a word."""
+    own = Pool("ssd", False, "lvm", "fast")
+    assert pools.made(own).path("remus", "hda") == "/dev/fast/d_remus_hda"
+    with pytest.raises(BadConfig, match="2 hosts see the pool ssd.*overwrites without a word"):
+        pools.made(own._replace(sharers=2))
+    assert pools.made(Pool("big", False, "file", f"{state}/big", sharers=2))
 
 
 def test_a_pool_that_is_broken_holds_up_no_other(

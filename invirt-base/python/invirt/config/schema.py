@@ -188,7 +188,7 @@ class Storage:
     """What the site's first pool of disks is made of, which all hosts see, and the trash of all pools."""
 
     driver: StorageDriver = "lvm"  # lvm, file or fake
-    volume_group: VolumeGroup = "invirt"  # lvm: on disks that all hosts see
+    volume_group: VolumeGroup = "invirt"  # lvm: of a site's one host
     directory: Folder = "/srv/invirt/volumes"  # file: that all hosts see
     trash_days: Amount = 7  # how long a removed volume can be taken back
 

@@ -105,7 +105,7 @@ class Answers:
     synchronous: bool = False  # nothing is acknowledged before a copy of the database has it, too
     kerberos: Kerberos = field(default_factory=Kerberos)
     disks: Place = "/srv/invirt/volumes"  # the machines': a folder, or a volume group
-    shared: bool = False  # every host sees that folder or volume group; false: each has its own
+    shared: bool = False  # every host sees that folder; false: each has its own
     memory: Annotated[int, Range(0)] = 0  # MiB for machines; 0: all but what this server needs itself
     boot: Boot = field(default_factory=Boot)
 
@@ -126,6 +126,8 @@ class Answers:
                 raise ValueError(f"no server is the {role} server: put it among roles")
         if "database" not in self.roles:
             raise ValueError("roles lacks database: the first server is the one that has it")
+        if self.shared and not self.disks.startswith("/"):
+            raise ValueError("shared wants a folder as disks: hosts that share a volume group lose writes")
         if self.synchronous and not self.copies:
             raise ValueError("synchronous wants a copy of the database: a further server with that role")
 

@@ -46,6 +46,9 @@ class FileStorage(Storage):
         new.unlink()
         _sync(self.directory)
 
+    def settle(self, key: str) -> None:
+        """A file is whole, or not there."""
+
     def grow(self, key: str, gib: int) -> None:
         os.truncate(self._file(key), gib * GIB)
 

@@ -14,7 +14,7 @@ from invirt.host import loading
 from invirt.host.storage.volumes import Storage
 
 POOLS = """
-p.name::text, p.pool_id = first_pool() AS first, p.driver, p.place
+p.name::text, p.pool_id = first_pool() AS first, p.driver, p.place, pool_sharers(p.pool_id)
 FROM pools p JOIN pool_sight USING (pool_id) JOIN hosts h USING (host_id)
 """
 SEEN = f"SELECT {POOLS} WHERE h.hostname = %s ORDER BY p.pool_id"
@@ -27,13 +27,15 @@ WHERE h.hostname = %s AND m.name = %s
 class Pool(NamedTuple):
     """A pool.  first: it is the one that is meant where none is named.
 
-    driver, place: None until they are known from invirt.yaml, which has them then.
+    driver, place: None until they are known from invirt.yaml, which has them then.  sharers: how many hosts
+    see it.
     """
 
     name: str
     first: bool
     driver: str | None = None
     place: str | None = None
+    sharers: int = 1
 
 
 def _rows(query: str, *more: str) -> list[tuple[Any, ...]]:
@@ -77,7 +79,13 @@ def made(pool: Pool) -> Storage:
     driver, place = pool.driver or config.storage.driver, pool.place or config.storage.place
     if not validate.is_place(driver, place):
         raise BadConfig(f"pool {pool.name}: {place!a} is no place for the driver {driver!a}")
-    return loading.storages()[driver](place)
+    found = loading.storages()[driver](place)
+    if pool.sharers > 1 and found.unshared:
+        raise BadConfig(
+            f"{pool.sharers} hosts see the pool {pool.name}, and it is of one host alone: {found.unshared}",
+            hint=f"invirt-admin pool hosts {pool.name} --remove HOST; each host can have a pool of its own.",
+        )
+    return found
 
 
 class OfMachines:

@@ -16,8 +16,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from invirt.base import log
 from invirt.base.abilities import Can
-from invirt.base.errors import BadInput, NotFound
+from invirt.base.errors import BadInput, Busy, NotFound
 from invirt.base.names import PREFIX, MachineName, domain_of
 
 NAME = re.compile(
@@ -47,10 +48,11 @@ class Volume:
 class Storage(ABC):
     """The drivers say how volumes are made, grown, moved and wiped; this says when.
 
-    can: what not every storage can, and this one does.
+    can: what not every storage can, and this one does.  unshared: why no two hosts may see one, if none may.
     """
 
     can: ClassVar[frozenset[Can]]
+    unshared: ClassVar[str] = ""
 
     @abstractmethod
     def path_of(self, key: str) -> str:
@@ -69,16 +71,20 @@ class Storage(ABC):
         """Make a volume that reads as zeros."""
 
     @abstractmethod
+    def settle(self, key: str) -> None:
+        """Bring a volume to its end whose make() may have been killed."""
+
+    @abstractmethod
     def grow(self, key: str, gib: int) -> None:
         """Make a volume larger."""
 
     @abstractmethod
     def move(self, old: str, new: str) -> None:
-        """Rename a volume; new is free."""
+        """Rename a volume; new is free.  Busy where a guest would lose what it has open."""
 
     @abstractmethod
     def wipe(self, key: str) -> None:
-        """End a volume, so that nobody gets to read what it held."""
+        """End a volume, so that nobody gets to read what it held.  Busy if somebody has it open."""
 
     @abstractmethod
     def untouched(self, key: str) -> bool:
@@ -98,6 +104,8 @@ class Storage(ABC):
             raise BadInput(f"disk {disk} of {name} is there already, with {size} GiB instead of {gib}")
         elif not self.untouched(key):
             raise BadInput(f"disk {disk} of {name} is there already, and holds data")
+        else:
+            self.settle(key)
 
     def resize(self, name: MachineName, disk: str, gib: int) -> None:
         """Grow a disk to gib.  BadInput if it is larger already."""
@@ -192,11 +200,18 @@ class Storage(ABC):
         return next(found, None)
 
     def wipe_ended(self) -> list[str]:
-        """Wipe what purge() has ended, which may take long; returns what it was called."""
-        ended = sorted(key for key in self.sizes() if ENDED.fullmatch(key))
-        for key in ended:
-            self.wipe(key)
-        return ended
+        """Wipe what purge() has ended, which may take long; returns what it was called.
+
+        What somebody has open waits for the next time, and holds up nothing else.
+        """
+        wiped = []
+        for key in sorted(key for key in self.sizes() if ENDED.fullmatch(key)):
+            try:
+                self.wipe(key)
+                wiped.append(key)
+            except Busy as error:
+                log.write(f"{error.message}: it stays for now", log.WARNING)
+        return wiped
 
 
 def _key(name: MachineName, disk: str) -> str:

@@ -50,6 +50,7 @@ SERVERS = (
     *("python3-cryptography", "python3-jwt", "slapd", "ldap-utils", "python3-ldap", "python3-aiosmtpd"),
 )
 LAB = (*LIBRARIES, "lintian")
+XEN = (*LIBRARIES, "mmdebstrap", "qemu-system-x86", "qemu-utils", "openssh-client", "python3-pexpect")
 BENCH = ("dnsperf", "kea-admin")
 BROWSER = ("chromium", "fonts-dejavu-core", "libatomic1", "python3-pip", "esbuild", "node-xterm", "novnc")
 
@@ -163,6 +164,14 @@ KINDS = {
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
         nightly=True,
+    ),
+    "xen": Kind(
+        "a host with Xen and LVM, emulated",
+        ("xen",),
+        XEN,
+        slow=True,
+        nightly=True,
+        marks="",
     ),
     "packages": Kind(
         "the packages' own tests, those of autopkgtest, on fresh servers",

@@ -72,8 +72,7 @@ def layer(name: str, below: Path, packages: list[str], archive: str = "") -> Pat
 
     archive: nothing is installed; an apt archive of what would be is in this folder.
     """
-    done = below.with_name(f"{name}-{_key(below.name, *filter(None, [archive]), *sorted(packages))}")
-    with _made(done) as new:
+    with kept(name, below, *filter(None, [archive]), *sorted(packages)) as (done, new):
         if new:
             for folder in ("upper", "work", "root"):
                 (new / folder).mkdir()
@@ -89,6 +88,15 @@ def _index(folder: Path) -> None:
     """Tell apt what is in a folder of packages."""
     known = run(["env", f"--chdir={folder}", "dpkg-scanpackages", "--multiversion", "."], timeout=120)
     (folder / "Packages").write_text(known.stdout)
+
+
+@contextmanager
+def kept(name: str, below: Path, *parts: str) -> Iterator[tuple[Path, Path | None]]:
+    """The folder beside below for what is made of it and of these parts; and, where it is not there yet, an
+    empty one to be filled, which then becomes it."""
+    done = below.with_name(f"{name}-{_key(below.name, *parts)}")
+    with _made(done) as new:
+        yield done, new
 
 
 @contextmanager

@@ -1,0 +1,20 @@
+"""A real Xen host, emulated, for all tests of this kind: from a state that is kept, or cold at first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invirt_lab import host, xen_host
+from invirt_lab.xen_host import Xen
+
+
+@pytest.fixture(scope="session")
+def xen() -> Iterator[Xen]:
+    """At its prompt, with an empty volume group."""
+    host.require_root()
+    with tempfile.TemporaryDirectory(prefix="xen.") as folder, xen_host.started(Path(folder)) as made:
+        yield made

@@ -29,9 +29,6 @@ pytestmark = pytest.mark.nightly
 Make = Callable[..., str]
 LOADED = 4.0  # seconds of load before and after
 BACK = 10.0  # seconds: doors are open again, after the promotion
-# Who connects anew for these waits for a silent server first, once a process: it is shown, no more.
-WAITING = {"frozen and promoted": ("remctl", "the console", "a new machine", "hosts' word")}
-WAITING["cut off and promoted"] = WAITING["frozen and promoted"]
 STOPS = 2.0  # seconds: what is wanted of one that wakes
 SESSIONS = "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'invirt\\_%.%'"
 SEEN = "SELECT min(seen_at) > now() - interval '4 seconds' FROM host_signs"
@@ -104,8 +101,7 @@ def all_back(opening: dict[str, Callable[[], bool]], how: str) -> None:
     for what, seconds in took.items():
         keep(Result(f"lab: {how}, {what} is back", seconds, "s", BACK))
     print(f"{how}, doors are back after {took}")
-    late = {what for what, seconds in took.items() if seconds > BACK} - set(WAITING.get(how, ()))
-    assert not late
+    assert not {what for what, seconds in took.items() if seconds > BACK}
 
 
 class Loss:

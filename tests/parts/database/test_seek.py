@@ -1,4 +1,4 @@
-"""PowerDNS and Kea hold on to a frozen server of the database, and are brought to the one that has it."""
+"""A frozen server of the database is held on to by nobody once another has it: programs, PowerDNS, Kea."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import pytest
 
 from invirt import config
 from invirt.base import templates
+from invirt.base.errors import Unreachable
+from invirt.database import connection, found, reach
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller, settle
 from tests.parts.dhcp.conftest import PROGRAM, TEMPLATE
@@ -23,6 +27,8 @@ from tests.parts.realm import end, loopback
 from tests.parts.waiting import until
 
 BACK = 10.0  # seconds
+PATIENT = "connect_timeout: 60, statement_timeout: 60"  # who would wait for a silent server fails
+WHERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
 SERVICE = TEMPLATE.parents[1] / "invirt/dhcp/pg_service.conf.mako"
 
 
@@ -92,10 +98,16 @@ def daemon(
 @pytest.fixture
 def seeker(daemon: Daemon, checkout: Path, tmp_path: Path, kind: str) -> Iterator[Path]:
     """The program, and the file by which it tells the daemon whom to ask."""
-    program = checkout / "invirt-database/libexec/database-seek"
-    process = subprocess.Popen([program, kind, tmp_path, daemon.folder / PIDS[kind]])
+    with seeking(checkout, kind, tmp_path, daemon.folder / PIDS[kind]) as order:
+        yield order
+
+
+@contextmanager
+def seeking(checkout: Path, *words: str | Path) -> Iterator[Path]:
+    """The program, and the file by which it tells whom to ask; words: see there."""
+    process = subprocess.Popen([checkout / "invirt-database/libexec/database-seek", *words])
     try:
-        yield tmp_path / "servers.env"
+        yield Path(words[1]) / found.FILE
     finally:
         end(process)
 
@@ -110,7 +122,7 @@ def test_it_finds_the_one_that_was_promoted(
     with postgres.frozen(server):
         if isinstance(daemon, PowerDns):
             assert daemon.ask("invirt.test", "SOA", "+time=1").status != "NOERROR"
-        assert not seeker.exists() and process.poll() is None, "there is no other yet"
+        assert process.poll() is None, "there is no other yet"
         made.run("SELECT pg_promote()")
         since = time.monotonic()
         until(lambda: process.poll() == -signal.SIGKILL, seconds=BACK)  # systemd starts it again
@@ -118,3 +130,48 @@ def test_it_finds_the_one_that_was_promoted(
         assert daemon.asks == f"{address},localhost"
         daemon.start()
         assert time.monotonic() - since < BACK
+
+
+@pytest.fixture
+def told(
+    copy: tuple[postgres.Cluster, str],
+    several: Caller,
+    checkout: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
+    """A remote server whose programs would wait long; returns where its seeker tells them whom to ask."""
+    file = copy[0].folder / "invirt.yaml"
+    file.write_text(file.read_text().replace("connect_timeout: 3, statement_timeout: 10", PATIENT))
+    config.reload()
+    several.become("host/remote.invirt.test", "remote")
+    monkeypatch.setattr(found, "FOLDER", tmp_path)
+    with seeking(checkout, "remote", found.folder("remote")) as order:
+        yield order
+
+
+def test_programs_wait_for_no_silent_one(
+    told: Path, server: postgres.Cluster, copy: tuple[postgres.Cluster, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither who has a session there, nor who connects when it falls silent, nor who comes afterwards."""
+    made, address = copy
+    until(lambda: told.exists() and found.first("remote") == "localhost", seconds=BACK)
+    with ThreadPoolExecutor() as pool, closing(connection.connect()) as held, postgres.frozen(server):
+        asked = pool.submit(ask, lambda: held)
+        connected = pool.submit(ask, connection.connect)
+        time.sleep(2 * connection.LOOK)
+        assert not asked.done() and not connected.done(), "there is no other yet"
+        made.run("SELECT pg_promote()")
+        with pytest.raises(Unreachable, match="another server"):
+            asked.result(BACK)
+        assert connected.result(BACK) == (address, False)
+        for connect in (connection.connect, lambda: reach.connect(BACK)):
+            monkeypatch.setattr(connection.Last, "server", "")  # as in a new process
+            assert pool.submit(ask, connect).result(BACK) == (address, False)
+
+
+def ask(connect: Callable[[], connection.Connection]) -> object:
+    """Which server answers there, and whether it has a copy."""
+    with closing(connect()) as connected, connected.cursor() as cursor:
+        cursor.execute(WHERE)
+        return cursor.fetchone()

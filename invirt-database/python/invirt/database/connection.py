@@ -20,6 +20,7 @@ from psycopg2.extras import NamedTupleCursor
 from invirt import config
 from invirt.base import identity, kerberos
 from invirt.base.errors import InvirtError, Unreachable
+from invirt.database import found
 from invirt.database.refusals import explain
 
 role: str | None = None
@@ -28,7 +29,7 @@ _handed_on: list[Connection] = []  # a child's by now; here nothing may be said 
 
 
 class Last:
-    """Where the database was when it was last connected to: that server is asked first from then on."""
+    """Where the database was when it was last connected to: asked first, unless `found` tells."""
 
     server = ""
 
@@ -37,6 +38,8 @@ LOCAL_SOCKET = "/run/postgresql"
 # Who only listens must notice, too, that the server has no power any more: after 15 seconds.
 SILENCE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
 GRACE = 2  # seconds that the server has beyond statement_timeout to say that it gave up
+LOOK = 1.0  # seconds of silence after which one looks whether another server has the database by now
+ROAMING = "read-write"  # of target_session_attrs: whichever server has the database
 
 
 class Connection(psycopg2.extensions.connection):
@@ -50,15 +53,20 @@ class Connection(psycopg2.extensions.connection):
 
     def __init__(self, dsn: str, *more: Any, **named: Any) -> None:
         self.patience: float | None = config.database.connect_timeout
+        self.roams = f"target_session_attrs={ROAMING}" in dsn
         super().__init__(dsn, *more, **named)
         self.patience = config.database.statement_timeout + GRACE
 
     def close(self) -> None:
-        """End it, unless it is lent."""
-        if self.lent:
+        """End it, unless it is lent and still good."""
+        if self.lent and not self.closed:
             ahead.append(self)
         else:
             super().close()
+
+    def is_outdated(self) -> bool:
+        """Whether another server has the database by now than the one that is waited for."""
+        return self.roams and found.first(role) not in ("", self.info.host)
 
 
 def hand_on() -> None:
@@ -77,8 +85,8 @@ def settings(user: str = "") -> dict[str, Any]:
     local = not role or database.hostname.startswith("/")
     folder = database.hostname if database.hostname.startswith("/") else LOCAL_SOCKET
     return {
-        "host": folder if local else ",".join(sorted(database.all, key=lambda server: server != Last.server)),
-        "target_session_attrs": "any" if local else "read-write",
+        "host": folder if local else ",".join(_ordered(database.all)),
+        "target_session_attrs": "any" if local else ROAMING,
         "port": database.port,
         "dbname": database.name,
         "user": user or (identity.own_database_role(role) if role else "invirt"),
@@ -89,6 +97,12 @@ def settings(user: str = "") -> dict[str, Any]:
         "options": f"-c statement_timeout={database.statement_timeout}s -c lock_timeout={_lock_timeout()}ms",
         "application_name": f"invirt-{role or 'admin'}",
     }
+
+
+def _ordered(servers: tuple[str, ...]) -> list[str]:
+    """First the one that has the database as far as is known, then as invirt.yaml has them."""
+    first = found.first(role)
+    return sorted(servers, key=lambda server: (server != first, server != Last.server))
 
 
 def _lock_timeout() -> int:
@@ -199,6 +213,13 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
     while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
         poller = select.poll()
         poller.register(connection.fileno(), events[state])
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        if not poller.poll(left):
-            raise Unreachable("the database doesn't answer in time", hint="Try again in a minute.")
+        while not poller.poll(1000 * min(LOOK, _left(deadline))):
+            if not _left(deadline):
+                raise Unreachable("the database doesn't answer in time", hint="Try again in a minute.")
+            if isinstance(connection, Connection) and connection.is_outdated():
+                raise Unreachable("another server has the database now", hint="Try again.")
+
+
+def _left(deadline: float | None) -> float:
+    """Seconds until then."""
+    return float("inf") if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,8 +1,8 @@
-"""Tells a daemon that can't look for itself which server has the database: PowerDNS, Kea.
+"""Tells all programs of a role which server has the database: a silent one would cost each its patience.
 
-libpq asks the servers in one order for ever, and waits for one that is frozen: at each new
-connection for connect_timeout, for an answer without end.  So all are asked here, side by side,
-and when another than before has the database the daemon is started anew, with that one first.
+All servers are asked, side by side, and the answer is written where programs look (`found`).
+PowerDNS and Kea can't look: libpq asks the servers in one order for ever, and waits for one that is
+frozen, for an answer without end.  So they are started anew, with the right one first.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from invirt import config
 from invirt.base import files, kerberos, log
 from invirt.base.errors import InvirtError
 from invirt.base.notify import notify
-from invirt.database import connection, peers
+from invirt.database import connection, found, peers
 
 PROGRAM = "invirt-database-seek"
-VARIABLE = "INVIRT_DATABASE"  # the servers, in the order in which the daemon asks them
 EVERY = 1.0  # seconds
 
 
@@ -60,49 +59,54 @@ class Asker:
 
 
 class Seeker:
-    """What a daemon was started with, and what it is to have.
+    """What a role's programs are told, and what its daemon, if any, was started with.
 
-    folder: for the file that its unit reads.  pid: the file that has its process' number.
+    folder: for the file that programs and the daemon's unit read.  pid: the file that has the
+    daemon's process' number.
     """
 
-    def __init__(self, folder: Path, pid: Path) -> None:
-        self.pid, self.order = pid, folder / "servers.env"
+    def __init__(self, folder: Path, pid: Path | None) -> None:
+        self.pid, self.order = pid, folder / found.FILE
         self.done = folder / "done"  # what the daemon was started with; none: as invirt.yaml has it
         self.askers = [Asker(name) for name in config.database.all]
 
     def forget(self) -> None:
         """Let go of an order of other servers than invirt.yaml has now; the daemon reads both anew."""
-        known = self.order.read_text() if self.order.exists() else ""
+        known = _text(self.order)
         if set(known.strip().rpartition("=")[2].split(",")) != set(config.database.all):
             self.done.unlink(missing_ok=True)
             self.order.unlink(missing_ok=True)
 
     def turn(self) -> None:
-        """Look once; systemd starts again what ends by that."""
+        """Look once."""
         having = [asker for asker in self.askers if asker.rank]
         first = max(having, key=lambda asker: asker.rank or (), default=None)
         if not first:
             return
-        wanted = _line(sorted(config.database.all, key=lambda name: name != first.hostname))
-        if wanted == (self.done.read_text() if self.done.exists() else _line(config.database.all)):
-            return
-        log.write(f"{first.hostname} has the database now, and is asked first", program=PROGRAM)
-        files.replace(self.order, wanted.encode())
-        # One that waits for a frozen server would not heed a word to stop.
+        wanted = found.line(sorted(config.database.all, key=lambda name: name != first.hostname))
+        if wanted != (known := _text(self.order)):
+            files.replace(self.order, wanted.encode())
+            if known:
+                log.write(f"{first.hostname} has the database now, and is asked first", program=PROGRAM)
+        if self.pid and wanted != (_text(self.done) or found.line(config.database.all)):
+            self._start_anew(self.pid)
+            files.replace(self.done, wanted.encode())
+
+    def _start_anew(self, pid: Path) -> None:
+        """systemd starts what ends by that; one that waits for a frozen server would heed no word to stop."""
         with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int(self.pid.read_text()), signal.SIGKILL)
-        files.replace(self.done, wanted.encode())
+            os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-def _line(servers: list[str] | tuple[str, ...]) -> str:
-    return f"{VARIABLE}={','.join(servers)}\n"
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
-def watch(kind: str, folder: str, pid: str) -> None:
+def watch(kind: str, folder: str, pid: str = "") -> None:
     """Look for ever, where there are several servers; see Seeker.  kind: of roles.SERVERS."""
     connection.role = kind
     kerberos.use_host_keytab()
-    seeker = Seeker(Path(folder), Path(pid))
+    seeker = Seeker(Path(folder), Path(pid) if pid else None)
     seeker.forget()
     notify("READY=1")
     if len(config.database.all) < 2:

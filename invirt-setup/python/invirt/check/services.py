@@ -13,6 +13,7 @@ PATIENCE = 10  # seconds
 
 # What must be active; of names with a bar between them, one.
 EVERYWHERE = ("invirt-config.service", "invirt-firewall.service", "invirt-tickets.timer")
+SEEK = "invirt-database-seek@{}.service"
 UNITS = {
     "database": (
         "postgresql.service",
@@ -26,23 +27,26 @@ UNITS = {
         *("invirt-remconffs.service", "invirt-remctld.socket", "invirt-remote-warm.socket"),
         *("invirt-remote-warm.service", "invirt-operations.service", "invirt-followers.service"),
         *("invirt-upkeep.service", "invirt-metrics.service", "invirt-reconcile.timer", "invirt-trash.timer"),
+        SEEK.format("remote"),
     ),
     "host": (
         *("invirt-host-remctld.socket", "invirt-host-warm.socket", "invirt-host-warm.service"),
         *("invirt-host-observer.service", "invirt-host-limits.service"),
         *("invirt-host-probe.service", "invirt-host-tidy.timer"),
-        "conserver-server.service",
+        *("conserver-server.service", SEEK.format("host")),
     ),
     "console": (
         *("invirt-consolefs.service", "invirt-userdb.socket", "invirt-console-relay.socket"),
         *("invirt-console-relay.service", "ssh.service|ssh.socket"),
+        SEEK.format("console"),
     ),
     "web": (
         *("apache2.service", "invirt-web-pages.socket", "invirt-web-pages.service"),
         *("invirt-web-streams.socket", "invirt-web-streams.service", "invirt-web-names.path"),
+        SEEK.format("web"),
     ),
-    "dns": ("pdns.service", "invirt-database-seek@dns.service"),
-    "dhcp": ("kea-dhcp4-server.service", "invirt-database-seek@dhcp.service"),
+    "dns": ("pdns.service", SEEK.format("dns")),
+    "dhcp": ("kea-dhcp4-server.service", SEEK.format("dhcp")),
 }
 # Where hosts have certificates, as those of a site with consoles do.
 CONSOLES = (

@@ -19,6 +19,8 @@ from invirt.host import loading
 from invirt.host.network import shaping, vif
 from invirt.host.protocols import Limits
 
+CHANNEL = "nics"
+EVERY = 2.0  # seconds between looks without word of a change: a guest may have been booted, or have come
 AGAIN = 60.0  # seconds until it is said again to a guest that has it: others may have taken it away
 # A host sees its own reservations alone.
 WANTED = """
@@ -42,6 +44,7 @@ class Keeper:
     def __init__(self) -> None:
         self.held: dict[MachineName, _Held] = {}
         self.said: dict[MachineName, str] = {}
+        self.links: frozenset[str] = frozenset()
         self.next = 0.0
 
     def update(self, connected: Connection) -> None:
@@ -51,11 +54,13 @@ class Keeper:
             names = {name for one in hypervisor.domains() if (name := machine_of(one.name))}
         except InvirtError:  # said by those who ask first
             return
-        if time.monotonic() > self.next:
+        if anew := time.monotonic() > self.next:
             self.held.clear()
             self.next = time.monotonic() + AGAIN
+        if anew or self.links - links.keys():
+            shaping.forget(links)
+        self.links = frozenset(links)
         wanted = _wanted(connected, names)
-        shaping.forget(links)
         for name in names:
             mine = sorted(one for one, link in links.items() if link.name == domain_of(name) and link.led)
             held = _Held(wanted.get(name, Limits()), (hypervisor.launch(domain_of(name)), *mine))

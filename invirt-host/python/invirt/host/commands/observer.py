@@ -47,7 +47,7 @@ def _network(host: str) -> Callable[[], NoReturn]:
 def _limits(host: str) -> Callable[[], NoReturn]:
     """What running guests are held to, from the database."""
     keeper = limits.Keeper()
-    return lambda: follow(renewal.CHANNEL, renewal.EVERY, keeper.update)
+    return lambda: follow(limits.CHANNEL, limits.EVERY, keeper.update)
 
 
 def _consoles(host: str) -> Callable[[], NoReturn]:

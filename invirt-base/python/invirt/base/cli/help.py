@@ -49,6 +49,8 @@ def text(place: Place) -> str:
     parts += _section("Arguments", explained(place.row.places))
     if isinstance(place.row, Group):
         parts += _section("Verbs", ((row.name, row.summary) for row in place.row.verbs))
+        if place.row.bare:
+            parts.append(f"Where none is named, {place.row.bare} is meant.")
     options = [*explained(place.row.options), ("-h, --help", "show this text")]
     parts += _section("Options", options)
     if isinstance(place.row, Verb):

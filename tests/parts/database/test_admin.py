@@ -129,6 +129,29 @@ def test_a_type_of_the_packaged_kernel(admin: Admin) -> None:
     }
 
 
+def test_cds(admin: Admin, database: Database) -> None:
+    """They lie on the hosts; a type of machines may have one, and a machine."""
+    site(database)
+    machine(database, "remus")
+    admin("cdrom add netinst --path /srv/images/netinst.iso")
+    admin("cdrom add drivers --path /srv/images/drivers.iso --description virtio")
+    admin("cdrom set netinst --path /srv/images/newer.iso")
+    assert admin("cdrom list") == (
+        "name     path                     description\n"
+        "drivers  /srv/images/drivers.iso  virtio\n"
+        "netinst  /srv/images/newer.iso    -\n"
+    )
+    assert "a path begins with /" in admin("cdrom add other --path ../iso", status=2)
+    admin("type add windows --virt hvm --clock local --cdrom drivers")
+    database.execute("UPDATE machines SET cdrom_id = (SELECT cdrom_id FROM cdroms WHERE name = 'netinst')")
+    [pc] = [row for row in admin.rows("type list") if row["name"] == "windows"]
+    assert (pc["clock"], pc["cdrom"], pc["kernel"]) == ("local", "drivers", None)
+    assert "is that of the type windows" in admin("cdrom remove drivers", status=2)
+    assert "is in use by remus" in admin("cdrom remove netinst", status=2)
+    admin("type set windows --cdrom= --clock utc")
+    admin("cdrom remove drivers")
+
+
 def test_ranges_types_owners(admin: Admin, database: Database) -> None:
     """All that a site is told at its beginning."""
     admin("range add 10.5.0.10 10.5.0.19 --prefix 24 --gateway 10.5.0.1")
@@ -156,6 +179,8 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
             "kernel": "/boot/vmlinuz",
             "initrd": None,
             "append": "console=ttyS0",
+            "clock": "utc",
+            "cdrom": None,
             "needs": "cdrom,qemu",
         }
     ]

@@ -10,6 +10,7 @@ from invirt.base import guests, identity
 from invirt.base.errors import BadConfig, NotFound
 from invirt.database import connection
 from invirt.host import leftovers, xmconfig
+from invirt.host.qemu import able
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
 
@@ -80,6 +81,36 @@ def test_one_that_is_rescued(database: Database, file: Path) -> None:
     database.execute("DELETE FROM reservations")
     usual = xmconfig.evaluate(file, {"machine_name": "inode"}).settings
     assert "kernel" not in usual and usual["type"] == "hvm" and usual["on_reboot"] == "restart"
+
+
+@pytest.mark.usefixtures("host1")
+def test_cds_in_the_drives_of_a_pc(database: Database, file: Path) -> None:
+    site(database)
+    own(database)
+    machine(database, "inode", memory=192, disk=3)
+    database.execute(
+        "INSERT INTO cdroms (name, path) VALUES ('own', '/srv/own.iso'), ('drivers', '/srv/d.iso')"
+    )
+    database.execute("UPDATE machines m SET cdrom_id = c.cdrom_id FROM cdroms c WHERE c.name = 'own'")
+    database.execute("UPDATE types t SET cdrom_id = c.cdrom_id, local_clock = true FROM cdroms c"
+                     " WHERE c.name = 'drivers'")  # fmt: skip
+    plain = xmconfig.evaluate(file, {"machine_name": "inode"})
+    assert [disk["vdev"] for disk in plain.devices("disk")] == ["hda"] and not plain.text("boot")
+    database.execute("UPDATE types SET virt = 'hvm'")
+    pc = xmconfig.evaluate(file, {"machine_name": "inode"})
+    _, disc, drivers = pc.devices("disk")
+    assert disc == {
+        "format": "raw",
+        "vdev": "sda",
+        "devtype": "cdrom",
+        "access": "ro",
+        "target": "/srv/own.iso",
+    }
+    assert (drivers["vdev"], drivers["target"]) == ("sdb", "/srv/d.iso")
+    assert pc.text("boot") == "dc" and pc.number("localtime") == 1
+    able.check(pc)
+    database.execute("UPDATE machines SET boots_cdrom = false")
+    assert not xmconfig.evaluate(file, {"machine_name": "inode"}).text("boot")
 
 
 @pytest.mark.usefixtures("host1")

@@ -120,6 +120,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("destroy", "remus", {}),
     ("install", "remus", {"autoinstall": "debian-12"}),
     ("rescue", "remus", {}),
+    ("eject", "remus", {}),
 ]
 
 

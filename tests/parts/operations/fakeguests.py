@@ -99,6 +99,9 @@ class Guests:
         if name not in host.running:
             raise NotFound(f"{name} is off")
 
+    def _domain_eject(self, host: FakeHost, name: str) -> None:
+        """Nothing is known of drives here."""
+
     def _domain_receive(self, host: FakeHost, name: str, source: str) -> None:
         if name in host.running:
             raise BadInput(f"{name} is here already")

@@ -81,6 +81,7 @@ CASES = (
     Case("rescue", {}, MADE, lambda site, name: _home(site, name) is not None and _in_rescue(site, name)),
     Case("reboot", {}, (*MADE, ("rescue", {})),
          lambda site, name: _home(site, name) is not None and not _in_rescue(site, name)),
+    Case("eject", {}, UP, lambda site, name: _home(site, name) is not None),
     Case("install", {"autoinstall": "debian-12"}, MADE,
          lambda site, name: _home(site, name) is not None and _has_system(site, name)),
     Case("delete", {}, MADE, lambda site, name: name not in site.homes()),

@@ -158,6 +158,23 @@ def test_whoever_is_let_in_rescues_nothing(site: Site) -> None:
     assert _in_rescue(site) == []
 
 
+def test_a_cd_is_taken_out(site: Site) -> None:
+    """Out of the drive of a guest that runs, too; and with one a host is wanted that has drives."""
+    site.create("remus")
+    site.rows("INSERT INTO cdroms (name, path) VALUES ('disc', '/srv/disc.iso')")
+    put = "UPDATE machines SET cdrom_id = (SELECT cdrom_id FROM cdroms)"
+    for running in (False, True):
+        site.rows(put)
+        if running:
+            site.hosts.hosts[HOST2].can.add("cdrom")
+            site.submit("boot", "remus")
+            assert site.homes() == {"remus": HOST2}
+        site.submit("eject", "remus")
+        assert site.rows("SELECT cdrom_id FROM machines") == [(None,)]
+        assert any("eject" in words for _, *words in site.hosts.calls) == running
+    site.check()
+
+
 def test_delete_puts_disks_into_the_trash(site: Site) -> None:
     site.create("remus")
     done = site.submit("delete", "remus")
@@ -315,7 +332,7 @@ def test_kinds_plan_only_what_they_declare(site: Site) -> None:
     site.submit("disk-resize", "remus", disk="hdb", size=4)
     site.submit("disk-rename", "remus", disk="hdb", name="hdc")
     site.submit("disk-remove", "remus", disk="hdc")
-    for kind in ("boot", "migrate", "reboot", "shutdown", "boot", "destroy"):
+    for kind in ("boot", "migrate", "eject", "reboot", "shutdown", "boot", "destroy"):
         site.submit(kind, "remus")
     site.submit("install", "remus", autoinstall="debian-12")
     for kind in ("destroy", "rescue", "reboot", "destroy"):

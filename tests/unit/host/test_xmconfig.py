@@ -202,8 +202,11 @@ disk = ("phy:/dev/vg/x,xvda,w", "vdev=hdb, access=ro, target=/y", "file:/a.iso,h
     assert [word for word in argv if ",drive=" in word] == [
         "virtio-blk-pci,drive=xvda",
         "virtio-blk-pci,drive=hdb",
-        "ide-cd,drive=hdc",
+        "ide-cd,id=drive-hdc,drive=hdc",
     ]
+    assert "-rtc" not in argv
+    local = arguments(evaluated(tmp_path / "config", f"{text}localtime = 1\n"), "tcg", files)
+    assert local[local.index("-rtc") + 1] == "base=localtime"
 
 
 def test_found_in_the_folder_or_by_path(state: Path) -> None:

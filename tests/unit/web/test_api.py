@@ -176,6 +176,7 @@ SAMPLES = {
     "resource": "disk",
     "hypervisor": "qemu",
     "autoinstall": "debian-12",
+    "cdrom": "debian-netinst",
     "machines": 3,
     "priority": "9",
     "member": ["bob@X"],

@@ -28,6 +28,7 @@ CHANGES = [verb for verbs in machines.CHANGES.values() for verb in verbs]
 VALUES = {
     "user": "alice@INVIRT.TEST", "name": "remus", "other": "romulus", "new": "romulus", "memory": "1G",
     "cpus": "2", "disk": "hdb", "size": "2G", "autostart": "no", "principal": "bob", "yes": "yes",
+    "cdrom": "debian-netinst",
 }  # fmt: skip
 
 

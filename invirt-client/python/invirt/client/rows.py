@@ -40,6 +40,7 @@ OPERATIONS = (
         "kill",
         "install",
         "rescue",
+        "eject",
         "resize",
         "rename",
         "delete",

@@ -29,7 +29,7 @@ PLACE = re.compile(r"(?:https://)?([A-Za-z0-9.-]{1,253})(?::([0-9]{1,5}))?/?")
 PATIENCE = 60.0  # seconds for an answer, and without any sign of an operation's stream
 LONGEST = 16 << 20  # bytes of an answer
 WAITS = {
-    "machine": frozenset(("create", "resize", "rename", "delete", "undelete", "purge")),
+    "machine": frozenset(("create", "resize", "rename", "delete", "undelete", "purge", "eject")),
     "control": frozenset(("create", "shutdown", "reboot", "destroy", "install", "rescue")),
 }
 

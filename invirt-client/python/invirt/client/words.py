@@ -10,7 +10,7 @@ Words = tuple[str, ...]
 MACHINE = {
     "create": "create", "list": "list", "show": "show", "resize": "resize", "set": "set", "rename": "rename",
     "apart": "apart", "together": "together", "limit": "limit", "limits": "limits", "explain": "explain",
-    "systems": "systems",
+    "systems": "systems", "cdroms": "cdroms", "insert": "insert", "eject": "eject",
     "share": "allow", "unshare": "disallow", "delete": "delete", "trash": "trash", "undelete": "undelete",
     "purge": "purge", "log": "operations", "usage": "usage",
     "audit": "audit",

@@ -61,6 +61,9 @@ class Type(Base):
     initrd: Mapped[str | None] = column(Text, server_default=GIVEN)  # remote may not say it
     append: Mapped[str | None] = column(Text)
     needs: Mapped[list[str]] = column(ARRAY(Text), nullable=False, server_default=GIVEN)
+    local_clock: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
+    cdrom_id: Mapped[int | None] = column(ForeignKey("cdroms.cdrom_id"), server_default=GIVEN)  # the second
+    cdrom: Mapped[Cdrom | None] = relationship("Cdrom")
 
 
 class Host(Base):
@@ -146,9 +149,12 @@ class Machine(Base):
     lost_host: Mapped[str | None] = column(Text)
     system: Mapped[str | None] = column(Text)
     installed_at: Mapped[datetime | None] = column(TIMESTAMP(timezone=True))
+    cdrom_id: Mapped[int | None] = column(ForeignKey("cdroms.cdrom_id"))
+    boots_cdrom: Mapped[bool] = column(Boolean, nullable=False, server_default=GIVEN)
     owner: Mapped[Owner] = relationship("Owner", back_populates="machines")
     type: Mapped[Type] = relationship("Type")
     host: Mapped[Host | None] = relationship("Host")
+    cdrom: Mapped[Cdrom | None] = relationship("Cdrom")
     install: Mapped[Install | None] = relationship("Install", uselist=False, passive_deletes="all")
     disks: Mapped[list[Disk]] = relationship("Disk", order_by="Disk.name", **OWNED)
     nics: Mapped[list[Nic]] = relationship("Nic", order_by="Nic.nic_id", **OWNED)

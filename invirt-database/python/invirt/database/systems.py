@@ -10,7 +10,7 @@ from invirt.database.base import GIVEN, Base, column
 
 
 class Cdrom(Base):
-    """An image that a machine can boot from."""
+    """An image that a machine can have in its drive: a file on the hosts."""
 
     __tablename__ = "cdroms"
     cdrom_id: Mapped[int] = column(Integer, primary_key=True)

@@ -80,6 +80,11 @@ class FakeHypervisor:
         if self.running(name):
             log.write(f"{name} is held to {limits}")
 
+    def eject(self, name: DomainName) -> None:
+        """It has no drives."""
+        with step("eject"):
+            pass
+
     def plug(self, config: DomainConfig, interface: str) -> None:
         if self.running(config.name):
             paths.write(_domain(config.name), config.json())

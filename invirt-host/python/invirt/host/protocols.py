@@ -120,6 +120,9 @@ class Hypervisor(Protocol):
     def destroy(self, name: DomainName) -> None:
         """End the domain at once; it is off when this returns."""
 
+    def eject(self, name: DomainName) -> None:
+        """Take the CD out of the running domain's first drive; that of one that is off is none of ours."""
+
     def plug(self, config: DomainConfig, interface: str) -> None:
         """Give the running domain a network card that its configuration has; CommandFailed if it can't."""
 

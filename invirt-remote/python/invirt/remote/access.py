@@ -20,6 +20,7 @@ MACHINE = """
 SELECT m.machine_id, m.name, m.memory, m.cpus, m.description, m.created_at, m.autostart, m.why_off,
     m.priority, m.system, m.installed_at,
     EXISTS (SELECT FROM reservations r WHERE r.machine_id = m.machine_id AND r.rescue) AS rescue,
+    (SELECT c.name::text FROM cdroms c WHERE c.cdrom_id = m.cdrom_id) AS cdrom,
     o.name AS owner, t.name AS type, h.name AS host, h.hostname,
     ARRAY(SELECT x.role FROM access x WHERE x.machine_id = m.machine_id AND x.principal = %(who)s) AS roles
 FROM machines m JOIN owners o USING (owner_id) JOIN types t USING (type_id) LEFT JOIN hosts h USING (host_id)

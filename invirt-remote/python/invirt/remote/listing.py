@@ -133,6 +133,7 @@ FACTS = Facts(
         "host": "host",
         "type": "type",
         "system": _system,
+        "CD": "cdrom",
         "ssh": lambda m: ", ".join(f"{kind} {key}" for kind, key in m.get("host_keys", {}).items()),
         "memory": lambda m: f"{m['memory']} MiB",
         "CPUs": "cpus",

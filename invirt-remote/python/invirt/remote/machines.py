@@ -14,6 +14,7 @@ from invirt.base.names import MachineName
 from invirt.remote import (
     access,
     apart,
+    cdroms,
     explain,
     groups,
     handing,
@@ -243,6 +244,7 @@ MACHINE = (
     *listing.VERBS,
     USAGE,
     installs.LIST,
+    *cdroms.VERBS,
     _operation("resize", "change memory, CPUs or disks of a machine that is off", resize, MEMORY, CPUS, GROW,
           example="remus --memory 1G --disk hda=20G"),
     _verb("set", "say whether a machine is booted again after a crash, or offer it to another owner", set_,

@@ -65,6 +65,7 @@ def _machine(row: Any) -> Machine:
         "priority",
         "system",
         "rescue",
+        "cdrom",
     )
     known = {name: getattr(row, name) for name in names}
     times = {"created_at": row.created_at, "installed_at": row.installed_at}

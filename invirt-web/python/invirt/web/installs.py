@@ -12,15 +12,22 @@ from invirt.web.reading import one, rows
 VERB, RESCUE = "control install", "control rescue"
 OFFERED = "SELECT * FROM web.autoinstalls ORDER BY name"
 SYSTEM = "SELECT * FROM web.systems WHERE machine_id = %(machine)s"
+CDS = "SELECT * FROM web.cdroms ORDER BY name"
+CD = "SELECT * FROM web.inserted WHERE machine_id = %(machine)s"
 RESCUED = "SELECT * FROM web.rescues WHERE machine_id = %(machine)s"
 
 
 def about(machine: int) -> dict[str, Any]:
-    """offered: what can be installed.  system: what there is, or None.  rescued: whether it is."""
+    """offered: what can be installed.  system: what there is, or None.  rescued: whether it is.
+
+    cds: those there are.  cd: the one in its drive, or None.
+    """
     asked = {"machine": machine}
     return {
         "offered": rows(OFFERED, {}),
         "system": one(SYSTEM, asked),
+        "cds": rows(CDS, {}),
+        "cd": one(CD, asked),
         "rescued": one(RESCUED, asked) is not None,
     }
 

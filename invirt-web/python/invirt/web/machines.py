@@ -83,6 +83,7 @@ CHANGES = {
         "apart": "Keep it on another host than one of its owner's others",
         "together": "Let it be on one host with another again",
     },
+    "CD": {"insert": "Put a CD into its drive", "eject": "Take the CD out"},
     "Disks": {
         "lvcreate": "Add a disk",
         "lvresize": "Make a disk larger",

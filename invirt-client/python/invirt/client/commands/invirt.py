@@ -102,6 +102,17 @@ VERBS = (
     ),
     verb("rescue", "boot a system for repairs, with its disks; invirt reboot ends that", NAME),
     verb("systems", "what can be installed on a machine"),
+    verb("cdroms", "CDs that can be put into a machine's drive"),
+    verb(
+        "insert",
+        "put a CD into a machine's drive, from its next boot on",
+        NAME,
+        Argument(
+            "cdrom", "which: see invirt cdroms", validate.machine_name, "CDROM", sample="debian-netinst"
+        ),
+        Option("boot", "what is booted first (default: the CD)", choices=("cdrom", "disk")),
+    ),
+    verb("eject", "take the CD out of a machine's drive, also of one that runs", NAME),
     verb("status", "whether it runs, and where", NAME),
     verb(
         "usage",

@@ -8,7 +8,7 @@ from invirt.base import guests
 from invirt.base.abilities import NEEDS
 from invirt.base.cli import Group, Option, Verb
 from invirt.database.admin.verbs import Row, given, listing, named, refuse_if_used
-from invirt.database.models import Machine, Type
+from invirt.database.models import Cdrom, Machine, Type
 from invirt.database.session import session
 
 NAME = named("linux")
@@ -32,10 +32,27 @@ FIELDS = (
         "the kernel's command line (a new type's, if no kernel is named: its console on ttyS0)",
         metavar="WORDS",
     ),
+    Option("clock", "in which its machines are told the time (default: utc)", choices=("utc", "local")),
+    Option(
+        "cdrom",
+        "a CD in a second drive of all its machines, drivers say; empty: none",
+        metavar="CDROM",
+        sample="virtio-drivers",
+    ),
     Option("needs", f"of its hosts, with commas: {', '.join(NEEDS)}", _needs, "WORDS", sample="qemu,cdrom"),
 )
 PACKAGED = {"kernel": guests.KERNEL, "initrd": guests.INITRD, "append": guests.APPEND}
 NAMES = tuple(field.name for field in FIELDS)
+
+
+def _read(fields: dict[str, Any]) -> dict[str, Any]:
+    """The columns of what has another name, or form, there."""
+    read = dict(fields)
+    if "clock" in fields:
+        read["local_clock"] = read.pop("clock") == "local"
+    if "cdrom" in fields:
+        read["cdrom"] = Cdrom.get(name=fields["cdrom"]) if fields["cdrom"] else None
+    return read
 
 
 def _add(name: str, **values: Any) -> None:
@@ -44,12 +61,13 @@ def _add(name: str, **values: Any) -> None:
     if "kernel" in values and "kernel" not in fields and fields.get("virt") != "hvm":
         fields = PACKAGED | fields
     fields = {key: value for key, value in fields.items() if value or key not in PACKAGED}
-    session.add(Type(name=name, **{"virt": "pvh" if "kernel" in fields else "hvm", **fields}))
+    session.add(Type(name=name, **{"virt": "pvh" if "kernel" in fields else "hvm", **_read(fields)}))
 
 
 def _set(name: str, **values: Any) -> None:
     found = Type.get(name=name)
-    for key, value in given(values, f"Give one of --{', --'.join(NAMES)}.").items():
+    wanted = given(values, f"Give one of --{', --'.join(NAMES)}.")
+    for key, value in _read(wanted).items():
         setattr(found, key, value or None if key in PACKAGED else value)
 
 
@@ -58,6 +76,10 @@ def _list() -> list[Row]:
 
 
 def _cell(found: Type, name: str) -> object:
+    if name == "clock":
+        return "local" if found.local_clock else "utc"
+    if name == "cdrom":
+        return found.cdrom and found.cdrom.name
     return ",".join(found.needs) if name == "needs" else getattr(found, name)
 
 

@@ -10,6 +10,7 @@ from invirt.base.cli import Call, Command
 from invirt.database.admin import (
     administrator,
     autoinstall,
+    cdrom,
     host,
     key,
     machine,
@@ -31,6 +32,7 @@ GROUPS = (
     range.GROUP,
     type.GROUP,
     autoinstall.GROUP,
+    cdrom.GROUP,
     owner.GROUP,
     owner.MEMBER,
     administrator.GROUP,

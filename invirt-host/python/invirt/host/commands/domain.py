@@ -44,6 +44,13 @@ def destroy(name: MachineName, token: int) -> None:
         papers.forget(name)
 
 
+def eject(name: MachineName, token: int) -> None:
+    """Take the CD out of the guest's drive."""
+    driver = loading.hypervisor()
+    with tokens.claimed(token, name):
+        driver.eject(domain_of(name))
+
+
 def receive(name: MachineName, host: str, token: int) -> None:
     """Be ready for the machine's guest, which may come from that host."""
     with tokens.claimed(token, name):
@@ -132,6 +139,7 @@ VERBS = (
     _verb("shutdown", "ask a guest to power off, and don't wait", shutdown, NAME, TOKEN),
     _verb("reboot", "ask a guest to reboot, and reset it if it doesn't", reboot, NAME, TOKEN),
     _verb("destroy", "end a guest at once", destroy, NAME, TOKEN),
+    _verb("eject", "take the CD out of a guest's drive", eject, NAME, TOKEN),
     _verb("receive", "be ready for a guest from another host", receive, NAME, HOST, TOKEN),
     _verb("send", "move a guest to a host that is ready for it", send, NAME, HOST, WITHIN, TOKEN),
     _verb("keep", "have a guest go on here that was to move", keep, NAME, TOKEN),

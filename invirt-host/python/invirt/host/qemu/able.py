@@ -13,12 +13,12 @@ from invirt.host.words import Value
 QEMU = "/usr/bin/qemu-system-x86_64"
 HONOURED = {
     *("name", "type", "builder", "memory", "vcpus", "uuid", "kernel", "ramdisk", "root", "extra", "cmdline"),
-    *("disk", "vif", "on_reboot", "boot", "vnc"),
+    *("disk", "vif", "on_reboot", "boot", "vnc", "localtime"),
 }
 # Words that change nothing here, as long as they say what is so anyway.
 AS_IT_IS: dict[str, tuple[Value, ...]] = {
     **dict.fromkeys(("acpi", "apic", "pae", "hap", "stdvga"), (1,)),
-    **dict.fromkeys(("sdl", "usb", "localtime", "rtc_timeoffset", "cap"), (0,)),
+    **dict.fromkeys(("sdl", "usb", "rtc_timeoffset", "cap"), (0,)),
     **dict.fromkeys(("on_poweroff", "on_crash"), ("destroy",)),
     "vncunused": (0, 1),
     "serial": ("pty",),

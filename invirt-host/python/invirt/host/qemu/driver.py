@@ -30,7 +30,7 @@ from invirt.host.qemu import (
     throttling,
     version,
 )
-from invirt.host.qemu.guest import Guest
+from invirt.host.qemu.guest import Guest, drive
 from invirt.host.qemu.qmp import Qmp
 from invirt.host.qemu.supervisor import END, Supervisor, of_this_host
 from invirt.host.records import KILLED, POWEROFF
@@ -150,6 +150,17 @@ class Qemu:
     def limit(self, name: DomainName, limits: Limits) -> None:
         self.supervisor.limit(Guest(name), limits)
         throttling.throttle(Guest(name), limits)
+
+    def eject(self, name: DomainName) -> None:
+        """The drive that is left has nothing in it, whatever the guest holds open."""
+        guest = Guest(name)
+        if guest.running():
+            drives = [
+                disk["vdev"] for disk in guest.config().devices("disk") if disk.get("devtype") == "cdrom"
+            ]
+            with Qmp(guest.qmp) as qmp:
+                for vdev in drives[:1]:
+                    qmp("eject", id=drive(vdev), force=True)
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         cards.plug(Guest(config.name), config, interface)

@@ -121,6 +121,7 @@ def arguments(
         *_accelerator(accelerator),
         *_channels(descriptors),
         *_boot(config),
+        *(("-rtc", "base=localtime") if config.number("localtime") else ()),
         *(("-fw_cfg", f"name={TOLD},file=/dev/fd/{descriptors['told']}") if "told" in descriptors else ()),
         *_display(config, descriptors),
         *(word for disk in config.devices("disk") for word in _disk(disk, descriptors)),
@@ -181,12 +182,17 @@ def _disk(disk: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:
     kind = "host_device" if disk["target"].startswith("/dev/") else "file"
     file = f"file.driver={kind},file.filename=/dev/fdset/{number},file.locking=on"
     access = "discard=unmap" if is_written(disk) else "read-only=on"
-    device = "ide-cd" if disk.get("devtype") == "cdrom" else "virtio-blk-pci"
+    device = f"ide-cd,id={drive(name)}" if disk.get("devtype") == "cdrom" else "virtio-blk-pci"
     return [
         *("-add-fd", f"fd={number},set={number}"),
         *("-blockdev", f"driver=raw,node-name={name},{file},{access}"),
         *("-device", f"{device},drive={name}"),
     ]
+
+
+def drive(vdev: str) -> str:
+    """What QEMU calls the drive of a CD."""
+    return f"drive-{vdev}"
 
 
 def _nic(nic: Mapping[str, str], descriptors: Mapping[str, int]) -> list[str]:

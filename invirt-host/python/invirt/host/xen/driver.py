@@ -65,6 +65,13 @@ class Xen:
         if self.running(name):
             self.run(["xl", "destroy", name])
 
+    def eject(self, name: DomainName) -> None:
+        """Not known yet: it has none from its next boot on."""
+        if self.running(name):
+            raise BadInput(
+                f"a CD can't be taken out of {name} while it runs on Xen", hint="Switch it off first."
+            )
+
     def plug(self, config: DomainConfig, interface: str) -> None:
         """xl takes the words of xl-network-configuration(5); its script guards and leads the link."""
         said = [f"{key}={value}" for key, value in config.nic(interface).items()]

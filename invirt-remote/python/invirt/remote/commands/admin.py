@@ -36,7 +36,14 @@ from invirt.remote.commands import operations
 
 NAME = "invirt-remote-admin"
 EVERYONES = replace(listing.MACHINES, columns={**(listing.MACHINES.columns or {}), "PRIORITY": "priority"})
-WITHOUT = ("hostname", "kernel", "initrd", "source")  # arguments that would need more rights
+WITHOUT = (
+    "hostname",
+    "kernel",
+    "initrd",
+    "clock",
+    "cdrom",
+    "source",
+)  # arguments that would need more rights
 
 
 def _rows(verbs: tuple[Any, ...], *names: str) -> tuple[Verb, ...]:

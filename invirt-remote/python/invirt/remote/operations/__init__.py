@@ -15,7 +15,18 @@ from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import clock
 from invirt.remote import survey as surveys
 from invirt.remote.hosts import Hosts, RemctlHosts
-from invirt.remote.operations import cold, disks, installing, machines, moving, power, rescuing, store, trash
+from invirt.remote.operations import (
+    cold,
+    disks,
+    ejecting,
+    installing,
+    machines,
+    moving,
+    power,
+    rescuing,
+    store,
+    trash,
+)
 from invirt.remote.operations.admission import require_access
 from invirt.remote.operations.engine import Worker, change
 from invirt.remote.operations.model import Actor, Changed, Detail, Kind, Operation, Request, Say, Step
@@ -24,7 +35,7 @@ from invirt.remote.survey import NotAsked
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for module in (machines, power, rescuing, installing, moving, cold, disks, trash)
+    for module in (machines, power, rescuing, ejecting, installing, moving, cold, disks, trash)
     for kind in module.KINDS
 }
 STEPS: dict[str, Step] = {step.name: step for kind in KINDS.values() for step in kind.steps}

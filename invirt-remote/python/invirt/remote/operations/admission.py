@@ -25,7 +25,7 @@ ORDER BY d.name
 class Machine:
     """A machine's row, locked; memory in MiB.
 
-    needs: what its type wants of a host, of invirt.base.abilities.NEEDS.  disks: their sizes in GiB.
+    needs: what its type and CD want of a host, of invirt.base.abilities.NEEDS.  disks: their sizes in GiB.
     pools: where each of them lies.
     """
 
@@ -48,7 +48,8 @@ def lock_machine(cursor: Cursor, request: Request, survey: Survey) -> Machine:
     """
     name = request.machine_name
     cursor.execute(
-        "SELECT machine_id, m.name, owner_id, memory, cpus, host_id, wanted_on, needs"
+        "SELECT machine_id, m.name, owner_id, memory, cpus, host_id, wanted_on,"
+        " CASE WHEN m.cdrom_id IS NULL THEN needs ELSE needs || 'cdrom'::text END AS needs"
         " FROM machines m JOIN types USING (type_id) WHERE m.name = %s FOR UPDATE OF m",
         (name,),
     )

@@ -38,7 +38,7 @@ MACHINE = f"""SELECT EXISTS (SELECT FROM access a WHERE a.machine_id = m.machine
 # What a made token may change: a machine that it is for, and, where it is for all, what makes and ends them.
 OF_MACHINES = frozenset(
     ["lvcreate", "lvresize", "lvrename", "lvremove", "resize", "set", "rename", "allow", "disallow", "delete"]
-    + ["limit"]
+    + ["limit", "insert", "eject"]
     + [f"control {verb}" for verb in ("create", "reboot", "shutdown", "destroy", "install", "rescue")]
 )
 OF_ALL = frozenset(("create", "undelete", "purge"))

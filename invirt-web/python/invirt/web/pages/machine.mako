@@ -57,6 +57,9 @@ ${self.refusal(refused["error"])}
 % if system:
 <div><dt>System</dt><dd>${system.system}${"" if system.installed_at and not system.coming else ", being installed" if system.coming else ", half installed"}</dd></div>
 % endif
+% if cd:
+<div><dt>CD</dt><dd>${cd.name}${", which it boots" if cd.boots_cdrom else ""}</dd></div>
+% endif
 <div><dt>Disks</dt><dd>${", ".join(f"{disk.name} {disk.size} GiB" for disk in disks) or "none"}</dd></div>
 % for nic in nics:
 <div><dt>Address</dt><dd>${" and ".join(filter(None, (nic.ip, nic.ip6))) or "none"} <small>${nic.mac_addr}</small></dd></div>
@@ -120,9 +123,12 @@ ${self.refusal(refused["error"])}
 <p class="refusal" role="alert"><strong>The remote server doesn't answer, so nothing can be changed now.</strong></p>
 % endif
 % for heading, verbs in changes.items():
-% if may and forms or heading == "Who may":
+% if (may and forms or heading == "Who may") and (heading != "CD" or cds):
 <section>
 <h2>${heading}</h2>
+% if heading == "CD":
+<p class="note">There are: ${", ".join(f"{one.name} ({one.description})" if one.description else one.name for one in cds)}.</p>
+% endif
 % if heading == "Who may":
 <ul>
 % for one in people:

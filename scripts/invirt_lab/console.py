@@ -135,6 +135,20 @@ def ask_over_ssh(user: str, machine: str, command: str, timeout: float = 120, se
         return said
 
 
+def log_in(user: str, machine: str, password: str, command: str, timeout: float) -> str:
+    """Log in as root by a user's ssh to a system that boots, and do something; what that printed."""
+    deadline = time.monotonic() + timeout
+    with over_ssh(user, machine) as terminal:
+        for wanted, typed in ((f"{machine} login: ", "root"), ("Password: ", password)):
+            _read_until(terminal, wanted, deadline, b"")
+            os.write(terminal, f"{typed}\n".encode())
+        _read_until(terminal, f"root@{machine}:", deadline, b"")
+        said = _said(terminal, command, deadline)
+        os.write(terminal, LEAVE)
+        _await_end(terminal, deadline)
+        return said
+
+
 def type_there(terminal: int, command: str, timeout: float = 120) -> str:
     """Have the guest's shell on an open terminal do something; all that the terminal shows till then."""
     deadline = time.monotonic() + timeout

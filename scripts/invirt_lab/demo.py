@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
-from invirt_lab import cluster, console, moving, pages
+from invirt_lab import cluster, console, installing, moving, pages
 from invirt_lab.browser import words
 from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
@@ -49,15 +49,18 @@ class Demo:
         """A remctl call by a user; raises InvirtError unless it ends with the status fails."""
         self.types(user, ("remctl", REMOTE, *words), fails)
 
-    def user(self, user: str, *words: str, fails: int = 0) -> None:
-        """What a user says with invirt; raises InvirtError unless it ends with the status fails."""
-        self.types(user, ("invirt", *words), fails)
+    def user(self, user: str, *words: str, fails: int = 0, timeout: float = 180) -> str:
+        """What a user says with invirt, as types()."""
+        return self.types(user, ("invirt", *words), fails, timeout)
 
-    def types(self, user: str, words: tuple[str, ...], fails: int = 0) -> None:
-        """What a user types on the client; raises InvirtError unless it ends with the status fails."""
+    def types(self, user: str, words: tuple[str, ...], fails: int = 0, timeout: float = 180) -> str:
+        """What a user types on the client; raises InvirtError unless it ends with the status fails.
+
+        Returns what it printed; timeout: seconds.
+        """
         print(f"\n{user}$ {shlex.join(words)}", flush=True)
         start = time.monotonic()
-        done = cluster.as_user(user, *words, timeout=180, check=False)
+        done = cluster.as_user(user, *words, timeout=timeout, check=False)
         said = (done.stdout + done.stderr).rstrip()
         self._took(f"{user}: {' '.join(words)}", start)
         print(textwrap.indent(said or "(no output)", "    "))
@@ -65,6 +68,7 @@ class Demo:
             raise InvirtError(
                 f"that ended with status {done.returncode}, not {fails}", hint="scripts/lab log remote"
             )
+        return said
 
     def wait(self, what: str, work: Callable[[], None]) -> None:
         """Something that is waited for; raises what work raises."""
@@ -94,12 +98,22 @@ def wait_off(machine: str, timeout: float = 120) -> None:
         time.sleep(0.2)
 
 
-def run(moves: bool = False) -> None:
+def run(moves: bool = False, install: bool = False) -> None:
     """The whole of it; raises InvirtError at the first thing that isn't as it should be.
 
-    moves: what hosts are for, too: see invirt_lab.moving.
+    moves: what hosts are for, too: see invirt_lab.moving.  install: Debian in a machine, and no more.
     """
     demo = Demo()
+    if install:
+        installing.show(demo, "debian")
+    else:
+        _main_job(demo)
+    if moves:
+        moving.show(demo, "remus")
+    demo.report()
+
+
+def _main_job(demo: Demo) -> None:
     _first_machine(demo)
     _forge(demo)
     _by_name(demo)
@@ -110,9 +124,6 @@ def run(moves: bool = False) -> None:
     _end_it(demo)
     _on_pages(demo)
     _type_into_it(demo)
-    if moves:
-        moving.show(demo, "remus")
-    demo.report()
 
 
 def _first_machine(demo: Demo) -> None:

@@ -83,7 +83,9 @@ def _image(server: Server, before: bool) -> str:
 
 
 def _wanted(server: Server, before: bool) -> list[str]:
-    roles = packages.published() if server.fresh else [server.role, SETUP] if server.role else []
+    roles = (
+        packages.published() if server.fresh else [server.role, SETUP, *server.later] if server.role else []
+    )
     folders = [packages.POOL, *([packages.BEFORE] if before else [])]
     needed = (debian for role in roles for folder in folders for debian in packages.needed(role, folder)[1])
     return sorted({*server.packages, *(SMALLER.get(name, name) for name in needed)})

@@ -113,10 +113,15 @@ def install_spare(name: str) -> None:
 
 
 def add_server(name: str) -> None:
-    """Boot a server of LATER, with its keys, and without invirt.yaml and its role."""
+    """Boot a further server of the database, with its keys, and without invirt.yaml and its role."""
+    boot_later(name)
+    realm.join(SERVERS[name], USUAL)
+
+
+def boot_later(name: str) -> None:
+    """Boot a server of LATER."""
     cluster.boot(name)
     cluster.wait_booted(name)
-    realm.join(SERVERS[name], USUAL)
 
 
 def install(before: bool = False) -> None:

@@ -33,7 +33,8 @@ class Server:
     package, installed from the archive.  devices: of this machine, to be seen
     in the server.  shared: sees the hosts' common folder.  spare: booted, but
     without its role until a test wants it.  fresh: nothing is installed, see
-    invirt_lab.fresh; packages are those that an administrator may want.
+    invirt_lab.fresh; packages are those that an administrator may want.  later: packages of
+    ours that may be installed there beside the role.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Server:
     shared: bool = False
     spare: bool = False
     fresh: bool = False
+    later: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -58,9 +60,8 @@ class Server:
 
 def _host(name: str, number: int) -> Server:
     devices = ("/dev/kvm", "/dev/net/tun")
-    return Server(
-        name, number, packages=("qemu-system-x86",), role="invirt-host", devices=devices, shared=True
-    )
+    packages, role, later = ("qemu-system-x86",), "invirt-host", ("invirt-kernel",)
+    return Server(name, number, packages, role, devices=devices, shared=True, later=later)
 
 
 def _database(name: str, number: int) -> Server:
@@ -98,6 +99,8 @@ CLUSTER = {
 LATER = {
     "db2": _database("db2", 10),
     "db3": _database("db3", 13),
+    # Guests reach it, so it is none of network.servers.
+    "install": Server("install", 14, role="invirt-autoinstaller-server"),
 }  # not even booted until a test wants it: see roles.add_server()
 NAMES = ("one", "two", "three", "four", "five", "six")
 FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}

@@ -5,13 +5,18 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from invirt import config
+from invirt.base import cli
 from invirt.base.errors import CommandFailed
-from invirt.database.members import afs, asking
+from invirt.database.commands.admin import COMMAND
+from invirt.database.members import afs, asking, keeping
 from tests.parts.members.conftest import configure
+from tests.parts.owned import machine
 from tests.parts.postgres import Database
 from tests.parts.realm import Realm, end
 
@@ -90,8 +95,6 @@ def locker(
     site.config.write_text(
         site.config.read_text().replace("ldap, hr]", "ldap, afs]") + "  afs: {folder: /afs/invirt.test}\n"
     )
-    from invirt import config
-
     config.reload()
     monkeypatch.setattr(afs, "FS", (str(tmp_path / "fs"),))
     monkeypatch.setattr(afs, "PTS", (str(pts),))
@@ -147,3 +150,24 @@ def test_who_is_not_signed_on_is_told_nothing(
     assert "alice" in say(tmp_path / "pts", "membership", "alice:outer")
     with pytest.raises(CommandFailed):
         locker("alice:outer")
+
+
+def test_a_locker_s_members_are_who_may(locker: Callable[..., list[str]], pts: Path, site: Database) -> None:
+    """What they may is the database's to say, to every door; who leaves the group may nothing more."""
+    locker("alice:inner alice")  # what fs says from here on
+    assert cli.main(COMMAND, ["owner", "add", "afs:robotics"]) == 0
+    machine(site, "remus", "afs:robotics")
+    query = "SELECT DISTINCT principal FROM access WHERE role = 'owner' ORDER BY 1"
+
+    def who() -> list[str]:
+        site.execute("UPDATE sources SET due_at = now()")
+        with closing(site.connect("invirt_members")) as connected, connected.cursor() as cursor:
+            assert keeping.turn(cursor, asking.ask) == 1
+        return [str(one).removesuffix("@INVIRT.TEST") for (one,) in site.execute(query, user="invirt_remote")]
+
+    assert who() == ["alice/root", "alice", "bob", "erin"]
+    say(pts, "removeuser", "bob", "alice:inner")
+    try:
+        assert who() == ["alice/root", "alice", "erin"]
+    finally:
+        say(pts, "adduser", "bob", "alice:inner")

@@ -134,6 +134,17 @@ def test_names_that_an_administrator_gave_are_shown(web: WebServer, alice: Brows
     assert f"<dt>Name in DNS</dt><dd>{remus}.invirt.test</dd>" in alice.ask(f"/machines/{remus}").text
 
 
+def test_what_a_machine_is_held_to_is_shown_and_changed(web: WebServer, alice: Browser, remus: str) -> None:
+    assert "Held to" not in alice.ask(f"/machines/{remus}").text
+    changed = alice.send(f"/machines/{remus}", f"/machines/{remus}/limit", cap="50", upload="7")
+    assert changed.to == f"/machines/{remus}"
+    assert "<dd>50 % of a CPU, 7 Mbit/s sent</dd>" in alice.ask(f"/machines/{remus}").text
+    wrong = alice.send(f"/machines/{remus}", f"/machines/{remus}/limit", cap="much")
+    assert wrong.status == 400 and 'value="much"' in wrong.text
+    alice.send(f"/machines/{remus}", f"/machines/{remus}/limit", cap="0", upload="0")
+    assert "Held to" not in alice.ask(f"/machines/{remus}").text
+
+
 def test_what_befell_a_machine_is_told(web: WebServer, alice: Browser, remus: str) -> None:
     lost = "UPDATE machines SET (lost_at, lost_host) = ({}) WHERE name = %s"
     web.database.execute(lost.format("now(), 'host7'"), (remus,))

@@ -36,6 +36,15 @@ FROM web.machines m LEFT JOIN {MOVES} USING (machine_id) WHERE name = %(name)s
 """
 DISKS = "SELECT * FROM web.disks WHERE machine_id = %(machine)s ORDER BY name"
 NICS = "SELECT * FROM web.nics WHERE machine_id = %(machine)s ORDER BY nic_id"
+LIMITS = "SELECT resource, amount, standard, most FROM web.limits WHERE machine_id = %(machine)s ORDER BY 1"
+HELD = {  # as people read what is limited, in this order
+    "cap": "{} % of a CPU",
+    "weight": "a weight of {} among CPUs",
+    "disk": "{} MiB/s of its disks",
+    "operations": "{} operations of its disks a second",
+    "download": "{} Mbit/s received",
+    "upload": "{} Mbit/s sent",
+}
 WHO_ELSE = """
 SELECT principal, array_agg(role ORDER BY role) AS roles FROM access
 WHERE machine_id = %(machine)s AND role <> 'administrator' GROUP BY principal ORDER BY principal
@@ -135,6 +144,7 @@ def machine(
     values = {
         "machine": found,
         "disks": rows(DISKS, asked),
+        "held": _held(found.machine_id),
         "nics": nics,
         "names": _names(found.name, nics),
         "people": rows(WHO_ELSE, asked),
@@ -167,6 +177,12 @@ def _why(visit: Visit, name: str) -> list[dict[str, str]] | str | None:
     except InvirtError as error:
         return error.message
     return found
+
+
+def _held(machine: int) -> list[str]:
+    """What it is held to, in words."""
+    found = {row.resource: row.amount for row in rows(LIMITS, {"machine": machine})}
+    return [words.format(found[resource]) for resource, words in HELD.items() if found.get(resource)]
 
 
 def _names(name: str, nics: list[Any]) -> list[str]:

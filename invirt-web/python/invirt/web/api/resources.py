@@ -12,7 +12,7 @@ from invirt.base.errors import BadInput, Denied, NotFound
 from invirt.database.usage import PERIODS, SAMPLES
 from invirt.web import site
 from invirt.web.api.bearer import SEEN, Bearer, absent
-from invirt.web.machines import DISKS, LOOKS, NICS, OWN, STEPS, WHO_ELSE
+from invirt.web.machines import DISKS, LIMITS, LOOKS, NICS, OWN, STEPS, WHO_ELSE
 from invirt.web.operations import MAY_SEE, SEEN_OF_ALL, hidden
 from invirt.web.reading import administers, one, rows
 
@@ -104,6 +104,7 @@ def machine(bearer: Bearer, name: str, given: Mapping[str, str]) -> Mapping[str,
         "disks": (DISKS, ("name", "size", "pool")),
         "nics": (NICS, ("mac_addr", "ip", "ip6", "hostname", "further_names")),
         "people": (WHO_ELSE, ("principal", "roles")),
+        "limits": (LIMITS, ("resource", "amount", "standard", "most")),
     }
     more = {
         part: [{name: getattr(row, name) for name in names} for row in rows(query, asked)]

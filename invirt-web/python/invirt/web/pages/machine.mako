@@ -65,6 +65,9 @@ ${self.refusal(refused["error"])}
 <div><dt>Address</dt><dd>${" and ".join(filter(None, (nic.ip, nic.ip6))) or "none"} <small>${nic.mac_addr}</small></dd></div>
 % endfor
 <div><dt>${"Names" if len(names) > 1 else "Name"} in DNS</dt><dd>${", ".join(names)}</dd></div>
+% if held:
+<div><dt>Held to</dt><dd>${", ".join(held)}</dd></div>
+% endif
 <div><dt>Starts again</dt><dd>${"by itself after a crash" if machine.autostart else "only when told"}</dd></div>
 % if may and machine.apart:
 <div><dt>Never on one host with</dt><dd>${", ".join(machine.apart)}</dd></div>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +128,25 @@ def test_a_type_of_the_packaged_kernel(admin: Admin) -> None:
         "pc": ["hvm", None, None, None],
         "disk": ["hvm", None, None, None],
     }
+
+
+def test_systems(admin: Admin, database: Database, tmp_path: Path) -> None:
+    """Whose keyring and script are in files of the server's."""
+    keyring, script = tmp_path / "keyring.gpg", tmp_path / "after"
+    keyring.write_bytes(b"\x98key")
+    url = "http://install.invirt.test:8180/debian-12"
+    assert "--keyring is missing" in admin(f"autoinstall add debian-12 --url {url}", status=2)
+    admin(f"autoinstall add debian-12 --url {url} --keyring {keyring}")
+    script.write_text("echo no first line\n")
+    assert "begins with #!/" in admin(f"autoinstall set debian-12 --script {script}", status=2)
+    script.write_text("#!/bin/sh\necho welcome >/etc/motd\n")
+    admin(f"autoinstall set debian-12 --script {script} --memory 1G")
+    assert database.execute("SELECT script, memory FROM autoinstalls") == [(script.read_text(), 1024)]
+    [shown] = admin.rows("autoinstall list")
+    assert (shown["script"], shown["url"]) == ("yes", url)
+    admin("autoinstall set debian-12 --script=")
+    assert database.execute("SELECT script FROM autoinstalls") == [("",)]
+    assert "can't be read" in admin("autoinstall set debian-12 --script /nowhere", status=2)
 
 
 def test_cds(admin: Admin, database: Database) -> None:

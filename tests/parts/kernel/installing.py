@@ -26,6 +26,7 @@ from tests.parts.waiting import until
 from tests.unit.kernel.kernels import members
 
 MIB = 1024 * 1024
+PATH = {"PATH": "/bin:/usr/sbin"}
 PARAMETERS = "sys/firmware/qemu_fw_cfg/by_name/opt/org.invirt.install/raw"
 BOOT, CORE = b"boot" * 128, b"core" * 512  # of a loader; the first is a whole sector
 # What the new system has of programs: they tell what they were called with.
@@ -46,13 +47,26 @@ class Place:
             left.unlink()
         (self.root / PARAMETERS).parent.mkdir(parents=True, exist_ok=True)
         (self.root / PARAMETERS).write_text(parameters)
-        words = ["unshare", "--mount", "chroot", str(self.root), "/bin/sh", "/install/main"]
         done = subprocess.run(
-            words, check=False, timeout=120, env={"PATH": "/bin:/usr/sbin"}, capture_output=True, text=True
+            self._words(), check=False, timeout=120, env=PATH, capture_output=True, text=True
         )
         said = done.stdout + done.stderr
         assert (done.returncode == 0) == ("invirt-install: 100% done" in said), said
         return said
+
+    def cut(self, parameters: str, words: str) -> None:
+        """Have it begin, and end all of it at once when it says the words."""
+        (self.root / PARAMETERS).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / PARAMETERS).write_text(parameters)
+        with subprocess.Popen(self._words(), stdout=subprocess.PIPE, text=True, env=PATH) as process:
+            assert process.stdout
+            assert any(words in line for line in process.stdout)
+            process.kill()
+
+    def _words(self) -> list[str]:
+        """The installer, with all that it begins gone when it ends."""
+        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return [*alone, "chroot", str(self.root), "/bin/sh", "/install/main"]
 
     @contextmanager
     def installed(self) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -128,6 +130,61 @@ def test_a_server_that_has_nothing(here: Place, server: Server) -> None:
     server.files.clear()
     said = here.install(server.parameters())
     assert "/manifest.asc can't be fetched" in said and empty(here)
+
+
+def test_a_server_that_is_not_there(here: Place, server: Server) -> None:
+    port, server.port = server.port, 9  # where nobody listens
+    said = here.install(server.parameters())
+    assert "/manifest.asc can't be fetched: wget: can't connect" in said and empty(here)
+    server.port = port
+    assert "100% done" in here.install(server.parameters())
+
+
+def script(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_the_site_s_own_script(here: Place, server: Server) -> None:
+    """As root of the new system; what it says is seen, and where it fails nothing boots."""
+    said = here.install(server.parameters(script=script("#!/bin/sh\ntouch /tried\necho no luck\nexit 7\n")))
+    assert "no luck\n" in said and "invirt-install: failed: the site's own script ended with 7" in said, said
+    assert not here.disk.read_bytes()[:440].strip(b"\0")
+    said = here.install(server.parameters(script=script("#!/bin/sh\ntouch /done-on-$1 /dev/null\n")))
+    assert "invirt-install: 100% done" in said
+    with here.installed() as target:
+        assert (target / "done-on-remus").exists()
+        assert not (target / ".script").exists() and not (target / "tried").exists()
+    assert "failed" in here.install(server.parameters(script="$(touch /tmp/owned)"))
+    assert not (here.root / "tmp/owned").exists()
+
+
+def test_a_disk_that_gets_full(here: Place, server: Server, folder: Path) -> None:
+    """The list may say less than there is."""
+    tree = here.root / "tree"
+    tree.mkdir()
+    with (tree / "zeros").open("wb") as file:
+        file.truncate(512 << 20)
+        os.posix_fallocate(file.fileno(), 0, 160 << 20)
+    pack = "cd /tree && head -c 167772160 zeros | tr '\\000' 'x' >filler && rm zeros"
+    pack += " && /usr/bin/tar -c . | /usr/bin/zstd -q -1"
+    words = ["chroot", str(here.root), "/bin/sh", "-c", pack]
+    base = subprocess.run(words, check=True, capture_output=True).stdout
+    server.files = {"base.tar.zst": base, "manifest.asc": signed(listed(base), folder / "gnupg")[1]}
+    said = here.install(server.parameters())
+    assert "invirt-install: failed: the base can't be unpacked: the disk is full, or fails" in said, said
+    assert not here.disk.read_bytes()[:440].strip(b"\0")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "words", ["file system", "fetching", "checking", "unpacking", "settings", "keys", "loader"]
+)
+def test_the_power_goes_amid_it(here: Place, server: Server, words: str) -> None:
+    """Nothing boots then, and it can be begun again."""
+    here.cut(server.parameters(), words)
+    assert not here.disk.read_bytes()[:440].strip(b"\0")
+    assert "invirt-install: 100% done" in here.install(server.parameters())
+    assert here.disk.read_bytes()[:440] == BOOT[:440]
 
 
 def test_a_disk_that_is_too_small(ramdisk: Path, folder: Path) -> None:

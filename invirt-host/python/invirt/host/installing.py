@@ -44,6 +44,7 @@ def parameters(machine: Machine, install: Install) -> list[str]:
         f"url {system.url}",
         f"keyring {base64.b64encode(system.keyring).decode()}",
         f"password {install.password}",
+        *([f"script {base64.b64encode(system.script.encode()).decode()}"] if system.script else []),
         *(f"key {key}" for key in install.keys),
     ]
 

@@ -29,11 +29,28 @@ def _keyring(file: str) -> bytes:
     return found
 
 
+def _script(file: str) -> str:
+    """A script as it is kept; empty for none."""
+    if not file:
+        return ""
+    try:
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.read(LARGEST + 1)
+    except (OSError, UnicodeError) as error:
+        raise BadInput(
+            f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+        ) from error
+
+
 FIELDS = (
     Option("url", "where its base is", metavar="URL", sample="http://install.example.org:8180/debian-12"),
     Option(
         "keyring", "a file on this server: whose signature on the base counts", metavar="FILE",
         sample="/var/lib/invirt-autoinstaller/keyring.gpg",
+    ),
+    Option(
+        "script", "a file on this server: run at the end, as root of the new system; empty: none",
+        metavar="FILE", sample="/etc/invirt/after-install",
     ),
     memory("what a machine must have at least (a new one: 512 MiB)"),
     Option("disk", "how large its disk must be at least (a new one: 2 GiB)", gibibytes, "SIZE", unit="GiB",
@@ -44,8 +61,9 @@ SHOWN = ("url", "memory", "disk", "description")
 
 
 def _read(fields: dict[str, Any]) -> dict[str, Any]:
-    """The keyring's file in the place of its name."""
-    return fields | {"keyring": _keyring(fields["keyring"])} if "keyring" in fields else fields
+    """What is in the files in the place of their names."""
+    reads = {"keyring": _keyring, "script": _script}
+    return {key: reads[key](value) if key in reads else value for key, value in fields.items()}
 
 
 def _add(name: str, **values: Any) -> None:
@@ -63,7 +81,10 @@ def _set(name: str, **values: Any) -> None:
 
 
 def _list() -> list[Row]:
-    return [{key: getattr(found, key) for key in ("name", *SHOWN)} for found in Autoinstall.find()]
+    return [
+        {**{key: getattr(found, key) for key in ("name", *SHOWN)}, "script": "yes" if found.script else "no"}
+        for found in Autoinstall.find()
+    ]
 
 
 def _remove(name: str) -> None:

@@ -28,7 +28,7 @@ def machines(lab: Lab, machine: Make) -> Iterator[list[str]]:
     before = lab.sql(QUOTA).strip().replace("|", ", ")
     lab.sql(WIDER.format("20, 4096, 50"))
     lab.admin("administrator", "add", f"bob@{REALM}")
-    yield [machine("--memory", "64") for _ in range(MANY)]
+    yield [machine("--memory", "96") for _ in range(MANY)]
     lab.admin("administrator", "remove", f"bob@{REALM}")
     lab.sql(WIDER.format(before))
 

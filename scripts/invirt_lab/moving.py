@@ -19,6 +19,7 @@ ADMINISTRATOR = f"bob@{REALM}"
 EVERY = 0.2  # seconds between two pings
 PINGED = "10"  # seconds
 _COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) received")
+_ASKED = re.compile(r"here (\$#|0)\.")  # the terminal's question whether somebody is there
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\x07]")
 
 
@@ -77,6 +78,7 @@ def _lost(pinged: Future[str]) -> str:
 
 def _print(text: str) -> None:
     lines = [line.rstrip() for line in _CONTROLS.sub("", text).splitlines() if line.strip()]
+    lines = [line for line in lines if not _ASKED.search(line)]
     print(textwrap.indent("\n".join(lines), "    "))
 
 

@@ -83,14 +83,14 @@ def _make_sure(
     """Returns who says that it is off, and how that is known."""
     say(f"asking whether {host.name} answers")
     _refuse_if_it_answers(hosts, host)
-    if confirm:
-        by, since = f"{who}: {VOUCHED[confirm]}", clock.current.monotonic() - QUIET
-    else:
+    by = f"{who}: {VOUCHED[confirm]}" if confirm else f"{who}, by the fence"
+    if not confirm:
         say(f"the fence switches {host.name} off, {config.remote.fence_timeout} s at most")
         fence.off(host.hostname)
-        by, since = f"{who}, by the fence", clock.current.monotonic()
+    off = clock.current.monotonic()
+    if not confirm:
         _refuse_if_it_answers(hosts, host)
-    _refuse_if_it_lives(connection, host, since)
+    _refuse_if_it_lives(connection, host, off, say)
     return by
 
 
@@ -112,8 +112,9 @@ def _lives(host: Host, seen: str) -> Busy:
     return Busy(f"{host.name} {seen}: it is not lost", hint=hint)
 
 
-def _refuse_if_it_lives(connection: Connection, host: Host, since: float) -> None:
+def _refuse_if_it_lives(connection: Connection, host: Host, since: float, say: Say) -> None:
     """Raises Busy if it has given a sign of life since then; waits until it would have."""
+    waits = False
     while True:
         with transaction(connection) as cursor:
             cursor.execute(QUIET_FOR, (host.host_id,))
@@ -123,6 +124,9 @@ def _refuse_if_it_lives(connection: Connection, host: Host, since: float) -> Non
             raise _lives(host, f"gave a sign of life {sign.quiet:.0f} s ago")
         if sign is None or sign.quiet > QUIET or passed > QUIET:
             return
+        if not waits:
+            say(f"{host.name} gave its last sign of life {sign.quiet:.0f} s ago: is there another?")
+            waits = True
         clock.current.sleep(LOOK)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,7 @@ from invirt.base.abilities import Can
 from invirt.base.errors import CommandFailed
 from invirt.base.names import DomainName
 from invirt.base.process import run
+from invirt.database import roles
 from invirt.host import limits
 from invirt.host.domain import DomainConfig
 from invirt.host.network import shaping
@@ -22,12 +26,16 @@ from invirt.host.protocols import Domain, Limits
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
 from invirt.host.qemu.qmp import Qmp
+from invirt.host.waiting import wait
 from tests.parts.owned import machine, owner
 from tests.parts.postgres import Database
+from tests.parts.realm import Realm, end
 
 from .conftest import Inside
 
 MIB = 1 << 20
+HOST = "host1.invirt.test"
+ROOT = Path(__file__).parent.parent.parent.parent
 PACKET = b"x" * 1400
 SECONDS = 1.5  # of each measurement
 
@@ -178,3 +186,49 @@ def test_each_launch_is_held_to_what_the_database_says(
         keeper.next = 0.0
         keeper.update(connected)
         assert len(guests.held) == 4
+
+
+def test_the_program_holds_a_real_guest(
+    database: Database,
+    realm: Realm,
+    qemu: Qemu,
+    remus: DomainConfig,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As its unit runs it: what is written in the database is QEMU's a moment later."""
+    name = database.name
+    site = f"database: {{hostname: {database.socket}, name: {name}}}"
+    text = (home / "invirt.yaml").read_text()
+    (home / "invirt.yaml").write_text(text.replace("database: {hostname: db.invirt.test}", site))
+    monkeypatch.setenv("INVIRT_CONFIG", str(home / "invirt.yaml"))
+    monkeypatch.setenv("KRB5_CLIENT_KTNAME", str(realm.keytab(f"host/{HOST}")))
+    database.execute(roles.server("host", f"invirt_host.{HOST}"), user="postgres")
+    database.execute("INSERT INTO types (name, virt) VALUES ('linux', 'pvh')")
+    database.execute("INSERT INTO hosts (name, hostname, memory) VALUES ('host1', %s, 4096)", (HOST,))
+    owner(database, "alice")
+    machine(database, "remus")
+    database.execute(
+        "INSERT INTO reservations (machine_id, host_id, memory)"
+        " SELECT machine_id, h.host_id, 128 FROM machines, hosts h"
+    )
+    qemu.create(remus)
+    argv = [sys.executable, str(ROOT / "invirt-host/sbin/invirt-host-observer"), HOST, "--only", "limits"]
+    program = subprocess.Popen(argv)
+    try:
+        for amount in (8, 20):
+            database.execute(
+                "INSERT INTO machine_limits SELECT machine_id, 'disk', %s FROM machines"
+                " ON CONFLICT (machine_id, resource) DO UPDATE SET amount = excluded.amount",
+                (amount,),
+            )
+            assert wait(lambda wanted=amount: throttled("d_remus") == [wanted * MIB], 20), program.poll()
+    finally:
+        end(program)
+        database.execute(f'DROP ROLE "invirt_host.{HOST}"', user="postgres")
+
+
+def throttled(name: str) -> list[int]:
+    """What QEMU itself says of its disks, in bytes a second."""
+    with Qmp(Guest(DomainName(name)).qmp) as qmp:
+        return [one["inserted"]["bps"] for one in qmp("query-block") if one.get("inserted")]

@@ -16,15 +16,20 @@ for verb in $verbs split; do
     ln -s lvm "/usr/bin/vg$verb"
 done
 for verb in change ck create display move remove resize s scan; do ln -s lvm "/usr/bin/pv$verb"; done
-for kind in ext2 ext3 ext4; do ln -s e2fsck "/usr/bin/fsck.$kind"; done
+for kind in ext2 ext3 ext4; do
+    ln -s e2fsck "/usr/bin/fsck.$kind"
+    ln -s mke2fs "/usr/bin/mkfs.$kind"
+done
 """
 _LVM = """\
 # Nobody is here that makes the nodes in /dev, or says which devices there are, but lvm itself.
 activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
 devices { obtain_device_list_from_udev = 0 external_device_info_source = "none" use_devicesfile = 0 }
 """
+# The shell is busybox, which takes its own programs of these names wherever PATH leads.
 _PROFILE = """\
 export PATH=/usr/bin:/bin HOME=/root TERM=linux PS1='rescue# '
+for name in mke2fs tar tune2fs; do alias "$name=/usr/bin/$name"; done
 cd
 cat /etc/motd
 """

@@ -36,6 +36,8 @@ END_RESCUE = replace(
     DESTROY_GUEST,
     name="end rescue",
     words="ending the rescue system of {name} on {host}",
+    undo_words="booting the rescue system of {name} on {host} again, if it was ended",
+    undo=CREATE,
     record=_over,
     records="{name} boots its own system again",
 )

@@ -1,14 +1,23 @@
-"""How the base of a suite is made of Debian's packages: by mmdebstrap."""
+"""How the base of a suite is made of its distribution's packages: by mmdebstrap.
+
+Debian's are known here; a site's own are files of /etc/invirt/bases.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from invirt.base import validate
+from invirt.base.errors import BadConfig, NotFound
 from invirt.base.process import run
+from invirt.config import loader
+from invirt.config.forms import Form
 
 MIRROR = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
+URL = r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 TIMEOUT = 3600  # seconds; a minute with a mirror that is near
 _CUSTOMIZE = Path(__file__).with_name("customize")
 _PACKAGES = (
@@ -26,23 +35,35 @@ _PACKAGES = (
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
+OWN = Path("/etc/invirt/bases")
+Word = Annotated[str, Form("a word of a-z, 0-9, ., + and -", r"[a-z0-9][a-z0-9.+-]{0,62}")]
+Url = Annotated[str, Form(f"a mirror's URL, such as {MIRROR}", URL)]
+Keyring = Annotated[str, Form("a file's path", r"(/[A-Za-z0-9._+-]+)*")]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A distribution's release; suite: as its mirrors call it.
 
     mirror and security: their URLs, which the machines have in their sources.list, too.
+    keyring: whose signatures count; empty: those that apt trusts here.  packages: beside the smallest
+    system, a kernel, GRUB's modules for a PC, ssh and what asks for an address among them.
     """
 
-    suite: str
-    mirror: str = MIRROR
-    security: str = SECURITY
+    suite: Word
+    mirror: Url = MIRROR
+    security: Url = SECURITY
+    keyring: Keyring = ""
+    components: tuple[Word, ...] = ("main",)
+    packages: tuple[Word, ...] = _PACKAGES
 
     def words(self, to: Path) -> list[str]:
         """The command line that writes the base to a tar archive."""
         options = ['--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         options += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
         options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-        options += [f"--include={','.join(_PACKAGES)}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
+        options += [f"--keyring={self.keyring}"] if self.keyring else []
+        options += [f"--include={','.join(self.packages)}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
         return [
             *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", "--quiet", *options),
             *(self.suite, str(to), *self._sources()),
@@ -50,14 +71,32 @@ class Recipe:
 
     def _sources(self) -> list[str]:
         """Lines of sources.list."""
-        return [
-            f"deb {self.mirror} {self.suite} main",
-            f"deb {self.mirror} {self.suite}-updates main",
-            f"deb {self.security} {self.suite}-security main",
-        ]
+        places = (self.mirror, ""), (self.mirror, "-updates"), (self.security, "-security")
+        parts = " ".join(self.components)
+        return [f"deb {url} {self.suite}{more} {parts}" for url, more in places]
 
 
 RECIPES = {"debian-12": Recipe("bookworm"), "debian-13": Recipe("trixie")}
+
+
+def known(folder: Path = OWN) -> dict[str, Recipe]:
+    """All by their names; raises BadConfig for a file that is none."""
+    found = dict(RECIPES)
+    for file in sorted(folder.glob("*.yaml")):
+        if not validate.passes(file.stem, validate.machine_name):
+            raise BadConfig(f"{file}: a base can't be called {file.stem!r}", hint="As in ubuntu-22-04.yaml.")
+        found[file.stem] = loader.read(file, Recipe)
+    return found
+
+
+def recipe(name: str, folder: Path = OWN) -> Recipe:
+    """The one of that name; raises NotFound."""
+    if found := known(folder).get(name):
+        return found
+    raise NotFound(
+        f"nobody knows how the base {name} is made",
+        hint=f"Known: {', '.join(known(folder))}; or {folder}/{name}.yaml.",
+    )
 
 
 def make(recipe: Recipe, to: Path, epoch: int) -> None:

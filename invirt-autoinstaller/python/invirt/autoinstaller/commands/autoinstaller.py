@@ -11,34 +11,40 @@ from typing import Any
 
 from invirt.autoinstaller import bases, recipes, signing
 from invirt.autoinstaller.bases import Base
+from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Table, Verb, say
 from invirt.base.errors import BadInput
-
-_URL = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?")
 
 
 def _mirror(value: str) -> str:
     """The whitelist of URLs, which go into a line of sources.list."""
-    if not _URL.fullmatch(value):
+    if not re.fullmatch(recipes.URL, value):
         raise BadInput(f"{value!r} is no mirror's URL", hint=f"For instance {recipes.MIRROR}")
     return value
 
 
 STATE = "/var/lib/invirt-autoinstaller"
-NAME = Argument("name", "which one", metavar="NAME", choices=tuple(recipes.RECIPES), sample="debian-12")
+NAME = Argument("name", "which one", validate.machine_name, "NAME", sample="debian-12")
 MIRROR = Option(
-    "mirror", "Debian's packages; the machines', too", _mirror, metavar="URL", default=recipes.MIRROR
+    "mirror",
+    "its packages, instead of the recipe's; the machines', too",
+    _mirror,
+    metavar="URL",
 )
 SECURITY = Option(
-    "security", "its security updates; the machines', too", _mirror, metavar="URL", default=recipes.SECURITY
+    "security",
+    "its security updates, likewise",
+    _mirror,
+    metavar="URL",
 )
 FOLDER = Option("folder", "where they are kept", metavar="FOLDER", default=STATE)
 
 
-def _build(names: tuple[str, ...], mirror: str, security: str, folder: str) -> str:
-    for name in names or recipes.RECIPES:
+def _build(names: tuple[str, ...], mirror: str | None, security: str | None, folder: str) -> str:
+    wanted = {name: recipes.recipe(name) for name in names or recipes.known()}
+    for name, own in wanted.items():
+        recipe = replace(own, mirror=mirror or own.mirror, security=security or own.security)
         say(f"Making the base of {name}: a minute or more.")
-        recipe = replace(recipes.RECIPES[name], mirror=mirror, security=security)
         say(_line(bases.build(Path(folder), name, partial(recipes.make, recipe))))
     return f"served below {folder}/{bases.PUBLIC}; the key is {folder}/{signing.KEYRING}"
 
@@ -79,6 +85,7 @@ COMMAND = Command(
         "`systemctl edit invirt-autoinstaller.service` changes."
     ),
     files={
+        f"{recipes.OWN}/NAME.yaml": "how a base of the site's own is made",
         f"{STATE}/{bases.PUBLIC}": "what is served",
         f"{STATE}/{signing.KEYRING}": "the public key, without which no installer takes a base",
         f"{STATE}/{signing.HOME}": "the key itself: root's alone",

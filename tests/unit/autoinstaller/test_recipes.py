@@ -1,0 +1,70 @@
+"""How bases are made: Debian's, and those of a site's own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invirt.autoinstaller import recipes
+from invirt.base.errors import BadConfig, NotFound
+
+OWN = """\
+suite: jammy
+mirror: http://mirror.example.org/ubuntu
+security: http://mirror.example.org/ubuntu
+keyring: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+components: [main, universe]
+packages: [linux-image-virtual, grub-pc-bin, openssh-server]
+"""
+
+
+def test_a_site_s_own(tmp_path: Path) -> None:
+    (tmp_path / "ubuntu-22-04.yaml").write_text(OWN)
+    assert list(recipes.known(tmp_path)) == ["debian-12", "debian-13", "ubuntu-22-04"]
+    words = recipes.recipe("ubuntu-22-04", tmp_path).words(Path("/made.tar"))
+    assert words[0] == "mmdebstrap"
+    assert "--keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg" in words
+    assert "--include=linux-image-virtual,grub-pc-bin,openssh-server" in words
+    assert words[-5:] == [
+        "jammy",
+        "/made.tar",
+        "deb http://mirror.example.org/ubuntu jammy main universe",
+        "deb http://mirror.example.org/ubuntu jammy-updates main universe",
+        "deb http://mirror.example.org/ubuntu jammy-security main universe",
+    ]
+
+
+def test_debian_s(tmp_path: Path) -> None:
+    words = recipes.recipe("debian-12", tmp_path / "none").words(Path("/made.tar"))
+    assert not [word for word in words if word.startswith("--keyring")]
+    assert words[-1] == "deb http://deb.debian.org/debian-security bookworm-security main"
+    with pytest.raises(NotFound, match="nobody knows how the base debian-99 is made") as caught:
+        recipes.recipe("debian-99", tmp_path)
+    assert "debian-12, debian-13; or " in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("suite: --hook=x", "a word of"),
+        ("mirror: 'file:/etc'", "a mirror's URL"),
+        ("keyring: '/a b'", "a file's path"),
+        ("packages: ['a,b']", "a word of"),
+        ("components: main", "a list was expected"),
+        ("hook: touch", "unknown key"),
+    ],
+)
+def test_what_is_none(tmp_path: Path, line: str, why: str) -> None:
+    """Nothing of it may be another option of mmdebstrap's, or another line of sources.list."""
+    key = line.partition(":")[0]
+    kept = "".join(f"{other}\n" for other in OWN.splitlines() if not other.startswith(f"{key}:"))
+    (tmp_path / "own.yaml").write_text(f"{kept}{line}\n")
+    with pytest.raises(BadConfig, match=why):
+        recipes.known(tmp_path)
+
+
+def test_a_name_that_no_installer_takes(tmp_path: Path) -> None:
+    (tmp_path / "Ubuntu 22.yaml").write_text(OWN)
+    with pytest.raises(BadConfig, match="a base can't be called 'Ubuntu 22'"):
+        recipes.known(tmp_path)

@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound
+from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
 from invirt.host.network.addresses import link_local
 from invirt.host.network.rules import rules
 from invirt.host.qemu import guest
+from invirt.host.records import Record
 from invirt.host.storage.lvm import Lvm
-from invirt.host.xen.driver import Xen, rendered
+from invirt.host.xen.config import rendered
+from invirt.host.xen.driver import Xen
 from tests.golden.compare import compare
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -144,9 +147,29 @@ def test_interfaces_of_the_largest_nics_fit() -> None:
     assert len(vif.interface(2**31 - 1)) <= 15
 
 
-@pytest.mark.parametrize("config", [PVH, HVM], ids=["pvh", "hvm"])
-def test_xl_config(config: DomainConfig) -> None:
-    compare(rendered(config), EXPECTED / f"xl-{config.text('type')}.cfg")
+OWN = {word: PVH.settings[word] for word in ("name", "machine", "memory", "vcpus", "disk", "vif")}
+WINDOWS = {
+    **OWN,
+    "type": "hvm",
+    "disk": [*PVH.settings["disk"], "format=raw, vdev=hdc, access=ro, devtype=cdrom, target=/srv/any.iso"],
+    "boot": "dc",
+    "cap": 50,
+    "cpu_weight": 512,
+    "on_crash": "destroy",
+}
+XL = {
+    "pvh": PVH,
+    "hvm": HVM,
+    "pvh-grub": DomainConfig({**OWN, "type": "pvh"}),
+    "pv-grub": DomainConfig({**OWN, "type": "pv"}),
+    "pv-2008": DomainConfig({**OWN, "builder": "linux", "kernel": "/boot/vmlinuz", "root": "/dev/xvda ro"}),
+    "hvm-screen": DomainConfig(WINDOWS),
+}
+
+
+@pytest.mark.parametrize("kind", XL)
+def test_xl_config(kind: str) -> None:
+    compare(rendered(XL[kind]).replace(str(paths.run()), "/run/invirt"), EXPECTED / f"xl-{kind}.cfg")
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b"])
@@ -163,17 +186,23 @@ d_remus                                      1   128     2     -b----       2.1
 
 
 def test_xl_commands(tmp_path: Path) -> None:
-    xl = Recorder(xl_list=XL_LIST)
-    xl.answer("xl domid", iter(["1", "1", "2"]))
+    gone = XL_LIST.replace("d_remus", "Else")
+    anew = XL_LIST.replace(" 1   128", " 2   128")
+    xl = Recorder(xl_list=XL_LIST, xl_create=UNDERSTOOD)
     xen = Xen(xl)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVIRT_STATE", str(tmp_path))
         xen.create(PVH)  # runs already
         xen.create(HVM)
         assert (tmp_path / "domains/d_inode").read_text() == rendered(HVM)
-    for act in (xen.shutdown, xen.reboot, xen.destroy):
-        act("d_remus")
-    xen.destroy("d_inode")
+        assert Record("d_inode").config() == HVM
+        xen.shutdown("d_remus")
+        xl.answer("xl list", iter([XL_LIST, anew]))
+        xen.reboot("d_remus")
+        xl.answer("xl list", iter([XL_LIST, XL_LIST, gone, gone]))
+        xen.destroy("d_remus")
+        xl.answer("xl list", repeat(XL_LIST))
+        xen.destroy("d_inode")
     assert [(one.name, one.memory, one.vcpus) for one in xen.domains()] == [
         ("Domain-0", 640, 1),
         ("d_remus", 128, 2),
@@ -185,6 +214,8 @@ def test_xl_commands(tmp_path: Path) -> None:
     compare(xl.text.replace(str(tmp_path), "/var/lib/invirt"), EXPECTED / "xl-commands")
 
 
+UNDERSTOOD = """{"c_info": {"type": "hvm", "name": "d_inode"},
+"b_info": {"max_vcpus": 1, "max_memkb": 524288, "target_memkb": 524288}, "disks": [{}, {}]}"""
 LVS = f"""\
   d_remus_hda {2 << 30}
   trash.17.1500000000.d_old_hdb {3 << 30}

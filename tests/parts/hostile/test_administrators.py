@@ -22,7 +22,7 @@ from invirt.database.commands.admin import COMMAND
 from invirt.host import xmconfig
 from invirt.host.network.rules import rules
 from invirt.host.qemu import guest
-from invirt.host.xen import driver as xen
+from invirt.host.xen import config as xen
 from invirt.remote import remconffs
 from tests.examples import given, thorough
 from tests.parts.database.rows import machine, site

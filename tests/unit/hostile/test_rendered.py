@@ -18,7 +18,7 @@ from invirt.host.domain import WORDS, DomainConfig
 from invirt.host.network import vif
 from invirt.host.network.rules import rules
 from invirt.host.qemu import guest
-from invirt.host.xen import driver as xen
+from invirt.host.xen import config as xen
 from invirt.remote import remconffs
 from tests.examples import given
 
@@ -73,7 +73,8 @@ def test_xl_configurations(settings: dict[str, Any]) -> None:
     except BadInput:
         return
     parsed = dict(line.split(" = ", 1) for line in text.splitlines())
-    assert {word: ast.literal_eval(value) for word, value in parsed.items()} == settings
+    config = DomainConfig(settings)
+    assert {word: ast.literal_eval(value) for word, value in parsed.items()} == xen.words(config)
 
 
 @given(SETTINGS)

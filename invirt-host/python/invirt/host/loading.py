@@ -73,6 +73,10 @@ def watch() -> Watch:
         from invirt.host.qemu.watch import QemuWatch
 
         return QemuWatch()
+    if driver() == "xen":
+        from invirt.host.xen.watch import XenWatch
+
+        return XenWatch()
     return Polled(hypervisor())
 
 

@@ -59,6 +59,13 @@ class Record:
         except (OSError, ValueError):
             return None
 
+    def on_reboot(self) -> str:
+        """What is to become of it then; empty if that can't be read."""
+        try:
+            return self.config().text("on_reboot")
+        except (OSError, ValueError):
+            return ""
+
     def end_by(self, how: str) -> None:
         """Write down how a domain that has been booted ends, unless that is known."""
         if self.config_file.exists() and not self.ended.exists():

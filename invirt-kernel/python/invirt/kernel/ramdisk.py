@@ -43,6 +43,7 @@ VIRTIO = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"),
 )
+XEN = ("xen_blkfront", "xen_netfront")  # as a guest of Xen's
 # What each begins with, in etc/rc.
 _START = """\
 #!/bin/sh
@@ -54,12 +55,15 @@ mount -t devtmpfs dev /dev
 for module in MODULES; do [ ! -f /modules/$module.ko ] || insmod /modules/$module.ko; done
 ifconfig lo up
 """
-# What the rest of it does in those that are served: the ACPI button, and an address.
+# What the rest of it does in those that are served: a console, Xen's where there is no serial port, the ACPI
+# button, and an address.
 RC = """\
+if grep -q '^0: uart:[^u]' /proc/tty/driver/serial; then tty=ttyS0; else tty=hvc0; fi
+ln -s "$tty" /dev/serial
 hostname "$(sed -n 's/.*\\bhostname=\\([a-z0-9-]*\\).*/\\1/p' /proc/cmdline)"
 acpid -f -l /dev/null -p /tmp/acpid &
 for try in 1 2 3 4 5 6 7 8 9; do
-    ls -l /proc/$!/fd | grep -q input && break  # the button is listened to before there is a prompt
+    ls -l /proc/$!/fd 2>/dev/null | grep -q input && break  # the button is heard before there is a prompt
     sleep 0.1
 done
 [ -d /sys/class/net/eth0 ] || exit 0
@@ -71,7 +75,7 @@ done
 """
 _INITTAB = """\
 ::sysinit:/bin/sh /etc/rc
-ttyS0::respawn:-/bin/sh
+serial::respawn:-/bin/sh
 """
 UDHCPC = """\
 #!/bin/sh
@@ -87,7 +91,10 @@ bound|renew)
 esac
 """
 
-POWER_OFF = "#!/bin/sh\nsync\nexec poweroff -f\n"
+POWER_OFF = "#!/bin/sh\nsync\nexec /bin/poweroff -f\n"
+REBOOT = "#!/bin/sh\nsync\nexec /bin/reboot -f\n"
+# Linux runs these when Xen asks for it.
+ASKED = {"sbin/poweroff": POWER_OFF, "sbin/reboot": REBOOT}
 
 
 def started(modules: tuple[str, ...]) -> str:
@@ -95,16 +102,17 @@ def started(modules: tuple[str, ...]) -> str:
     return _START.replace("MODULES", " ".join(modules))
 
 
-# A shell on ttyS0 with the prompt `guest# `, DHCP on eth0, power off by the ACPI button.
+# A shell on the serial console with the prompt `guest# `, DHCP on eth0, power off by the ACPI button or Xen.
 GUEST = Ramdisk(
-    folders=("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sys", "tmp"),
+    folders=("bin", "dev", "etc", "etc/acpi", "etc/acpi/PWRF", "modules", "proc", "sbin", "sys", "tmp"),
     scripts={
         "init": "#!/bin/busybox sh\nexec /bin/busybox init\n",
         "etc/inittab": _INITTAB,
-        "etc/rc": started(VIRTIO) + RC,
+        "etc/rc": started(VIRTIO + XEN) + RC,
         "etc/profile": "export PATH=/bin PS1='guest# '\n",
         "etc/acpi/PWRF/00000080": POWER_OFF,
         "etc/udhcpc": UDHCPC,
+        **ASKED,
     },
-    modules=VIRTIO,
+    modules=VIRTIO + XEN,
 )

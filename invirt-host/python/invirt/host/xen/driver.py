@@ -1,69 +1,132 @@
-"""The hypervisor xen, driven by xl."""
+"""The hypervisor xen, driven by xl.
+
+A guest that ended is off until remote says otherwise.  One that reboots xl boots again by itself,
+with what it was booted with: its process for each domain waits for that, and tells in its log why a
+domain ended.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from subprocess import CompletedProcess
 
 from invirt.base.abilities import Can
-from invirt.base.errors import BadInput, NotFound
-from invirt.base.names import DomainName
+from invirt.base.errors import BadInput, CommandFailed, NotFound
+from invirt.base.names import DomainName, machine_of
 from invirt.base.process import run
-from invirt.host import paths
-from invirt.host.domain import OWN_WORDS, DomainConfig, Value
+from invirt.host import leftovers, paths, tokens
+from invirt.host.console import logs
+from invirt.host.domain import DomainConfig
 from invirt.host.protocols import OBEY, Domain, Limits
+from invirt.host.records import KILLED, POWEROFF, Record
 from invirt.host.waiting import wait
+from invirt.host.xen import config as rendering
+from invirt.host.xen.xl import INCOMING, LONG, Row, Xl
+
+LOGS = Path("/var/log/xen")  # xl-NAME.log
+MOST_WEIGHT = 65535
+END = 10.0  # seconds until one that is destroyed must be gone
+SHUT_DOWN = re.compile(rb"has shut down, reason code ([0-9]+)")
+OFF, REBOOT = b"0", b"1"  # Xen's codes (xen/include/public/sched.h)
 
 
 class Xen:
-    """Domains of xl; run starts its processes."""
+    """Domains of xl; run starts its processes; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM})
+    can = frozenset({Can.CDROM, Can.GROW, Can.CAP})
 
-    def __init__(self, run: Callable[..., CompletedProcess[str]] = run) -> None:
-        self.run = run
+    def __init__(self, run: Callable[..., CompletedProcess[str]] = run, obey: float = OBEY) -> None:
+        self.xl = Xl(run)
+        self.obey = obey
 
     def create(self, config: DomainConfig) -> None:
-        """xl wants a real file: from a pipe it doesn't read."""
-        if not self.running(config.name):
-            file = paths.state() / "domains" / config.name
-            paths.write(file, rendered(config))
-            self.run(["xl", "create", str(file)])
+        """What xl would drop is refused; a name that is another's, or on its way in, is its own refusal."""
+        record = Record(config.name)
+        if self.running(config.name):
+            return
+        rendering.check(config)
+        file = written(config.name)
+        paths.write(file, rendering.rendered(config))
+        self.xl.check(config, file)
+        leftovers.clear(record, config.machine)
+        paths.write(record.config_file, config.without("install").json())
+        record.ended.unlink(missing_ok=True)
+        if rendering.has_screen(config):
+            place_screen(config.machine or 0)
+        self._bury(config.name)
+        self._boot(config.name)
+
+    def _boot(self, name: DomainName) -> None:
+        """By a unit, in which xl's process for the domain outlives us; one that is ending is waited for."""
+        unit = f"invirt-domain@{name}.service"
+        try:
+            self.xl.run(["systemctl", "restart", unit], timeout=LONG)
+        except CommandFailed as error:
+            said = self.xl.run(["journalctl", "-q", "-u", unit, "-n", "5", "-o", "cat", "-t", "xl"]).stdout
+            raise CommandFailed(f"{name} did not start", hint=said.strip() or error.hint) from error
 
     def domains(self) -> list[Domain]:
-        """From the table Name ID Mem VCPUs State Time."""
-        rows = [line.split() for line in self.run(["xl", "list"]).stdout.splitlines()[1:]]
-        return [Domain(DomainName(row[0]), int(row[2]), int(row[3])) for row in rows]
+        return [
+            Domain(row.name, row.memory, row.vcpus)
+            for row in self.xl.rows()
+            if not row.over and not row.name.endswith(INCOMING)
+        ]
 
     def running(self, name: DomainName) -> bool:
-        """Looked up in the list: xl's own question for one name fails the same way for any reason."""
-        return any(domain.name == name for domain in self.domains())
+        return self._running(name) is not None
+
+    def _running(self, name: DomainName) -> Row | None:
+        row = self.xl.row(name)
+        return None if row is None or row.over else row
 
     def ended(self) -> dict[DomainName, str]:
-        """Not known yet: its machines stay off."""
-        return {}
+        running = {row.name for row in self.xl.rows() if not row.over}
+        off = [record for record in Record.all() if record.name not in running]
+        return {record.name: POWEROFF if why(record) in (POWEROFF, KILLED) else "crash" for record in off}
 
     def shutdown(self, name: DomainName) -> None:
         if self.running(name):
-            self.run(["xl", "shutdown", "-F", name])
+            self.xl("shutdown", "-F", name)
 
     def reboot(self, name: DomainName) -> None:
         """A domain that has rebooted has another number."""
-        if not self.running(name):
+        before = self._running(name)
+        if before is None:
             raise NotFound(f"{name} is off", hint="Boot it instead.")
-        before = self._number(name)
-        self.run(["xl", "reboot", "-F", name])
-        if not wait(lambda: self._number(name) not in ("", before), OBEY):
-            self.destroy(name)
-            self.run(["xl", "create", str(paths.state() / "domains" / name)])
+        self.xl("reboot", "-F", name)
 
-    def _number(self, name: DomainName) -> str:
-        return self.run(["xl", "domid", name], check=False).stdout.strip()
+        def anew() -> bool:
+            row = self._running(name)
+            return row is not None and row.number != before.number
+
+        if not wait(anew, self.obey):
+            self._end(name)
+            self._boot(name)
 
     def destroy(self, name: DomainName) -> None:
+        """One on its way in ends, too."""
         if self.running(name):
-            self.run(["xl", "destroy", name])
+            Record(name).end_by(KILLED)
+        self._end(name)
+
+    def _end(self, name: DomainName) -> None:
+        """Whatever is there of it."""
+        there = {row.name for row in self.xl.rows()} & {name, DomainName(name + INCOMING)}
+        for one in sorted(there):
+            self.xl("destroy", one)
+        if there and not wait(lambda: self.xl.row(name) is None, END):
+            raise CommandFailed(f"{name} can't be ended", hint="xl list and xl dmesg tell more.")
+
+    def _bury(self, name: DomainName) -> None:
+        """Take away the remains of a domain that has ended: they would keep its name."""
+        row = self.xl.row(name)
+        if row is not None and row.over:
+            self._end(name)
 
     def eject(self, name: DomainName) -> None:
         """Not known yet: it has none from its next boot on."""
@@ -75,47 +138,70 @@ class Xen:
     def plug(self, config: DomainConfig, interface: str) -> None:
         """xl takes the words of xl-network-configuration(5); its script guards and leads the link."""
         said = [f"{key}={value}" for key, value in config.nic(interface).items()]
-        self.run(["xl", "network-attach", config.name, *said])
+        self.xl("network-attach", config.name, *said)
 
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
-        self.run(["xl", "network-detach", name, mac])
+        self.xl("network-detach", name, mac)
         return True
 
     def launch(self, name: DomainName) -> str:
-        return self._number(name)
+        row = self.xl.row(name)
+        return str(row.number) if row else ""
 
     def limit(self, name: DomainName, limits: Limits) -> None:
-        """Not known yet."""
+        """CPUs alone, by the scheduler: its weight is 256 where others' is 100, and a cap of 0 is none."""
+        if not self.running(name):
+            raise NotFound(f"{name} is off")
+        weight = min(max(1, round((limits.weight or 100) * 2.56)), MOST_WEIGHT)
+        self.xl("sched-credit2", "-d", name, "-w", str(weight), "-c", str(limits.cap or 0))
+        if limits.disk or limits.operations:
+            raise BadInput(f"{name} runs under Xen, which bounds no disk")
 
     def said(self, name: DomainName) -> bytes:
-        """Not known yet."""
-        return b""
+        """As conserver keeps it."""
+        return logs.end(Record(name).machine() or 0)
 
     def console(self, name: DomainName) -> None:
         os.execvp("xl", ["xl", "console", name])
 
     def tidy(self, days: float) -> None:
-        """xl leaves nothing that grows."""
+        """What is left of guests that were off for so long goes."""
+        for record in Record.all():
+            with tokens.locked(machine_of(record.name) or record.name):
+                age = time.time() - record.folder.stat().st_mtime
+                if age > days * 86400 and not self.running(record.name):
+                    shutil.rmtree(record.folder)
 
     def show(self, verb: str, names: Sequence[DomainName]) -> str:
         """xl's own, which are those of 2008."""
-        return self.run(["xl", verb, *names]).stdout
+        return self.xl(verb, *names)
 
     def status(self) -> dict[str, str]:
         return {"accelerator": "xen"}
 
 
-def rendered(config: DomainConfig) -> str:
-    """The configuration as xl.cfg(5) has it; BadInput for what can't be quoted there."""
-    told = {word: value for word, value in config.settings.items() if word not in OWN_WORDS}
-    return "".join(f"{word} = {_value(word, value)}\n" for word, value in told.items())
+def place_screen(number: int) -> None:
+    """The machine's folder, new and empty, in which root alone makes sockets."""
+    folder = paths.screen(number).parent
+    shutil.rmtree(folder, ignore_errors=True)
+    paths.make(folder.parent)
+    folder.mkdir()
+    folder.chmod(0o711)
 
 
-def _value(word: str, value: Value) -> str:
-    if isinstance(value, list):
-        return f"[ {', '.join(_value(word, item) for item in value)} ]"
-    if isinstance(value, int):
-        return str(int(value))
-    if any(letter in '"\\' or not letter.isprintable() for letter in value):
-        raise BadInput(f"{word} holds what xl can't be told: {value!a}")
-    return f'"{value}"'
+def written(name: DomainName) -> Path:
+    """The file that xl is given: root alone reads it."""
+    return paths.state() / "domains" / name
+
+
+def why(record: Record) -> str:
+    """Why a domain that is off is: "poweroff", "killed", "host" or "crash".
+
+    One that was to boot again after a reboot, and could not, has crashed.
+    """
+    try:
+        return record.ended.read_text()
+    except FileNotFoundError:
+        said = SHUT_DOWN.findall(paths.tail(LOGS / f"xl-{record.name}.log", 1 << 16))
+    by_itself = {OFF, REBOOT} if record.on_reboot() == "destroy" else {OFF}
+    return POWEROFF if said and said[-1] in by_itself else "crash"

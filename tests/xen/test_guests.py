@@ -1,0 +1,150 @@
+"""A guest on a real Xen: booted, typed at, pinged, asked, crashed, ended; what xl would drop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pexpect
+import pytest
+
+from invirt_lab.xen_host import GROUP, Xen
+
+NAME = "d_remus"
+ADDRESS = "192.0.2.17"
+YAML = """\
+site: {domain: invirt.test, realm: INVIRT.TEST}
+database: {hostname: db.invirt.test}
+remote: {hostname: remote.invirt.test}
+hypervisor: {driver: xen}
+"""
+APPLIED = f"""\
+from invirt import config
+from invirt.config import parsed
+from pathlib import Path
+for file in (Path("/etc/invirt/invirt.yaml"), config.applied()):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text({YAML!r})
+config.kept().write_text(parsed.written(config.applied(), config.load(config.applied())))
+"""  # as invirt-config apply does, without the units that want a site
+CONFIG = {
+    "name": NAME,
+    "machine": 17,
+    "type": "pvh",
+    "memory": 96,
+    "vcpus": 1,
+    "cap": 60,
+    "disk": [f"format=raw, vdev=hda, access=rw, target=/dev/{GROUP}/{NAME}_hda"],
+    "vif": [f"mac=52:54:00:00:00:11, ip={ADDRESS}, vifname=inv17, script=vif-invirtroute"],
+    "kernel": "/var/lib/invirt/kernel/vmlinuz",
+    "ramdisk": "/var/lib/invirt/kernel/initrd",
+    "extra": "console=hvc0 quiet hostname=remus",
+    "on_poweroff": "destroy",
+    "on_reboot": "restart",
+    "on_crash": "destroy",
+    "tsc_mode": "native",  # an emulated processor's is no other
+}
+SCRIPT = f"""\
+import json, sys
+from invirt.base.errors import InvirtError
+from invirt.host.domain import DomainConfig
+from invirt.host.storage.lvm import Lvm
+from invirt.host.xen.driver import Xen
+from invirt.host.xen.watch import XenWatch
+xen, disks, NAME = Xen(obey=200), Lvm("{GROUP}"), "{NAME}"
+def seen():
+    return next(one for one in XenWatch(xen.xl).look() if one.name == NAME)
+"""
+BOOT = 240  # seconds until a guest's prompt: an emulated one's
+
+
+def told(xen: Xen, script: str) -> list[str]:
+    """What a script prints; xen: the driver, disks: the group."""
+    return xen.python(SCRIPT + script).splitlines()
+
+
+@pytest.fixture
+def host(xen: Xen) -> Iterator[Xen]:
+    """With a disk for remus."""
+    xen.python(APPLIED)
+    xen.sh(f"lvcreate -q -y -L 1G -n {NAME}_hda {GROUP}")
+    yield xen
+    xen.sh(f"xl destroy {NAME} 2>/dev/null; sleep 2; lvremove -q -y {GROUP}", check=False)
+
+
+def create(host: Xen, **more: object) -> None:
+    settings = json.dumps(CONFIG | more)
+    told(host, f"xen.create(DomainConfig(json.loads({settings!r})))")
+
+
+def console(host: Xen) -> pexpect.spawn:
+    """Typed at, once it shows its prompt."""
+    command, *words = host.command(["xl", "console", NAME], terminal=True)
+    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed.expect("guest# ")
+    return typed
+
+
+def test_a_guests_life(host: Xen) -> None:
+    create(host)
+    typed = console(host)
+    typed.sendline("echo 2 to the $((3 + 4)); cat /sys/class/block/xvda/size; ip -4 address show dev eth0")
+    typed.expect("2 to the 7.*2097152")
+    typed.sendline(
+        f"killall udhcpc; ip address add {ADDRESS}/32 dev eth0; ip route add default dev eth0; echo s''o"
+    )
+    typed.expect("so\r")
+    assert "3 received" in host.sh(f"ping -c 3 -W 10 {ADDRESS}")
+
+    rows = told(
+        host,
+        """
+print(*[(one.name, one.memory, one.vcpus) for one in xen.domains() if one.name == NAME])
+print(seen().state, seen().machine)
+for act in (lambda: disks.rename("remus", "hda", "romulus", "hda"), lambda: disks.resize("remus", "hda", 2)):
+    try:
+        print(act())
+    except InvirtError as error:
+        print(type(error).__name__)
+print(xen.xl("sched-credit2", "-d", NAME).split()[-1])
+xen.create(DomainConfig({"name": NAME}))  # runs already
+""",
+    )
+    assert rows == [f"('{NAME}', 96, 1)", "running 17", "Busy", "None", "60"]
+    typed.sendline("dd if=/dev/xvda of=/dev/null bs=1k count=1; cat /sys/class/block/xvda/size")
+    typed.expect("4194304")
+
+    typed.sendline("sync; echo c >/proc/sysrq-trigger")
+    typed.expect(pexpect.EOF)
+    assert told(host, "print(xen.ended(), seen().why)") == [f"{{'{NAME}': 'crash'}} crash"]
+
+    create(host)
+    console(host).close()
+    before = host.sh(f"xl domid {NAME}")
+    told(host, "xen.reboot(NAME)")
+    assert host.sh(f"xl domid {NAME}") != before
+    console(host).close()
+    assert told(host, "xen.shutdown(NAME)") == []
+    host.sh(f"timeout 200 sh -c 'while xl domid {NAME} 2>/dev/null; do sleep 1; done'")
+    assert told(host, "print(xen.ended())") == [f"{{'{NAME}': 'poweroff'}}"]
+
+    create(host)
+    told(host, "xen.destroy(NAME); xen.destroy(NAME)")
+    assert told(host, "print(xen.running(NAME), seen().why)") == ["False killed"]
+    assert host.sh("ip -br link").count("inv17") == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("cap", 70000), ("maxmem", 64), ("memory", 16777216), ("kernel", "/nowhere")]
+)
+def test_what_xl_would_not_do_is_refused(host: Xen, word: str, value: object) -> None:
+    settings = json.dumps(CONFIG | {word: value})
+    script = f"""
+try:
+    xen.create(DomainConfig(json.loads({settings!r})))
+except InvirtError as error:
+    print(type(error).__name__, error)
+print(xen.domains()[1:])
+"""
+    said, *_, domains = told(host, script)
+    assert word in said and domains == "[]"

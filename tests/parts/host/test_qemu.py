@@ -131,6 +131,12 @@ def test_what_xm_shows(qemu: Qemu, remus: DomainConfig) -> None:
     assert xm("vcpu-list", "d_remus").splitlines()[1].split()[:3] == ["d_remus", pid, "0"]
     assert "total_memory" in xm("info")
     assert "d_other is off" in xm("list", "d_other", status=3)
+    for verb, state in (("pause", "--p---"), ("pause", "--p---"), ("unpause", "r-----")):
+        xm(verb, "d_remus")
+        assert xm("list", "d_remus").split()[-2] == state
+    for verb in (("dmesg",), ("sched-credit2",), ("block-list", "d_remus")):
+        assert "is Xen's own" in xm(*verb, status=2)
+    assert "d_other is off" in xm("pause", "d_other", status=3)
     Guest("d_remus").config_file.unlink()  # as a purge of the package once did
     assert "d_remus" in xm("list")
 

@@ -37,4 +37,4 @@ def test_it_takes_the_locks_of_the_remote_servers_commands(
 
 
 def test_which_verbs_change_something() -> None:
-    assert ACTS.keys() == {"create", "shutdown", "reboot", "destroy"}
+    assert ACTS.keys() == {"create", "shutdown", "reboot", "destroy", "pause", "unpause"}

@@ -85,6 +85,16 @@ class FakeHypervisor:
         with step("eject"):
             pass
 
+    def pause(self, name: DomainName) -> None:
+        self._require(name)
+
+    def unpause(self, name: DomainName) -> None:
+        self._require(name)
+
+    def _require(self, name: DomainName) -> None:
+        if not self.running(name):
+            raise NotFound(f"{name} is off")
+
     def plug(self, config: DomainConfig, interface: str) -> None:
         if self.running(config.name):
             paths.write(_domain(config.name), config.json())

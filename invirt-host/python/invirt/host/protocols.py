@@ -123,6 +123,12 @@ class Hypervisor(Protocol):
     def eject(self, name: DomainName) -> None:
         """Take the CD out of the running domain's first drive; that of one that is off is none of ours."""
 
+    def pause(self, name: DomainName) -> None:
+        """Let the running domain stand still; NotFound when it is off."""
+
+    def unpause(self, name: DomainName) -> None:
+        """Let a domain that stands still go on; NotFound when it is off."""
+
     def plug(self, config: DomainConfig, interface: str) -> None:
         """Give the running domain a network card that its configuration has; CommandFailed if it can't."""
 
@@ -145,7 +151,10 @@ class Hypervisor(Protocol):
         """Cut what grows, and clear away what domains left that were off for days."""
 
     def show(self, verb: str, names: Sequence[DomainName]) -> str:
-        """xm's list, vcpu-list, uptime (of all domains, or of names), or info.  NotFound for what is off."""
+        """xm's list, vcpu-list, uptime (of all domains, or of names), or info.  NotFound for what is off.
+
+        Of Xen's own beside them BadInput where there is no Xen.
+        """
 
     def status(self) -> dict[str, str]:
         """What `host status` says of the driver beyond its name."""

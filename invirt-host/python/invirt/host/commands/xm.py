@@ -61,8 +61,14 @@ def _table(name: str) -> Callable[..., str]:
     return run
 
 
+def block_list(domain: DomainName) -> str:
+    """The table of one domain."""
+    driver = loading.hypervisor()
+    return driver.show("block-list", [_known(driver, domain)])
+
+
 def _act(name: str) -> Callable[[DomainName], None]:
-    """What does to a domain what the verb says: shutdown, reboot or destroy."""
+    """What does to a domain what the verb says: that of the driver which is called so."""
 
     def run(domain: DomainName) -> None:
         driver = loading.hypervisor()
@@ -95,11 +101,14 @@ _ACTS = (
     ("shutdown", "ask the guest to power off"),
     ("reboot", "ask the guest to reboot, and reset it if it doesn't"),
     ("destroy", "end the guest at once"),
+    ("pause", "let the guest stand still"),
+    ("unpause", "let a guest that stands still go on"),
 )
 _TABLES = (
     ("list", "domains that run here: memory in MiB, time on CPUs in seconds"),
     ("vcpu-list", "their virtual CPUs"),
     ("uptime", "how long they have been running"),
+    ("sched-credit2", "their weights and caps; Xen's alone"),
 )
 
 
@@ -116,6 +125,8 @@ VERBS = (
          example="-c invirt-database machine_name=inode"),
     *(Verb(name, summary, _table(name), (THESE,), shown=show.text) for name, summary in _TABLES),
     Verb("info", "this host", _table("info"), shown=show.text),
+    Verb("dmesg", "what Xen has said since its boot", _table("dmesg"), shown=show.text),
+    Verb("block-list", "a domain's disks, as Xen has them", block_list, (DOMAIN,), shown=show.text),
     Verb("console", "join the guest's serial console; ^] leaves", console, (DOMAIN,), shown=None),
     *(Verb(name, summary, _act(name), (DOMAIN,), changes=True) for name, summary in _ACTS),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from invirt.base.abilities import Can
-from invirt.base.errors import CommandFailed, NotFound, Unreachable
+from invirt.base.errors import Busy, CommandFailed, NotFound, Unreachable
 from invirt.base.names import DomainName, machine_of
 from invirt.host import leftovers, paths, tokens
 from invirt.host.domain import DomainConfig
@@ -161,6 +161,23 @@ class Qemu:
             with Qmp(guest.qmp) as qmp:
                 for vdev in drives[:1]:
                     qmp("eject", id=drive(vdev), force=True)
+
+    def pause(self, name: DomainName) -> None:
+        self._turn(name, "running", "stop")
+
+    def unpause(self, name: DomainName) -> None:
+        self._turn(name, "paused", "cont")
+
+    def _turn(self, name: DomainName, state: str, command: str) -> None:
+        """Say command to QEMU if its guest is in that state."""
+        guest = Guest(name)
+        if not guest.running():
+            raise NotFound(f"{name} is off")
+        if guest.coming.exists():
+            raise Busy(f"{name} is on its way from another host, where it may run yet")
+        with Qmp(guest.qmp) as qmp:
+            if qmp.status() == state:
+                qmp(command)
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         cards.plug(Guest(config.name), config, interface)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from invirt.base.errors import InvirtError, NotFound
+from invirt.base.errors import BadInput, InvirtError, NotFound
 from invirt.base.names import DomainName
 from invirt.host.protocols import Domain
 from invirt.host.qemu import qmp
@@ -43,12 +43,14 @@ def show(verb: str, names: Sequence[DomainName], domains: Sequence[Domain]) -> s
     """The table of verb; NotFound for a name that none of domains has."""
     if verb == "info":
         return _info(domains)
+    tables = {"list": _list, "uptime": _uptime, "vcpu-list": _vcpu_list}
+    if verb not in tables:
+        raise BadInput(f"xm {verb} is Xen's own: guests of QEMU have no such table")
     known = {domain.name: domain for domain in domains}
     for name in names:
         if name not in known:
             raise NotFound(f"{name} is off")
-    make = {"list": _list, "uptime": _uptime, "vcpu-list": _vcpu_list}[verb]
-    return make([known[name] for name in names or known])
+    return tables[verb]([known[name] for name in names or known])
 
 
 def _process(domain: Domain) -> tuple[int, Task]:

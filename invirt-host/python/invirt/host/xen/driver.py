@@ -94,7 +94,7 @@ class Xen:
             self.xl("shutdown", "-F", name)
 
     def reboot(self, name: DomainName) -> None:
-        """A domain that has rebooted has another number."""
+        """A domain that has rebooted has another number, and stands still until all its devices are there."""
         before = self._running(name)
         if before is None:
             raise NotFound(f"{name} is off", hint="Boot it instead.")
@@ -102,7 +102,7 @@ class Xen:
 
         def anew() -> bool:
             row = self._running(name)
-            return row is not None and row.number != before.number
+            return row is not None and row.number != before.number and not row.paused
 
         if not wait(anew, self.obey):
             self._end(name)
@@ -134,6 +134,17 @@ class Xen:
             raise BadInput(
                 f"a CD can't be taken out of {name} while it runs on Xen", hint="Switch it off first."
             )
+
+    def pause(self, name: DomainName) -> None:
+        self._turn(name, "pause")
+
+    def unpause(self, name: DomainName) -> None:
+        self._turn(name, "unpause")
+
+    def _turn(self, name: DomainName, verb: str) -> None:
+        if not self.running(name):
+            raise NotFound(f"{name} is off")
+        self.xl(verb, name)
 
     def plug(self, config: DomainConfig, interface: str) -> None:
         """xl takes the words of xl-network-configuration(5); its script guards and leads the link."""
@@ -174,6 +185,8 @@ class Xen:
 
     def show(self, verb: str, names: Sequence[DomainName]) -> str:
         """xl's own, which are those of 2008."""
+        if verb == "sched-credit2":
+            return "".join(self.xl(verb, "-d", name) for name in names) if names else self.xl(verb)
         return self.xl(verb, *names)
 
     def status(self) -> dict[str, str]:

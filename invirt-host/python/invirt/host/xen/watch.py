@@ -33,9 +33,7 @@ class XenWatch:
     def look(self) -> list[Seen]:
         """Those that run, and of those that are off what is written down."""
         self.rows = [row for row in self.xl.rows() if not row.over and not row.name.endswith(INCOMING)]
-        states = {
-            row.name: (row.number, "paused" if "p" in row.states else "running", "") for row in self.rows
-        }
+        states = {row.name: (row.number, "paused" if row.paused else "running", "") for row in self.rows}
         for record in Record.all():
             if record.name not in states:
                 states[record.name] = (0, "off", why(record))

@@ -34,6 +34,11 @@ class Row:
     seconds: float
 
     @property
+    def paused(self) -> bool:
+        """Whether it stands still, or is being made."""
+        return "p" in self.states
+
+    @property
     def over(self) -> bool:
         """Whether it has ended, and only its remains are there."""
         return any(letter in self.states for letter in "scd")

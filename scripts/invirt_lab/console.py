@@ -13,7 +13,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from invirt.base.errors import InvirtError
+from invirt.base.errors import InvirtError, NotFound
 from invirt_lab import cluster
 from invirt_lab.site import CONSOLE, HOSTS, SERVERS
 
@@ -23,10 +23,11 @@ _JOIN = 'until console -f "$0"; do sleep 0.3; [ -t 0 ] || exit; done'
 
 
 def host_of(machine: str) -> str | None:
-    """The host on which the machine runs, asked of the hosts themselves; None if it is off."""
+    """The host on which the machine runs, asked of the hosts that are up; None if it is off."""
     for name in HOSTS:
-        if f"d_{machine}" in cluster.on(name, "xm", "list").stdout.split():
-            return name
+        with suppress(NotFound):
+            if f"d_{machine}" in cluster.on(name, "xm", "list").stdout.split():
+                return name
     return None
 
 

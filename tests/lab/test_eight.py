@@ -29,6 +29,9 @@ def machines(lab: Lab, machine: Make) -> Iterator[list[str]]:
     lab.sql(WIDER.format("20, 4096, 50"))
     lab.admin("administrator", "add", f"bob@{REALM}")
     yield [machine("--memory", "96") for _ in range(MANY)]
+    if cluster.status()[DIES] == "down":
+        cluster.boot(DIES)
+        cluster.wait_booted(DIES)
     lab.admin("administrator", "remove", f"bob@{REALM}")
     lab.sql(WIDER.format(before))
 

@@ -146,18 +146,25 @@ def _movable(host: Host) -> list[Guest]:
 def propose(hosts: Site, say: Say = silence) -> list[Move]:
     """The moves, in their order; none where nothing is wrong, or nothing helps."""
     moves = _step_by_step(hosts, say)
-    if len(moves) > 1 and len(list(islice(possible(hosts), FEW + 1))) <= FEW:
-        goal = _end(hosts, moves)
-        for length in range(1, min(len(moves), 4)):
-            if shorter := _within(hosts, goal, length):
-                return _reasons(hosts, shorter)
+    while shorter := _shorter(hosts, moves):  # where that ends there may be more to mend than where these did
+        moves = [*_reasons(hosts, shorter), *_step_by_step(_end(hosts, shorter), say)]
     return moves
 
 
-def _end(hosts: Site, moves: Sequence[Move]) -> Trouble:
+def _shorter(hosts: Site, moves: Sequence[Move]) -> list[Move]:
+    """Fewer moves that lead as far; none if there are none, or too many to be looked for."""
+    if len(moves) > 1 and len(list(islice(possible(hosts), FEW + 1))) <= FEW:
+        goal = trouble(_end(hosts, moves))
+        for length in range(1, min(len(moves), 4)):
+            if shorter := _within(hosts, goal, length):
+                return shorter
+    return []
+
+
+def _end(hosts: Site, moves: Sequence[Move]) -> Site:
     for move in moves:
         hosts = after(hosts, move)
-    return trouble(hosts)
+    return hosts
 
 
 def _step_by_step(hosts: Site, say: Say) -> list[Move]:

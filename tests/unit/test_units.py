@@ -48,6 +48,13 @@ def test_each_unit_is_in_a_package(checkout: Path) -> None:
     assert units and units <= installed
 
 
+def test_what_a_unit_has_said_is_not_truncated_at_its_end(checkout: Path) -> None:
+    """systemd opens the output once more for each program of a unit, ExecStopPost= too."""
+    for unit in checkout.glob("invirt-*/systemd/*.service"):
+        text = unit.read_text()
+        assert "truncate:" not in text or len(re.findall(r"(?m)^Exec\w+=", text)) == 1, unit.name
+
+
 def test_programs_and_units_agree_where_workers_listen(checkout: Path) -> None:
     """Root's alone."""
     assert b"d /run/invirt/warm 0700 root root -\n" in (checkout / "debian/invirt-base.tmpfiles").read_bytes()

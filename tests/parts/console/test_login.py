@@ -12,7 +12,7 @@ import pytest
 
 from invirt.base import cli
 from invirt.database.commands.admin import COMMAND as ADMIN
-from invirt.host.qemu.terminal import BREAK
+from invirt.host.qemu.kept import BREAK
 from tests.parts.console.daemons import start_conserver
 from tests.parts.console.server import wait
 from tests.parts.console.site import Site

@@ -33,6 +33,8 @@ for dir in bin sbin; do
     [ ! -d "$role/$dir" ] || layers=$layers:$role/$dir
     over "$layers" /usr/$dir
 done
+own=$role/files/usr/libexec
+[ ! -d "$own" ] || over "$own" /usr/libexec
 over "$3" /usr/lib/python3/dist-packages
 mount --bind "$root/log" /var/log
 mkdir -p /var/log/conserver /var/log/invirt/consoles

@@ -42,8 +42,10 @@ class Ahead:
             raise _Enough
         connection.ahead.append(self.connection)
         self.connection.lent = True
-        mapped()
-        self.connection.lent = False
+        try:
+            mapped()
+        finally:
+            self.connection.lent = False
 
     def fileno(self) -> int:
         """Readable when the server has hung up, or says something unasked."""

@@ -83,12 +83,12 @@ def _make_sure(
     """Returns who says that it is off, and how that is known."""
     say(f"asking whether {host.name} answers")
     _refuse_if_it_answers(hosts, host)
-    by = f"{who}: {VOUCHED[confirm]}" if confirm else f"{who}, by the fence"
-    if not confirm:
+    if confirm:
+        by, off = f"{who}: {VOUCHED[confirm]}", clock.current.monotonic()
+    else:
         say(f"the fence switches {host.name} off, {config.remote.fence_timeout} s at most")
         fence.off(host.hostname)
-    off = clock.current.monotonic()
-    if not confirm:
+        by, off = f"{who}, by the fence", clock.current.monotonic()
         _refuse_if_it_answers(hosts, host)
     _refuse_if_it_lives(connection, host, off, say)
     return by

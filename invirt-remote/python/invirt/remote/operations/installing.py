@@ -11,11 +11,10 @@ from typing import Any
 
 from invirt.base.abilities import Can
 from invirt.base.errors import BadInput, CommandFailed, NotFound
-from invirt.remote import nplusone, placement
 from invirt.remote.answers import Installing, installing
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off, release, wanted
 from invirt.remote.operations.model import Action, Detail, Kind, Operation, Plan, Planned, Request, Step, Work
-from invirt.remote.operations.power import CREATE, DESTROY
+from invirt.remote.operations.power import CREATE, DESTROY, placed
 from invirt.remote.operations.surviving import Lost
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
@@ -114,9 +113,7 @@ def _admit(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     machine = lock_machine(cursor, request, survey)
     must_be_off(cursor, machine, survey)
     system = _system(cursor, machine, wanted(request.arguments, "autoinstall", str))
-    needs = {*machine.needs, Can.INSTALL}
-    host = placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()))
-    broken = nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id)
+    host, broken = placed(cursor, machine, survey, Can.INSTALL)
     cursor.execute(
         BEGIN,
         {"machine": machine.machine_id, "system": system.autoinstall_id, "password": request.secret},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from invirt import config
+from invirt.base.abilities import Can
 from invirt.base.errors import Busy
 from invirt.remote import nplusone, placement
 from invirt.remote.answers import guest_state
@@ -107,6 +108,14 @@ def _admit_boot(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     ):
         boot.detail["warning"] = broken
     return Plan(machine.machine_id, [boot], reserves=host.host_id)
+
+
+def placed(cursor: Cursor, machine: Machine, survey: Survey, need: Can) -> tuple[Host, str]:
+    """Where a machine that is off boots what needs more than itself; and what N+1 says, "" if nothing."""
+    needs = {*machine.needs, need}
+    host = placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()))
+    broken = nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id)
+    return host, broken
 
 
 def on_guest(step: Step, machine: Machine, host: Host) -> Planned:

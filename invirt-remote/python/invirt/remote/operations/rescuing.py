@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from invirt.base.abilities import Can
-from invirt.remote import nplusone, placement
 from invirt.remote.operations.admission import Machine, lock_machine, must_be_off
 from invirt.remote.operations.model import Detail, Kind, Operation, Plan, Request, Step, job
-from invirt.remote.operations.power import BOOT, CREATE, DESTROY_GUEST, FENCE, at_home, on_guest
+from invirt.remote.operations.power import BOOT, CREATE, DESTROY_GUEST, FENCE, at_home, on_guest, placed
 from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
 
@@ -52,10 +51,9 @@ BOOT_AGAIN = Step(
 def _admit_rescue(cursor: Cursor, request: Request, survey: Survey) -> Plan:
     machine = lock_machine(cursor, request, survey)
     must_be_off(cursor, machine, survey)
-    needs = {*machine.needs, Can.RESCUE}
-    host = placement.choose(cursor, survey, machine.memory, needs, set(machine.pools.values()))
+    host, broken = placed(cursor, machine, survey, Can.RESCUE)
     boot = on_guest(BOOT_RESCUE, machine, host)
-    if broken := nplusone.check(cursor, machine.machine_id, machine.memory, machine.needs, host.host_id):
+    if broken:
         boot.detail["warning"] = broken
     return Plan(machine.machine_id, [boot], reserves=host.host_id, rescue=True)
 

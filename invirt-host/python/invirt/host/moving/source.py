@@ -100,8 +100,8 @@ def _carry(
             other.send(wire.MEMORY, chunk)
             sent += len(chunk)  # QEMU itself can't be asked: at the end it waits until all of this is taken
             progress(min(99, sent * 100 // (leaving.config.memory << 20)), _rate(sent, began))
+    other.send(wire.END)  # the other host looks at what came while this one looks at what went
     leaving.finish()
-    other.send(wire.END)
     other.read(wire.YES)
 
 

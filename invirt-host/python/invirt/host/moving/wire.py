@@ -22,6 +22,7 @@ from invirt.base.log import one_line
 
 PATIENCE = 20.0  # seconds of silence, then the other side counts as gone
 LONGEST = 1 << 20  # bytes of a frame
+WAITING = 1 << 18  # bytes that either side's kernel keeps: a guest stands still until the last are read
 HEAD = struct.Struct("!cI")
 ABOUT, LOG, MEMORY, END, GO, YES, NO, DISK, PIECE = (bytes([letter]) for letter in b"ALMEGYNDP")
 
@@ -96,7 +97,7 @@ def call(hostname: str) -> Wire:
     """To the host of that name; Denied if another one answers, Unreachable if none does."""
     try:
         plain = socket.create_connection((hostname, config.hypervisor.move_port), PATIENCE)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _hurry(plain)
         connection = _context(server=False).wrap_socket(plain)
     except OSError as error:
         hint = "Its invirt-host-moving.socket listens there; certificates of hosts are for clients, too."
@@ -110,9 +111,16 @@ def call(hostname: str) -> Wire:
 def answer(plain: socket.socket) -> tuple[Wire, frozenset[str]]:
     """Somebody who has connected, and the names of the certificate; raises OSError."""
     plain.settimeout(PATIENCE)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _hurry(plain)
     connection = _context(server=True).wrap_socket(plain, server_side=True)
     return Wire(connection), peers(connection)
+
+
+def _hurry(plain: socket.socket) -> None:
+    """What is written goes at once, and little of it lies about: by themselves kernels keep MiBs."""
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, WAITING)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING)  # Linux doubles it
 
 
 def peers(connection: ssl.SSLSocket) -> frozenset[str]:

@@ -10,6 +10,7 @@ import pytest
 from invirt_lab import cluster, fresh, roles
 from invirt_lab.site import SERVERS, Site
 from tests.lab.users import eventually
+from tests.site.units import wrong
 
 FIRST, SECOND = "three", "two"
 KILLS = (1, 5, 20, 40, 60, 90)  # seconds after its begin: amid its own files, the realm, apt and dpkg
@@ -38,6 +39,42 @@ def test_what_was_killed_is_whole_in_the_end(first: str) -> None:
     assert not cluster.on(first, "systemctl", "list-units", "--failed", "--plain", "--no-legend").stdout
     script = "kinit alice </var/lib/invirt-setup/password >/dev/null && remctl $(hostname -f) machine list"
     cluster.on(first, "sh", "-c", script)
+
+
+LOSE = f"""\
+set -e
+invirt-admin record remove three.invirt.test A {SERVERS[FIRST].address}
+echo '# new' >>/etc/invirt/invirt.yaml
+apt-get -q -y remove invirt-dns-server
+mv /etc/invirt/console/server.pem /root
+rm /etc/invirt/web/http.keytab
+chmod 644 /etc/krb5.keytab
+systemctl disable --now krb5-admin-server
+rm /etc/krb5.conf
+sed -i '/three/d' /etc/hosts
+"""
+MENDED = (
+    "names of the site's servers (/etc/hosts)",
+    "/etc/krb5.conf: ",
+    "KDC",
+    "/etc/krb5.keytab: ",
+    "/etc/invirt/web/http.keytab: ",
+    "/etc/invirt/console/server.pem: ",
+    "packages: ",
+    "/etc/invirt/invirt.yaml is applied",
+    "services have read /etc/invirt/console/server.pem",
+    "record three.invirt.test A",
+)
+
+
+def test_what_is_missing_is_mended_and_nothing_else(first: str) -> None:
+    cluster.on(first, "sh", "-c", LOSE)
+    said = cluster.on(first, "invirt-setup", timeout=900).stdout.splitlines()
+    mended = [line.removesuffix(": …") for line in said if line.endswith(": …")]
+    assert len(mended) == len(MENDED), mended
+    assert all(map(str.startswith, mended, MENDED)), mended
+    fresh.is_set_up(first)
+    assert wrong(first) == []
 
 
 def test_another_server_joins_once(first: str) -> None:

@@ -71,3 +71,11 @@ def test_a_server_that_invirt_yaml_does_not_name_for_it_gets_no_token(joined: st
     words = ("--role", "database", "--address", SERVERS[COPY].address)
     refused = cluster.on(FIRST, "invirt-setup", "token", f"seven.{DOMAIN}", *words, check=False)
     assert refused.returncode and "database.copies in /etc/invirt/invirt.yaml doesn't have" in refused.stderr
+
+
+def test_one_that_is_lost_is_made_anew(joined: str) -> None:
+    """By another token, as the guide has it."""
+    fresh.anew(COPY)
+    cluster.on(COPY, *offered(), timeout=900)
+    eventually(lambda: told(COPY) == BOTH, "the new copy to be waited for")
+    assert wrong(COPY) == []

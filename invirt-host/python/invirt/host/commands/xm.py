@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from invirt.base import validate
 from invirt.base.cli import SITE, Argument, Command, Flag, Verb, show
 from invirt.base.errors import BadInput, NotFound
 from invirt.base.names import DomainName, MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import domain_name
 from invirt.host.protocols import Hypervisor
-from invirt.host.words import KNOWN, SEVERAL, Value
+from invirt.host.words import KNOWN, SEVERAL, Value, text
+from invirt.host.xen import verbs
 
 
 def create(config: str, variables: tuple[str, ...], console: bool) -> None:
@@ -84,6 +86,13 @@ def console(domain: DomainName) -> None:
     driver.console(_known(driver, domain))
 
 
+def _file(word: str) -> str:
+    """As xl takes it: nothing that looks like an option."""
+    if not text(word) or word.startswith("-"):
+        raise BadInput(f"{word!a} is no file's name", hint="Say where it lies: ./NAME.")
+    return word
+
+
 def _locked(domain: DomainName) -> AbstractContextManager[None]:
     """The lock that remote's commands take for the same guest."""
     return tokens.locked(machine_of(domain) or domain)
@@ -119,6 +128,13 @@ VARIABLES = Argument(
 )  # fmt: skip
 CONSOLE = Flag("console", "join its console then", spelled="-c --console")
 DOMAIN = Argument("domain", "the domain: d_NAME of the machine NAME", domain_name, "DOMAIN", sample="d_inode")
+FILE = Argument("file", "where its memory is kept", _file, "FILE", sample="/root/own.saved")
+OWN = replace(DOMAIN, help="a domain that is no machine's", sample="own")
+COUNT = Argument("count", "CPUs", lambda text: validate.count(text, 1, 512), "COUNT", sample="2")
+HOST = Argument("host", "the other host", validate.host_name, "HOST", sample="host2")
+LIVE = Flag("live", "while it runs, which is so anyway where it can be", spelled="-l --live")
+CHECKPOINT = Flag("checkpoint", "let it run on", spelled="-c --checkpoint")
+PAUSED = Flag("paused", "let it stand still yet", spelled="-p --paused")
 THESE = replace(DOMAIN, name="domains", help="these alone", several=True, required=False)
 VERBS = (
     Verb("create", "boot a domain", create, (CONSOLE, CONFIG, VARIABLES), changes=True,
@@ -129,6 +145,13 @@ VERBS = (
     Verb("block-list", "a domain's disks, as Xen has them", block_list, (DOMAIN,), shown=show.text),
     Verb("console", "join the guest's serial console; ^] leaves", console, (DOMAIN,), shown=None),
     *(Verb(name, summary, _act(name), (DOMAIN,), changes=True) for name, summary in _ACTS),
+    Verb("vcpu-set", "let a running guest have fewer CPUs, or those again (Xen)", verbs.vcpu_set,
+         (DOMAIN, COUNT), changes=True),
+    Verb("migrate", "move a domain to another host", verbs.migrate, (DOMAIN, HOST, LIVE), changes=True),
+    Verb("save", "write a domain's memory down, and end it (Xen)", verbs.save, (CHECKPOINT, OWN, FILE),
+         changes=True),
+    Verb("restore", "let a domain go on that was saved (Xen)", verbs.restore, (PAUSED, FILE), changes=True),
+    Verb("top", "who uses how much, all the time; q leaves", verbs.top, shown=None),
 )  # fmt: skip
 COMMAND = Command(
     name="xm",

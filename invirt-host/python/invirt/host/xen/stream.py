@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+
 from invirt.base.errors import BadInput
 from invirt.base.names import DomainName
 

@@ -102,6 +102,21 @@ def test_a_machine_is_handed_over(site: Database, server: MailServer, turn: Call
     assert told == ["The machine remus is bob's now", "The machine romulus is dora's now"]
 
 
+def test_who_offered_is_told_that_it_was_declined(
+    site: Database, server: MailServer, turn: Callable[[], int]
+) -> None:
+    """And not of what they have withdrawn themselves."""
+    remote(site, OFFER, {"name": "remus", "to": "bob"})
+    remote(site, "SELECT decline_offer(machine_id, 'bob@INVIRT.TEST') FROM machine_offers")
+    assert turn() == 1 and site.execute("SELECT FROM machine_offers") == []
+    (told,) = server.mails()
+    assert told["To"] == "alice@mail.test" and told["Subject"] == "The machine remus stays where it is"
+    text = str(told.get_payload(decode=True), "utf-8")
+    assert "bob@INVIRT.TEST declines remus, which you offered to bob." in text
+    remote(site, "SELECT decline_offer(machine_id, 'bob@INVIRT.TEST') FROM machines")
+    assert turn() == 0
+
+
 def test_what_is_given_at_once_nobody_is_told(site: Database) -> None:
     site.execute("INSERT INTO members SELECT owner_id, 'alice@INVIRT.TEST' FROM owners WHERE name = 'bob'")
     with closing(site.connect("invirt_remote")) as connected:

@@ -65,10 +65,10 @@ def accept(actor: Actor, name: MachineName) -> str:
 
 
 def decline(actor: Actor, name: MachineName) -> str:
-    """End the offer.  Raises NotFound."""
+    """End the offer; who made it is told by mail.  Raises NotFound."""
     with transaction() as cursor:
         machine, _ = _offered(cursor, actor, name)
-        cursor.execute("DELETE FROM machine_offers WHERE machine_id = %s", (machine,))
+        cursor.execute("SELECT decline_offer(%s, %s)", (machine, actor.principal))
     return f"{name} stays where it is"
 
 

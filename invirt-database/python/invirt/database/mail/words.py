@@ -27,6 +27,11 @@ SAID = {
         "invirt accept {thing} takes it over, invirt decline {thing} leaves it; so does the page {page}/.",
     ),
     "accepted": ("The machine {thing} is {owner}'s now", "{thing}, which you offered, was accepted.", ""),
+    "declined": (
+        "The machine {thing} stays where it is",
+        "{acting} declines {thing}, which you offered to {owner}.",
+        "",
+    ),
 }
 UNITS = {
     "machines": "machines",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from invirt.base import log
 from invirt.base.abilities import Can
-from invirt.base.errors import InvirtError
+from invirt.base.errors import BadInput, InvirtError
 from invirt.base.names import MachineName, domain_of, machine_of
 from invirt.database.connection import Connection
 from invirt.host import loading
@@ -78,6 +78,8 @@ class Keeper:
             self.held[name], said = held, ""
         except InvirtError as error:
             said = f"{name} can't be held to its limits: {error.message} {error.hint}"
+            if isinstance(error, BadInput):  # nor will it be in a moment
+                self.held[name] = held
         if said and self.said.get(name) != said:
             log.write(said, log.WARNING, machine=name)
         self.said[name] = said

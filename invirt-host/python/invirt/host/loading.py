@@ -44,6 +44,11 @@ def hypervisor() -> Hypervisor:
 
 def mover() -> Mover:
     """Who moves guests that run; BadInput where the hypervisor can't."""
+    if driver() == "xen":
+        from invirt.host.xen.driver import Xen
+        from invirt.host.xen.moving import XenMover
+
+        return XenMover(Xen())
     if driver() != "qemu":
         raise BadInput(f"guests of {driver()} can't move while they run")
     from invirt.host.qemu.driver import Qemu
@@ -55,6 +60,11 @@ def mover() -> Mover:
 def travels(name: DomainName) -> dict[str, Any]:
     """What tells whether a guest can go from one host to another while it runs: of this host, and of the
     guest, if it runs here."""
+    if driver() == "xen":
+        from invirt.host.xen import moving
+
+        runs = hypervisor().running(name)
+        return {"version": moving.installed(), **(moving.traits(name) if runs else {})}
     if driver() != "qemu":
         return {}
     from invirt.host.qemu import version

@@ -85,7 +85,10 @@ class Mover(Protocol):
         """Make ready for a guest; BadInput if this host can't take it in."""
 
     def arrive(self, name: DomainName) -> None:
-        """Let a guest run that stands still here, and bring its addresses; one that runs, runs on."""
+        """Let a guest run that stands still here, and bring its addresses.
+
+        One that runs, runs on; one that has ended is off.
+        """
 
     def forget(self, name: DomainName) -> None:
         """End what stands still here of a guest that is elsewhere, and clear it away."""

@@ -69,8 +69,8 @@ class Told:
     """What a host says of itself: what its hypervisor can, and each of its storages.
 
     hypervisor, storage: None from one of the version before, which doesn't say.
-    version: of its QEMU.  made_by, cd: of the guest, where it runs there: the QEMU whose model it has, and
-    whether there is a CD in its drive.
+    version: of its QEMU, or Xen.  made_by, cd: of the guest, where it runs there: the QEMU whose model it
+    has, or the Xen, and whether there is a CD in its drive.  still: it would stand still while it is sent.
     """
 
     hypervisor: str | None = None
@@ -79,6 +79,7 @@ class Told:
     version: tuple[int, ...] | None = None
     made_by: tuple[int, ...] | None = None
     cd: bool = False
+    still: bool = False
 
 
 def told(hostname: str, answer: Answer) -> Told:
@@ -89,7 +90,8 @@ def told(hostname: str, answer: Answer) -> Told:
         return Told()
     kinds = {kind: named(can) for kind, can in storage.items() if kind in STORAGES}
     versions = _version(found.get("version")), _version(found.get("made_by"))
-    return Told(found["hypervisor"], named(found.get("can")), kinds, *versions, found.get("cd") is True)
+    of_guest = (found.get("cd") is True, found.get("still") is True)
+    return Told(found["hypervisor"], named(found.get("can")), kinds, *versions, *of_guest)
 
 
 def _version(said: object) -> tuple[int, ...] | None:

@@ -46,7 +46,10 @@ def explain(actor: Actor, name: MachineName) -> dict[str, Any]:
         used = placement.in_use(cursor)
         lacks = _lacks(cursor, said, machine, used, [said.host(number) for number in here])
     best = None if here else placement.best(lacks, used, machine.memory)
-    words = {host: _said(host, lacks[host], here.get(host.host_id), host is best) for host in said.hosts}
+    still = any(said.told[number].still for number in here if number in said.told)
+    words = {
+        host: _said(host, lacks[host], here.get(host.host_id), host is best, still) for host in said.hosts
+    }
     return {
         "machine": name,
         "is": "on" if here else "off",
@@ -68,12 +71,12 @@ def _lacks(
     return {host: barred.get(host.host_id) or lack for host, lack in lacks.items()}
 
 
-def _said(host: Any, lack: str, here: Any, best: bool) -> str:
+def _said(host: Any, lack: str, here: Any, best: bool, still: bool) -> str:
     if here:
         return _since(here)
     if best:
         return "it would be booted here"
-    return lack or "would do, too"
+    return lack or ("would do, but it stands still while it is sent" if still else "would do, too")
 
 
 def _since(here: Any) -> str:

@@ -59,10 +59,11 @@ def _stays(survey: Survey, pools: Collection[str], source: Host, told: Told) -> 
 
 
 def _older(target: Told, source: Told) -> str:
-    """A newer QEMU takes in what an older one made, and not the other way round."""
+    """A newer QEMU, or Xen, takes in what an older one made, and not the other way round."""
     if target.version and source.made_by and target.version < source.made_by:
         older, made = (".".join(map(str, version)) for version in (target.version, source.made_by))
-        return f"has QEMU {older}, which takes in no guest that QEMU {made} made"
+        it = "Xen" if source.hypervisor == "xen" else "QEMU"
+        return f"has {it} {older}, which takes in no guest that {it} {made} made"
     return ""
 
 

@@ -70,13 +70,13 @@ def send(name: MachineName, disk: str, pool: str | None, target: str, progress: 
             other.heed()
             if data != ZEROS[: len(data)]:
                 other.send(wire.PIECE, OFFSET.pack(offset) + data)
-                _pace(sent, time.monotonic() - began)
+                pace(sent, time.monotonic() - began)
             progress(min(100, sent * 100 // max(used, 1)), int(sent / MIB / (time.monotonic() - began)))
         other.send(wire.END)
         other.read(wire.YES)
 
 
-def _pace(sent: int, seconds: float) -> None:
+def pace(sent: int, seconds: float) -> None:
     """Wait where more was sent in so many seconds than may be."""
     if rate := config.hypervisor.move_rate * MIB:
         time.sleep(max(0.0, sent / rate - seconds))

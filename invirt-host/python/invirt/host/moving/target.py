@@ -46,9 +46,7 @@ def arrive(name: MachineName) -> None:
     if paper is None or paper.state == "handed":
         raise NotFound(f"{name} was not expected here")
     papers.write(name, Paper("arrived", paper.peer, paper.machine))
-    mover, domain = loading.mover(), domain_of(name)
-    if loading.hypervisor().running(domain):
-        mover.arrive(domain)
+    loading.mover().arrive(domain_of(name))
 
 
 def serve(plain: socket.socket) -> None:

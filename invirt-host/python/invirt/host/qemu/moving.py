@@ -53,6 +53,8 @@ class QemuMover:
     def arrive(self, name: DomainName) -> None:
         """Let it run, and lead its addresses here."""
         guest = Guest(name)
+        if not guest.running():
+            return
         with Qmp(guest.qmp, SETTLE) as qmp:
             if qmp.status() != "running":
                 qmp("cont")

@@ -22,13 +22,14 @@ from invirt.base.process import run
 from invirt.host import leftovers, paths, tokens
 from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
+from invirt.host.moving import papers
 from invirt.host.protocols import OBEY, Domain, Limits
 from invirt.host.records import KILLED, POWEROFF, Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
-from invirt.host.xen.xl import INCOMING, LONG, Row, Xl
+from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving
 
-LOGS = Path("/var/log/xen")  # xl-NAME.log
+LOGS = Path("/var/log/xen")  # xl-NAME.log; of one that came from another host, as it was called then
 MOST_WEIGHT = 65535
 END = 10.0  # seconds until one that is destroyed must be gone
 SHUT_DOWN = re.compile(rb"has shut down, reason code ([0-9]+)")
@@ -38,7 +39,7 @@ OFF, REBOOT = b"0", b"1"  # Xen's codes (xen/include/public/sched.h)
 class Xen:
     """Domains of xl; run starts its processes; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.GROW, Can.CAP})
+    can = frozenset({Can.CDROM, Can.GROW, Can.CAP, Can.MOVE})
 
     def __init__(self, run: Callable[..., CompletedProcess[str]] = run, obey: float = OBEY) -> None:
         self.xl = Xl(run)
@@ -46,11 +47,19 @@ class Xen:
 
     def create(self, config: DomainConfig) -> None:
         """What xl would drop is refused; a name that is another's, or on its way in, is its own refusal."""
-        record = Record(config.name)
         if self.running(config.name):
             return
+        self.prepare(config)
+        if machine := machine_of(config.name):
+            papers.forget(machine)
+        decided(config.name)
+        self._bury(config.name)
+        self._boot(config.name)
+
+    def prepare(self, config: DomainConfig) -> None:
+        """All but the boot.  BadInput for what xl would drop."""
+        record, file = Record(config.name), written(config.name)
         rendering.check(config)
-        file = written(config.name)
         paths.write(file, rendering.rendered(config))
         self.xl.check(config, file)
         leftovers.clear(record, config.machine)
@@ -58,17 +67,19 @@ class Xen:
         record.ended.unlink(missing_ok=True)
         if rendering.has_screen(config):
             place_screen(config.machine or 0)
-        self._bury(config.name)
-        self._boot(config.name)
 
     def _boot(self, name: DomainName) -> None:
-        """By a unit, in which xl's process for the domain outlives us; one that is ending is waited for."""
-        unit = f"invirt-domain@{name}.service"
+        """One that is ending is waited for."""
         try:
-            self.xl.run(["systemctl", "restart", unit], timeout=LONG)
+            self.xl.run(["systemctl", "restart", unit(name)], timeout=LONG)
         except CommandFailed as error:
-            said = self.xl.run(["journalctl", "-q", "-u", unit, "-n", "5", "-o", "cat", "-t", "xl"]).stdout
-            raise CommandFailed(f"{name} did not start", hint=said.strip() or error.hint) from error
+            self.xl.run(["systemctl", "stop", unit(name)], check=False)
+            raise CommandFailed(f"{name} did not start", hint=self.unit_said(name) or error.hint) from error
+
+    def unit_said(self, name: DomainName) -> str:
+        """The last lines of xl in its unit."""
+        words = ["journalctl", "-q", "-u", unit(name), "-n", "5", "-o", "cat", "-t", "xl"]
+        return str(self.xl.run(words).stdout.strip())
 
     def domains(self) -> list[Domain]:
         return [
@@ -86,7 +97,7 @@ class Xen:
 
     def ended(self) -> dict[DomainName, str]:
         running = {row.name for row in self.xl.rows() if not row.over}
-        off = [record for record in Record.all() if record.name not in running]
+        off = [record for record in off_here() if record.name not in running]
         return {record.name: POWEROFF if why(record) in (POWEROFF, KILLED) else "crash" for record in off}
 
     def shutdown(self, name: DomainName) -> None:
@@ -110,16 +121,26 @@ class Xen:
 
     def destroy(self, name: DomainName) -> None:
         """One on its way in ends, too."""
-        if self.running(name):
+        if self._there(name):
             Record(name).end_by(KILLED)
         self._end(name)
+        decided(name)
+
+    def _there(self, name: DomainName) -> list[DomainName]:
+        """What it is called here, if it has not ended."""
+        names = (name, name + INCOMING)
+        return sorted(row.name for row in self.xl.rows() if not row.over and row.name in names)
 
     def _end(self, name: DomainName) -> None:
         """Whatever is there of it."""
-        there = {row.name for row in self.xl.rows()} & {name, DomainName(name + INCOMING)}
-        for one in sorted(there):
+
+        def there() -> set[DomainName]:
+            return {row.name for row in self.xl.rows()} & {name, DomainName(name + INCOMING)}
+
+        found = there()
+        for one in sorted(found):
             self.xl("destroy", one)
-        if there and not wait(lambda: self.xl.row(name) is None, END):
+        if found and not wait(lambda: not there(), END):
             raise CommandFailed(f"{name} can't be ended", hint="xl list and xl dmesg tell more.")
 
     def _bury(self, name: DomainName) -> None:
@@ -202,6 +223,22 @@ def place_screen(number: int) -> None:
     folder.chmod(0o711)
 
 
+def unit(name: DomainName) -> str:
+    """That in which xl's process for the domain outlives us."""
+    return f"invirt-domain@{name}.service"
+
+
+def off_here() -> list[Record]:
+    """Of domains that are off, unless they run: nothing is known yet of one that is on its way in."""
+    return [record for record in Record.all() if not coming(record.name).exists()]
+
+
+def decided(name: DomainName) -> None:
+    """The domain isn't on its way to another host, or from one, any more."""
+    for path in (leaving(name), coming(name)):
+        path.unlink(missing_ok=True)
+
+
 def written(name: DomainName) -> Path:
     """The file that xl is given: root alone reads it."""
     return paths.state() / "domains" / name
@@ -215,6 +252,12 @@ def why(record: Record) -> str:
     try:
         return record.ended.read_text()
     except FileNotFoundError:
-        said = SHUT_DOWN.findall(paths.tail(LOGS / f"xl-{record.name}.log", 1 << 16))
+        said = SHUT_DOWN.findall(paths.tail(_log(record.name), 1 << 16))
     by_itself = {OFF, REBOOT} if record.on_reboot() == "destroy" else {OFF}
     return POWEROFF if said and said[-1] in by_itself else "crash"
+
+
+def _log(name: DomainName) -> Path:
+    """Of its last launch here."""
+    logs = [LOGS / f"xl-{called}.log" for called in (name, name + INCOMING)]
+    return max(logs, key=lambda log: log.stat().st_mtime if log.exists() else 0)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 
 from invirt.base.errors import BadInput, InvirtError
-from invirt.base.names import DomainName
+from invirt.base.names import DomainName, machine_of
 from invirt.host.network import vif
 from invirt.host.network.routes import EMULATED
 from invirt.host.records import Record
+from invirt.host.xen.xl import INCOMING
 
 
 def main() -> None:
@@ -24,10 +25,14 @@ def main() -> None:
 
 
 def act(verb: str = "", interface: str = "", domain: str = "", mac: str = "", *addresses: str) -> None:
-    """Guard and lead, or no more; raises BadInput for another verb."""
+    """Guard and lead, or no more; raises BadInput for another verb.
+
+    A machine's that comes from another host runs there yet: its addresses are led when it has arrived.
+    """
     if verb == "add":
-        name = DomainName(domain)
-        vif.add(interface, mac, addresses, name, others=others(name, interface.removesuffix(EMULATED)))
+        name = DomainName(domain.removesuffix(INCOMING))
+        bring = vif.guard if domain.endswith(INCOMING) and machine_of(name) else vif.add
+        bring(interface, mac, addresses, name, others=others(name, interface.removesuffix(EMULATED)))
     elif verb == "remove":
         vif.remove(interface)
     else:

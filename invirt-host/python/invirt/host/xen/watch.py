@@ -10,7 +10,7 @@ from invirt.host import usage
 from invirt.host.records import Record
 from invirt.host.usage import Counted
 from invirt.host.watching import Seen
-from invirt.host.xen.driver import why
+from invirt.host.xen.driver import off_here, why
 from invirt.host.xen.xl import INCOMING, Row, Xl
 
 EVERY = 2.0  # seconds
@@ -34,7 +34,7 @@ class XenWatch:
         """Those that run, and of those that are off what is written down."""
         self.rows = [row for row in self.xl.rows() if not row.over and not row.name.endswith(INCOMING)]
         states = {row.name: (row.number, "paused" if row.paused else "running", "") for row in self.rows}
-        for record in Record.all():
+        for record in off_here():
             if record.name not in states:
                 states[record.name] = (0, "off", why(record))
         found = [(name, *state) for name, state in states.items()]

@@ -13,6 +13,7 @@ from typing import Any
 from invirt.base.errors import BadInput
 from invirt.base.names import DomainName
 from invirt.base.process import run
+from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.xen import config as rendering
 
@@ -24,7 +25,10 @@ HARMLESS = re.compile(r'Parsing config from .*|got a tsc mode string: ".*"|')
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `xl list`.  memory: MiB.  states: letters of r, b, p, s, c and d.  seconds: of CPUs."""
+    """A line of `xl list`.  memory: MiB.  states: letters of r, b, p, s, c and d.  seconds: of CPUs.
+
+    leaving: it is on its way to another host, see invirt.host.xen.moving.
+    """
 
     name: DomainName
     number: int
@@ -32,16 +36,27 @@ class Row:
     vcpus: int
     states: str
     seconds: float
+    leaving: bool = False
 
     @property
     def paused(self) -> bool:
         """Whether it stands still, or is being made."""
-        return "p" in self.states
+        return "p" in self.states or (self.leaving and "s" in self.states)
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, and only its remains are there."""
-        return any(letter in self.states for letter in "scd")
+        """Whether it has ended, and only its remains are there; one that leaves is suspended at last."""
+        return any(letter in self.states for letter in ("cd" if self.leaving else "scd"))
+
+
+def leaving(name: DomainName) -> Path:
+    """What xl says of the domain's way to another host; there as long as that isn't decided."""
+    return paths.run() / "leaving" / name
+
+
+def coming(name: DomainName) -> Path:
+    """What xl is told of a domain on its way in; there as long as it isn't decided where it runs."""
+    return paths.run() / "coming" / f"{name}.cfg"
 
 
 class Xl:
@@ -58,7 +73,10 @@ class Xl:
         """All domains, those of others too; the name, which may be anything, comes first."""
         lines = (line.rsplit(maxsplit=5) for line in self("list").splitlines()[1:])
         return [
-            Row(DomainName(name.strip()), int(number), int(memory), int(vcpus), states, float(seconds))
+            Row(
+                *(DomainName(name.strip()), int(number), int(memory), int(vcpus), states, float(seconds)),
+                leaving(DomainName(name.strip())).exists(),
+            )
             for name, number, memory, vcpus, states, seconds in (line for line in lines if len(line) == 6)
         ]
 

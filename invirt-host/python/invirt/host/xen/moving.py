@@ -1,0 +1,286 @@
+"""Moving on Xen: what xl writes of a domain goes through our own connection, and xl takes it in there.
+
+A PVH or HVM guest runs until the end: `xl migrate` is given a command that carries its bytes to us, and
+would wait there for the other xl's answer, which never comes: we decide.  A PV guest stands still as long as
+it takes (`xl save`), since Debian's Xen has no shadow page tables.  Of what comes in, the memory alone is
+taken: its configuration is the one that we have checked (`xl restore CONFIG`).  It is called NAME--incoming,
+which no one takes for a machine's domain, until it was handed over.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound
+from invirt.base.names import DomainName
+from invirt.base.process import background
+from invirt.host import paths
+from invirt.host.console import logs
+from invirt.host.domain import DomainConfig
+from invirt.host.moving.disks import pace
+from invirt.host.network import vif
+from invirt.host.records import Record
+from invirt.host.waiting import wait
+from invirt.host.xen import config as rendering
+from invirt.host.xen import stream
+from invirt.host.xen.driver import Xen, unit, written
+from invirt.host.xen.xl import INCOMING, LONG, coming, leaving
+
+VERSION = Path("/sys/hypervisor/version")
+READY = b"xl migration receiver ready, send binary domain data.\n"
+SETTLE = 60.0  # seconds until xl has come to an end with what it was told
+LONGEST = 3600.0  # seconds that a move may take
+# It outlives our own process, and its pipe: then it lets the domain go on.
+APART = ("systemd-run", "--scope", "--quiet", "--collect", "sh", "-c", "trap '' PIPE; exec 2>$0 \"$@\"")
+
+
+def installed() -> str:
+    """Xen's version: MAJOR.MINOR."""
+    return ".".join((VERSION / part).read_text().strip() for part in ("major", "minor"))
+
+
+def traits(name: DomainName) -> dict[str, object]:
+    """What tells where a guest that runs here can go, and how: to no older Xen, and not with a CD."""
+    with suppress(FileNotFoundError):
+        config = Record(name).config()
+        cd = any(disk.get("devtype") == "cdrom" for disk in config.devices("disk"))
+        return {"made_by": installed(), "cd": cd, "still": config.virt == "pv"}
+    return {}
+
+
+class XenMover:
+    """What invirt.host.moving asks of Xen's driver."""
+
+    def __init__(self, driver: Xen) -> None:
+        self.driver = driver
+
+    def leaving(self, name: DomainName) -> Leaving:
+        """See Mover."""
+        return Leaving(self.driver, name)
+
+    def coming(self, config: DomainConfig, version: dict[str, Any]) -> Coming:
+        """Make ready for a domain of no newer Xen."""
+        said = str(version.get("xen", "")).split(".")
+        if len(said) != 2 or not all(part.isdecimal() and len(part) < 4 for part in said):
+            raise BadInput(f"{config.name} is of no Xen that this host knows")
+        if [*map(int, said)] > [*map(int, installed().split("."))]:
+            raise BadInput(f"{config.name} runs by a newer Xen than the one of this host")
+        made = Coming(self.driver, config)
+        try:
+            made.prepare()
+        except BaseException:
+            made.clear()
+            raise
+        return made
+
+    def arrive(self, name: DomainName) -> None:
+        """Give it its name, let it run, and lead its addresses here."""
+        xl = self.driver.xl
+        if xl.row(DomainName(name + INCOMING)):
+            xl("rename", name + INCOMING, name)
+        row = xl.row(name)
+        if row is None or row.over:
+            return
+        if row.paused:
+            xl("unpause", name)
+        for interface, link in vif.links().items():
+            if link.name == name:
+                vif.lead(interface)
+        coming(name).unlink(missing_ok=True)
+
+    def forget(self, name: DomainName) -> None:
+        """It is elsewhere: nothing of it stays.  Busy if it runs here all the same."""
+        row = self.driver.xl.row(name)
+        if row and not row.paused and not row.over:
+            raise Busy(f"{name} runs here, though it was handed over")
+        self.driver.destroy(name)
+        shutil.rmtree(Record(name).folder, ignore_errors=True)
+        written(name).unlink(missing_ok=True)
+
+
+class Leaving:
+    """A domain that runs here, and is to go."""
+
+    def __init__(self, driver: Xen, name: DomainName) -> None:
+        self.driver, self.name = driver, name
+        self.config = Record(name).config()
+        self.version = {"xen": installed()}
+        self.log = logs.path(self.config.machine or 0)
+        self.sent: int | None = None
+        self.process = self.answers = -1
+        self.carrying = Thread()
+        self.whole = False
+        if traits(name).get("cd"):
+            raise BadInput(f"{name} has a CD in its drive", hint="Take it out first.")
+
+    def console(self) -> bytes:
+        """What conserver has of it since this was asked last; what was before goes as its history."""
+        size = self.log.stat().st_size if self.log.exists() else 0
+        new = size if self.sent is None else self.sent
+        said = paths.tail(self.log, max(0, size - new))
+        self.sent = size
+        return said
+
+    def begin(self, descriptor: int) -> None:
+        """A thread hands on what xl writes; it is over when the domain's last byte is through."""
+        if self._still():
+            raise BadInput(f"{self.name} stands still", hint=f"xm unpause {self.name}")
+        file = leaving(self.name)
+        paths.write(file, "")
+        source, its = os.pipe()
+        answer, self.answers = os.pipe()
+        try:
+            pid = background([*APART, str(file), *self._xl(its, answer)], (its, answer))
+        finally:
+            os.close(its)
+            os.close(answer)
+        self.process = os.pidfd_open(pid)
+        sink = socket.socket(fileno=os.dup(descriptor))
+        self.carrying = Thread(target=self._carry, args=(source, sink), daemon=True)
+        self.carrying.start()
+        os.write(self.answers, READY)
+
+    def _xl(self, its: int, answer: int) -> list[str]:
+        """What writes the domain there.  When nobody can answer any more, it lets it go on."""
+        if self.config.virt == "pv":
+            return ["xl", "save", "-p", self.name, f"/dev/fd/{its}"]
+        command = f"exec bash -c 'cat <&{answer} {its}>&- & exec cat >&{its}'"
+        return ["xl", "migrate", "-s", "", self.name, command]
+
+    def _carry(self, source: int, sink: socket.socket) -> None:
+        began, sent = time.monotonic(), 0
+
+        def put(data: bytes) -> None:
+            nonlocal sent
+            sink.sendall(data)
+            sent += len(data)
+            pace(sent, time.monotonic() - began)
+
+        with open(source, "rb", buffering=stream.CHUNK) as opened, sink, suppress(OSError, EOFError):
+            stream.carry(opened, put)
+            self.whole = True
+
+    def finish(self) -> None:
+        """All is sent: the domain stands still, and stays so whatever becomes of us and of xl."""
+        if not wait(lambda: self.whole or not self.carrying.is_alive(), SETTLE) or not self.whole:
+            raise CommandFailed(f"xl did not send {self.name}", hint=self._said())
+        if not wait(self._still, SETTLE):
+            raise CommandFailed(f"{self.name} doesn't stand still", hint=self._said())
+        self.driver.xl("pause", self.name)
+
+    def _still(self) -> bool:
+        row = self.driver.xl.row(self.name)
+        return row is not None and row.paused
+
+    def _said(self) -> str:
+        return paths.tail(leaving(self.name), 500).decode(errors="replace").strip()
+
+    def release(self) -> None:
+        """xl learns that nobody answers, and ends."""
+        if self.answers >= 0:
+            os.close(self.answers)
+            self.answers = -1
+            select.select([self.process], [], [], SETTLE)
+
+    def keep(self) -> None:
+        """xl lets go of it, and it goes on.  NotFound if it has ended."""
+        self.release()
+
+        def on() -> bool:
+            row = self.driver.xl.row(self.name)
+            if row is None:
+                raise NotFound(f"{self.name} has ended")
+            if "p" in row.states:
+                self.driver.xl("unpause", self.name)
+            return not set(row.states) & set("ps")
+
+        going = wait(on, SETTLE)
+        leaving(self.name).unlink(missing_ok=True)
+        if not going:
+            raise CommandFailed(f"{self.name} can't go on", hint="It is off now: boot it again.")
+
+
+class Coming:
+    """A domain that is on its way in: its links are guarded, no address leads to it."""
+
+    def __init__(self, driver: Xen, config: DomainConfig) -> None:
+        self.driver, self.config, self.name = driver, config, config.name
+        self.file = coming(self.name)
+        self.fifo = self.file.with_suffix("")
+        self.starting = Thread()
+        self.pipe = -1
+        self.failed = ""
+
+    def prepare(self) -> None:
+        """Say that it comes before anything is known of it that would look like a domain which is off."""
+        called = DomainConfig({**self.config.settings, "name": self.name + INCOMING})
+        paths.write(self.file, rendering.rendered(called))
+        self.driver.prepare(self.config)
+
+    def console(self, said: bytes) -> None:
+        """conserver's log has it already."""
+
+    def begin(self, descriptor: int) -> None:
+        """xl waits at a pipe with a name, in the unit that the domain will have."""
+        self.fifo.unlink(missing_ok=True)
+        os.mkfifo(self.fifo, 0o600)
+        source = socket.socket(fileno=os.dup(descriptor))
+        self.starting = Thread(target=self._start, daemon=True)
+        self.starting.start()
+        Thread(target=self._feed, args=(source,), daemon=True).start()
+
+    def _start(self) -> None:
+        try:
+            self.driver.xl.run(["systemctl", "restart", unit(self.name)], timeout=LONGEST)
+        except InvirtError as error:
+            self.failed = error.hint or error.message
+
+    def _feed(self, source: socket.socket) -> None:
+        """Hand on what comes, until it ends or xl does."""
+        with source, suppress(OSError):
+            wait(lambda: self._opened() or not self.starting.is_alive(), LONG)
+            if self.pipe < 0:
+                return
+            with open(self.pipe, "wb") as pipe:
+                while data := source.recv(stream.CHUNK):
+                    pipe.write(data)
+                    pipe.flush()
+
+    def _opened(self) -> bool:
+        with suppress(OSError):  # nobody reads yet
+            self.pipe = os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(self.pipe, True)
+        return self.pipe >= 0
+
+    def finish(self) -> None:
+        """All of it is here, and stands still."""
+        self.starting.join(SETTLE)
+        row = self.driver.xl.row(DomainName(self.name + INCOMING))
+        if self.starting.is_alive() or self.failed or row is None or not row.paused:
+            raise CommandFailed(f"xl did not take {self.name} in", hint=self.said())
+        self.fifo.unlink()
+
+    def said(self) -> str:
+        """What xl has said."""
+        return self.driver.unit_said(self.name) or self.failed
+
+    def drop(self) -> None:
+        """It doesn't come: xl sees the end of it, or is ended."""
+        self.driver.xl.run(["systemctl", "stop", unit(self.name)], check=False, timeout=LONG)
+        self.driver.destroy(self.name)
+        shutil.rmtree(Record(self.name).folder, ignore_errors=True)
+        written(self.name).unlink(missing_ok=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """It isn't on its way any more."""
+        for path in (self.fifo, self.file):
+            path.unlink(missing_ok=True)

@@ -209,3 +209,10 @@ def test_a_link_leads_nowhere_before_its_guest_is_here(monkeypatch: pytest.Monke
     for name in (INCOMING, NAME, "own--incoming"):
         vif.act("add", "inv17", name, "52:54:00:00:00:11", "192.0.2.17")
     assert did == [("guard", NAME), ("add", NAME), ("add", "own")]
+
+
+def test_a_death_on_the_way_in_leaves_nothing(host: Host, config: DomainConfig) -> None:
+    """Remote ends it then; the next boot is one."""
+    coming(host, config, WHOLE[:-1]).starting.join()
+    host.xen.destroy(NAME)
+    assert not [*(host.folder / "run/coming").iterdir()] and host.xen.ended() == {NAME: "poweroff"}

@@ -27,7 +27,7 @@ from invirt.host.protocols import OBEY, Domain, Limits
 from invirt.host.records import KILLED, POWEROFF, Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
-from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving
+from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving, pipe
 
 LOGS = Path("/var/log/xen")  # xl-NAME.log; of one that came from another host, as it was called then
 MOST_WEIGHT = 65535
@@ -121,7 +121,7 @@ class Xen:
 
     def destroy(self, name: DomainName) -> None:
         """One on its way in ends, too."""
-        if self._there(name):
+        if self._there(name) or coming(name).exists():
             Record(name).end_by(KILLED)
         self._end(name)
         decided(name)
@@ -235,7 +235,7 @@ def off_here() -> list[Record]:
 
 def decided(name: DomainName) -> None:
     """The domain isn't on its way to another host, or from one, any more."""
-    for path in (leaving(name), coming(name)):
+    for path in (leaving(name), pipe(name), coming(name)):
         path.unlink(missing_ok=True)
 
 

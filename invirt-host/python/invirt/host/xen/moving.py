@@ -31,8 +31,8 @@ from invirt.host.records import Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
 from invirt.host.xen import stream
-from invirt.host.xen.driver import Xen, unit, written
-from invirt.host.xen.xl import INCOMING, LONG, coming, leaving
+from invirt.host.xen.driver import Xen, decided, unit, written
+from invirt.host.xen.xl import INCOMING, LONG, coming, leaving, pipe
 
 VERSION = Path("/sys/hypervisor/version")
 READY = b"xl migration receiver ready, send binary domain data.\n"
@@ -77,7 +77,7 @@ class XenMover:
         try:
             made.prepare()
         except BaseException:
-            made.clear()
+            decided(config.name)
             raise
         return made
 
@@ -94,7 +94,7 @@ class XenMover:
         for interface, link in vif.links().items():
             if link.name == name:
                 vif.lead(interface)
-        coming(name).unlink(missing_ok=True)
+        decided(name)
 
     def forget(self, name: DomainName) -> None:
         """It is elsewhere: nothing of it stays.  Busy if it runs here all the same."""
@@ -213,16 +213,14 @@ class Coming:
 
     def __init__(self, driver: Xen, config: DomainConfig) -> None:
         self.driver, self.config, self.name = driver, config, config.name
-        self.file = coming(self.name)
-        self.fifo = self.file.with_suffix("")
         self.starting = Thread()
-        self.pipe = -1
+        self.writing = -1
         self.failed = ""
 
     def prepare(self) -> None:
         """Say that it comes before anything is known of it that would look like a domain which is off."""
         called = DomainConfig({**self.config.settings, "name": self.name + INCOMING})
-        paths.write(self.file, rendering.rendered(called))
+        paths.write(coming(self.name), rendering.rendered(called))
         self.driver.prepare(self.config)
 
     def console(self, said: bytes) -> None:
@@ -230,8 +228,8 @@ class Coming:
 
     def begin(self, descriptor: int) -> None:
         """xl waits at a pipe with a name, in the unit that the domain will have."""
-        self.fifo.unlink(missing_ok=True)
-        os.mkfifo(self.fifo, 0o600)
+        pipe(self.name).unlink(missing_ok=True)
+        os.mkfifo(pipe(self.name), 0o600)
         source = socket.socket(fileno=os.dup(descriptor))
         self.starting = Thread(target=self._start, daemon=True)
         self.starting.start()
@@ -247,18 +245,18 @@ class Coming:
         """Hand on what comes, until it ends or xl does."""
         with source, suppress(OSError):
             wait(lambda: self._opened() or not self.starting.is_alive(), LONG)
-            if self.pipe < 0:
+            if self.writing < 0:
                 return
-            with open(self.pipe, "wb") as pipe:
+            with open(self.writing, "wb") as opened:
                 while data := source.recv(stream.CHUNK):
-                    pipe.write(data)
-                    pipe.flush()
+                    opened.write(data)
+                    opened.flush()
 
     def _opened(self) -> bool:
         with suppress(OSError):  # nobody reads yet
-            self.pipe = os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK)
-            os.set_blocking(self.pipe, True)
-        return self.pipe >= 0
+            self.writing = os.open(pipe(self.name), os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(self.writing, True)
+        return self.writing >= 0
 
     def finish(self) -> None:
         """All of it is here, and stands still."""
@@ -266,7 +264,7 @@ class Coming:
         row = self.driver.xl.row(DomainName(self.name + INCOMING))
         if self.starting.is_alive() or self.failed or row is None or not row.paused:
             raise CommandFailed(f"xl did not take {self.name} in", hint=self.said())
-        self.fifo.unlink()
+        pipe(self.name).unlink()
 
     def said(self) -> str:
         """What xl has said."""
@@ -278,9 +276,3 @@ class Coming:
         self.driver.destroy(self.name)
         shutil.rmtree(Record(self.name).folder, ignore_errors=True)
         written(self.name).unlink(missing_ok=True)
-        self.clear()
-
-    def clear(self) -> None:
-        """It isn't on its way any more."""
-        for path in (self.fifo, self.file):
-            path.unlink(missing_ok=True)

@@ -59,6 +59,11 @@ def coming(name: DomainName) -> Path:
     return paths.run() / "coming" / f"{name}.cfg"
 
 
+def pipe(name: DomainName) -> Path:
+    """Where xl reads it: as long as this is there, the domain's unit takes it in instead of booting it."""
+    return coming(name).with_suffix("")
+
+
 class Xl:
     """run: starts its processes."""
 

@@ -116,6 +116,30 @@ def test_pages_keep_nobody_out(chromium: Chromium, filled: str, size: str, schem
     assert not found
 
 
+@pytest.mark.parametrize("size", ["phone", pytest.param("desk", marks=pytest.mark.nightly)])
+def test_a_system_is_put_on_a_machine(chromium: Chromium, filled: str, size: str) -> None:
+    """It is offered where it is looked for, and its password is said."""
+    chromium.server.database.execute(
+        "INSERT INTO autoinstalls (name, description, url, keyring, memory, disk)"
+        " VALUES ('debian-12', 'Debian 12', 'http://install.invirt.test:8180/debian-12', 'key', 128, 1)"
+        " ON CONFLICT DO NOTHING"
+    )
+    page = chromium.page("alice", SIZES[size])
+    make(page, name := f"{size}-installed")
+    page.get_by_text("Install a system on its disk").click()
+    form = page.locator("form[action$='/install']")
+    form.get_by_label("System").select_option("debian-12")
+    form.get_by_label("Type its name").fill(name)
+    picture(page, f"install-{size}")
+    assert barriers(page) == []
+    fits(page)
+    form.get_by_role("button", name="Install").click()
+    page.get_by_text("root's password").wait_for()
+    picture(page, f"installing-{size}")
+    assert barriers(page) == []
+    page.context.close()
+
+
 def test_by_keyboard_alone(chromium: Chromium) -> None:
     """Tab reaches each control of the first page, the way to the content first."""
     page = chromium.page("alice")

@@ -39,14 +39,13 @@ Group www-data
 """
 
 
-def kept(checkout: Path, state: Path) -> None:
-    """Make state, with a base of Debian 12 that is of these days; it is kept from run to run."""
+def kept(checkout: Path, state: Path, name: str) -> None:
+    """Make state, with a base of that name that is of these days; it is kept from run to run."""
     cache = checkout / ".cache/bases"
     if cache.is_dir():
-        shutil.copytree(cache, state)
-    state.mkdir(exist_ok=True)
-    if not bases.names(state) or bases.known(state, "debian-12").made < time.time() - 2 * 86400:
-        bases.build(state, "debian-12", partial(recipes.make, recipes.RECIPES["debian-12"]))
+        shutil.copytree(cache, state, dirs_exist_ok=True)
+    if name not in bases.names(state) or bases.known(state, name).made < time.time() - 2 * 86400:
+        bases.build(state, name, partial(recipes.make, recipes.RECIPES[name]))
         shutil.rmtree(cache, ignore_errors=True)
         shutil.copytree(state, cache, ignore=shutil.ignore_patterns("S.*"))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,6 @@ import pytest
 from invirt.autoinstaller import bases
 from invirt.base.errors import InvirtError, NotFound
 from tests.parts.autoinstaller.serving import Inside, served
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    """A folder whose name is short enough for gpg's socket, and that Apache can read."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def written(text: str) -> bases.Make:

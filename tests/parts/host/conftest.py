@@ -117,11 +117,14 @@ def _unshare() -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+LONGEST = 600  # seconds: a base is made of packages in one
+
+
 @pytest.fixture
 def inside() -> Iterator[Inside]:
     """inside(function, argument…) calls it in a thread that has a network of its own."""
     with ThreadPoolExecutor(1, initializer=_unshare) as thread:
-        yield lambda function, *arguments: thread.submit(function, *arguments).result(60)
+        yield lambda function, *arguments: thread.submit(function, *arguments).result(LONGEST)
 
 
 inside_too = inside  # another one

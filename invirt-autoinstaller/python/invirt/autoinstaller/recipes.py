@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from invirt.base import validate
-from invirt.base.errors import BadConfig, NotFound
+from invirt.base.errors import BadConfig, CommandFailed, NotFound
 from invirt.base.process import run
 from invirt.config import loader
 from invirt.config.forms import Form
@@ -19,6 +19,7 @@ MIRROR = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
 URL = r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 TIMEOUT = 3600  # seconds; a minute with a mirror that is near
+_SAID = 8  # lines of what is complained of
 _CUSTOMIZE = Path(__file__).with_name("customize")
 _PACKAGES = (
     *(
@@ -65,7 +66,7 @@ class Recipe:
         options += [f"--keyring={self.keyring}"] if self.keyring else []
         options += [f"--include={','.join(self.packages)}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
         return [
-            *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", "--quiet", *options),
+            *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", *options),
             *(self.suite, str(to), *self._sources()),
         ]
 
@@ -102,7 +103,14 @@ def recipe(name: str, folder: Path = OWN) -> Recipe:
 def make(recipe: Recipe, to: Path, epoch: int) -> None:
     """Write the base to a tar archive in which nothing is later than epoch (seconds of Unix' time).
 
-    The same packages at the same epoch give the same bytes.
+    The same packages at the same epoch give the same bytes.  Raises CommandFailed with apt's complaints.
     """
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(epoch)}
-    run(recipe.words(to), timeout=TIMEOUT, env=env)
+    done = run(recipe.words(to), timeout=TIMEOUT, env=env, check=False)
+    if done.returncode != 0:
+        said = [
+            line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.startswith(("E: ", "W: "))
+        ]
+        raise CommandFailed(
+            f"mmdebstrap could not make {recipe.suite} of {recipe.mirror}", hint="\n".join(said[-_SAID:])
+        )

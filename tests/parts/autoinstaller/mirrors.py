@@ -1,0 +1,125 @@
+"""A mirror of nobody's distribution: Debian's packages under another suite, signed by a key of the test's."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from invirt.autoinstaller import recipes
+from tests.parts.autoinstaller.serving import Inside
+
+PARTS = ("", "-updates", "-security")  # of a suite, as a base's sources name them
+COMPONENT = "universe"
+NAME, SUITE = "nobody-24-04", "noble"
+HOST = "10.0.2.2"  # as a guest's QEMU calls the computer that it runs on
+URL = f"http://{HOST}:8180/mirror"
+_TIMEOUT = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One in a folder that is served; suite: what it calls its release.  home: of its key."""
+
+    folder: Path
+    suite: str
+    home: Path
+
+    @property
+    def keyring(self) -> Path:
+        """The public key, where apt's own user reads it."""
+        return self.home.with_suffix(".gpg")
+
+    def publish(self, part: str, packages: Path) -> None:
+        """Offer the packages of a folder in a part of the suite, and sign what there is."""
+        name = f"{self.suite}{part}"
+        pool = self.folder / "pool" / name
+        shutil.copytree(packages, pool, dirs_exist_ok=True)
+        words = ["dpkg-scanpackages", "--multiversion", f"pool/{name}"]
+        listed = subprocess.run(
+            words, cwd=self.folder, check=True, capture_output=True, timeout=_TIMEOUT
+        ).stdout
+        release = self.folder / "dists" / name
+        index = release / COMPONENT / "binary-amd64"
+        index.mkdir(parents=True, exist_ok=True)
+        (index / "Packages").write_bytes(listed)
+        (index / "Packages.gz").write_bytes(gzip.compress(listed, mtime=0))
+        self._sign(release, name)
+
+    def _sign(self, release: Path, name: str) -> None:
+        sums = "".join(_sum(release, file) for file in sorted(release.glob(f"{COMPONENT}/*/Packages*")))
+        date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())
+        text = (
+            f"Origin: Nobody\nSuite: {name}\nCodename: {name}\nDate: {date}\n"
+            f"Architectures: amd64\nComponents: {COMPONENT}\nSHA256:\n{sums}"
+        )
+        words = [*_gpg(self.home), "--clearsign", "--output", str(release / "InRelease")]
+        subprocess.run(words, check=True, input=text.encode(), timeout=_TIMEOUT)
+        subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=True, timeout=60)
+
+
+def _sum(release: Path, file: Path) -> str:
+    data = file.read_bytes()
+    return f" {hashlib.sha256(data).hexdigest()} {len(data)} {file.relative_to(release)}\n"
+
+
+def empty(folder: Path, suite: str, home: Path) -> Mirror:
+    """An empty one, with a key of its own."""
+    home.mkdir(mode=0o700)
+    made = Mirror(folder, suite, home)
+    gpg = _gpg(home)
+    subprocess.run(
+        [*gpg, "--quick-generate-key", "Nobody", "ed25519", "sign", "never"], check=True, timeout=_TIMEOUT
+    )
+    subprocess.run([*gpg, "--export", "--output", str(made.keyring)], check=True, timeout=_TIMEOUT)
+    nothing = home / "none"
+    nothing.mkdir()
+    for part in PARTS:
+        made.publish(part, nothing)
+    return made
+
+
+def download(to: Path, packages: Sequence[str]) -> None:
+    """Fetch packages of the release that runs here, each NAME or NAME=VERSION."""
+    to.mkdir(exist_ok=True)
+    words = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages]
+    subprocess.run(words, cwd=to, check=True, stdout=subprocess.DEVNULL, timeout=_TIMEOUT)
+
+
+def versions(package: str) -> list[str]:
+    """Those there are of a package, the newest first."""
+    words = ["apt-cache", "madison", package]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+    return list(dict.fromkeys(line.split("|")[1].strip() for line in shown.splitlines()))
+
+
+def image_of(kernel: str, version: str) -> str:
+    """The package that a version of the kernel's own depends on: NAME=VERSION."""
+    words = ["apt-cache", "show", f"{kernel}={version}"]
+    shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+    [depends] = [line for line in shown.splitlines() if line.startswith("Depends:")]
+    return f"{depends.split()[1]}={version}"
+
+
+def _gpg(home: Path) -> list[str]:
+    return ["gpg", "--homedir", str(home), "--batch", "--quiet", "--yes", "--passphrase", ""]
+
+
+def own(folder: Path, keyring: Path, url: str = URL) -> recipes.Recipe:
+    """What an administrator writes into a file of /etc/invirt/bases, as it is read."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{NAME}.yaml").write_text(
+        f"suite: {SUITE}\nmirror: {url}\nsecurity: {url}\nkeyring: {keyring}\ncomponents: [{COMPONENT}]\n"
+    )
+    return recipes.recipe(NAME, folder)
+
+
+def here(inside: Inside) -> None:
+    """The address that guests know, for who makes the base, too."""
+    words = ["ip", "address", "add", f"{HOST}/32", "dev", "lo"]
+    inside(lambda: subprocess.run(words, check=True, timeout=10))

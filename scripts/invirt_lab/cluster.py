@@ -18,7 +18,7 @@ from pathlib import Path
 from invirt.base.errors import BadInput, Busy, InvirtError, NotFound
 from invirt.base.process import run
 from invirt_lab import host
-from invirt_lab.site import ADMIN, ANEW, CLUSTER, DOOR, SERVERS, USERS, USUAL, Site
+from invirt_lab.site import ADMIN, ANEW, BOUNDED, CLUSTER, DOOR, SERVERS, USERS, USUAL, Site
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK = host.RUN / "lock"
@@ -226,19 +226,31 @@ def kill(name: str) -> None:
     host.sweep(name)
 
 
-def boot(name: str, anew: bool = False) -> None:
+def boot(name: str, anew: bool = False, bounded: bool = False) -> None:
     """Boot a server that was killed, or shut down; returns when it is started, not yet booted.
 
-    anew: another one of that name, with none of its role.  Raises Busy if it runs.
+    anew: another one of that name, with none of its role.  bounded: its systemd may bound CPUs, if this
+    machine has cgroups of version 1.  Raises Busy if it runs.
     """
     if name in SERVERS and host.processes(name):
         raise Busy(f"the server {name} is up", hint=f"scripts/lab kill {name}")
-    inside = _supervisors()[1:]
-    if not inside:
-        raise NotFound("there is no lab", hint="scripts/lab up")
+    inside = _inside()
     host.sweep(name)
-    enter = ["nsenter", f"--target={inside[0]}", "--mount", "--pid", "--net", "--root", "--wdns=/", "--"]
-    run([*enter, *_SUPERVISOR, name, *([ANEW] if anew else [])], env=_ENVIRONMENT)
+    enter = ["nsenter", f"--target={inside}", "--mount", "--pid", "--net", "--root", "--wdns=/", "--"]
+    how = [*([ANEW] if anew else []), *([BOUNDED] if bounded else [])]
+    run([*enter, *_SUPERVISOR, name, *how], env=_ENVIRONMENT)
+
+
+def _inside() -> int:
+    """Process 1 of the lab's namespaces; raises NotFound where there is no lab."""
+    if not (found := _supervisors()[1:]):
+        raise NotFound("there is no lab", hint="scripts/lab up")
+    return found[0]
+
+
+def root(name: str) -> Path:
+    """A server's disk, whether it is booted or not; raises NotFound where there is no lab."""
+    return Path(f"/proc/{_inside()}/root{host.RUN}", "work", name, "root")
 
 
 def wait_booted(name: str, timeout: float = 180) -> None:

@@ -82,10 +82,19 @@ def missing() -> list[str]:
 
 def cgroups() -> list[Path]:
     """The lab's own cgroup in each hierarchy that systemd uses: v1's and v2's, where mounted."""
+    return _own("name=systemd")
+
+
+def cpu_cgroups() -> list[Path]:
+    """The same in v1's hierarchies of CPUs: of servers that are to bound what their services take."""
+    return [cgroup for cgroup in _own("cpu", "cpuacct") if cgroup not in cgroups()]
+
+
+def _own(*controllers: str) -> list[Path]:
     found = []
     for line in Path("/proc/mounts").read_text().splitlines():
         _, where, kind, options, *_ = line.split(" ")
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+        if kind == "cgroup2" or (kind == "cgroup" and {*controllers} & {*options.split(",")}):
             found.append(Path(where) / CGROUP)
     return found
 
@@ -146,7 +155,7 @@ def sweep(server: str = "", timeout: float = 60) -> None:
         if time.monotonic() > deadline:
             raise InvirtError(f"processes of the lab don't end: {sorted(pids)}")
         time.sleep(0.05)
-    for cgroup in cgroups():
+    for cgroup in (*cgroups(), *cpu_cgroups()):
         for folder in _below(cgroup / server):
             _remove_cgroup(folder, deadline)
 

@@ -65,13 +65,15 @@ def images_of_servers(
     base = images.base(release)
     wanted = {_image(SERVERS[name], before): SERVERS[name] for name in servers}
 
-    def made(name: str) -> Path:
+    def made(name: str) -> list[Path]:
         server = wanted[name]
-        return images.layer(name, base, _wanted(server, before), DEBIAN if server.fresh else "") / "upper"
+        if not (needed := _wanted(server, before)):
+            return [base]
+        return [images.layer(name, base, needed, DEBIAN if server.fresh else "") / "upper", base]
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         layers = dict(zip(wanted, pool.map(made, wanted), strict=True))
-    return {name: [layers[_image(SERVERS[name], before)], base] for name in servers}
+    return {name: layers[_image(SERVERS[name], before)] for name in servers}
 
 
 def _image(server: Server, before: bool) -> str:

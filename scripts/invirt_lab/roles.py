@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt.base.errors import InvirtError
-from invirt_lab import cluster, packages, realm
+from invirt.base.process import run
+from invirt_lab import cluster, images, packages, realm
 from invirt_lab.cluster import on
 from invirt_lab.progress import step
 from invirt_lab.site import (
@@ -38,6 +39,8 @@ GUEST_APPEND = "console=ttyS0 quiet mitigations=off no_timer_check"
 HOST_MEMORY = 1024  # MiB for guests
 UPGRADES = (("db",), ("remote",), HOSTS, (CONSOLE,), ("dns", "dhcp"))  # the guide's order
 
+# A layer has no files of the two names, which are the server's own.
+_ON_TOP = 'tar -C "$0" --exclude ./etc/resolv.conf --exclude ./etc/hosts -c . | tar -C "$1" -x'
 _NEW = "  address_hold: 5\n"  # which the version before doesn't know
 
 
@@ -106,6 +109,14 @@ def write_config(server: Server, text: str = "") -> None:
     on(server.name, "sh", "-c", "mkdir -p /etc/invirt; cat >/etc/invirt/invirt.yaml", input=written)
 
 
+def configure_further(text: str) -> None:
+    """Add that to invirt.yaml on every server that has one, and apply it, on all at once."""
+    script = "cat >>/etc/invirt/invirt.yaml; invirt-config apply"
+    names = [server.name for server in _with_role() if server.role != CLIENT]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: on(name, "sh", "-ec", script, input=text), names))
+
+
 def install_spare(name: str) -> None:
     """Give a spare server its role."""
     write_config(SERVERS[name])
@@ -120,6 +131,9 @@ def add_server(name: str) -> None:
 
 def boot_later(name: str) -> None:
     """Boot a server of LATER."""
+    if late := SERVERS[name].late:
+        layer = images.layer(name, images.base(cluster.release()), [*late])
+        run(["sh", "-c", _ON_TOP, f"{layer}/upper", str(cluster.root(name))])
     cluster.boot(name)
     cluster.wait_booted(name)
 

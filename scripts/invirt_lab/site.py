@@ -15,6 +15,7 @@ USERS = ("alice", "bob")
 ADMIN = "root/admin"
 CLIENT = "invirt-client"  # the users' package, for which no invirt.yaml is needed
 ANEW = "anew"  # what the supervisor is told, beside a server's name, for another in its place
+BOUNDED = "bounded"  # the same, for one whose systemd bounds CPUs
 SETUP = "invirt-setup"  # which a test installs on every server with a role
 DOOR = 8443  # the port of this machine's 127.0.0.1 that leads to the pages, unless it is taken
 SHARED = "/srv/invirt"  # the hosts' common folder: volumes, the guests' kernel
@@ -34,7 +35,8 @@ class Server:
     in the server.  shared: sees the hosts' common folder.  spare: booted, but
     without its role until a test wants it.  fresh: nothing is installed, see
     invirt_lab.fresh; packages are those that an administrator may want.  later: packages of
-    ours that may be installed there beside the role.
+    ours that may be installed there beside the role.  late: Debian's that are put there when it is
+    booted, as no other lab needs them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Server:
     spare: bool = False
     fresh: bool = False
     later: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -101,6 +104,8 @@ LATER = {
     "db3": _database("db3", 13),
     # Guests reach it, so it is none of network.servers.
     "install": Server("install", 14, role="invirt-autoinstaller-server"),
+    "afs": Server("afs", 15, late=("openafs-dbserver", "openafs-krb5")),  # see invirt_lab.cell
+    "mail": Server("mail", 16, late=("python3-aiosmtpd",)),
 }  # not even booted until a test wants it: see roles.add_server()
 NAMES = ("one", "two", "three", "four", "five", "six")
 FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}

@@ -31,6 +31,7 @@ from invirt_lab.site import (
     ANEW,
     ARCHIVE,
     BEFORE,
+    BOUNDED,
     DEBIAN,
     GATEWAY,
     LATER,
@@ -121,9 +122,13 @@ def _binds(server: Server) -> list[str]:
     return binds
 
 
-def boot(server: Server, root: Path) -> None:
-    """Start the server's own systemd, in its own cgroups; its console goes to the log."""
-    groups = [group / server.name / "cgroup.procs" for group in host.cgroups()]
+def boot(server: Server, root: Path, bounded: bool = False) -> None:
+    """Start the server's own systemd, in its own cgroups; its console goes to the log.
+
+    bounded: in one of CPUs, too.  All in it together then count as one process of this machine.
+    """
+    within = [*host.cgroups(), *(host.cpu_cgroups() if bounded else ())]
+    groups = [group / server.name / "cgroup.procs" for group in within]
     for group in groups:
         group.parent.mkdir(parents=True, exist_ok=True)  # it is there where the server reboots
     enter = 'for group; do [ "$group" != -- ] || break; shift; echo 0 >"$group"; done; shift'
@@ -139,11 +144,11 @@ def boot(server: Server, root: Path) -> None:
         )
 
 
-def boot_again(server: Server) -> None:
+def boot_again(server: Server, bounded: bool = False) -> None:
     """Boot a server that was killed: its disk is what it was; memory and interfaces are gone."""
     _ip(f"link del {server.name}", f"netns del {server.name}")
     plug(server)
-    boot(server, _WORK / server.name / "root")
+    boot(server, _WORK / server.name / "root", bounded)
 
 
 def boot_anew(server: Server) -> None:
@@ -174,8 +179,11 @@ def wait() -> None:
 def main() -> None:
     """Bring all servers up, and stay; or see the module's text."""
     if len(sys.argv) > 1:
-        again = boot_anew if ANEW in sys.argv else boot_again
-        again(SERVERS[sys.argv[1]])
+        server = SERVERS[sys.argv[1]]
+        if ANEW in sys.argv:
+            boot_anew(server)
+        else:
+            boot_again(server, BOUNDED in sys.argv)
         return
     told = json.loads(sys.stdin.readline())
     layers: dict[str, list[str]] = told["layers"]

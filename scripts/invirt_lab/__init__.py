@@ -8,5 +8,6 @@ cluster    up, down, running commands on servers
 fresh      servers with nothing installed, instead of the cluster
 realm      the Kerberos realm and its keytabs
 roles      what an administrator does to make the servers Invirt's
+cell       a cell of AFS, whose lockers own machines
 demo       the main job, from a user's point of view
 """

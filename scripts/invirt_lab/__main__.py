@@ -22,12 +22,12 @@ def _upgrade() -> None:
         roles.upgrade(names)
 
 
-def _demo(debian: int | None, moves: bool, install: bool) -> None:
+def _demo(debian: int | None, moves: bool, install: bool, lockers: bool) -> None:
     if set(cluster.status().values()) == {"down"}:
         lifecycle.up(debian or RELEASE)
     elif debian not in (None, cluster.release()):
         raise BadInput(f"the lab that is up is of Debian {cluster.release()}", hint="scripts/lab down")
-    demo.run(moves, install)
+    demo.run(moves, install, lockers)
 
 
 def _down() -> None:
@@ -76,6 +76,7 @@ DEBIAN = Option("debian", f"the release on its servers (default: {RELEASE})", ch
 BEFORE = Flag("before", "with the packages of the version before, to be upgraded")
 MOVES = Flag("moves", "then move a machine under a ping and a console, empty a host, and lose one")
 INSTALL = Flag("install", "instead: have Debian installed in a machine, and log in: some minutes")
+LOCKERS = Flag("lockers", "instead: show a machine that belongs to a locker of AFS, of a real cell")
 KEEP = Flag("keep", "leave it up even if it doesn't come up whole")
 SERVER = Argument("server", ", ".join(SERVERS), choices=tuple(SERVERS), metavar="SERVER")
 USER = Argument("user", ", ".join((*USERS, ADMIN)), choices=(*USERS, ADMIN), metavar="USER")
@@ -92,7 +93,7 @@ VERBS = (
          shown=None),
     Verb(
         "demo", "bring the lab up if it isn't, and do the main job: a machine's whole life", _demo,
-        (DEBIAN, MOVES, INSTALL), shown=None,
+        (DEBIAN, MOVES, INSTALL, LOCKERS), shown=None,
     ),
     Verb("down", "end the lab, and remove what is left of one that was killed", _down, shown=None),
     Verb("status", "each server's address and state", _status, shown=_states),

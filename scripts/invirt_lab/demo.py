@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from invirt.base.errors import InvirtError
-from invirt_lab import cluster, console, installing, moving, pages
+from invirt_lab import cluster, console, installing, locker, moving, pages
 from invirt_lab.browser import words
 from invirt_lab.site import CONSOLE, DOMAIN, REALM, SERVERS
 
@@ -98,14 +98,17 @@ def wait_off(machine: str, timeout: float = 120) -> None:
         time.sleep(0.2)
 
 
-def run(moves: bool = False, install: bool = False) -> None:
+def run(moves: bool = False, install: bool = False, lockers: bool = False) -> None:
     """The whole of it; raises InvirtError at the first thing that isn't as it should be.
 
     moves: what hosts are for, too: see invirt_lab.moving.  install: Debian in a machine, and no more.
+    lockers: a machine of a locker's members, and no more.
     """
     demo = Demo()
     if install:
         installing.show(demo, "debian")
+    elif lockers:
+        locker.show(demo, "rover")
     else:
         _main_job(demo)
     if moves:

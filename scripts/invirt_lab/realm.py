@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from invirt_lab.cluster import on
-from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, Server, Site
+from invirt_lab.site import ADMIN, DOMAIN, REALM, SERVERS, USERS, USUAL, Server, Site
 
 _KRB5_CONF = f"""\
 [libdefaults]
@@ -140,6 +140,11 @@ def join(server: Server, site: Site) -> None:
     own, postgres = on(site.kdc, "sh", "-c", _JOIN, *names).stdout.splitlines()
     _carry(server.name, own)
     _carry(server.name, postgres, _POSTGRES_KEYTAB, "postgres")
+
+
+def key(principal: str) -> str:
+    """The keytab, in base64, of a service of somebody else's; made if there is none."""
+    return on(USUAL.kdc, "sh", "-c", _JOIN, principal).stdout
 
 
 def _carry(

@@ -12,6 +12,7 @@ from invirt import config
 from invirt.base.errors import BadInput, CommandFailed
 from invirt.database.members import afs
 
+RECORDED = Path(__file__).with_name("recorded")
 PATH = "/afs/invirt.test/project/robotics"
 LIST = f"""\
 Access list for {PATH} is
@@ -83,6 +84,27 @@ def acl(*given: str, taken: tuple[str, ...] = ()) -> str:
 
 def found() -> list[str]:
     return [one.removesuffix("@INVIRT.TEST") for one in afs.members("project/robotics")]
+
+
+def test_what_fs_has_printed_is_understood() -> None:
+    """Recorded: see the README there."""
+    many, taken, none = (
+        afs.access_list((RECORDED / name).read_text(), f"/afs/invirt.test/{name}")
+        for name in ("many", "taken", "none")
+    )
+    everybody = dict.fromkeys(("alice", "alice:crew", "carol.root", "192.0.2.7", "1009"), "rlidwka")
+    others = {"eve@other.test": "rlidwka", "bob": "rlidwk", "dora": "rlidwkABCDEFGH"}
+    readers = {"reader": "rl", "system:anyuser": "rl"}
+    entries, ours = {**everybody, **others, **readers}, {"system:administrators": "rlidwka"}
+    assert (many.given, many.taken) == ({**entries, **ours}, {})
+    assert (taken.given, taken.taken) == (ours, entries)
+    assert (none.given, none.taken) == ({}, {})
+
+
+def test_a_folder_that_is_not_there_has_no_members(cell: Cell) -> None:
+    cell("", stderr=(RECORDED / "absent").read_text())
+    with pytest.raises(CommandFailed, match="doesn't exist"):
+        afs.members("project/robotics")
 
 
 def test_who_may_administer_and_nobody_else(cell: Cell) -> None:

@@ -32,6 +32,7 @@ def test_from_nothing_to_a_login(
         time.sleep(1)
     assert "10.0.2.15" in address
     assert asked(guest, "systemctl --failed --no-legend --no-pager") == ""
+    assert "=10min" in asked(guest, "systemctl show -p JobRunningTimeoutUSec dev-ttyS0.device")
     assert "ssh.service" in asked(guest, "systemctl list-units --no-pager --state=active 'ssh*'")
     # What a newer kernel's package does: the links lead to it, and the loader goes by them.
     asked(

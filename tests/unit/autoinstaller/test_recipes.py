@@ -25,7 +25,7 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     words = recipes.recipe("ubuntu-22-04", tmp_path).words(Path("/made.tar"))
     assert words[0] == "mmdebstrap"
     assert "--keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg" in words
-    assert "--include=linux-image-virtual,grub-pc-bin,openssh-server" in words
+    assert "--include=apt,linux-image-virtual,grub-pc-bin,openssh-server" in words
     assert words[-5:] == [
         "jammy",
         "/made.tar",
@@ -49,6 +49,8 @@ def test_debian_s(tmp_path: Path) -> None:
     [
         ("suite: --hook=x", "a word of"),
         ("mirror: 'file:/etc'", "a mirror's URL"),
+        ("mirror: 'http://a.example.org/$(touch /tmp/owned)'", "a mirror's URL"),
+        ('security: "http://a.example.org/ sid main\\ndeb http://b.example.org"', "a mirror's URL"),
         ("keyring: '/a b'", "a file's path"),
         ("packages: ['a,b']", "a word of"),
         ("components: main", "a list was expected"),

@@ -64,7 +64,8 @@ class Recipe:
         options += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
         options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
         options += [f"--keyring={self.keyring}"] if self.keyring else []
-        options += [f"--include={','.join(self.packages)}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
+        # Not every distribution has apt among what it requires.
+        options += [f"--include={','.join(('apt', *self.packages))}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
         return [
             *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", *options),
             *(self.suite, str(to), *self._sources()),

@@ -65,7 +65,8 @@ class Recipe:
         options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
         options += [f"--keyring={self.keyring}"] if self.keyring else []
         # Not every distribution has apt among what it requires.
-        options += [f"--include={','.join(('apt', *self.packages))}", f'--customize-hook=sh {_CUSTOMIZE} "$1"']
+        options += [f"--include={','.join(('apt', *self.packages))}"]
+        options += [f'--customize-hook=sh {_CUSTOMIZE} "$1"']
         return [
             *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", *options),
             *(self.suite, str(to), *self._sources()),

@@ -91,6 +91,16 @@ def download(to: Path, packages: Sequence[str]) -> None:
     subprocess.run(words, cwd=to, check=True, stdout=subprocess.DEVNULL, timeout=_TIMEOUT)
 
 
+def packages(base: Path) -> list[str]:
+    """Those that a base has, each NAME=VERSION."""
+    words = ["tar", "--zstd", "-xOf", str(base), "./var/lib/dpkg/status"]
+    told = subprocess.run(words, check=True, capture_output=True, text=True, timeout=_TIMEOUT).stdout
+    rows = [
+        dict(line.partition(": ")[::2] for line in text.splitlines()) for text in told.strip().split("\n\n")
+    ]
+    return [f"{row['Package']}={row['Version']}" for row in rows]
+
+
 def versions(package: str) -> list[str]:
     """Those there are of a package, the newest first."""
     words = ["apt-cache", "madison", package]

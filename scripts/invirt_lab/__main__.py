@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from invirt.base import cli
 from invirt.base.cli import Argument, Flag, Found, Option, Verb, rest_of_line
 from invirt.base.errors import BadInput
-from invirt_lab import cluster, demo, host, lifecycle, packages, pages, roles
+from invirt_lab import cluster, demo, host, lifecycle, packages, pages, roles, xen_host
 from invirt_lab.progress import say
 from invirt_lab.site import ADMIN, RELEASE, RELEASES, SERVERS, USERS, WEB
 
 
-def _up(debian: int | None, keep: bool, before: bool) -> None:
-    lifecycle.up(debian or RELEASE, keep, before)
+def _up(debian: int | None, keep: bool, before: bool, xen: bool) -> None:
+    if xen:
+        _xen()
+    else:
+        lifecycle.up(debian or RELEASE, keep, before)
+
+
+def _xen() -> None:
+    """Two Xen hosts, until ^C."""
+    host.require_root()
+    lifecycle.programs(xen_host.COMMANDS)
+    with tempfile.TemporaryDirectory(prefix="xen.") as folder, xen_host.pair(Path(folder)) as hosts:
+        for name, one in zip(xen_host.PAIR, hosts, strict=True):
+            say(f"root's shell on {name}:\n  {shlex.join(one.command([], terminal=True))}")
+        say("They end with ^C.")
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 def _upgrade() -> None:
@@ -77,6 +97,7 @@ BEFORE = Flag("before", "with the packages of the version before, to be upgraded
 MOVES = Flag("moves", "then move a machine under a ping and a console, empty a host, and lose one")
 INSTALL = Flag("install", "instead: have Debian installed in a machine, and log in: some minutes")
 LOCKERS = Flag("lockers", "instead: show a machine that belongs to a locker of AFS, of a real cell")
+XEN = Flag("xen", "instead: two hosts with Xen, emulated, on one network and with one disk, until ^C")
 KEEP = Flag("keep", "leave it up even if it doesn't come up whole")
 SERVER = Argument("server", ", ".join(SERVERS), choices=tuple(SERVERS), metavar="SERVER")
 USER = Argument("user", ", ".join((*USERS, ADMIN)), choices=(*USERS, ADMIN), metavar="USER")
@@ -88,7 +109,7 @@ def _rest(name: str, help: str) -> Argument:
 
 COMMANDED = _rest("command", "what is run, with its own arguments")
 VERBS = (
-    Verb("up", "build what is needed and bring all servers up", _up, (KEEP, BEFORE, DEBIAN), shown=None),
+    Verb("up", "build what is needed and bring all servers up", _up, (KEEP, BEFORE, DEBIAN, XEN), shown=None),
     Verb("upgrade", "upgrade all servers, one after the other, to the packages of this checkout", _upgrade,
          shown=None),
     Verb(

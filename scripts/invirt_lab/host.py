@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,9 +75,10 @@ def require_root() -> None:
         )
 
 
-def missing() -> list[str]:
-    """Debian packages that the lab needs and this machine lacks."""
-    return sorted({package for command, package in _COMMANDS.items() if not shutil.which(command)})
+def missing(more: Mapping[str, str]) -> list[str]:
+    """Debian packages that the lab needs and this machine lacks; more: others, by a command of theirs."""
+    wanted = {**_COMMANDS, **more}
+    return sorted({package for command, package in wanted.items() if not shutil.which(command)})
 
 
 def cgroups() -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,11 +47,16 @@ def up(release: int = RELEASE, keep: bool = False, before: bool = False) -> None
 
 def prepare() -> None:
     """All that the servers need of this machine: programs, the archive, the guests' kernel."""
-    if missing := host.missing():
-        with step(f"installing {', '.join(missing)} on this machine"):
-            host.install(missing)
+    programs({})
     packages.publish()
     guest.build()
+
+
+def programs(more: Mapping[str, str]) -> None:
+    """Install what is missing on this machine: see host.missing()."""
+    if missing := host.missing(more):
+        with step(f"installing {', '.join(missing)} on this machine"):
+            host.install(missing)
 
 
 def images_of_servers(

@@ -2,6 +2,8 @@
 
     with xen_host.started(folder) as xen:     # at its prompt, from a state that is kept; the first time, cold
         xen.run("xl", "list")
+    with xen_host.pair(folder) as (xen1, xen2):     # on one network, with one disk
+        ...
 
 Its processor is emulated, so nothing that is measured there in seconds says anything of real hosts.  It
 reaches nothing, and is reached by ssh from this machine alone.  It ends with the process that started it.
@@ -24,8 +26,12 @@ from invirt.host.qemu.qmp import Qmp
 from invirt_lab import images, xen_image
 from invirt_lab.progress import step
 
+COMMANDS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 GROUP = "invirt"  # the volume group on its second disk
 DISKS = {"root": "4G", "disk": "8G"}
+SHARED = 1 << 30  # bytes of the third disk, empty: a file that two hosts may have
+PAIR = {"xen1": "10.9.0.1", "xen2": "10.9.0.2"}
+LAN = "02:00:00:00:02:01"  # the second card's address, in the state that is kept
 MEMORY = 1536  # MiB
 BOOT = 600.0  # seconds until a cold one must be up: a busy machine takes four minutes
 WORK = 300.0  # seconds for a command there
@@ -41,6 +47,14 @@ _READY = (
     f"pvcreate -q /dev/vdb; vgcreate -q {GROUP} /dev/vdb",
     "sync",
 )
+_JOIN = """\
+hostname {name}
+nic=$(basename "$(dirname "$(grep -l {lan} /sys/class/net/*/address)")")
+ip link set "$nic" down
+ip link set "$nic" address {mac} up
+ip address add {address}/24 dev "$nic"
+printf '%s\\n' {hosts} >>/etc/hosts
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,8 @@ class Xen:
         )
         words = [word for option in (*options, *kept) for word in ("-o", option)]
         there = ("-i", str(self.key), "-p", str(self.port), "root@127.0.0.1")
-        return ["ssh", "-F", "none", *(["-tt"] if terminal else []), *words, *there, shlex.join(argv)]
+        command = [shlex.join(argv)] if argv else []  # none: a shell
+        return ["ssh", "-F", "none", *(["-tt"] if terminal else []), *words, *there, *command]
 
     def run(
         self, *argv: str, input: str | None = None, check: bool = True, timeout: float = WORK
@@ -89,10 +104,30 @@ class Xen:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Xen]:
-    """A host with an empty volume group, for the length of the block; folder: new, with a short name."""
+def pair(folder: Path) -> Iterator[tuple[Xen, Xen]]:
+    """Two hosts that know each other by their names, xen1 and xen2; their third disk is one and the same."""
+    one, two = (folder / name for name in PAIR)
+    one.mkdir()
+    two.mkdir()
+    (two / "shared").symlink_to(one / "shared")
+    with started(one, peer=two) as first, started(two, peer=one) as second:
+        hosts = " ".join(shlex.quote(f"{address} {name}") for name, address in PAIR.items())
+        for xen, (name, address) in zip((first, second), PAIR.items(), strict=True):
+            mac = f"{LAN[:-1]}{name[-1]}"
+            xen.sh(_JOIN.format(name=name, address=address, lan=LAN, mac=mac, hosts=hosts))
+        yield first, second
+
+
+@contextmanager
+def started(folder: Path, peer: Path | None = None) -> Iterator[Xen]:
+    """A host with an empty volume group, for the length of the block; folder: new, with a short name.
+
+    peer: the folder of another one, with which it has a network.
+    """
     image = xen_image.made()
-    with images.kept("xen-state", image, PROCESSOR, XEN, LINUX, *DISKS.values(), str(MEMORY), *_READY) as (
+    with images.kept(
+        "xen-state", image, PROCESSOR, XEN, LINUX, *DISKS.values(), str(MEMORY), LAN, str(SHARED), *_READY
+    ) as (
         ready,
         new,
     ):
@@ -101,7 +136,7 @@ def started(folder: Path) -> Iterator[Xen]:
                 _prepare(image, new)
     for name in DISKS:
         _overlay(ready / f"{name}.qcow2", "qcow2", folder / f"{name}.qcow2")
-    with _machine(image, folder, ready / "state") as xen:
+    with _machine(image, folder, ready / "state", peer) as xen:
         xen.run("date", "--set", f"@{time.time():.0f}")
         yield xen
 
@@ -122,10 +157,12 @@ def _overlay(below: Path, format: str, path: Path) -> None:
 
 
 @contextmanager
-def _machine(image: Path, folder: Path, state: Path | None = None) -> Iterator[Xen]:
+def _machine(image: Path, folder: Path, state: Path | None = None, peer: Path | None = None) -> Iterator[Xen]:
+    with open(folder / "shared", "ab") as shared:
+        shared.truncate(SHARED)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", *words(image, folder, port)]
+    argv = ["setpriv", "--pdeathsig", "KILL", "--", *words(image, folder, port, peer or folder / "nobody")]
     argv += ["-incoming", f"exec:cat {state}"] if state else []
     with (
         (folder / "qemu.log").open("wb") as log,
@@ -142,7 +179,7 @@ def _machine(image: Path, folder: Path, state: Path | None = None) -> Iterator[X
             xen.disconnect()
 
 
-def words(image: Path, folder: Path, port: int) -> list[str]:
+def words(image: Path, folder: Path, port: int, peer: Path) -> list[str]:
     """QEMU's command line."""
     kernel = f"{image}/vmlinuz {LINUX},{image}/initrd"
     disks = [
@@ -160,7 +197,18 @@ def words(image: Path, folder: Path, port: int) -> list[str]:
         *("-serial", f"file:{folder}/console.log", "-qmp", f"unix:{folder}/qmp,server=on,wait=off"),
         *("-netdev", f"user,id=uplink,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", "virtio-net-pci,netdev=uplink,mac=02:00:00:00:01:01,romfile="),
+        *(
+            "-netdev",
+            f"dgram,id=lan,local.type=unix,local.path={folder}/lan,remote.type=unix,remote.path={peer}/lan",
+        ),
+        *("-device", f"virtio-net-pci,netdev=lan,mac={LAN},romfile="),
         *("-device", "virtio-rng-pci", *disks),
+        *(
+            "-blockdev",
+            "driver=raw,node-name=shared,file.driver=file,file.locking=off,cache.no-flush=on,"
+            f"file.filename={folder}/shared",
+        ),
+        *("-device", "virtio-blk-pci,drive=shared,share-rw=on"),
     ]
 
 
@@ -200,5 +248,5 @@ def _keep(folder: Path) -> None:
             time.sleep(0.2)
         with suppress(NotFound):
             qmp("quit")
-    for name in ("console.log", "qemu.log", "qmp"):
+    for name in ("console.log", "qemu.log", "qmp", "lan", "shared"):
         (folder / name).unlink(missing_ok=True)

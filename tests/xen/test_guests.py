@@ -74,7 +74,7 @@ def host(xen: Xen) -> Iterator[Xen]:
 
 
 def create(host: Xen, **more: object) -> None:
-    settings = json.dumps(CONFIG | more)
+    settings = json.dumps({word: value for word, value in (CONFIG | more).items() if value is not None})
     told(host, f"xen.create(DomainConfig(json.loads({settings!r})))")
 
 

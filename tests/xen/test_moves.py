@@ -1,0 +1,123 @@
+"""A guest moves between two real Xen hosts, over TLS; one whose other host dies goes on where it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from invirt_lab.xen_host import PAIR, Xen
+from tests.xen.test_guests import ADDRESS, APPLIED, BOOT, CONFIG, NAME, SCRIPT, console, create, told
+
+CERTIFICATES = """\
+set -e
+cd "$0"
+new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 9 "$@" 2>/dev/null; }
+new -subj /CN=ca -keyout ca.key -out ca.pem
+for name; do
+    new -subj /CN=$name -keyout key -out crt -CA ca.pem -CAkey ca.key -addext subjectAltName=DNS:$name \
+        -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth,clientAuth
+    cat crt key >$name.pem
+done
+"""
+SETTINGS = {**CONFIG, "disk": ["format=raw, vdev=hda, access=rw, target=/dev/vdc"]}
+# An emulated host is slow: both sides are patient, and take a word that only emulated processors want.
+PATIENT = f"""\
+import os, socket
+from invirt.host import reservation
+from invirt.host.moving import source, target, wire
+from invirt.host.xen import moving
+wire.PATIENCE, moving.SETTLE = 400.0, 400.0
+target.WORDS |= {{"cap", "tsc_mode"}}
+known = DomainConfig(json.loads({json.dumps(SETTINGS)!r}))
+reservation.require, reservation.memory, target._known = (lambda _: None), (lambda _: 96), (lambda _: known)
+"""
+RECEIVE = """
+target.expect("remus", "xen1")
+with socket.create_server(("", 3110)) as listening:
+    listening.settimeout(400)
+    target.serve(listening.accept()[0])
+"""
+DIES = """
+frames, read = [], wire.Wire.read
+def dying(self, *kinds):
+    frames.append(kinds)
+    return os._exit(1) if len(frames) > 9 else read(self, *kinds)
+wire.Wire.read = dying
+"""
+SEND = """
+import time
+for _ in range(200):  # the other one begins to listen at the same moment
+    try:
+        source.send("remus", "xen2", 900)
+        print("moved")
+        break
+    except InvirtError as error:
+        if "can't be asked" not in error.message:
+            print(error.message)
+            break
+        time.sleep(1)
+"""
+KEPT = "/var/lib/invirt/domains /var/lib/invirt/guests /run/invirt/leaving"
+LONG = 1500.0  # seconds for a move between emulated hosts
+
+
+@pytest.fixture
+def hosts(pair: tuple[Xen, Xen], tmp_path: Path) -> Iterator[tuple[Xen, Xen]]:
+    """With certificates; remus runs on the first one."""
+    subprocess.run(["sh", "-c", CERTIFICATES, tmp_path, *PAIR], check=True, timeout=60)
+    for xen, name in zip(pair, PAIR, strict=True):
+        xen.python(APPLIED)
+        for file, source in (("ca.pem", "ca.pem"), ("server.pem", f"{name}.pem")):
+            text = (tmp_path / source).read_text()
+            xen.run("sh", "-ec", 'mkdir -p "${0%/*}"; cat >"$0"', f"/etc/invirt/console/{file}", input=text)
+    create(pair[0], **SETTINGS)
+    yield pair
+    for xen in pair:
+        told(xen, "xen.destroy(NAME)")
+
+
+def move(hosts: tuple[Xen, Xen], how: str = "") -> list[str]:
+    """What the source says; how: what becomes of the target."""
+
+    def receive() -> None:
+        script = SCRIPT + PATIENT + how + RECEIVE
+        hosts[1].run("/usr/bin/python3", "-", input=script, check=not how, timeout=LONG)
+
+    with ThreadPoolExecutor(1) as beside:
+        there = beside.submit(receive)
+        said = hosts[0].python(SCRIPT + PATIENT + SEND, timeout=LONG).splitlines()
+        there.result()
+    return said
+
+
+def test_it_moves_and_one_whose_target_dies_goes_on(hosts: tuple[Xen, Xen]) -> None:
+    """Its memory, cap and address come along; nothing is left where it was."""
+    first, second = hosts
+    typed = console(first)
+    typed.sendline(f"killall udhcpc; ip address add {ADDRESS}/32 dev eth0; ip route add default dev eth0")
+    typed.sendline("x=kept; echo s''o")
+    typed.expect("so\r")
+
+    [said] = move(hosts, DIES)
+    assert "connection to the other host is lost" in said
+    typed.sendline("echo $x once")
+    typed.expect("kept once")
+    typed.close()
+    told(second, "xen.destroy(NAME)")  # as remote would
+    assert NAME not in second.sh("xl list; ls /run/invirt/coming || true")
+
+    assert move(hosts) == ["moved"]
+    assert NAME not in first.sh(f"xl list; ls {KEPT} || true")
+    cap = "xen.xl('sched-credit2', '-d', NAME).split()[-1]"
+    assert told(second, f"print(seen().state, seen().machine, {cap})") == ["running 17 60"]
+    command, *words = second.command(["xl", "console", NAME], terminal=True)
+    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed.sendline("\necho $x twice")
+    typed.expect("kept twice")
+    assert "3 received" in second.sh(f"ping -c 3 -W 10 {ADDRESS}")

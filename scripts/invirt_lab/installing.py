@@ -43,8 +43,7 @@ def make() -> None:
     _build()
     roles.boot_later(SERVER)
     roles.install_role(SERVERS[SERVER])
-    place = Path(f"/proc/{cluster.leader(SERVER)}/root{_STATE}")
-    shutil.copytree(_BASES, place, ignore=shutil.ignore_patterns("S.*"), dirs_exist_ok=True)
+    shutil.copytree(_BASES, public().parent, ignore=shutil.ignore_patterns("S.*"), dirs_exist_ok=True)
     cluster.on(SERVER, "invirt-autoinstaller", "verify", SYSTEM)
     for name in HOSTS:
         roles.add(name, _RAMDISKS)
@@ -55,6 +54,11 @@ def make() -> None:
     url = f"http://{server.fqdn}:8180/{SYSTEM}"
     told = ("--url", url, "--keyring", "/root/keyring.gpg", "--description", "Debian 12")
     cluster.on("db", "invirt-admin", "autoinstall", "add", SYSTEM, *told)
+
+
+def public() -> Path:
+    """The folder that the server serves, from outside of it."""
+    return Path(f"/proc/{cluster.leader(SERVER)}/root{_STATE}/public")
 
 
 def is_made() -> bool:

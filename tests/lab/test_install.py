@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import pytest
 
 from invirt_lab import cluster, installing
+from invirt_lab.site import SERVERS
 from tests.lab import terminals
 from tests.lab.users import Lab
+from tests.parts.autoinstaller import mirrors
 from tests.results import Result, keep
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(2400)]
+CONTROL = """\
+Package: greeter
+Version: 1
+Architecture: all
+Maintainer: Nobody <root@localhost>
+Description: says that it is there
+"""
 DEADLINE = 900  # seconds for what takes a tenth of that
 
 
@@ -27,7 +39,28 @@ def system(lab: Lab) -> Iterator[str]:
     cluster.kill(installing.SERVER)
 
 
-def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., str]) -> None:
+def by_apt(folder: Path) -> str:
+    """Make a mirror of one package, served beside the bases; the line that installs and runs it."""
+    tree, packages = folder / "tree", folder / "packages"
+    for one in (tree / "DEBIAN", tree / "usr/bin", packages, folder / "mirror"):
+        one.mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(CONTROL)
+    (tree / "usr/bin/greet").write_text("#!/bin/sh\necho greeted-by-$1\n")
+    (tree / "usr/bin/greet").chmod(0o755)
+    words = ["dpkg-deb", "--build", "--root-owner-group", str(tree), str(packages)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    mirror = mirrors.empty(folder / "mirror", mirrors.SUITE, folder / "nobody")
+    mirror.publish("", packages)
+    shutil.copy(mirror.keyring, mirror.folder / "nobody.gpg")
+    shutil.copytree(mirror.folder, installing.public() / "mirror")
+    url = f"http://{SERVERS[installing.SERVER].fqdn}:8180/mirror"
+    fetch = f"/usr/lib/apt/apt-helper download-file {url}/nobody.gpg /etc/apt/trusted.gpg.d/nobody.gpg"
+    line = f"deb {url} {mirrors.SUITE} {mirrors.COMPONENT}"
+    told = f"{fetch} && echo {line} >/etc/apt/sources.list"
+    return f"{told} && apt-get update && apt-get -y install greeter && greet apt"
+
+
+def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., str], tmp_path: Path) -> None:
     name = machine()
     lab.remctl("alice", "machine", "resize", name, "--memory", "512M", "--disk", "hda=2G")
     began = time.monotonic()
@@ -51,5 +84,7 @@ def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., s
         console.sendline("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; ip -br -4 address; hostname -f")
         console.expect_exact(shown["host_keys"]["ED25519"], timeout=DEADLINE)
         console.expect_exact(shown["nics"][0]["ip"], timeout=DEADLINE)
+        console.sendline(by_apt(tmp_path))
+        console.expect_exact("greeted-by-apt", timeout=DEADLINE)
         lab.remctl("alice", "control", name, "reboot", timeout=DEADLINE)
         console.expect(f"{name} login: ", timeout=DEADLINE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from invirt.base.errors import BadInput
+from invirt.base.errors import BadInput, CommandFailed
 from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
@@ -86,6 +86,25 @@ def test_why_a_domain_is_off(log: str, why: str) -> None:
     [seen] = XenWatch(Xl(Said())).look()
     assert seen.why == "killed" and Xen(Said()).ended() == {REMUS: "poweroff"}
     assert Xen(Said("d_remus")).ended() == {}
+
+
+def test_a_pc_that_knows_no_reset_powers_off_and_boots() -> None:
+    """Without Xen's drivers xl can't have it reboot."""
+    said = Said("d_remus")
+    commands: list[str] = []
+
+    def xl(argv: list[str], **options: Any) -> CompletedProcess[str]:
+        commands.append(" ".join(argv))
+        if argv[1] == "reboot":
+            raise CommandFailed("Send trigger 'reset' failed: Function not implemented")
+        if argv[1] == "shutdown":
+            said.rows = ()
+        return said(argv, **options)
+
+    Xen(xl).reboot(REMUS)
+    assert [command for command in commands if command != "xl list"] == [
+        *("xl reboot -F d_remus", "xl shutdown -F d_remus", "systemctl restart invirt-domain@d_remus.service")
+    ]
 
 
 def test_addresses_of_the_other_links() -> None:

@@ -24,7 +24,9 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     assert list(recipes.known(tmp_path)) == ["debian-12", "debian-13", "ubuntu-22-04"]
     words = recipes.recipe("ubuntu-22-04", tmp_path).words(Path("/made.tar"))
     assert words[0] == "mmdebstrap"
-    assert "--keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg" in words
+    keyring = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    assert f"--keyring={keyring}" in words
+    assert f"--customize-hook=upload {keyring} /etc/apt/trusted.gpg.d/base.gpg" in words
     assert "--include=apt,linux-image-virtual,grub-pc-bin,openssh-server" in words
     assert words[-5:] == [
         "jammy",

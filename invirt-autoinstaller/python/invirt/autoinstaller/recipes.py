@@ -63,7 +63,9 @@ class Recipe:
         options = ['--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         options += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
         options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-        options += [f"--keyring={self.keyring}"] if self.keyring else []
+        if self.keyring:  # the machines' own apt goes by it, too
+            kept = f"/etc/apt/trusted.gpg.d/base{'.asc' if self.keyring.endswith('.asc') else '.gpg'}"
+            options += [f"--keyring={self.keyring}", f"--customize-hook=upload {self.keyring} {kept}"]
         # Not every distribution has apt among what it requires.
         options += [f"--include={','.join(('apt', *self.packages))}"]
         options += [f'--customize-hook=sh {_CUSTOMIZE} "$1"']

@@ -1,0 +1,50 @@
+"""A distribution that an administrator adds, from a mirror of the test's own; a newer kernel by apt."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from invirt.autoinstaller import bases, recipes
+from tests.parts.autoinstaller import mirrors
+from tests.parts.autoinstaller.guests import Computer, asked, image, off
+from tests.parts.autoinstaller.mirrors import NAME, SUITE, Mirror, here, own
+from tests.parts.autoinstaller.serving import Inside, kept, served
+
+KERNEL = "linux-image-cloud-amd64"
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_from_its_mirror_to_a_newer_kernel(
+    checkout: Path, state: Path, inside: Inside, mirror: Mirror, tmp_path: Path
+) -> None:
+    """apt works in it, and what it brings boots next."""
+    kept(checkout, state, "debian-12")
+    base = state / bases.PUBLIC / "debian-12" / bases.known(state, "debian-12").file
+    newer, older = (mirrors.image_of(KERNEL, version) for version in mirrors.versions(KERNEL)[:2])
+    packages = [name for name in mirrors.packages(base) if not name.startswith("linux-image-")]
+    mirrors.download(tmp_path / "old", [*packages, older, f"{KERNEL}={older.partition('=')[2]}"])
+    mirror.publish("", tmp_path / "old")
+    recipe = own(state / "bases", mirror.keyring)
+    with served(checkout, state, inside):
+        here(inside)
+        inside(partial(bases.build, state, NAME, partial(recipes.make, recipe)))
+        computer = Computer(state, inside)
+        computer.install(image(checkout), state, NAME)
+        guest = computer.login(NAME)
+        first = asked(guest, "uname -r").strip()
+        assert f"linux-image-{first}={older.partition('=')[2]}" == older
+        mirrors.download(tmp_path / "new", [newer, f"{KERNEL}={newer.partition('=')[2]}"])
+        mirror.publish("-security", tmp_path / "new")
+        assert SUITE in asked(guest, "cat /etc/apt/sources.list")
+        said = asked(guest, "apt-get -q update && apt-get -qq -y full-upgrade </dev/null; echo ended-$?")
+        assert "ended-0" in said, said
+        computer.tell("apt has brought a newer kernel")
+        off(guest)
+    guest = computer.login(NAME)
+    assert newer.startswith(f"linux-image-{asked(guest, 'uname -r').strip()}=")
+    assert asked(guest, "systemctl --failed --no-legend --no-pager") == ""
+    guest.close(force=True)

@@ -47,7 +47,7 @@ with socket.socket(socket.AF_UNIX) as screen:
     screen.connect(str(paths.screen(17)))
     print(screen.recv(4))
 print(seen().state)
-xen.reboot(NAME)
+Xen(obey=10).reboot(NAME)  # it hears nothing
 """
     assert told(host, hello) == ["b'RFB '", "running"]
     said(host, "booted from its disk")

@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[int, str, str]] = {
     "open:inner": (-215, "system:authuser", ""),
     "prefixless": (-214, "erin", "erin"),
     "wrong:id": (7, "alice", "alice"),
+    "system:anyuser": (-101, "", ""),
 }
 USERS = {user: 1000 + n for n, user in enumerate(("alice", "bob", "dora", "carol.root"))}
 Cell = Callable[..., None]
@@ -52,12 +53,13 @@ def cell(invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
     invirt_yaml.write_text(invirt_yaml.read_text() + "owners: {afs: {folder: /afs/invirt.test}}\n")
     config.reload()
 
-    def say(acl: str, stderr: str = "") -> None:
+    def say(acl: str, stderr: str = "", *, complaint: str = "") -> None:
         def run(argv: list[str], **_: object) -> subprocess.CompletedProcess[str]:
             if argv[1] == "listacl":
                 assert argv[2:] == [PATH]
                 return subprocess.CompletedProcess(argv, 0, acl, stderr)
-            return subprocess.CompletedProcess(argv, 0, *pts(argv[2], argv[3:]))
+            told, complained = pts(argv[2], argv[3:])
+            return subprocess.CompletedProcess(argv, 0, told, complaint + complained)
 
         monkeypatch.setattr(afs, "run", run)
 
@@ -86,24 +88,66 @@ def found() -> list[str]:
     return [one.removesuffix("@INVIRT.TEST") for one in afs.members("project/robotics")]
 
 
+def recorded(name: str) -> str:
+    """See the README there."""
+    return (RECORDED / name).read_text()
+
+
 def test_what_fs_has_printed_is_understood() -> None:
-    """Recorded: see the README there."""
-    many, taken, none = (
-        afs.access_list((RECORDED / name).read_text(), f"/afs/invirt.test/{name}")
-        for name in ("many", "taken", "none")
+    many, taken, none, both = (
+        afs.access_list(recorded(name.removeprefix("many/")), f"/afs/invirt.test/{name}")
+        for name in ("many", "taken", "none", "many/both")
     )
-    everybody = dict.fromkeys(("alice", "alice:crew", "carol.root", "192.0.2.7", "1009"), "rlidwka")
-    others = {"eve@other.test": "rlidwka", "bob": "rlidwk", "dora": "rlidwkABCDEFGH"}
+    everybody = ("alice", "alice:crew", "carol.root", "192.0.2.7", "1009", "-1010", "eve@other.test")
+    others = {"bob": "rlidwk", "dora": "rlidwkABCDEFGH"}
     readers = {"reader": "rl", "system:anyuser": "rl"}
-    entries, ours = {**everybody, **others, **readers}, {"system:administrators": "rlidwka"}
+    entries = {**dict.fromkeys(everybody, "rlidwka"), **others, **readers}
+    ours = {"system:administrators": "rlidwka"}
     assert (many.given, many.taken) == ({**entries, **ours}, {})
     assert (taken.given, taken.taken) == (ours, entries)
     assert (none.given, none.taken) == ({}, {})
+    assert both.given == {**ours, "alice": "rlidwka", "reader": "rl"}
+    assert both.taken == {"alice": "a", "bob": "rlidwka"}
 
 
-def test_a_folder_that_is_not_there_has_no_members(cell: Cell) -> None:
-    cell("", stderr=(RECORDED / "absent").read_text())
-    with pytest.raises(CommandFailed, match="doesn't exist"):
+@pytest.mark.parametrize(
+    ("file", "name", "who"),
+    [
+        ("group", "alice:outer", {"alice:crew", "alice", "192.0.2.7"}),
+        ("group-expanded", "alice:outer", {"alice", "bob", "dora", "192.0.2.7"}),
+        ("empty", "alice:nobody", set()),
+        ("anyuser", "system:anyuser", set()),
+        ("user", "dora", None),
+        ("user-expanded", "dora", None),
+    ],
+)
+def test_what_pts_has_printed_is_understood(file: str, name: str, who: set[str] | None) -> None:
+    assert afs.membership(recorded(f"pts/{file}"), name) == who
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("absent", "doesn't exist"),
+        ("denied", "required access rights"),
+        ("outside", "not in AFS"),
+        ("down", "timed out"),
+        ("ptserver-down", "Input/output error"),
+    ],
+)
+def test_where_fs_fails_nobody_changes(cell: Cell, name: str, said: str) -> None:
+    cell("", stderr=recorded(f"errors/{name}"))
+    with pytest.raises(CommandFailed, match=said):
+        afs.members("project/robotics")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("unknown", "doesn't exist"), ("forbidden", "Permission denied"), ("pts-down", "not responding")],
+)
+def test_where_pts_complains_nobody_changes(cell: Cell, name: str, said: str) -> None:
+    cell(LIST, complaint=recorded(f"errors/{name}"))
+    with pytest.raises(CommandFailed, match=said):
         afs.members("project/robotics")
 
 
@@ -158,9 +202,10 @@ def test_what_means_nothing_changes_nobody(cell: Cell, said: str) -> None:
         afs.members("project/robotics")
 
 
-def test_who_is_not_signed_on_is_told_nothing(cell: Cell) -> None:
-    """Anybody could have given the answer then."""
-    cell(LIST, stderr="pts: Could not get afs tokens, running unauthenticated.\n")
+@pytest.mark.parametrize("given", [("alice rlidwka",), ("1017 rlidwka",), ()])
+def test_who_is_not_signed_on_is_told_nothing(cell: Cell, given: tuple[str, ...]) -> None:
+    """Anybody could have given the answer then, also that nobody administers it; fs says nothing of it."""
+    cell(acl(*given), complaint=recorded("errors/unsigned"))
     with pytest.raises(CommandFailed, match="unauthenticated"):
         afs.members("project/robotics")
 

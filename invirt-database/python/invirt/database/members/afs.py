@@ -3,7 +3,8 @@
 Asked by `fs listacl` and `pts membership`, each with a deadline.  Groups are resolved by the protection
 server, groups in groups too; a negative right takes from whoever has it, by name or by a group.
 `pts` exits with 0 whatever happens: what counts is the line that its answer begins with, and silence on
-stderr, where it also says that it isn't signed on: then others could have given the answer.
+stderr, where it also says that it isn't signed on: then others could have given the answer.  `fs` doesn't say
+so, not even when the tokens have expired, so `pts` is asked first, whatever the access list is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from invirt.base.process import run
 
 FS, PTS = ("/usr/bin/fs",), ("/usr/bin/pts",)
 ADMINISTER = "a"
-EVERYBODY = frozenset(("system:anyuser", "system:authuser"))
+ANYBODY = "system:anyuser"
+EVERYBODY = frozenset((ANYBODY, "system:authuser"))
 ENTRY = re.compile(r"  (\S+) ([rlidwkaA-H]*)")
 HEAD = re.compile(r"(?:Expanded )?(Members of|Groups) (\S+) \(id: (-?[0-9]+)\) (are|is a member of):")
 NUMBER = re.compile(r"-?[0-9]+")  # of somebody who was deleted
@@ -42,6 +44,7 @@ def members(name: str) -> Iterable[str]:
     if any(part in ("", ".", "..") for part in name.split("/")):
         raise BadInput(f"{name} is no folder beneath {config.owners.afs.folder}")
     path = f"{config.owners.afs.folder}/{name}"
+    membership(_said(*PTS, "membership", ANYBODY), ANYBODY)  # raises without tokens
     found = access_list(_said(*FS, "listacl", path), path)
     given, taken = (_who(rights) for rights in (found.given, found.taken))
     if given & EVERYBODY:
@@ -132,6 +135,6 @@ def _said(*argv: str) -> str:
     """What a program says; raises CommandFailed if it has anything to complain of."""
     done = run([*argv], timeout=max(1, config.owners.deadline // 2), check=False)
     if done.returncode or done.stderr.strip():
-        said = done.stderr.strip().partition("\n")[0] or f"status {done.returncode}"
+        said = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
         raise CommandFailed(f"{argv[1]}: {said}")
     return done.stdout

@@ -60,11 +60,16 @@ def install(name: str, *packages: str) -> None:
         roles.apt(name, "install", "--no-install-recommends", *packages)
 
 
-def anew(name: str) -> None:
-    """Another server of that name, with invirt-setup and nothing of what it was before."""
+def another(name: str) -> None:
+    """Another server of that name, with nothing of what it was before."""
     cluster.kill(name)
     cluster.boot(name, anew=True)
     cluster.wait_booted(name)
+
+
+def anew(name: str) -> None:
+    """Another server of that name, with invirt-setup alone."""
+    another(name)
     install(name, SETUP)
 
 

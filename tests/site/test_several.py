@@ -37,6 +37,7 @@ def there(site: Site) -> Iterator[list[str]]:
     """What leads a user to the console of a machine on these servers."""
     guide.serve_archive()
     for server in (FIRST, CONSOLE, HOST):
+        fresh.another(server)
         guide.is_new(server)
         guide.run(server, *guide.of(guide.EACH, NAMED))
     (answers,) = guide.of(guide.ANSWERS, NAMED)

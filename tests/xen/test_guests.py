@@ -57,6 +57,7 @@ def seen():
     return next(one for one in XenWatch(xen.xl).look() if one.name == NAME)
 """
 BOOT = 240  # seconds until a guest's prompt: an emulated one's
+MEASURED = 20  # seconds
 
 
 def told(xen: Xen, script: str) -> list[str]:
@@ -143,6 +144,26 @@ for times in range(2):
 print(xen.running(NAME), seen().why)
 """
     assert told(host, script) == ["paused", "['512', '30']", "False killed"]
+
+
+def test_a_cap_holds(host: Xen) -> None:
+    """As the processor time of a guest that takes what it is given has it."""
+    create(host, vif=[])
+    typed = console(host)
+    typed.sendline("while :; do :; done &")
+    typed.expect("guest# ")
+    script = f"""
+import time
+def share(cap):
+    xen.limit(NAME, Limits(cap=cap))
+    before, began = xen.xl.row(NAME).seconds, time.monotonic()
+    time.sleep({MEASURED})
+    return (xen.xl.row(NAME).seconds - before) / (time.monotonic() - began)
+print(share(20), share(None), share(20))
+"""
+    before, free, after = map(float, told(host, script)[0].split())
+    assert 0.1 < before < 0.3 and 0.1 < after < 0.3, (before, free, after)
+    assert free > 0.5, (before, free, after)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ NAME = "new-client"
 
 
 def typed(*words: str, user: str = "alice") -> pexpect.spawn:
-    """invirt, typed by a user at a terminal of the client."""
-    argv = cluster.command_as(user, ["invirt", *words])
+    """invirt, typed by a user at a terminal of the client, which has colours whatever this one has."""
+    argv = cluster.command_as(user, ["env", "TERM=xterm", "invirt", *words])
     return pexpect.spawn(argv[0], argv[1:], timeout=60, encoding="utf-8", codec_errors="replace")
 
 

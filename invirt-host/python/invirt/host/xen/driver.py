@@ -127,26 +127,21 @@ class Xen:
 
     def destroy(self, name: DomainName) -> None:
         """One on its way in ends, too."""
-        if self._there(name) or coming(name).exists():
+        if coming(name).exists() or any(not row.over for row in self._rows(name)):
             Record(name).end_by(KILLED)
         self._end(name)
         decided(name)
 
-    def _there(self, name: DomainName) -> list[DomainName]:
-        """What it is called here, if it has not ended."""
-        names = (name, name + INCOMING)
-        return sorted(row.name for row in self.xl.rows() if not row.over and row.name in names)
+    def _rows(self, name: DomainName) -> list[Row]:
+        """What there is of it, be it on its way in, or its remains."""
+        return [row for row in self.xl.rows() if row.name in (name, name + INCOMING)]
 
     def _end(self, name: DomainName) -> None:
         """Whatever is there of it."""
-
-        def there() -> set[DomainName]:
-            return {row.name for row in self.xl.rows()} & {name, DomainName(name + INCOMING)}
-
-        found = there()
-        for one in sorted(found):
-            self.xl("destroy", one)
-        if found and not wait(lambda: not there(), END):
+        found = self._rows(name)
+        for row in found:
+            self.xl("destroy", row.name)
+        if found and not wait(lambda: not self._rows(name), END):
             raise CommandFailed(f"{name} can't be ended", hint="xl list and xl dmesg tell more.")
 
     def _bury(self, name: DomainName) -> None:

@@ -77,13 +77,7 @@ class Xl:
     def rows(self) -> list[Row]:
         """All domains, those of others too; the name, which may be anything, comes first."""
         lines = (line.rsplit(maxsplit=5) for line in self("list").splitlines()[1:])
-        return [
-            Row(
-                *(DomainName(name.strip()), int(number), int(memory), int(vcpus), states, float(seconds)),
-                leaving(DomainName(name.strip())).exists(),
-            )
-            for name, number, memory, vcpus, states, seconds in (line for line in lines if len(line) == 6)
-        ]
+        return [_row(*line) for line in lines if len(line) == 6]
 
     def row(self, name: DomainName) -> Row | None:
         """That of one domain: xl's own question for a name fails the same way for any reason."""
@@ -100,6 +94,12 @@ class Xl:
             )
         for word, meant, understood in differences(config, json.loads(done.stdout)):
             raise config.refusal(word, f"= {meant} is taken for {understood} by xl", "See xl.cfg(5).")
+
+
+def _row(name: str, number: str, memory: str, vcpus: str, states: str, seconds: str) -> Row:
+    domain = DomainName(name.strip())
+    numbers = int(number), int(memory), int(vcpus)
+    return Row(domain, *numbers, states, float(seconds), leaving(domain).exists())
 
 
 def differences(config: DomainConfig, told: Any) -> Iterator[tuple[str, object, object]]:

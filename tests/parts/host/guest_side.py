@@ -13,6 +13,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from invirt.host.network import owned, renewal, routes, vif
+from invirt.host.network import flushes, owned, renewal, routes, vif
 from invirt.host.network.rules import RATES
 from tests.parts.host import forged, honest
 from tests.parts.host.frames import OUTSIDE, PING, PING6, Place
@@ -256,6 +257,16 @@ def tables() -> list[str]:
     return sorted(line.split()[-1] for line in run("nft", "list", "tables").splitlines() if "invirt_" in line)
 
 
+def mended() -> list[str]:
+    """Whose rules are there soon after a flush that somebody watches for."""
+    threading.Thread(target=flushes.mend, daemon=True).start()
+    run("nft", "flush", "ruleset")
+    deadline = time.monotonic() + 30
+    while len(tables()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return tables()
+
+
 def main() -> None:
     tap, victim = set_up()
     result: dict[str, object] = {"early": silent(tap)}
@@ -274,6 +285,7 @@ def main() -> None:
     result["flushed"] = tables()
     vif.reload()
     result["reloaded"] = tables()
+    result["mended"] = mended()
     for _ in range(2):  # gone: no error
         vif.remove("inv18")
     result["late"] = silent(victim)

@@ -16,7 +16,7 @@ from invirt.database.follow import follow
 from invirt.host import limits, loading, tokens
 from invirt.host.console import conserver, logs
 from invirt.host.console.conserver_list import Keeper
-from invirt.host.network import cards, renewal
+from invirt.host.network import cards, flushes, renewal
 from invirt.host.observer import Observer
 
 Part = Callable[[str], Callable[[], NoReturn]]
@@ -60,7 +60,12 @@ def _consoles(host: str) -> Callable[[], NoReturn]:
     )
 
 
-PARTS: dict[str, Part] = {"guests": _guests, "network": _network, "consoles": _consoles}
+def _rules(host: str) -> Callable[[], NoReturn]:
+    """Rules that somebody has flushed are loaded again, whatever the database does."""
+    return flushes.mend
+
+
+PARTS: dict[str, Part] = {"guests": _guests, "network": _network, "consoles": _consoles, "rules": _rules}
 # What needs more rights than those, and is a unit of its own.
 APART: dict[str, Part] = {"limits": _limits}
 

@@ -24,6 +24,11 @@ def remove(interface: str) -> None:
     vif.remove(interface)
 
 
+def reload() -> None:
+    """Guard those again whose rules somebody has flushed."""
+    vif.reload()
+
+
 def rules(interface: str, mac: str, ip: tuple[str, ...], name: DomainName, other: tuple[str, ...]) -> str:
     """The rules, for a look at them."""
     servers = config.network.servers
@@ -76,7 +81,7 @@ VERBS = (
     Verb("rules", "print the nftables that add would load", rules, GUARDED, shown=show.text),
     Verb("remove", "guard an interface no more; one that is gone is no error", remove, (INTERFACE,),
          changes=True),
-    Verb("reload", "load what add loaded once more, after a flush", vif.reload, changes=True),
+    Verb("reload", "load what add loaded once more, after a flush", reload, changes=True),
     Verb("counters", "how many packets of guests passed and were refused, and why", counters, COUNTED,
          example="inode"),
 )  # fmt: skip

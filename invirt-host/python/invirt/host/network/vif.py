@@ -215,6 +215,7 @@ def remove(interface: str) -> None:
     """Take away what add() made; the interface, and with it routes and owned rules, may be gone already."""
     routes.close_link(interface)
     link = _remembered().get(interface, Link("", ()))
+    _file(interface, ".nft").unlink(missing_ok=True)  # first: nobody loads what is taken away
     table = f"table netdev invirt_{interface}"
     if link.keeper is None:
         run(["nft", "-f", "-"], input=f"{table}\ndelete {table}\n")
@@ -223,8 +224,7 @@ def remove(interface: str) -> None:
             owned.change(f"{table} {{ flags owner; }}\ndelete {table}\n", link.keeper)
     for address in link.addresses:
         routes.mislead(address, interface)
-    for kind in (".nft", ".json"):
-        _file(interface, kind).unlink(missing_ok=True)
+    _file(interface, ".json").unlink(missing_ok=True)
 
 
 def remove_all(name: DomainName) -> None:
@@ -234,12 +234,29 @@ def remove_all(name: DomainName) -> None:
             remove(interface)
 
 
-def reload() -> None:
-    """Load the rules that are not owned once more, after somebody flushed all tables."""
+def reload() -> list[str]:
+    """Load the rules once more that are not owned, and that somebody has flushed; returns whose.
+
+    A link is down until they are loaded.
+    """
     there = _interfaces()
-    for file in sorted(_folder().glob("[!.]*.nft")):
-        if file.stem in there:
-            run(["nft", "-f", str(file)])
+    files = [file for file in sorted(_folder().glob("[!.]*.nft")) if file.stem in there]
+    tables = run(["nft", "list", "tables", "netdev"]).stdout.split() if files else []
+    gone = [file for file in files if f"invirt_{file.stem}" not in tables]
+    for file in gone:
+        routes.close_link(file.stem)
+    for file in gone:
+        with suppress(FileNotFoundError):  # removed just now
+            text = file.read_text()
+            run(["nft", "-f", "-"], input=text)
+            _reopen(file.stem)
+    return [file.stem for file in gone]
+
+
+def _reopen(interface: str) -> None:
+    link = links().get(interface)
+    if link and link.led:
+        _open(interface, link, soon=True)
 
 
 def _folder() -> Path:

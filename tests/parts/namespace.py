@@ -46,6 +46,10 @@ class Namespace:
         """What is put before an argv that is to run in here."""
         return ["nsenter", "-t", str(self.holder.pid), "-m"]
 
+    def log(self) -> str:
+        """What those that were started in here have said."""
+        return (self.folder / "log").read_text()
+
     def start(self, *argv: str) -> subprocess.Popen[bytes]:
         """Start a process in here; who starts it ends it."""
         with (self.folder / "log").open("ab") as log:

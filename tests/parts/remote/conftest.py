@@ -55,7 +55,7 @@ class RemoteServer:
         self.remconffs = self.namespace.start(*confined("+sys_admin"), "/usr/sbin/invirt-remconffs")
         limit = time.monotonic() + DEADLINE
         while self.namespace.run("mountpoint", "-q", "/etc/remctl/remconffs").returncode:
-            assert self.remconffs.poll() is None, (self.namespace.folder / "log").read_text()
+            assert self.remconffs.poll() is None, self.namespace.log()
             assert time.monotonic() < limit, "remconffs doesn't mount"
             time.sleep(0.05)
 
@@ -72,8 +72,7 @@ class RemoteServer:
 
     def wait_for_workers(self) -> set[int]:
         """Until all wait that there can be; their sessions."""
-        log = self.namespace.folder / "log"
-        return until(lambda: found if len(found := self.workers()) >= SPARE else set(), log.read_text)
+        return until(lambda: found if len(found := self.workers()) >= SPARE else set(), self.namespace.log)
 
     def end(self) -> None:
         """End remconffs, if it runs."""

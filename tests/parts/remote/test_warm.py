@@ -41,7 +41,7 @@ def test_all_is_as_without_workers(remote: RemoteServer) -> None:
             before = remote.wait_for_workers()
             assert remote.call(*words) == answer
             gone = before - remote.wait_for_workers()
-            assert len(gone) == 1, words
+            assert len(gone) == 1, (words, remote.namespace.log())
         assert remote.database.execute(AUDIT) == audited
 
 

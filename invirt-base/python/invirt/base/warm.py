@@ -55,21 +55,21 @@ class Files:
         self.files = _states(made_of)
         self.folders = _states({*map(os.path.dirname, made_of), *map(str, settings)})
 
-    def have_changed(self) -> bool:
-        """Whether one is another by now."""
-        return self.seem_changed() or _other(self.files)
+    def changed(self) -> str | None:
+        """One that is another by now, if there is one."""
+        return _other(self.folders) or _other(self.files)
 
     def seem_changed(self) -> bool:
-        """The same, at a tenth of the price, but for what is written into in its place."""
-        return _other(self.folders)
+        """Whether one is, at a tenth of the price, but for what is written into in its place."""
+        return _other(self.folders) is not None
 
 
 def _states(paths: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
     return {path: _state(path) for path in paths}
 
 
-def _other(known: Mapping[str, tuple[int, int, int] | None]) -> bool:
-    return any(_state(path) != state for path, state in known.items())
+def _other(known: Mapping[str, tuple[int, int, int] | None]) -> str | None:
+    return next((path for path, state in known.items() if _state(path) != state), None)
 
 
 def _state(path: str) -> tuple[int, int, int] | None:
@@ -189,12 +189,12 @@ def serve(role: worker.Role) -> NoReturn:
     look = 0.0  # of time.monotonic()
     while True:
         if time.monotonic() >= look:  # not at each call: workers look for themselves
-            if files.have_changed():
+            if changed := files.changed():
                 break
             look = time.monotonic() + TICK
         crew.fill()
         crew.hear()
-    log.write("programs, libraries or the configuration changed: beginning anew", program="invirt-warm")
+    log.write(f"{changed} changed: beginning anew", program="invirt-warm")
     os.execv(sys.executable, sys.orig_argv)
 
 

@@ -213,7 +213,7 @@ def test_a_host_that_is_not_what_the_database_says_boots_no_machine(
 
 @pytest.mark.parametrize(
     ("said", "found"),
-    [("control_d\n", "xen"), ("\n", "qemu"), (None, "qemu")],
+    [("000228f0\n", "xen"), ("000220f0\n", "qemu"), (None, "qemu")],
     ids=["first", "other", "none"],
 )
 def test_a_host_knows_what_it_was_booted_as(
@@ -222,7 +222,7 @@ def test_a_host_knows_what_it_was_booted_as(
     yaml = (state / "invirt.yaml").read_text().replace("driver: fake}", "driver: auto}")
     (state / "invirt.yaml").write_text(yaml)
     config.reload()
-    monkeypatch.setattr(loading, "XEN", tmp_path / "capabilities")
+    monkeypatch.setattr(loading, "FEATURES", tmp_path / "features")
     if said is not None:
-        loading.XEN.write_text(said)
+        loading.FEATURES.write_text(said)
     assert loading.driver() == found

@@ -6,6 +6,7 @@ the web server one of each; see the administrator's guide.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from invirt_lab import host
@@ -48,7 +49,7 @@ umask 077
 mkdir -p /root/ca
 cd /root/ca
 new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 90 "$@" 2>/dev/null; }
-new -subj "/CN=The lab of Invirt" -keyout ca.key -out ca.pem
+[ -e ca.pem ] || new -subj "/CN=The lab of Invirt" -keyout ca.key -out ca.pem
 while read -r file usage name names; do
     new -subj "/CN=$name" -keyout key -out crt -CA ca.pem -CAkey ca.key %s
     cat crt key >"$file.pem"
@@ -61,21 +62,31 @@ def make(site: Site, before: bool = False) -> None:
 
     before: as the version before wants them, by a name alone and for either use.
     """
-    certificates = wanted(site)
+    authority = _carry(site, wanted(site), "" if before else _USES)
+    if "client" in site.servers:
+        on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
+        AUTHORITY.write_text(authority)
+
+
+def add_hosts(site: Site, names: Iterable[str]) -> None:
+    """Those of further hosts, by the same authority."""
+    _carry(site, [certificate for certificate in wanted(site) if certificate.server in names], _USES)
+
+
+def _carry(site: Site, certificates: Sequence[Certificate], uses: str) -> str:
+    """Make them and put them where they belong; returns the authority's own."""
     lines = "".join(
         f"{number} {one.usage} {SERVERS[one.server].fqdn} {SERVERS[one.server].fqdn}{one.also}\n"
         for number, one in enumerate(certificates)
     )
-    on(site.kdc, "sh", "-c", _MAKE % ("" if before else _USES), input=lines)
+    on(site.kdc, "sh", "-c", _MAKE % uses, input=lines)
     authority = on(site.kdc, "cat", "/root/ca/ca.pem").stdout
     for number, one in enumerate(certificates):
         own = on(site.kdc, "cat", f"/root/ca/{number}.pem").stdout
         _put(one.server, one.folder, "server.pem", "600", own)
         if one.folder == CONSOLES:
             _put(one.server, one.folder, "ca.pem", "644", authority)
-    if "client" in site.servers:
-        on("client", "sh", "-c", "cat >>/etc/ssl/certs/ca-certificates.crt", input=authority)
-        AUTHORITY.write_text(authority)
+    return authority
 
 
 def adopt(site: Site) -> None:

@@ -24,7 +24,7 @@ _JOIN = 'until console -f "$0"; do sleep 0.3; [ -t 0 ] || exit; done'
 
 def host_of(machine: str) -> str | None:
     """The host on which the machine runs, asked of the hosts that are up; None if it is off."""
-    for name in HOSTS:
+    for name in (*HOSTS, *cluster.elsewhere):
         with suppress(NotFound):
             if f"d_{machine}" in cluster.on(name, "xm", "list").stdout.split():
                 return name

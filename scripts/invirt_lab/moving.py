@@ -35,14 +35,15 @@ class Shown(Protocol):
 
 def show(demo: Shown, machine: str) -> None:
     """With alice's machine, which runs; it does afterwards, too."""
-    with _administrator():
+    with administrator():
         _move(demo, machine)
         _drain(demo, machine)
         _die(demo, machine)
 
 
 @contextmanager
-def _administrator() -> Iterator[None]:
+def administrator() -> Iterator[None]:
+    """Bob is one of the site's, for the length of the block."""
     print(f"\n{ADMINISTRATOR} becomes an administrator of the site, for now.")
     cluster.on("db", "invirt-admin", "administrator", "add", ADMINISTRATOR)
     try:

@@ -84,13 +84,10 @@ cat "/root/$0.password"
 
 _JOIN = """\
 set -e
-for name in "$0" "$@"; do
-    file="/root/keytabs/$(echo "$name" | tr / .)"
-    kadmin.local add_principal -randkey "$name" >/dev/null 2>&1
-    [ -e "$file" ] || kadmin.local ktadd -k "$file" "$name" >/dev/null 2>&1
-    base64 -w0 "$file"
-    echo
-done
+file="/root/keytabs/$(echo "$0" | tr / .)"
+kadmin.local add_principal -randkey "$0" >/dev/null 2>&1
+[ -e "$file" ] || kadmin.local ktadd -k "$file" "$0" >/dev/null 2>&1
+base64 -w0 "$file"
 """
 
 
@@ -133,18 +130,21 @@ def adopt(site: Site) -> None:
 
 
 def join(server: Server, site: Site) -> None:
-    """A further server of the database, with a key of its own for it."""
+    """A further server, with its key."""
     known = on(site.kdc, "cat", "/etc/krb5.conf").stdout
     on(server.name, "sh", "-c", "cat >/etc/krb5.conf", input=known)
-    names = (f"host/{server.fqdn}", f"postgres/{server.fqdn}")
-    own, postgres = on(site.kdc, "sh", "-c", _JOIN, *names).stdout.splitlines()
-    _carry(server.name, own)
-    _carry(server.name, postgres, _POSTGRES_KEYTAB, "postgres")
+    _carry(server.name, key(f"host/{server.fqdn}", site))
 
 
-def key(principal: str) -> str:
+def join_database(server: Server, site: Site) -> None:
+    """A further server of the database, with a key of its own for it."""
+    join(server, site)
+    _carry(server.name, key(f"postgres/{server.fqdn}", site), _POSTGRES_KEYTAB, "postgres")
+
+
+def key(principal: str, site: Site = USUAL) -> str:
     """The keytab, in base64, of a service of somebody else's; made if there is none."""
-    return on(USUAL.kdc, "sh", "-c", _JOIN, principal).stdout
+    return on(site.kdc, "sh", "-c", _JOIN, principal).stdout
 
 
 def _carry(

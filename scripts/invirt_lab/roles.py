@@ -29,6 +29,7 @@ from invirt_lab.site import (
     SHARED,
     USERS,
     USUAL,
+    XEN,
     Server,
     Site,
 )
@@ -59,7 +60,7 @@ remote:
   hostname: {remotes[0]}
   servers: [{", ".join(remotes)}]
 hypervisor:
-  driver: qemu
+  driver: {"auto" if {*site.hosts} & {*XEN} else "qemu"}
   probe_kernel: {GUEST_KERNEL}
   probe_initrd: {GUEST_INITRD}
 storage:
@@ -103,6 +104,13 @@ def configure(site: Site, before: bool = False) -> None:
             write_config(server, text)
 
 
+def apply(site: Site, timeout: float = 120) -> None:
+    """Have it counted, on all at once."""
+    names = [server.name for server in site.all() if server.role not in ("", CLIENT) and not server.spare]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: on(name, "invirt-config", "apply", timeout=timeout), names))
+
+
 def write_config(server: Server, text: str = "") -> None:
     """Put invirt.yaml on one server; text: another than the cluster's."""
     written = text or config(USUAL)
@@ -126,7 +134,7 @@ def install_spare(name: str) -> None:
 def add_server(name: str) -> None:
     """Boot a further server of the database, with its keys, and without invirt.yaml and its role."""
     boot_later(name)
-    realm.join(SERVERS[name], USUAL)
+    realm.join_database(SERVERS[name], USUAL)
 
 
 def boot_later(name: str) -> None:

@@ -107,9 +107,11 @@ LATER = {
     "afs": Server("afs", 15, late=("openafs-dbserver", "openafs-krb5")),  # see invirt_lab.cell
     "mail": Server("mail", 16, late=("python3-aiosmtpd",)),
 }  # not even booted until a test wants it: see roles.add_server()
+# Emulated machines of their own, see invirt_lab.xen_site.
+XEN = {name: Server(name, number, role="invirt-host") for number, name in enumerate(("xen1", "xen2"), 21)}
 NAMES = ("one", "two", "three", "four", "five", "six")
 FRESH = {server.name: server for server in (_fresh(name, 31 + number) for number, name in enumerate(NAMES))}
-SERVERS = {**CLUSTER, **LATER, **FRESH}
+SERVERS = {**CLUSTER, **LATER, **FRESH, **XEN}
 HOSTS = ("host1", "host2")
 CONSOLE = "console"
 WEB = "web"
@@ -135,6 +137,7 @@ class Site:
 
 
 USUAL = Site()
+WITH_XEN = Site((*CLUSTER, *XEN), hosts=(*HOSTS, *XEN))
 
 
 def on_one(name: str) -> Site:

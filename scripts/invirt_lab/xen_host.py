@@ -15,7 +15,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,23 +47,40 @@ _READY = (
     f"pvcreate -q /dev/vdb; vgcreate -q {GROUP} /dev/vdb",
     "sync",
 )
-_JOIN = """\
+_PLUG = """\
 hostname {name}
 nic=$(basename "$(dirname "$(grep -l {lan} /sys/class/net/*/address)")")
 ip link set "$nic" down
 ip link set "$nic" address {mac} up
 ip address add {address}/24 dev "$nic"
-printf '%s\\n' {hosts} >>/etc/hosts
 """
 
 
 @dataclass(frozen=True)
+class Cable:
+    """Where its second card leads.
+
+    netdev: words of QEMU's.  within: what begins a command of the network in which it then is, if another.
+    """
+
+    netdev: str
+    within: tuple[str, ...] = ()
+
+
+def between(folder: Path, peer: Path) -> Cable:
+    """From the host in one folder to that in another."""
+    ends = f"local.type=unix,local.path={folder}/lan,remote.type=unix,remote.path={peer}/lan"
+    return Cable(f"dgram,{ends}")
+
+
+@dataclass(frozen=True)
 class Xen:
-    """One that runs; folder: its disks, sockets and console.log."""
+    """One that runs; folder: its disks, sockets and console.log; within: see Cable."""
 
     folder: Path
     key: Path
     port: int
+    within: tuple[str, ...] = ()
 
     def command(self, argv: Sequence[str], terminal: bool = False) -> list[str]:
         """What runs argv there, as root, by one connection for all; terminal: on one of its own."""
@@ -82,7 +99,7 @@ class Xen:
         words = [word for option in (*options, *kept) for word in ("-o", option)]
         there = ("-i", str(self.key), "-p", str(self.port), "root@127.0.0.1")
         command = [shlex.join(argv)] if argv else []  # none: a shell
-        return ["ssh", "-F", "none", *(["-tt"] if terminal else []), *words, *there, *command]
+        return [*self.within, "ssh", "-F", "none", *(["-tt"] if terminal else []), *words, *there, *command]
 
     def run(
         self, *argv: str, input: str | None = None, check: bool = True, timeout: float = WORK
@@ -102,28 +119,37 @@ class Xen:
         """End the connection that is kept."""
         run(["ssh", "-F", "none", "-o", f"ControlPath={self.folder}/ssh", "-O", "exit", "x"], check=False)
 
+    def plug(self, name: str, address: str, number: int) -> None:
+        """Its name, and its address (of a network of 24 bits) by the second card; number: ends the card's."""
+        mac = f"{LAN[:-2]}{number:02x}"
+        self.sh(_PLUG.format(name=name, address=address, lan=LAN, mac=mac))
+
 
 @contextmanager
-def pair(folder: Path) -> Iterator[tuple[Xen, Xen]]:
-    """Two hosts that know each other by their names, xen1 and xen2; their third disk is one and the same."""
+def two(folder: Path, cables: Callable[[Path, Path], Cable] = between) -> Iterator[tuple[Xen, Xen]]:
+    """Two hosts whose third disk is one and the same; cables: of a host's folder, and the other's."""
     one, two = (folder / name for name in PAIR)
     one.mkdir()
     two.mkdir()
     (two / "shared").symlink_to(one / "shared")
-    with started(one, peer=two) as first, started(two, peer=one) as second:
-        hosts = " ".join(shlex.quote(f"{address} {name}") for name, address in PAIR.items())
-        for xen, (name, address) in zip((first, second), PAIR.items(), strict=True):
-            mac = f"{LAN[:-1]}{name[-1]}"
-            xen.sh(_JOIN.format(name=name, address=address, lan=LAN, mac=mac, hosts=hosts))
+    with started(one, cables(one, two)) as first, started(two, cables(two, one)) as second:
         yield first, second
 
 
 @contextmanager
-def started(folder: Path, peer: Path | None = None) -> Iterator[Xen]:
-    """A host with an empty volume group, for the length of the block; folder: new, with a short name.
+def pair(folder: Path) -> Iterator[tuple[Xen, Xen]]:
+    """Two hosts that know each other by their names, xen1 and xen2; their third disk is one and the same."""
+    with two(folder) as hosts:
+        known = " ".join(shlex.quote(f"{address} {name}") for name, address in PAIR.items())
+        for number, (xen, name) in enumerate(zip(hosts, PAIR, strict=True), 1):
+            xen.plug(name, PAIR[name], number)
+            xen.sh(f"printf '%s\\n' {known} >>/etc/hosts")
+        yield hosts
 
-    peer: the folder of another one, with which it has a network.
-    """
+
+@contextmanager
+def started(folder: Path, cable: Cable | None = None) -> Iterator[Xen]:
+    """A host with an empty volume group, for the length of the block; folder: new, with a short name."""
     image = xen_image.made()
     with images.kept(
         "xen-state", image, PROCESSOR, XEN, LINUX, *DISKS.values(), str(MEMORY), LAN, str(SHARED), *_READY
@@ -136,7 +162,7 @@ def started(folder: Path, peer: Path | None = None) -> Iterator[Xen]:
                 _prepare(image, new)
     for name in DISKS:
         _overlay(ready / f"{name}.qcow2", "qcow2", folder / f"{name}.qcow2")
-    with _machine(image, folder, ready / "state", peer) as xen:
+    with _machine(image, folder, ready / "state", cable) as xen:
         xen.run("date", "--set", f"@{time.time():.0f}")
         yield xen
 
@@ -157,19 +183,22 @@ def _overlay(below: Path, format: str, path: Path) -> None:
 
 
 @contextmanager
-def _machine(image: Path, folder: Path, state: Path | None = None, peer: Path | None = None) -> Iterator[Xen]:
+def _machine(
+    image: Path, folder: Path, state: Path | None = None, cable: Cable | None = None
+) -> Iterator[Xen]:
+    cable = cable or between(folder, folder / "nobody")
     with open(folder / "shared", "ab") as shared:
         shared.truncate(SHARED)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", *words(image, folder, port, peer or folder / "nobody")]
+    argv = [*cable.within, "setpriv", "--pdeathsig", "KILL", "--", *words(image, folder, port, cable.netdev)]
     argv += ["-incoming", f"exec:cat {state}"] if state else []
     with (
         (folder / "qemu.log").open("wb") as log,
         subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
     ):
         try:
-            xen = Xen(folder, image / "key", port)
+            xen = Xen(folder, image / "key", port, cable.within)
             if state:
                 _go_on(folder)
             _await(xen, process)
@@ -179,7 +208,7 @@ def _machine(image: Path, folder: Path, state: Path | None = None, peer: Path | 
             xen.disconnect()
 
 
-def words(image: Path, folder: Path, port: int, peer: Path) -> list[str]:
+def words(image: Path, folder: Path, port: int, lan: str) -> list[str]:
     """QEMU's command line."""
     kernel = f"{image}/vmlinuz {LINUX},{image}/initrd"
     disks = [
@@ -197,10 +226,7 @@ def words(image: Path, folder: Path, port: int, peer: Path) -> list[str]:
         *("-serial", f"file:{folder}/console.log", "-qmp", f"unix:{folder}/qmp,server=on,wait=off"),
         *("-netdev", f"user,id=uplink,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", "virtio-net-pci,netdev=uplink,mac=02:00:00:00:01:01,romfile="),
-        *(
-            "-netdev",
-            f"dgram,id=lan,local.type=unix,local.path={folder}/lan,remote.type=unix,remote.path={peer}/lan",
-        ),
+        *("-netdev", f"{lan},id=lan"),
         *("-device", f"virtio-net-pci,netdev=lan,mac={LAN},romfile="),
         *("-device", "virtio-rng-pci", *disks),
         *(

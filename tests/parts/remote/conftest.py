@@ -121,7 +121,10 @@ class Cloud:
 
 
 def _workers(database: Database, role: str) -> set[int]:
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND query = 'ROLLBACK'"
+    query = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = %s AND query = 'ROLLBACK'"
+    )
     found = database.execute(query, (f"invirt-{role}",), user="postgres")
     return {int(str(pid)) for (pid,) in found}
 

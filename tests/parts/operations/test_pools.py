@@ -66,6 +66,22 @@ def test_a_machine_lives_where_its_pool_is_seen(own: Site) -> None:
     assert {words[0] for words in own.hosts.calls if words[1] == "volume"} == {HOST2}
 
 
+def test_where_nobody_says_where_it_is_a_pool_that_its_hosts_see(own: Site) -> None:
+    """The first one, or that of the host with the most memory left."""
+    own.rows("INSERT INTO types (name, virt, needs) VALUES ('special', 'pvh', '{xen}')")
+    own.rows("UPDATE hosts SET hypervisor = 'xen' WHERE name = 'host2'")
+    own.hosts.hosts[HOST2].hypervisor = "xen"
+    own.create("a", type="special")
+    own.rows(
+        "UPDATE pools SET everywhere = false WHERE name = 'default';"
+        " INSERT INTO pool_hosts SELECT pool_id, host_id FROM pools p, hosts h"
+        " WHERE (p.name, h.name) = ('default', 'host1')"
+    )
+    own.create("b", type="special")
+    own.create("c")
+    assert lies(own) == {"default": {("a", "hda"), ("c", "hda")}, "two": {("b", "hda")}}
+
+
 def test_refusals_say_who_does_not_see_what(own: Site) -> None:
     own.create("remus", pool="one")
     own.rows("UPDATE hosts SET enabled = false WHERE name = 'host1'")

@@ -210,7 +210,7 @@ CREATE = (
     MEMORY,
     DISK_SIZE,
     CPUS,
-    replace(POOL, help="where its disk lies; by default the site's first pool"),
+    replace(POOL, help="where its disk lies; by default the first that suits its type"),
     Option("type", "the type of machine", validate.machine_name, "TYPE"),
     Option("owner", "whose quota it counts to", validate.owner_name, "OWNER"),
     Option("description", "a line about it", validate.description, "TEXT"),

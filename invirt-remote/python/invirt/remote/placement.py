@@ -90,6 +90,20 @@ def require(survey: Survey, what: str, needs: Collection[str], pools: Collection
         raise BadInput(f"no host can run {what}, which needs {wants}", hint=_said(lacks))
 
 
+def usual_pool(cursor: Cursor, survey: Survey, needs: Collection[str]) -> str:
+    """Where a new machine's disk lies if nobody says where.
+
+    That is the first pool, unless no host of the hypervisors that it needs sees that: then one of the
+    pools that the host sees which has the most memory left.
+    """
+    needed = {need for need in needs if need in HYPERVISORS}
+    able = [host for host in survey.hosts if host.enabled and host.pools and needed <= {survey.runs(host)}]
+    if not able or any(survey.first_pool in host.pools for host in able):
+        return survey.first_pool
+    used = in_use(cursor)
+    return max(able, key=lambda host: host.memory - used.get(host.host_id, 0)).pools[0]
+
+
 def _said(lacks: Mapping[Host, str]) -> str:
     said = "\n".join(f"{host.name}: {lack}" for host, lack in lacks.items())
     return f"{said or 'There are no hosts at all.'}\nTry again later, or ask {config.site.contact}."
@@ -105,8 +119,7 @@ def misses(host: Host, survey: Survey, needs: Collection[str], pools: Collection
     """Why nothing, or nothing with such needs and with disks in these pools, boots there; "" if it does."""
     if why := survey.why(host) or survey.blind(host, pools):
         return why
-    told = survey.told.get(host.host_id, Told())
-    runs = told.hypervisor or host.hypervisor
+    told, runs = survey.told.get(host.host_id, Told()), survey.runs(host)
     if host.hypervisor not in (None, runs):
         return f"runs {runs}, but the database has it as one of {host.hypervisor}"
     if named(needs) and told.hypervisor is None:

@@ -23,7 +23,7 @@ from invirt.remote.rows import Cursor
 HOSTS = """
 SELECT host_id, name, hostname, memory, enabled AND lost_at IS NULL AS enabled, hypervisor,
     coalesce(pools, '{}') AS pools, lost_at IS NOT NULL AS lost
-FROM hosts LEFT JOIN (SELECT host_id, array_agg(p.name::text) AS pools
+FROM hosts LEFT JOIN (SELECT host_id, array_agg(p.name::text ORDER BY pool_id) AS pools
     FROM pools p JOIN pool_sight USING (pool_id) GROUP BY host_id) seen USING (host_id)
 ORDER BY host_id
 """
@@ -137,6 +137,10 @@ class Survey:
         if error:
             return error.message
         return "" if host.host_id in self.states else "was not asked"
+
+    def runs(self, host: Host) -> str | None:
+        """Its hypervisor, as it said, or as the database has it; None if neither is known."""
+        return self.told.get(host.host_id, Told()).hypervisor or host.hypervisor
 
     def blind(self, host: Host, pools: Iterable[str]) -> str:
         """Which of the pools this host doesn't see, "" if it sees all.

@@ -71,7 +71,7 @@ VERBS = (
         MEMORY,
         Option("disk", "the size of its disk", metavar="SIZE", unit="GiB"),
         CPUS,
-        Option("pool", "where its disk lies; by default the site's first pool", metavar="POOL"),
+        Option("pool", "where its disk lies; by default the first that suits its type", metavar="POOL"),
         Option("type", "the type of machine", metavar="TYPE"),
         Option("owner", "whose quota it counts to", metavar="OWNER"),
         Option("description", "a line about it", metavar="TEXT"),

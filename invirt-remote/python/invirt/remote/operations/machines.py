@@ -82,19 +82,22 @@ def _admit_create(cursor: Cursor, request: Request, survey: Survey) -> Plan:
         raise BadInput(f"there is a machine called {name} already", hint="Choose another name.")
     if survey.running_on:
         raise BadInput(f"{name} can't be used: a guest of that name runs on {survey.running_on[0].name}")
-    pool, size = survey.known_pool(wants.get("pool")), wants.get("disk", config.machines.disk)
-    volume = steps.on_volume(steps.CREATE_VOLUME, survey, name, FIRST_DISK, pool, size=size)
+    size, kind = wants.get("disk", config.machines.disk), wants.get("type") or config.machines.type
     owner_id = quota.lock_owner(cursor, request.actor.principal, wants.get("owner"))
     claim_name(cursor, name)
-    machine_id = _insert_machine(cursor, request, owner_id, survey, pool)
+    machine_id, needs = _insert_machine(cursor, request, owner_id, kind)
+    named = wants.get("pool")
+    pool = survey.known_pool(named) if named else placement.usual_pool(cursor, survey, needs)
+    volume = steps.on_volume(steps.CREATE_VOLUME, survey, name, FIRST_DISK, pool, size=size)
+    placement.require(survey, f"a machine of type {kind}", needs, [pool])
     enter_disk(cursor, machine_id, FIRST_DISK, size, pool)
     ip = addresses.add_nic(cursor, machine_id)
     return Plan(machine_id, [Planned(ENTER, {"name": name, "ip": ip}), volume])
 
 
-def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Survey, pool: str) -> int:
+def _insert_machine(cursor: Cursor, request: Request, owner_id: int, kind: str) -> tuple[int, list[str]]:
+    """Its number, and what machines of its type need."""
     wants, defaults = request.arguments, config.machines
-    kind = wants.get("type") or defaults.type
     cursor.execute(
         "INSERT INTO machines (name, owner_id, type_id, memory, cpus, description)"
         " SELECT %s, %s, type_id, %s, %s, %s FROM types WHERE name = %s"
@@ -109,8 +112,7 @@ def _insert_machine(cursor: Cursor, request: Request, owner_id: int, survey: Sur
         raise BadInput(
             f"there is no type of machines called {kind}", hint=f"There is: {known or 'none at all'}."
         )
-    placement.require(survey, f"a machine of type {kind}", row.needs, [pool])
-    return int(row.machine_id)
+    return int(row.machine_id), row.needs
 
 
 def _admit_delete(cursor: Cursor, request: Request, survey: Survey) -> Plan:

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from invirt.autoinstaller import bases, recipes
-from invirt.kernel import cpio
+from invirt.base import cpio
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import APPEND, STEP, Computer, image
 from tests.parts.autoinstaller.serving import Inside, kept, served

@@ -151,7 +151,7 @@ OWN = {word: PVH.settings[word] for word in ("name", "machine", "memory", "vcpus
 WINDOWS = {
     **OWN,
     "type": "hvm",
-    "disk": [*PVH.settings["disk"], "format=raw, vdev=hdc, access=ro, devtype=cdrom, target=/srv/any.iso"],
+    "disk": [*PVH.settings["disk"], "format=raw, vdev=sda, access=ro, devtype=cdrom, target=/srv/any.iso"],
     "boot": "dc",
     "cap": 50,
     "cpu_weight": 512,

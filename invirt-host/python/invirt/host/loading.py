@@ -45,6 +45,17 @@ def hypervisor() -> Hypervisor:
     return FakeHypervisor()
 
 
+def virt(declared: str, own: bool) -> str:
+    """pv, pvh or hvm: how a machine runs here whose type says declared; /etc/xen/invirt-database asks.
+
+    own: it boots what is on its disk.  On Xen pvgrub does that for pv and pvh too, and the kernel of an
+    installer, or of the rescue system, wants no PC.
+    """
+    if driver() == "xen":
+        return declared if own or declared != "hvm" else "pvh"
+    return "hvm" if own else declared
+
+
 def mover() -> Mover:
     """Who moves guests that run; BadInput where the hypervisor can't."""
     if driver() == "xen":

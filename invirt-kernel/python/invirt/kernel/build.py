@@ -16,7 +16,7 @@ import os
 import shutil
 from pathlib import Path
 
-from invirt.base import lock
+from invirt.base import cpio, lock
 from invirt.base.errors import Busy, NotFound
 from invirt.kernel import image, libraries
 from invirt.kernel.ramdisks import RAMDISKS
@@ -73,9 +73,9 @@ def _parts(source: Source, root: Path) -> dict[str, bytes]:
 
 
 def _key(parts: dict[str, bytes]) -> str:
-    """A hash of the parts and of this package."""
+    """A hash of the parts, of this package and of what writes its archives."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), *sorted((here / "install").iterdir())]
+    files = [*sorted(here.glob("*.py")), *sorted((here / "install").iterdir()), Path(cpio.__file__)]
     own = {path.name: path.read_bytes() for path in files}
     total = hashlib.sha256()
     for name, data in (own | parts).items():

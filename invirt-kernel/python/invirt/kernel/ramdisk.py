@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from invirt.kernel import cpio
+from invirt.base import cpio
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from invirt.kernel.installer import FILE_SYSTEM
-from invirt.kernel.ramdisk import GUEST, RC, VIRTIO, Ramdisk, started
+from invirt.kernel.ramdisk import GUEST, RC, VIRTIO, XEN, Ramdisk, started
 
-_MODULES = (*VIRTIO, *FILE_SYSTEM, "dm_mod")
+_MODULES = (*VIRTIO, *XEN, *FILE_SYSTEM, "dm_mod")
 # What lvm is called by; and e2fsck.
 _NAMES = """\
 for verb in change convert create display extend reduce remove rename resize s scan; do

@@ -16,6 +16,7 @@ from invirt.host import loading, reservation
 from invirt.host import vif as vif  # for /etc/xen/invirt-database
 from invirt.host.commands import domain, job, status, volume
 from invirt.host.storage import pools
+from invirt.host.xen import vif as xen_vif
 
 PROGRAMS = (domain.COMMAND, volume.COMMAND, job.COMMAND, status.COMMAND)
 SPARE = 3  # a boot asks twice in a row; each holds a session of the database
@@ -44,7 +45,7 @@ def serve() -> NoReturn:
     loading.hypervisor()  # for what it imports
     loading.storages()
     configure_mappers()  # of the models, by which a domain's configuration is read
-    programs = {one.name: partial(remctl.main, one) for one in PROGRAMS}
+    programs = {one.name: partial(remctl.main, one) for one in PROGRAMS} | {"vif": xen_vif.main}
     warm.serve(Role("host", programs, partial(Ahead, "host", usual, mapped), SPARE))
 
 

@@ -27,6 +27,7 @@ from invirt.host.protocols import OBEY, Domain, Limits
 from invirt.host.records import KILLED, POWEROFF, Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
+from invirt.host.xen import told
 from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving, pipe
 
 LOGS = Path("/var/log/xen")  # xl-NAME.log; of one that came from another host, as it was called then
@@ -39,7 +40,7 @@ OFF, REBOOT = b"0", b"1"  # Xen's codes (xen/include/public/sched.h)
 class Xen:
     """Domains of xl; run starts its processes; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.GROW, Can.CAP, Can.MOVE})
+    can = frozenset({Can.CDROM, Can.GROW, Can.CAP, Can.MOVE, Can.INSTALL, Can.RESCUE})
 
     def __init__(self, run: Callable[..., CompletedProcess[str]] = run, obey: float = OBEY) -> None:
         self.xl = Xl(run)
@@ -49,19 +50,23 @@ class Xen:
         """What xl would drop is refused; a name that is another's, or on its way in, is its own refusal."""
         if self.running(config.name):
             return
-        self.prepare(config)
-        if machine := machine_of(config.name):
-            papers.forget(machine)
-        decided(config.name)
-        self._bury(config.name)
-        self._boot(config.name)
+        try:
+            self.prepare(config)
+            if machine := machine_of(config.name):
+                papers.forget(machine)
+            decided(config.name)
+            self._bury(config.name)
+            self._boot(config.name)
+        finally:
+            told.forget(config.name)
 
     def prepare(self, config: DomainConfig) -> None:
         """All but the boot.  BadInput for what xl would drop."""
         record, file = Record(config.name), written(config.name)
         rendering.check(config)
-        paths.write(file, rendering.rendered(config))
-        self.xl.check(config, file)
+        given = told.added(config)
+        paths.write(file, rendering.rendered(given))
+        self.xl.check(given, file)
         leftovers.clear(record, config.machine)
         paths.write(record.config_file, config.without("install").json())
         record.ended.unlink(missing_ok=True)
@@ -151,11 +156,14 @@ class Xen:
             self._end(name)
 
     def eject(self, name: DomainName) -> None:
-        """Not known yet: it has none from its next boot on."""
-        if self.running(name):
-            raise BadInput(
-                f"a CD can't be taken out of {name} while it runs on Xen", hint="Switch it off first."
-            )
+        """The guest has no drive for it any more when it is booted again."""
+        record = Record(name)
+        place = rendering.cds(record.config()).get(rendering.MACHINES_CD) if self.running(name) else None
+        if place:
+            self.xl("cd-eject", name, place)
+            without = rendering.without_disk(record.config(), rendering.MACHINES_CD)
+            paths.write(record.config_file, without.json())
+            paths.write(written(name), rendering.rendered(without))
 
     def pause(self, name: DomainName) -> None:
         self._turn(name, "pause")

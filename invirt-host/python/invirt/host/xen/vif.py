@@ -16,12 +16,14 @@ from invirt.host.records import Record
 from invirt.host.xen.xl import INCOMING
 
 
-def main() -> None:
-    """Do it, or say why not."""
+def main() -> int:
+    """Do it, or say why not; returns the exit code."""
     try:
         act(*sys.argv[1:])
     except InvirtError as error:
-        sys.exit(f"{error.message}\n{error.hint}".strip())
+        print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def act(verb: str = "", interface: str = "", domain: str = "", mac: str = "", *addresses: str) -> None:

@@ -1,7 +1,7 @@
 """A cpio archive (newc), of which Linux makes its first file system.
 
-It isn't compressed: under emulation reading is faster than inflating.  Nothing
-in it depends on when or by whom it is made.
+Several may follow one another.  It isn't compressed: under emulation reading is
+faster than inflating.  Nothing in it depends on when or by whom it is made.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from invirt_lab.site import HOSTS, SERVERS
 SERVER = "install"
 SYSTEM = "debian-12"
 LONGEST = 540  # seconds, emulated and on a busy machine
-_BASES = host.CACHE / "bases"
+BASES = host.CACHE / "bases"
 _STATE = "/var/lib/invirt-autoinstaller"  # as the role has it
 _OLDEST = 2 * 86400  # seconds: a base of these days
 _RAMDISKS = "invirt-kernel"  # what the hosts' role recommends
@@ -43,17 +43,26 @@ def make() -> None:
     _build()
     roles.boot_later(SERVER)
     roles.install_role(SERVERS[SERVER])
-    shutil.copytree(_BASES, public().parent, ignore=shutil.ignore_patterns("S.*"), dirs_exist_ok=True)
+    shutil.copytree(BASES, public().parent, ignore=shutil.ignore_patterns("S.*"), dirs_exist_ok=True)
     cluster.on(SERVER, "invirt-autoinstaller", "verify", SYSTEM)
     for name in HOSTS:
         roles.add(name, _RAMDISKS)
     server = SERVERS[SERVER]
-    keyring = base64.b64encode((_BASES / "keyring.gpg").read_bytes()).decode()
+    keyring = base64.b64encode((BASES / "keyring.gpg").read_bytes()).decode()
     cluster.on("db", "sh", "-c", "base64 -d >/root/keyring.gpg", input=keyring)
     cluster.on("db", "invirt-admin", "record", "add", server.fqdn, "A", server.address)
-    url = f"http://{server.fqdn}:8180/{SYSTEM}"
-    told = ("--url", url, "--keyring", "/root/keyring.gpg", "--description", "Debian 12")
-    cluster.on("db", "invirt-admin", "autoinstall", "add", SYSTEM, *told)
+    offer(SYSTEM, "Debian 12")
+
+
+def url(name: str) -> str:
+    """Where that is which is served under a name."""
+    return f"http://{SERVERS[SERVER].fqdn}:8180/{name}"
+
+
+def offer(name: str, description: str) -> None:
+    """Tell the database that this can be installed."""
+    told = ("--url", url(name), "--keyring", "/root/keyring.gpg", "--description", description)
+    cluster.on("db", "invirt-admin", "autoinstall", "add", name, *told)
 
 
 def public() -> Path:
@@ -68,10 +77,10 @@ def is_made() -> bool:
 
 def _build() -> None:
     """The base in the cache, of these days."""
-    manifest = _BASES / "public" / SYSTEM / "manifest.asc"
+    manifest = BASES / "public" / SYSTEM / "manifest.asc"
     if not manifest.exists() or manifest.stat().st_mtime < time.time() - _OLDEST:
-        _BASES.mkdir(parents=True, exist_ok=True)
-        words = ["invirt-autoinstaller", "build", SYSTEM, "--folder", str(_BASES)]
+        BASES.mkdir(parents=True, exist_ok=True)
+        words = ["invirt-autoinstaller", "build", SYSTEM, "--folder", str(BASES)]
         run([str(host.TREE / "scripts/env"), *words], timeout=900)
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from invirt.autoinstaller import bases, tools
 from invirt_lab import cluster, installing
-from invirt_lab.site import SERVERS
 from tests.lab import terminals
 from tests.lab.users import Lab
 from tests.parts.autoinstaller import mirrors
 from tests.results import Result, keep
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 CONTROL = """\
 Package: greeter
 Version: 1
@@ -30,7 +32,7 @@ Description: says that it is there
 DEADLINE = 900  # seconds for what takes a tenth of that
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system(lab: Lab) -> Iterator[str]:
     """Debian 12 is there to be installed."""
     installing.make()
@@ -53,7 +55,7 @@ def by_apt(folder: Path) -> str:
     mirror.publish("", packages)
     shutil.copy(mirror.keyring, mirror.folder / "nobody.gpg")
     shutil.copytree(mirror.folder, installing.public() / "mirror")
-    url = f"http://{SERVERS[installing.SERVER].fqdn}:8180/mirror"
+    url = installing.url("mirror")
     fetch = f"/usr/lib/apt/apt-helper download-file {url}/nobody.gpg /etc/apt/trusted.gpg.d/nobody.gpg"
     line = f"deb {url} {mirrors.SUITE} {mirrors.COMPONENT}"
     told = f"{fetch} && echo {line} >/etc/apt/sources.list"
@@ -88,3 +90,43 @@ def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., s
         console.expect_exact("greeted-by-apt", timeout=DEADLINE)
         lab.remctl("alice", "control", name, "reboot", timeout=DEADLINE)
         console.expect(f"{name} login: ", timeout=DEADLINE)
+
+
+@pytest.fixture
+def without_base(lab: Lab, system: str, tmp_path: Path) -> Iterator[str]:
+    """The same packages are there, at a mirror that another key has signed, and nothing is made of them."""
+    name = mirrors.NAME
+    with tempfile.TemporaryDirectory() as folder:  # a name short enough for gpg's socket
+        state = Path(folder, "state")
+        shutil.copytree(installing.BASES, state, ignore=shutil.ignore_patterns("S.*"))
+        base = state / bases.PUBLIC / system / bases.known(state, system).file
+        mirrors.download(tmp_path, mirrors.packages(base))
+        (state / "packages").mkdir()
+        mirror = mirrors.empty(state / "packages", mirrors.SUITE, state / "nobody")
+        mirror.publish("", tmp_path)
+        recipe = mirrors.own(state / "bases", mirror.keyring, installing.url("packages"), ahead=False)
+        bases.build(state, name, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES)
+        for served in (state / bases.PUBLIC / name, mirror.folder):
+            shutil.copytree(served, installing.public() / served.name)
+    installing.offer(name, "made in the machine")
+    yield name
+    lab.admin("autoinstall", "remove", name)
+
+
+def test_without_a_base(lab: Lab, without_base: str, machine: Callable[..., str]) -> None:
+    """The machine makes its system itself, of packages that its own apt has checked."""
+    name = machine()
+    lab.remctl("alice", "machine", "resize", name, "--memory", "512M", "--disk", "hda=2G")
+    began = time.monotonic()
+    install = ("control", name, "install", "--autoinstall", without_base, "--yes")
+    with terminals.closing(terminals.ssh("alice", name)) as console, ThreadPoolExecutor() as pool:
+        done = pool.submit(lab.remctl, "alice", *install, timeout=2 * DEADLINE)
+        wait([done], timeout=5)  # what is refused is told at once
+        assert not done.done(), done.result()
+        for words in ("fetching packages", "installing the other packages", "done"):
+            console.expect(f"invirt-install: [0-9]+% {words}", timeout=2 * DEADLINE)
+        keep(Result("lab: Debian 12 is installed without a base", time.monotonic() - began, "s"))
+        console.expect(f"{name} login: ", timeout=DEADLINE)
+        assert installing.password_of(done.result(DEADLINE))
+    shown = json.loads(lab.remctl("alice", "machine", "show", name, "--json"))
+    assert shown["system"] == without_base and shown["installed_at"] and shown["host_keys"]

@@ -54,16 +54,22 @@ class Computer:
 
     def install(self, image: Path, state: Path, suite: str, ramdisk: str = "installer") -> list[str]:
         """Have the installer put the suite's base of state on the disk; what it said, one a step."""
+        said = self.attempt(image, state, suite, ramdisk)
+        assert said[-1] == "100% done", said
+        return said
+
+    def attempt(self, image: Path, state: Path, suite: str, ramdisk: str = "installer") -> list[str]:
+        """The same, done or failed."""
         told = self.folder / "parameters"
         told.write_text(_parameters(state, suite))
         kernel = ("-kernel", str(image / "vmlinuz"), "-initrd", str(image / ramdisk), "-append", APPEND)
         guest = self.boot(*kernel, "-fw_cfg", f"name=opt/org.invirt.install,file={told}")
         said: list[str] = []
-        while guest.expect(STEP) == 0:
+        while guest.expect(STEP) < 2:
             said.append(guest.match[1])
             self.tell(guest.match[1])
         guest.close()
-        assert said and said[-1] == "100% done", guest.before
+        assert said, guest.before
         return said
 
     def login(self, suite: str) -> pexpect.spawn:

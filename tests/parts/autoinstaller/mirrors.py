@@ -120,11 +120,12 @@ def _gpg(home: Path) -> list[str]:
     return ["gpg", "--homedir", str(home), "--batch", "--quiet", "--yes", "--passphrase", ""]
 
 
-def own(folder: Path, keyring: Path, url: str = URL) -> recipes.Recipe:
+def own(folder: Path, keyring: Path, url: str = URL, ahead: bool = True) -> recipes.Recipe:
     """What an administrator writes into a file of /etc/invirt/bases, as it is read."""
     folder.mkdir(exist_ok=True)
     (folder / f"{NAME}.yaml").write_text(
         f"suite: {SUITE}\nmirror: {url}\nsecurity: {url}\nkeyring: {keyring}\ncomponents: [{COMPONENT}]\n"
+        f"ahead: {str(ahead).lower()}\n"
     )
     return recipes.recipe(NAME, folder)
 

@@ -182,7 +182,21 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(ramdisk_root: Path, folder: Path) -> Iterator[Server]:
     """A server of a small base, made and signed here with the ramdisk's tar and zstd."""
-    tree = ramdisk_root / "tree"
+    system(ramdisk_root, tree := ramdisk_root / "tree")
+    base = packed(ramdisk_root)
+    shutil.rmtree(tree)
+    keyring, manifest = signed(listed(base), folder / "gnupg")
+    server = Server({"manifest.asc": manifest, "base.tar.zst": base}, keyring)
+    handler = type("Handler", (_Handler,), {"told": server})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as daemon:
+        server.port = daemon.server_address[1]
+        Thread(target=daemon.serve_forever, daemon=True).start()
+        yield server
+        daemon.shutdown()
+
+
+def system(ramdisk_root: Path, tree: Path) -> None:
+    """The few files of a base."""
     for name in ("etc/ssh", "root", "boot/grub", "usr/sbin", "usr/bin", "bin"):
         (tree / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(ramdisk_root / "bin/busybox", tree / "bin/busybox")
@@ -194,19 +208,13 @@ def serving(ramdisk_root: Path, folder: Path) -> Iterator[Server]:
     (tree / "boot/grub/boot.img").write_bytes(BOOT)
     (tree / "boot/grub/core.img").write_bytes(CORE)
     (tree / "filler").write_bytes(os.urandom(MIB))
+
+
+def packed(ramdisk_root: Path) -> bytes:
+    """The tree in there, by the ramdisk's programs."""
     pack = "cd /tree && /usr/bin/tar -c . | /usr/bin/zstd -q -1"
-    base = subprocess.run(
-        ["chroot", ramdisk_root, "/bin/sh", "-c", pack], check=True, capture_output=True
-    ).stdout
-    shutil.rmtree(tree)
-    keyring, manifest = signed(listed(base), folder / "gnupg")
-    server = Server({"manifest.asc": manifest, "base.tar.zst": base}, keyring)
-    handler = type("Handler", (_Handler,), {"told": server})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as daemon:
-        server.port = daemon.server_address[1]
-        Thread(target=daemon.serve_forever, daemon=True).start()
-        yield server
-        daemon.shutdown()
+    words = ["chroot", ramdisk_root, "/bin/sh", "-c", pack]
+    return subprocess.run(words, check=True, capture_output=True).stdout
 
 
 def listed(base: bytes, **changed: str) -> str:

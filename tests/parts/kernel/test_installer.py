@@ -5,40 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.parts.kernel.installing import BOOT, CORE, Place, Server, listed, place, serving, signed
-
-
-@pytest.fixture(scope="module")
-def ramdisk(checkout: Path) -> Path:
-    """The installer's ramdisk, made by scripts/build-guest (kept from run to run)."""
-    made = checkout / ".cache/guest"
-    subprocess.run([checkout / "scripts/build-guest", made], check=True, stdout=subprocess.DEVNULL)
-    return made / "installer"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose name is short enough for gpg's socket."""
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def here(ramdisk: Path, folder: Path) -> Iterator[Place]:
-    with place(ramdisk, folder) as made:
-        yield made
-
-
-@pytest.fixture
-def server(here: Place, folder: Path) -> Iterator[Server]:
-    with serving(here.root, folder) as made:
-        yield made
 
 
 def empty(here: Place) -> bool:

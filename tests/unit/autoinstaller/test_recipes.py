@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from invirt.autoinstaller import recipes
+from invirt.autoinstaller import recipes, tools
 from invirt.base.errors import BadConfig, NotFound
 
 OWN = """\
@@ -72,3 +73,25 @@ def test_a_name_that_no_installer_takes(tmp_path: Path) -> None:
     (tmp_path / "Ubuntu 22.yaml").write_text(OWN)
     with pytest.raises(BadConfig, match="a base can't be called 'Ubuntu 22'"):
         recipes.known(tmp_path)
+
+
+def test_without_a_base(tmp_path: Path) -> None:
+    """What runs in a guest names nothing of this server's, and looks at signatures as this server would."""
+    (tmp_path / "own.yaml").write_text(f"{OWN}ahead: false\n")
+    recipe = recipes.recipe("own", tmp_path)
+    assert not recipe.ahead and recipes.recipe("debian-12", tmp_path).ahead
+    script = tools.script(recipe)
+    words = shlex.split(script.splitlines()[-1])
+    assert words[:2] == ["exec", "mmdebstrap"] and words[-4] == "/mnt"
+    assert "--keyring=/install/keyring.gpg" in words and "ubuntu-archive-keyring" not in script
+    assert '--customize-hook=sh /install/customize "$1"' in words
+    assert "trusted=" not in script and "--force" not in script
+
+
+def test_another_mirror_of_debian_s(tmp_path: Path) -> None:
+    """Is not taken for that of another distribution."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    mirror = "http://mirror.example.org/debian"
+    own, debian = (recipes.recipe(name, tmp_path).by(mirror, None) for name in ("own", "debian-12"))
+    assert own == recipes.recipe("own", tmp_path)
+    assert (debian.mirror, debian.security) == (mirror, recipes.SECURITY)

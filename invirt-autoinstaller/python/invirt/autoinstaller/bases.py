@@ -1,4 +1,4 @@
-"""The bases that are served, each in a folder of its name.
+"""The bases that are served, each in a folder of its name; or what a machine makes its system with itself.
 
     STATE/public/debian-12/manifest.asc       what there is now, signed: the last to be replaced
     STATE/public/debian-12/base-KEY.tar.zst   that, and the one before, which somebody may be fetching
@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from invirt.autoinstaller import signing
@@ -30,7 +30,10 @@ Make = Callable[[Path, int], None]
 
 @dataclass(frozen=True)
 class Base:
-    """What a manifest tells: sizes in bytes, made in seconds of Unix' time."""
+    """What a manifest tells: sizes in bytes, made in seconds of Unix' time.
+
+    makes: 0 if it is the system; else how much the machine makes with it.
+    """
 
     name: str
     file: str
@@ -38,16 +41,17 @@ class Base:
     sha256: str
     unpacked: int
     made: int
+    makes: int = 0
 
     def text(self) -> str:
         """As installers read it: NAME VALUE, a line each."""
         return "".join(f"{name} {value}\n" for name, value in vars(self).items())
 
 
-def build(state: Path, name: str, make: Make) -> Base:
+def build(state: Path, name: str, make: Make, makes: int = 0) -> Base:
     """Make the base of that name anew, and serve it: make(file, epoch) writes it as tar.
 
-    Raises Busy while another is made; InvirtError leaves what is served as it was.
+    makes: as Base has it.  Raises Busy while another is made; InvirtError leaves what is served as it was.
     """
     folder = state / PUBLIC / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,7 @@ def build(state: Path, name: str, make: Make) -> Base:
             raise Busy("a base is being made", hint="Try again when it is done.")
         signing.ready(state)
         _tidy(folder)
-        made = _packed(folder, name, make)
+        made = replace(_packed(folder, name, make), makes=makes)
         before = _known(state, name)
         signing.sign(state, made.text(), folder / MANIFEST)
         _tidy(folder, made.file, before.file if before else "")
@@ -85,7 +89,7 @@ def known(state: Path, name: str) -> Base:
     if not file.exists():
         raise NotFound(f"there is no base of {name}", hint=f"invirt-autoinstaller build {name}")
     told = dict(line.partition(" ")[::2] for line in signing.read(state, file).splitlines())
-    numbers = {key: int(told[key]) for key in ("size", "unpacked", "made")}
+    numbers = {key: int(told.get(key, 0)) for key in ("size", "unpacked", "made", "makes")}
     return Base(told["name"], told["file"], sha256=told["sha256"], **numbers)
 
 

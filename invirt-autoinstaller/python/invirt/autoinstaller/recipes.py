@@ -5,7 +5,7 @@ Debian's are known here; a site's own are files of /etc/invirt/bases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ SECURITY = "http://deb.debian.org/debian-security"
 URL = r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 TIMEOUT = 3600  # seconds; a minute with a mirror that is near
 _SAID = 8  # lines of what is complained of
-_CUSTOMIZE = Path(__file__).with_name("customize")
+CUSTOMIZE = Path(__file__).with_name("customize")
 _PACKAGES = (
     *(
         "systemd-sysv",
@@ -34,6 +34,11 @@ _PACKAGES = (
 )
 # Debian's documents but for who has written what, and other languages: a third of the base.
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+SMALL = (
+    *('--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"),
+    *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
 
 
 OWN = Path("/etc/invirt/bases")
@@ -49,6 +54,7 @@ class Recipe:
     mirror and security: their URLs, which the machines have in their sources.list, too.
     keyring: whose signatures count; empty: those that apt trusts here.  packages: beside the smallest
     system, a kernel, GRUB's modules for a PC, ssh and what asks for an address among them.
+    ahead: whether a base is made of it; else each machine makes its system itself, see tools.py.
     """
 
     suite: Word
@@ -57,28 +63,34 @@ class Recipe:
     keyring: Keyring = ""
     components: tuple[Word, ...] = ("main",)
     packages: tuple[Word, ...] = _PACKAGES
+    ahead: bool = True
 
-    def words(self, to: Path) -> list[str]:
-        """The command line that writes the base to a tar archive."""
-        options = ['--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
-        options += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
-        options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
+    def words(self, to: Path, *more: str, customize: Path = CUSTOMIZE) -> list[str]:
+        """The command line that makes the system: in a tar archive, if the name says so, or a folder."""
+        options = list(SMALL)
         if self.keyring:  # the machines' own apt goes by it, too
             kept = f"/etc/apt/trusted.gpg.d/base{'.asc' if self.keyring.endswith('.asc') else '.gpg'}"
             options += [f"--keyring={self.keyring}", f"--customize-hook=upload {self.keyring} {kept}"]
         # Not every distribution has apt among what it requires.
         options += [f"--include={','.join(('apt', *self.packages))}"]
-        options += [f'--customize-hook=sh {_CUSTOMIZE} "$1"']
-        return [
-            *("mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", *options),
-            *(self.suite, str(to), *self._sources()),
-        ]
+        options += [f'--customize-hook=sh {customize} "$1"']
+        return ["mmdebstrap", "--variant=minbase", "--mode=root", *options, *more, *self.named(to)]
+
+    def named(self, to: Path) -> list[str]:
+        """The command line's end: what is made of what, and where."""
+        return [self.suite, str(to), *self._sources()]
 
     def _sources(self) -> list[str]:
         """Lines of sources.list."""
         places = (self.mirror, ""), (self.mirror, "-updates"), (self.security, "-security")
         parts = " ".join(self.components)
         return [f"deb {url} {self.suite}{more} {parts}" for url, more in places]
+
+    def by(self, mirror: str | None, security: str | None) -> Recipe:
+        """This, of other mirrors of Debian; what names mirrors of its own stays as it is."""
+        if (self.mirror, self.security) != (MIRROR, SECURITY):
+            return self
+        return replace(self, mirror=mirror or MIRROR, security=security or SECURITY)
 
 
 RECIPES = {"debian-12": Recipe("bookworm"), "debian-13": Recipe("trixie")}
@@ -109,8 +121,13 @@ def make(recipe: Recipe, to: Path, epoch: int) -> None:
 
     The same packages at the same epoch give the same bytes.  Raises CommandFailed with apt's complaints.
     """
+    called(recipe, recipe.words(to), epoch)
+
+
+def called(recipe: Recipe, words: list[str], epoch: int) -> None:
+    """Run mmdebstrap for a recipe by these words; else as make."""
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(epoch)}
-    done = run(recipe.words(to), timeout=TIMEOUT, env=env, check=False)
+    done = run(words, timeout=TIMEOUT, env=env, check=False)
     if done.returncode != 0:
         said = [
             line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.startswith(("E: ", "W: "))

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from invirt.autoinstaller import bases, recipes, signing
+from invirt.autoinstaller import bases, recipes, signing, tools
 from invirt.autoinstaller.bases import Base
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Table, Verb, say
@@ -27,13 +27,13 @@ STATE = "/var/lib/invirt-autoinstaller"
 NAME = Argument("name", "which one", validate.machine_name, "NAME", sample="debian-12")
 MIRROR = Option(
     "mirror",
-    "its packages, instead of the recipe's; the machines', too",
+    "Debian's packages, instead of its own server; the machines', too",
     _mirror,
     metavar="URL",
 )
 SECURITY = Option(
     "security",
-    "its security updates, likewise",
+    "Debian's security updates, likewise",
     _mirror,
     metavar="URL",
 )
@@ -43,14 +43,16 @@ FOLDER = Option("folder", "where they are kept", metavar="FOLDER", default=STATE
 def _build(names: tuple[str, ...], mirror: str | None, security: str | None, folder: str) -> str:
     wanted = {name: recipes.recipe(name) for name in names or recipes.known()}
     for name, own in wanted.items():
-        recipe = replace(own, mirror=mirror or own.mirror, security=security or own.security)
         say(f"Making the base of {name}: a minute or more.")
-        say(_line(bases.build(Path(folder), name, partial(recipes.make, recipe))))
+        recipe, debian = own.by(mirror, security), tools.DEBIAN.by(mirror, security)
+        make = partial(recipes.make, recipe) if own.ahead else partial(tools.make, recipe, debian)
+        say(_line(bases.build(Path(folder), name, make, 0 if own.ahead else tools.MAKES)))
     return f"served below {folder}/{bases.PUBLIC}; the key is {folder}/{signing.KEYRING}"
 
 
 def _line(base: Base) -> str:
-    return f"{base.name}: {base.file}, {base.size >> 20} MiB, {base.unpacked >> 20} unpacked"
+    what = ", with which machines make their system themselves" if base.makes else ""
+    return f"{base.name}: {base.file}, {base.size >> 20} MiB, {base.unpacked >> 20} unpacked{what}"
 
 
 def _list(folder: str) -> list[dict[str, Any]]:
@@ -66,6 +68,7 @@ def _record(base: Base) -> dict[str, Any]:
     day = time.strftime("%Y-%m-%d", time.gmtime(base.made))
     return {
         "name": base.name,
+        "holds": "what makes it" if base.makes else "the system",
         "made": day,
         "size": f"{base.size >> 20} MiB",
         "unpacked": f"{base.unpacked >> 20} MiB",

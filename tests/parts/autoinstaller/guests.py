@@ -99,10 +99,10 @@ def _parameters(state: Path, suite: str) -> str:
     )
 
 
-def asked(guest: pexpect.spawn, command: str) -> str:
-    """What a command says in the guest."""
+def asked(guest: pexpect.spawn, command: str, timeout: float = DEADLINE) -> str:
+    """What a command says in the guest, within so many seconds."""
     guest.sendline(f"echo beg'i'n; {command}; echo e'n'd")
-    guest.expect("(?s)begin\r+\n(.*)end\r+\n")
+    guest.expect("(?s)begin\r+\n(.*)end\r+\n", timeout=timeout)
     return str(guest.match[1]).replace("\r", "")
 
 

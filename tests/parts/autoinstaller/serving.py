@@ -42,12 +42,10 @@ Group www-data
 def kept(checkout: Path, state: Path, name: str) -> None:
     """Make state, with a base of that name that is of these days; it is kept from run to run."""
     cache = checkout / ".cache/bases"
-    if cache.is_dir():
-        shutil.copytree(cache, state, dirs_exist_ok=True)
-    if name not in bases.names(state) or bases.known(state, name).made < time.time() - 2 * 86400:
-        bases.build(state, name, partial(recipes.make, recipes.RECIPES[name]))
-        shutil.rmtree(cache, ignore_errors=True)
-        shutil.copytree(state, cache, ignore=shutil.ignore_patterns("S.*"))
+    if name not in bases.names(cache) or bases.known(cache, name).made < time.time() - 2 * 86400:
+        cache.mkdir(parents=True, exist_ok=True)
+        bases.build(cache, name, partial(recipes.make, recipes.RECIPES[name]))
+    shutil.copytree(cache, state, dirs_exist_ok=True, ignore=shutil.ignore_patterns("S.*"))
 
 
 @contextmanager

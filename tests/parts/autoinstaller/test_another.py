@@ -9,7 +9,7 @@ import pytest
 
 from invirt.autoinstaller import bases, recipes
 from tests.parts.autoinstaller import mirrors
-from tests.parts.autoinstaller.guests import Computer, asked, image, off
+from tests.parts.autoinstaller.guests import DEADLINE, Computer, asked, image, off
 from tests.parts.autoinstaller.mirrors import NAME, SUITE, Mirror, here, own
 from tests.parts.autoinstaller.serving import Inside, kept, served
 
@@ -40,7 +40,8 @@ def test_from_its_mirror_to_a_newer_kernel(
         mirrors.download(tmp_path / "new", [newer, f"{KERNEL}={newer.partition('=')[2]}"])
         mirror.publish("-security", tmp_path / "new")
         assert SUITE in asked(guest, "cat /etc/apt/sources.list")
-        said = asked(guest, "apt-get -q update && apt-get -qq -y full-upgrade </dev/null; echo ended-$?")
+        typed = "apt-get -q update && apt-get -qq -y full-upgrade </dev/null; echo ended-$?"
+        said = asked(guest, typed, 2 * DEADLINE)  # a ramdisk is made, emulated
         assert "ended-0" in said, said
         computer.tell("apt has brought a newer kernel")
         off(guest)

@@ -25,6 +25,7 @@ class FakeHost:
     booted: set[str] = field(default_factory=set)  # all that ever ran here
     crashed: set[str] = field(default_factory=set)
     installed: set[str] = field(default_factory=set)  # guests whose installer has come to its end
+    unable: tuple[int, str] = (0, "")  # at which percent installers fail, and why
     tokens: dict[str, int] = field(default_factory=dict)
     floor: int = 0  # the token up to which all are old
     up: bool = True
@@ -79,12 +80,13 @@ class Guests:
         host.installed.discard(name)
 
     def _domain_installed(self, host: FakeHost, name: str) -> object:
-        """An installer has done its work by the time that it is asked about; its guest powers off then."""
+        """An installer is done, or has failed, when it is asked about; its guest powers off then."""
         if name in host.running:
             host.running.discard(name)
             host.installed.add(name)
-        percent = 100 if name in host.installed else 0
-        return {"name": name, "running": False, "percent": percent, "words": "", "failed": "", "keys": {}}
+        percent, why = host.unable if host.unable[1] else (100, "")
+        percent = percent if name in host.installed else 0
+        return {"name": name, "running": False, "percent": percent, "words": "", "failed": why, "keys": {}}
 
     def _domain_destroy(self, host: FakeHost, name: str) -> None:
         host.running.discard(name)

@@ -158,20 +158,6 @@ def test_whoever_is_let_in_rescues_nothing(site: Site) -> None:
     assert _in_rescue(site) == []
 
 
-def test_too_small_for_a_system(site: Site) -> None:
-    """It is refused before anything is done, with what would do."""
-    site.rows("UPDATE autoinstalls SET memory = 256, disk = 2")
-    site.create("remus")
-    with pytest.raises(BadInput, match="MiB of memory: debian-12 wants 256") as caught:
-        site.submit("install", "remus", autoinstall="debian-12")
-    assert caught.value.hint == "machine resize remus --memory 256M"
-    site.submit("resize", "remus", memory=256)
-    with pytest.raises(BadInput, match="has 1 GiB: debian-12 wants 2"):
-        site.submit("install", "remus", autoinstall="debian-12")
-    assert site.hosts.running() == [] and site.rows("SELECT 1 FROM installs") == []
-    site.check()
-
-
 def test_a_cd_is_taken_out(site: Site) -> None:
     """Out of the drive of a guest that runs, too; and with one a host is wanted that has drives."""
     site.create("remus")

@@ -1,0 +1,42 @@
+"""Installations that are refused, or fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from invirt.base.errors import BadInput, CommandFailed
+from tests.parts.operations.conftest import Site
+
+
+def test_too_small_for_a_system(site: Site) -> None:
+    """It is refused before anything is done, with what would do."""
+    site.rows("UPDATE autoinstalls SET memory = 256, disk = 2")
+    site.create("remus")
+    with pytest.raises(BadInput, match="MiB of memory: debian-12 wants 256") as caught:
+        site.submit("install", "remus", autoinstall="debian-12")
+    assert caught.value.hint == "machine resize remus --memory 256M"
+    site.submit("resize", "remus", memory=256)
+    with pytest.raises(BadInput, match="has 1 GiB: debian-12 wants 2"):
+        site.submit("install", "remus", autoinstall="debian-12")
+    assert site.hosts.running() == [] and site.rows("SELECT 1 FROM installs") == []
+    site.check()
+
+
+@pytest.mark.parametrize(("percent", "left"), [(3, []), (30, [("debian-12", None)])])
+def test_an_installer_that_fails(site: Site, percent: int, left: list[tuple[object, ...]]) -> None:
+    """Why is said, nothing is left of it but what is on the disk, and it can be begun again."""
+    site.create("remus")
+    for host in site.hosts.hosts.values():
+        host.unable = (percent, "the base isn't signed")
+    with pytest.raises(
+        CommandFailed, match="debian-12 could not be installed: the base isn't signed"
+    ) as caught:
+        site.submit("install", "remus", autoinstall="debian-12")
+    assert "ssh remus@ the consoles" in caught.value.hint
+    assert site.rows("SELECT system::text, installed_at FROM machines WHERE system IS NOT NULL") == left
+    site.check()
+    for host in site.hosts.hosts.values():
+        host.unable = (0, "")
+    site.submit("install", "remus", autoinstall="debian-12")
+    assert site.rows("SELECT system::text FROM machines WHERE installed_at IS NOT NULL") == [("debian-12",)]
+    site.check()

@@ -73,7 +73,7 @@ class Place:
         """The installed file system, to be looked at."""
         target = self.root.parent / "installed"
         target.mkdir(exist_ok=True)
-        mount = ["mount", "-o", f"ro,noload,loop,offset={MIB}", str(self.disk), str(target)]
+        mount = ["mount", "-o", "ro,noload", str(self.root / "dev/vda1"), str(target)]
         # A process of the installer's may last some seconds more, and with it its mount.
         until(lambda: subprocess.run(mount, check=False, capture_output=True).returncode == 0)
         try:

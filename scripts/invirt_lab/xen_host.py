@@ -29,7 +29,7 @@ from invirt_lab.progress import step
 COMMANDS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client"}
 GROUP = "invirt"  # the volume group on its second disk
 DISKS = {"root": "4G", "disk": "8G"}
-SHARED = 1 << 30  # bytes of the third disk, empty: a file that two hosts may have
+SHARED = 6 << 30  # bytes of the third disk, empty: a file that two hosts may have
 PAIR = {"xen1": "10.9.0.1", "xen2": "10.9.0.2"}
 LAN = "02:00:00:00:02:01"  # the second card's address, in the state that is kept
 MEMORY = 1536  # MiB
@@ -231,7 +231,7 @@ def words(image: Path, folder: Path, port: int, lan: str) -> list[str]:
         *("-device", "virtio-rng-pci", *disks),
         *(
             "-blockdev",
-            "driver=raw,node-name=shared,file.driver=file,file.locking=off,cache.no-flush=on,"
+            "driver=raw,node-name=shared,discard=unmap,file.driver=file,file.locking=off,cache.no-flush=on,"
             f"file.filename={folder}/shared",
         ),
         *("-device", "virtio-blk-pci,drive=shared,share-rw=on"),

@@ -15,6 +15,7 @@ from invirt_lab import host, images, packages
 
 _PACKAGES = (
     *("linux-image-amd64", "xen-system-amd64", "qemu-system-xen", "grub-xen-host", "lvm2"),
+    *("lvm2-lockd", "dlm-controld", "corosync", "sanlock"),  # for a volume group of several hosts; off
     *("busybox-static", "kmod", "udev", "openssh-server", "e2fsprogs", "socat"),
 )
 _MODULES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.site import guide
+from tests.xen import locks
 
 RUN = [
     *(guide.EACH, guide.ONE, guide.ONE, guide.USER),
@@ -18,6 +19,13 @@ def test_each_block_says_who_runs_it() -> None:
     indented = re.findall(r"(?<=\n)\n    (?=\S)", guide.setting_up())
     lists = re.findall(r"(?<=\n)\n   (?=\S)", guide.setting_up())  # three: a list goes on
     assert len(indented) == len(RUN) and len(lists) == 1
+
+
+def test_what_hosts_share_is_made_by_the_guide() -> None:
+    """As tests/xen does it."""
+    found = {one["who"]: locks.block(one["who"]) for one in guide.BLOCK.finditer(guide.GUIDE.read_text())}
+    assert set(found) - set(RUN) == set(locks.BLOCKS)
+    assert "ring0_addr: 10.9.0.2" in found["corosync.conf"] and "example" not in found["corosync.conf"]
 
 
 def test_names_become_those_of_the_servers() -> None:

@@ -27,14 +27,13 @@ done
 """
 SETTINGS = {**CONFIG, "disk": ["format=raw, vdev=hda, access=rw, target=/dev/vdc"]}
 # An emulated host is slow: both sides are patient, and take a word that only emulated processors want.
-PATIENT = f"""\
+PATIENT = """\
 import os, socket
 from invirt.host import reservation
 from invirt.host.moving import source, target, wire
 from invirt.host.xen import moving
 wire.PATIENCE, moving.SETTLE = 400.0, 400.0
-target.WORDS |= {{"cap", "tsc_mode"}}
-known = DomainConfig(json.loads({json.dumps(SETTINGS)!r}))
+target.WORDS |= {"cap", "tsc_mode"}
 reservation.require, reservation.memory, target._known = (lambda _: None), (lambda _: 96), (lambda _: known)
 """
 RECEIVE = """
@@ -67,31 +66,37 @@ KEPT = "/var/lib/invirt/domains /var/lib/invirt/guests /run/invirt/leaving"
 LONG = 1500.0  # seconds for a move between emulated hosts
 
 
-@pytest.fixture
-def hosts(pair: tuple[Xen, Xen], tmp_path: Path) -> Iterator[tuple[Xen, Xen]]:
-    """With certificates; remus runs on the first one."""
+def know(pair: tuple[Xen, Xen], tmp_path: Path) -> None:
+    """Each other, by certificates."""
     subprocess.run(["sh", "-c", CERTIFICATES, tmp_path, *PAIR], check=True, timeout=60)
     for xen, name in zip(pair, PAIR, strict=True):
         xen.python(APPLIED)
         for file, source in (("ca.pem", "ca.pem"), ("server.pem", f"{name}.pem")):
             text = (tmp_path / source).read_text()
             xen.run("sh", "-ec", 'mkdir -p "${0%/*}"; cat >"$0"', f"/etc/invirt/console/{file}", input=text)
+
+
+@pytest.fixture
+def hosts(pair: tuple[Xen, Xen], tmp_path: Path) -> Iterator[tuple[Xen, Xen]]:
+    """remus runs on the first one."""
+    know(pair, tmp_path)
     create(pair[0], **SETTINGS)
     yield pair
     for xen in pair:
         told(xen, "xen.destroy(NAME)")
 
 
-def move(hosts: tuple[Xen, Xen], how: str = "") -> list[str]:
+def move(hosts: tuple[Xen, Xen], how: str = "", settings: dict[str, object] = SETTINGS) -> list[str]:
     """What the source says; how: what becomes of the target."""
+    known = f"known = DomainConfig(json.loads({json.dumps(settings)!r}))\n"
 
     def receive() -> None:
-        script = SCRIPT + PATIENT + how + RECEIVE
+        script = SCRIPT + PATIENT + known + how + RECEIVE
         hosts[1].run("/usr/bin/python3", "-", input=script, check=not how, timeout=LONG)
 
     with ThreadPoolExecutor(1) as beside:
         there = beside.submit(receive)
-        said = hosts[0].python(SCRIPT + PATIENT + SEND, timeout=LONG).splitlines()
+        said = hosts[0].python(SCRIPT + PATIENT + known + SEND, timeout=LONG).splitlines()
         there.result()
     return said
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound
+from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
@@ -250,6 +250,19 @@ def test_lvm_commands() -> None:
     compare(runner.text, EXPECTED / "lvm-commands")
 
 
+def test_lvm_commands_in_a_group_of_several_hosts() -> None:
+    """Nobody has a volume for longer than it takes."""
+    runner = group()
+    runner.answer("vgs", repeat("  dlm\n"))
+    disks = Lvm("invirt", runner)
+    disks.create("remus", "hda", 2)  # there already
+    disks.create("remus", "hdb", 1)
+    with disks.held("remus", "hda") as path:
+        assert path == "/dev/invirt/d_remus_hda"
+    disks.wipe_ended()
+    compare(runner.text, EXPECTED / "lvm-shared-commands")
+
+
 def test_lvm_removes_into_the_trash() -> None:
     runner = group()
     Lvm("invirt", runner).remove("remus", "hda", 18)
@@ -280,6 +293,10 @@ def test_lvm_lets_alone_what_is_open() -> None:
         ('  Volume group "invirt" not found\n  Cannot process', CommandFailed, "has no volume group invirt"),
         ('  Volume group "invirt" has insufficient free space (12 extents)', NoRoom, "group invirt is full"),
         ("  Insufficient free space: 256 extents needed, but only 12 available", NoRoom, "invirt is full"),
+        ("  LV locked by other host: invirt/d_remus_hda", Busy, "another host has a lock on it"),
+        ("  LV is already locked with incompatible mode: invirt/d_remus_hda", Busy, "or moves"),
+        ("  Skipping global lock: lockspace is starting", Unreachable, "its lock manager isn't there"),
+        ('  Failed to find logical volume "invirt/d_remus_hda"', NotFound, "no such volume"),
         ("  something else", CommandFailed, "status 5"),
     ],
 )

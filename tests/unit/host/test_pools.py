@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from invirt.base.errors import BadConfig, NotFound
-from invirt.host import leftovers
+from invirt.host import leftovers, loading
 from invirt.host.commands import tidy
 from invirt.host.storage import pools
+from invirt.host.storage.lvm import Lvm
 from invirt.host.storage.pools import Pool
 
 from .conftest import Host
@@ -41,11 +42,18 @@ def test_a_place_is_looked_at_again(state: Path, driver: str, place: str) -> Non
         pools.made(Pool("ssd", False, driver, place))
 
 
-def test_a_volume_group_is_one_hosts_own(state: Path) -> None:
-    """Two that write into a plain one lose writes without a word."""
+def test_a_volume_group_is_one_hosts_own(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that write into a plain one lose writes without a word; one with a lock manager is for several."""
     own = Pool("ssd", False, "lvm", "fast")
+    monkeypatch.setattr(Lvm, "shared", False)
     assert pools.made(own).path("remus", "hda") == "/dev/fast/d_remus_hda"
     with pytest.raises(BadConfig, match="2 hosts see the pool ssd.*overwrites without a word"):
+        pools.made(own._replace(sharers=2))
+    monkeypatch.setattr(Lvm, "shared", True)
+    monkeypatch.setattr(loading, "driver", lambda: "xen")
+    assert pools.made(own._replace(sharers=2))
+    monkeypatch.setattr(loading, "driver", lambda: "qemu")
+    with pytest.raises(BadConfig, match="guests of qemu don't lock"):
         pools.made(own._replace(sharers=2))
     assert pools.made(Pool("big", False, "file", f"{state}/big", sharers=2))
 

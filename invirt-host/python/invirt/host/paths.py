@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+from invirt.base.errors import NoRoom
 
 
 def state() -> Path:
@@ -36,21 +39,31 @@ def make(folder: Path) -> None:
 def write(path: Path, text: str) -> None:
     """Put text at path: a reader, or a crash, sees the old or the new, never half; after it, the new.
 
-    Only root can read it.
+    Only root can read it.  Raises NoRoom where the file system is full.
     """
-    make(path.parent)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        make(path.parent)
+        _put(new, text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        new.unlink(missing_ok=True)
+        raise NoRoom(f"{path} can't be written: {error.strerror}", hint="df tells what is full.") from error
     new.rename(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)  # the new name
     finally:
         os.close(folder)
+
+
+def _put(new: Path, text: str) -> None:
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def tail(path: Path, most: int) -> bytes:

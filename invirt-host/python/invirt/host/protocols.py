@@ -43,6 +43,9 @@ class Leaving(Protocol):
     config: DomainConfig
     version: dict[str, str]
 
+    def share(self) -> None:
+        """From now on, until keep(), the other host may open its disks, too."""
+
     def console(self) -> bytes:
         """What it has said on its console, or since this was asked last."""
 

@@ -59,7 +59,11 @@ def send(name: MachineName, disk: str, pool: str | None, target: str, progress: 
     """Send a disk of a machine that is off; one that is there already, whole, is left alone."""
     if loading.hypervisor().running(domain_of(name)):
         raise Busy(f"{name} is running: its disk changes")
-    with open(pools.storage(pool).path(name, disk), "rb", buffering=0) as file, wire.call(target) as other:
+    with (
+        pools.storage(pool).held(name, disk) as path,
+        open(path, "rb", buffering=0) as file,
+        wire.call(target) as other,
+    ):
         size, used = file.seek(0, os.SEEK_END), _used(file.fileno())
         other.tell(wire.DISK, {"name": name, "disk": disk, "size": size, "used": used})
         if other.read(wire.YES)[1] == b"whole":
@@ -122,8 +126,10 @@ def receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
             return other.send(wire.YES, b"whole")
         if loading.hypervisor().running(domain_of(name)):
             raise Busy(f"{name} is running here")
-        storage = pools.storage(paper.pool)
-        with open(storage.path(name, disk), "r+b", buffering=0) as file:
+        with (
+            pools.storage(paper.pool).held(name, disk) as path,
+            open(path, "r+b", buffering=0) as file,
+        ):
             size = file.seek(0, os.SEEK_END)
             if about["size"] != size:
                 raise BadInput(f"disk {disk} of {name} has {about['size']} bytes there, and {size} here")

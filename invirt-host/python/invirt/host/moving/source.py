@@ -82,6 +82,7 @@ def _carry(
     console = leaving.console()
     history = b64encode(logs.end(leaving.config.machine or 0)).decode()
     settings = dict(leaving.config.settings)
+    leaving.share()
     other.tell(wire.ABOUT, {"name": name, "config": settings, "history": history, **leaving.version})
     other.send(wire.LOG, console)
     other.read(wire.YES)

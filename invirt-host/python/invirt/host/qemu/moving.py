@@ -84,6 +84,9 @@ class Leaving:
         if traits(guest)["cd"]:
             raise BadInput(f"{guest.name} has a CD in its drive", hint="Take it out first.")
 
+    def share(self) -> None:
+        """QEMU locks its disks itself, and hands them over."""
+
     def console(self) -> bytes:
         """What the guest has said on its console, or since this was asked last."""
         with self.guest.log.open("rb") as log:

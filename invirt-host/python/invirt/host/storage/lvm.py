@@ -3,16 +3,21 @@
 Its free space reads as zeros: what ends is zeroed before LVM gets it back, and an administrator
 makes the group of disks that are empty.  So a new volume shows nobody what another owner wrote, and
 what a copy leaves out is zero.
+
+Several hosts may see a group that LVM's lock manager guards (vgcreate --shared): a volume is locked for
+the one host on which its machine runs, or that does something to it, and for two only while a guest moves.
+Domains' own locks are those of their units, see files/usr/libexec/invirt/volumes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from subprocess import CompletedProcess
 
 from invirt.base.abilities import Can
-from invirt.base.errors import Busy, CommandFailed, InvirtError, NoRoom
+from invirt.base.errors import Busy, CommandFailed, InvirtError, NoRoom, NotFound, Unreachable
 from invirt.base.process import run
 from invirt.host.storage.volumes import Storage
 
@@ -20,6 +25,10 @@ LONG = 24 * 3600  # seconds that zeroing a large disk may take
 REPORT = ("lvs", "--noheadings", "--units", "b", "--nosuffix", "--options")
 NO_GROUP = re.compile(r'Volume group "[^"]*" not found')
 NO_SPACE = re.compile(r"insufficient free space", re.IGNORECASE)
+NO_VOLUME = re.compile(r"Failed to find logical volume")
+LOCKED = re.compile(r"LV locked by other host|LV is already locked with incompatible mode")
+NO_LOCKS = re.compile(r"lockspace is|lock manager|lvmlockd|lock-start|lock start", re.IGNORECASE)
+SILENT = re.compile(r"no end within")
 
 
 class Lvm(Storage):
@@ -30,18 +39,30 @@ class Lvm(Storage):
     """
 
     can = frozenset({Can.GROW})
-    unshared = "what one host writes into a plain volume group, another overwrites without a word"
 
     def __init__(self, group: str, run: Callable[..., CompletedProcess[str]] = run) -> None:
         self.group = group
         self.run = run
+
+    @cached_property
+    def shared(self) -> bool:
+        """Whether a lock manager guards the group, so that several hosts may see it."""
+        kind = self._lvm("vgs", "--noheadings", "--options", "vg_lock_type", self.group).strip()
+        return kind in ("dlm", "sanlock")
+
+    def unshared(self, driver: str) -> str:
+        if not self.shared:
+            return "what one host writes into a plain volume group, another overwrites without a word"
+        return "" if driver == "xen" else f"guests of {driver} don't lock their volumes"
 
     def path_of(self, key: str) -> str:
         return f"/dev/{self.group}/{key}"
 
     def sizes(self) -> dict[str, int]:
         lines = self._lvm(*REPORT, "lv_name,lv_size", self.group).splitlines()
-        return {name: int(size) >> 30 for name, size in map(str.split, lines)}
+        found = {name: int(size) >> 30 for name, size in map(str.split, lines)}
+        found.pop("lvmlock", None)
+        return found
 
     def size(self, key: str) -> int | None:
         return self.sizes().get(key)
@@ -49,10 +70,22 @@ class Lvm(Storage):
     def make(self, key: str, gib: int) -> None:
         options = ("--yes", "--wipesignatures", "y", "--zero", "y")
         self._lvm("lvcreate", *options, "--size", f"{gib}g", "--name", key, self.group)
+        self.release(key)
 
     def settle(self, key: str) -> None:
-        """One whose make() was killed may not be active."""
-        self._lvm("lvchange", "--activate", "y", f"{self.group}/{key}")
+        """One whose make() was killed may be active in a group of several hosts, or inactive in another."""
+        if self.shared:
+            self.release(key)
+        else:
+            self.hold(key)
+
+    def hold(self, key: str) -> None:
+        self._lvm("lvchange", "--activate", "ey", f"{self.group}/{key}")
+
+    def release(self, key: str) -> None:
+        """In a group of this host's own the device stays."""
+        if self.shared:
+            self._lvm("lvchange", "--activate", "n", f"{self.group}/{key}")
 
     def grow(self, key: str, gib: int) -> None:
         self._lvm("lvextend", "--size", f"{gib}g", f"{self.group}/{key}")
@@ -63,7 +96,7 @@ class Lvm(Storage):
 
     def wipe(self, key: str) -> None:
         self._require_closed(key)
-        self._lvm("lvchange", "--activate", "y", f"{self.group}/{key}")
+        self.hold(key)
         self.run(["blkdiscard", "--zeroout", self.path_of(key)], timeout=LONG)
         self._lvm("lvremove", "--yes", f"{self.group}/{key}")
 
@@ -72,8 +105,8 @@ class Lvm(Storage):
         return True
 
     def _require_closed(self, key: str) -> None:
-        """Raises Busy if a guest, or anybody else, has the volume open."""
-        if self._lvm(*REPORT, "lv_device_open", f"{self.group}/{key}").strip():
+        """Raises Busy if anybody here has the volume open; of what is inactive LVM says "unknown"."""
+        if self._lvm(*REPORT, "lv_device_open", f"{self.group}/{key}").strip() == "open":
             raise Busy(
                 f"the volume {key} is in use on this host",
                 hint=f"Shut the machine down. Else `fuser -v {self.path_of(key)}` tells who has it.",
@@ -87,9 +120,16 @@ class Lvm(Storage):
             raise self._told(error) from error
 
     def _told(self, error: CommandFailed) -> InvirtError:
-        if NO_GROUP.search(error.hint):
+        group, said = f"the volume group {self.group}", error.hint
+        if NO_GROUP.search(said):
             hint = "Its disks may be away: vgs and pvs tell what is there. See invirt-admin pool list."
             return CommandFailed(f"this host has no volume group {self.group}", hint)
-        if NO_SPACE.search(error.hint):
-            return NoRoom(f"the volume group {self.group} is full", f"{error.hint}\nvgs tells what is free.")
-        return error
+        if NO_SPACE.search(said):
+            return NoRoom(f"{group} is full", f"{said}\nvgs tells what is free.")
+        if LOCKED.search(said):
+            return Busy(f"another host has a lock on it in {group}: its machine runs there, or moves", said)
+        if NO_LOCKS.search(said):
+            return Unreachable(f"{group} is one of several hosts, and its lock manager isn't there", said)
+        if SILENT.search(error.message):
+            return Unreachable(f"LVM gives no answer for {group}", error.message)
+        return NotFound(f"{group} has no such volume", said) if NO_VOLUME.search(said) else error

@@ -80,9 +80,9 @@ def made(pool: Pool) -> Storage:
     if not validate.is_place(driver, place):
         raise BadConfig(f"pool {pool.name}: {place!a} is no place for the driver {driver!a}")
     found = loading.storages()[driver](place)
-    if pool.sharers > 1 and found.unshared:
+    if pool.sharers > 1 and (why := found.unshared(loading.driver())):
         raise BadConfig(
-            f"{pool.sharers} hosts see the pool {pool.name}, and it is of one host alone: {found.unshared}",
+            f"{pool.sharers} hosts see the pool {pool.name}, and it is of one host alone: {why}",
             hint=f"invirt-admin pool hosts {pool.name} --remove HOST; each host can have a pool of its own.",
         )
     return found

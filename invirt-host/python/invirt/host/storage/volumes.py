@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,11 +50,10 @@ class Volume:
 class Storage(ABC):
     """The drivers say how volumes are made, grown, moved and wiped; this says when.
 
-    can: what not every storage can, and this one does.  unshared: why no two hosts may see one, if none may.
+    can: what not every storage can, and this one does.
     """
 
     can: ClassVar[frozenset[Can]]
-    unshared: ClassVar[str] = ""
 
     @abstractmethod
     def path_of(self, key: str) -> str:
@@ -83,6 +84,14 @@ class Storage(ABC):
         """Rename a volume; new is free.  Busy where a guest would lose what it has open."""
 
     @abstractmethod
+    def hold(self, key: str) -> None:
+        """From now on no other host may open the volume; Busy if one has it."""
+
+    @abstractmethod
+    def release(self, key: str) -> None:
+        """Others may have it."""
+
+    @abstractmethod
     def wipe(self, key: str) -> None:
         """End a volume, so that nobody gets to read what it held.  Busy if somebody has it open."""
 
@@ -90,9 +99,23 @@ class Storage(ABC):
     def untouched(self, key: str) -> bool:
         """Whether nothing was written to the volume, as far as the driver can tell."""
 
+    def unshared(self, driver: str) -> str:
+        """Why no two hosts of that hypervisor may see this one, if they may not."""
+        return ""
+
     def path(self, name: MachineName, disk: str) -> str:
         """The file or device that a hypervisor opens."""
         return self.path_of(_key(name, disk))
+
+    @contextmanager
+    def held(self, name: MachineName, disk: str) -> Iterator[str]:
+        """The path of a disk whose machine is off; Busy where another host has it."""
+        key = _key(name, disk)
+        self.hold(key)
+        try:
+            yield self.path_of(key)
+        finally:
+            self.release(key)
 
     def create(self, name: MachineName, disk: str, gib: int) -> None:
         """Make a disk; one of that size is left alone.  BadInput if it has another size or holds data."""

@@ -12,11 +12,12 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from invirt.base.abilities import Can
-from invirt.base.errors import BadInput, CommandFailed, NotFound
+from invirt.base.errors import BadInput, Busy, CommandFailed, NotFound
 from invirt.base.names import DomainName, machine_of
 from invirt.base.process import run
 from invirt.host import leftovers, paths, tokens
@@ -31,6 +32,7 @@ from invirt.host.xen import told
 from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving, pipe
 
 LOGS = Path("/var/log/xen")  # xl-NAME.log; of one that came from another host, as it was called then
+VOLUMES = "/usr/libexec/invirt/volumes"
 MOST_WEIGHT = 65535
 END = 10.0  # seconds until one that is destroyed must be gone
 SHUT_DOWN = re.compile(rb"has shut down, reason code ([0-9]+)")
@@ -74,12 +76,23 @@ class Xen:
             place_screen(config.machine or 0)
 
     def _boot(self, name: DomainName) -> None:
-        """One that is ending is waited for."""
+        """One that is ending is waited for; of one that doesn't start nothing stays, be it that xl hangs."""
         try:
             self.xl.run(["systemctl", "restart", unit(name)], timeout=LONG)
         except CommandFailed as error:
-            self.xl.run(["systemctl", "stop", unit(name)], check=False)
-            raise CommandFailed(f"{name} did not start", hint=self.unit_said(name) or error.hint) from error
+            said = self.unit_said(name) or error.hint or error.message
+            for verb in ("kill --signal=KILL", "stop"):
+                self.xl.run(["systemctl", *verb.split(), unit(name)], check=False, timeout=LONG)
+            with suppress(CommandFailed):  # that it did not start is what counts
+                self._end(name)
+            raise CommandFailed(f"{name} did not start", hint=said) from error
+
+    def lock(self, name: DomainName, how: str) -> None:
+        """Its volumes, where several hosts see them: "hold" for this host alone, "share" or "release"."""
+        try:
+            self.xl.run([VOLUMES, how, name], timeout=LONG)
+        except CommandFailed as error:
+            raise Busy(f"the disks of {name} can't be locked ({how})", hint=error.hint) from error
 
     def unit_said(self, name: DomainName) -> str:
         """The last lines of xl in its unit."""
@@ -131,10 +144,13 @@ class Xen:
             self._boot(name)
 
     def destroy(self, name: DomainName) -> None:
-        """One on its way in ends, too."""
+        """One on its way in ends, too; a unit leaves alone the disks of one that is on its way."""
+        undecided = coming(name).exists() or leaving(name).exists()
         if coming(name).exists() or any(not row.over for row in self._rows(name)):
             Record(name).end_by(KILLED)
         self._end(name)
+        if undecided:
+            self.lock(name, "release")
         decided(name)
 
     def _rows(self, name: DomainName) -> list[Row]:
@@ -142,12 +158,13 @@ class Xen:
         return [row for row in self.xl.rows() if row.name in (name, name + INCOMING)]
 
     def _end(self, name: DomainName) -> None:
-        """Whatever is there of it."""
+        """Whatever is there of it; its unit gives its disks back."""
         found = self._rows(name)
         for row in found:
             self.xl("destroy", row.name)
         if found and not wait(lambda: not self._rows(name), END):
             raise CommandFailed(f"{name} can't be ended", hint="xl list and xl dmesg tell more.")
+        self.xl.run(["systemctl", "stop", unit(name)], check=False, timeout=LONG)
 
     def _bury(self, name: DomainName) -> None:
         """Take away the remains of a domain that has ended: they would keep its name."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from invirt.base import log
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound
 from invirt.base.names import DomainName
 from invirt.base.process import background
@@ -54,6 +55,14 @@ def traits(name: DomainName) -> dict[str, object]:
         cd = any(disk.get("devtype") == "cdrom" for disk in config.devices("disk"))
         return {"made_by": installed(), "cd": cd, "still": config.virt == "pv"}
     return {}
+
+
+def hold(driver: Xen, name: DomainName) -> None:
+    """Nobody else may open its disks any more, once the other host has let them go; else it runs on."""
+    try:
+        driver.lock(name, "hold")
+    except Busy as error:
+        log.write(f"{error.message} yet: {error.hint}", log.WARNING)
 
 
 class XenMover:
@@ -95,6 +104,7 @@ class XenMover:
             if link.name == name:
                 vif.lead(interface)
         decided(name)
+        hold(self.driver, name)
 
     def forget(self, name: DomainName) -> None:
         """It is elsewhere: nothing of it stays.  Busy if it runs here all the same."""
@@ -120,6 +130,10 @@ class Leaving:
         self.whole = False
         if traits(name).get("cd"):
             raise BadInput(f"{name} has a CD in its drive", hint="Take it out first.")
+
+    def share(self) -> None:
+        """The other host's Xen opens its disks while this one's has them."""
+        self.driver.lock(self.name, "share")
 
     def console(self) -> bytes:
         """What conserver has of it since this was asked last; what was before goes as its history."""
@@ -206,6 +220,7 @@ class Leaving:
         leaving(self.name).unlink(missing_ok=True)
         if not going:
             raise CommandFailed(f"{self.name} can't go on", hint="It is off now: boot it again.")
+        hold(self.driver, self.name)
 
 
 class Coming:

@@ -76,7 +76,7 @@ class Xl:
 
     def rows(self) -> list[Row]:
         """All domains, those of others too; the name, which may be anything, comes first."""
-        lines = (line.rsplit(maxsplit=5) for line in self("list").splitlines()[1:])
+        lines = (line.rsplit(maxsplit=5) for line in self.run(["xl", "list"]).stdout.splitlines()[1:])
         return [_row(*line) for line in lines if len(line) == 6]
 
     def row(self, name: DomainName) -> Row | None:

@@ -25,7 +25,7 @@ class FakeHost:
     booted: set[str] = field(default_factory=set)  # all that ever ran here
     crashed: set[str] = field(default_factory=set)
     installed: set[str] = field(default_factory=set)  # guests whose installer has come to its end
-    unable: tuple[int, str] = (0, "")  # at which percent installers fail, and why
+    unable: tuple[int, str] = (100, "")  # at which percent installers end, and why they fail
     tokens: dict[str, int] = field(default_factory=dict)
     floor: int = 0  # the token up to which all are old
     up: bool = True
@@ -84,7 +84,7 @@ class Guests:
         if name in host.running:
             host.running.discard(name)
             host.installed.add(name)
-        percent, why = host.unable if host.unable[1] else (100, "")
+        percent, why = host.unable
         percent = percent if name in host.installed else 0
         return {"name": name, "running": False, "percent": percent, "words": "", "failed": why, "keys": {}}
 

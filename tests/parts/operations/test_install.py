@@ -22,21 +22,32 @@ def test_too_small_for_a_system(site: Site) -> None:
     site.check()
 
 
-@pytest.mark.parametrize(("percent", "left"), [(3, []), (30, [("debian-12", None)])])
-def test_an_installer_that_fails(site: Site, percent: int, left: list[tuple[object, ...]]) -> None:
+HALF: list[tuple[object, ...]] = [("debian-12", None)]
+UNSIGNED = "debian-12 could not be installed: the base isn't signed"
+
+
+@pytest.mark.parametrize(
+    ("percent", "why", "told", "left"),
+    [
+        (3, "the base isn't signed", UNSIGNED, []),
+        (30, "the base isn't signed", UNSIGNED, HALF),
+        (30, "", "the installer was ended at 30 %", HALF),  # its guest died
+    ],
+)
+def test_an_installer_that_fails(
+    site: Site, percent: int, why: str, told: str, left: list[tuple[object, ...]]
+) -> None:
     """Why is said, nothing is left of it but what is on the disk, and it can be begun again."""
     site.create("remus")
     for host in site.hosts.hosts.values():
-        host.unable = (percent, "the base isn't signed")
-    with pytest.raises(
-        CommandFailed, match="debian-12 could not be installed: the base isn't signed"
-    ) as caught:
+        host.unable = (percent, why)
+    with pytest.raises(CommandFailed, match=told) as caught:
         site.submit("install", "remus", autoinstall="debian-12")
-    assert "ssh remus@ the consoles" in caught.value.hint
+    assert not why or "ssh remus@ the consoles" in caught.value.hint
     assert site.rows("SELECT system::text, installed_at FROM machines WHERE system IS NOT NULL") == left
     site.check()
     for host in site.hosts.hosts.values():
-        host.unable = (0, "")
+        host.unable = (100, "")
     site.submit("install", "remus", autoinstall="debian-12")
     assert site.rows("SELECT system::text FROM machines WHERE installed_at IS NOT NULL") == [("debian-12",)]
     site.check()

@@ -108,6 +108,24 @@ def test_a_pc_that_knows_no_reset_powers_off_and_boots() -> None:
     ]
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_remains_that_no_xl_watches_go(watched: bool) -> None:
+    """They would keep the domain's name, and the locks of its disks."""
+    known()
+    said = Said("d_remus 8 64 1 ---s-- 1.0")
+    commands: list[str] = []
+
+    def xl(argv: list[str], **options: Any) -> CompletedProcess[str]:
+        commands.append(" ".join(argv))
+        if argv[1] == "destroy":
+            said.rows = ()
+        return CompletedProcess(argv, 0 if watched else 3) if argv[1] == "is-active" else said(argv)
+
+    Xen(xl).tidy(14)
+    assert ("xl destroy d_remus" in commands) is not watched
+    assert (f"{driver.VOLUMES} release d_remus" in commands) is not watched
+
+
 def test_addresses_of_the_other_links() -> None:
     """From which the guest may send at each; one that is no machine's has none."""
     record = known()

@@ -224,11 +224,21 @@ class Xen:
 
     def tidy(self, days: float) -> None:
         """What is left of guests that were off for so long goes."""
+        remains = {row.name for row in self.xl.rows() if row.over}
         for record in Record.all():
             with tokens.locked(machine_of(record.name) or record.name):
+                if record.name in remains:
+                    self._forsake(record.name)
                 age = time.time() - record.folder.stat().st_mtime
                 if age > days * 86400 and not self.running(record.name):
                     shutil.rmtree(record.folder)
+
+    def _forsake(self, name: DomainName) -> None:
+        """One that went on after a move that failed has no process of xl's any more, which would end it."""
+        done = self.xl.run(["systemctl", "is-active", "--quiet", unit(name)], check=False)
+        if done.returncode:
+            self._bury(name)
+            self.lock(name, "release")
 
     def show(self, verb: str, names: Sequence[DomainName]) -> str:
         """xl's own, which are those of 2008."""

@@ -98,6 +98,7 @@ KINDS = {
         environment={"INVIRT_LAB_DEBIAN": "13"},
     ),
     "site": Kind("one server with all roles, by one run of apt", ("site",), LAB, slow=True),
+    "xen": Kind("two hosts with Xen and LVM, emulated", ("xen",), XEN, slow=True),
     "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, *BENCH), slow=True),
     "hostile": Kind(
         "hostile input and simulated histories, many thousands of each",
@@ -109,15 +110,15 @@ KINDS = {
         timeout=8 * 3600,
     ),
     "rest": Kind(
-        "what takes long in parts, web, lab, site and bench",
-        ("parts", "web", "lab", "site", "bench"),
+        "what takes long in parts, web, lab, site, xen and bench",
+        ("parts", "web", "lab", "site", "xen", "bench"),
         (
             *LIBRARIES,
             *SERVERS,
             *BROWSER,
             *LAB,
             *BENCH,
-            "mmdebstrap",
+            *XEN,
             "prometheus",
             *("openafs-dbserver", "openafs-krb5"),
             "ganeti-htools",
@@ -126,7 +127,7 @@ KINDS = {
         slow=True,
         nightly=True,
         marks="nightly",
-        timeout=4 * 3600,
+        timeout=6 * 3600,
     ),
     "site13": Kind(
         "servers of Debian 13: one with all roles, several by tokens, a realm that is there, a copy",
@@ -145,14 +146,6 @@ KINDS = {
         slow=True,
         environment={"INVIRT_LAB_DEBIAN": "13"},
         nightly=True,
-    ),
-    "xen": Kind(
-        "a host with Xen and LVM, emulated",
-        ("xen",),
-        XEN,
-        slow=True,
-        nightly=True,
-        marks="",
     ),
     "packages": Kind(
         "the packages' own tests, those of autopkgtest, on fresh servers",

@@ -11,6 +11,8 @@ from tests.parts.host.test_cdrom import SAYS, disc, says
 from tests.xen.test_guests import APPLIED, NAME, create, told
 from tests.xen.test_kinds import said
 
+pytestmark = pytest.mark.nightly
+
 DISK = f"format=raw, vdev=hda, access=rw, target=/dev/{GROUP}/{NAME}_hda"
 CD = "format=raw, vdev=sda, devtype=cdrom, access=ro, target=/root/disc.iso"
 MEDIA = "xl list -l d_remus | grep -c disc.iso || true"

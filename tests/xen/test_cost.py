@@ -17,6 +17,8 @@ PORT = 3999
 FILE = "/root/bare"
 BARE = f"""
 from invirt.host.xen.config import rendered
+
+pytestmark = pytest.mark.nightly
 open({FILE!r}, "w").write(rendered(DomainConfig(json.loads({json.dumps(SETTINGS)!r}))))
 """
 

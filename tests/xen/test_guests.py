@@ -154,6 +154,8 @@ def test_a_cap_holds(host: Xen) -> None:
     typed.expect("guest# ")
     script = f"""
 import time
+
+pytestmark = pytest.mark.nightly
 def share(cap):
     xen.limit(NAME, Limits(cap=cap))
     before, began = xen.xl.row(NAME).seconds, time.monotonic()

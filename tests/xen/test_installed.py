@@ -17,6 +17,8 @@ from tests.parts.autoinstaller.guests import SECRET, STEP, asked
 from tests.parts.autoinstaller.serving import kept
 from tests.xen.test_guests import ADDRESS, APPLIED, NAME, create, told
 
+pytestmark = pytest.mark.nightly
+
 DEADLINE = 1800  # seconds for what takes a real host two minutes
 SUITE, PUBLIC = "debian-12", "/srv/public"
 # A server behind the host, as guests may speak to none on it; and who answers DHCP on their link.

@@ -42,6 +42,8 @@ def test_a_pc_boots_from_its_disk_and_shows_its_screen(host: Xen) -> None:
     hello = """
 import socket
 from invirt.host import paths
+
+pytestmark = pytest.mark.nightly
 with socket.socket(socket.AF_UNIX) as screen:
     screen.settimeout(60)
     screen.connect(str(paths.screen(17)))

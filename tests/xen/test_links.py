@@ -16,6 +16,8 @@ NICS = [
 ]
 COUNTED = """
 from invirt.host.network import vif
+
+pytestmark = pytest.mark.nightly
 print(json.dumps({row["interface"]: row for row in vif.counters()}))
 """
 UP = "ip link set {nic} up; ip address add 192.0.2.{n}/32 dev {nic}; ip route add 192.0.2.25{n} dev {nic}"

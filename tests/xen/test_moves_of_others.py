@@ -11,6 +11,8 @@ from invirt_lab.xen_host import Xen
 from tests.xen.test_guests import ADDRESS, BOOT, NAME, console, create, told
 from tests.xen.test_moves import KEPT, SETTINGS, know, move
 
+pytestmark = pytest.mark.nightly
+
 CREDIT = "print(seen().state, seen().machine, xen.xl('sched-credit2', '-d', NAME).split()[-1])"
 
 

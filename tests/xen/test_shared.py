@@ -14,6 +14,8 @@ from tests.xen import locks
 from tests.xen.test_guests import CONFIG, NAME, create, told
 from tests.xen.test_moves import DIES, know, move
 
+pytestmark = pytest.mark.nightly
+
 SETTINGS = {
     **CONFIG,
     "vif": [],

@@ -10,6 +10,8 @@ import pytest
 from invirt_lab.xen_host import GROUP, Xen
 from tests.xen.test_guests import APPLIED, BOOT, told
 
+pytestmark = pytest.mark.nightly
+
 FILE = f"""\
 # xm create own which=one
 kernel = "/var/lib/invirt/kernel/vmlinuz"

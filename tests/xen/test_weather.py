@@ -14,6 +14,8 @@ SETTINGS = {**CONFIG, "vif": []}
 SAID = f"""
 import time
 from invirt.host.xen import driver
+
+pytestmark = pytest.mark.nightly
 driver.LONG = 40.0
 began = time.monotonic()
 def said(act):

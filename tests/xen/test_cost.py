@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from invirt_lab.xen_host import Xen
 from tests.results import Result, keep
 from tests.xen.test_guests import NAME, told
 from tests.xen.test_moves import LONG, SETTINGS, hosts, move
+
+pytestmark = pytest.mark.nightly
 
 __all__ = ["hosts"]  # a fixture
 TICKS = 100  # a second
@@ -17,8 +21,6 @@ PORT = 3999
 FILE = "/root/bare"
 BARE = f"""
 from invirt.host.xen.config import rendered
-
-pytestmark = pytest.mark.nightly
 open({FILE!r}, "w").write(rendered(DomainConfig(json.loads({json.dumps(SETTINGS)!r}))))
 """
 

@@ -10,6 +10,8 @@ import pytest
 
 from invirt_lab.xen_host import GROUP, Xen
 
+pytestmark = pytest.mark.nightly
+
 NAME = "d_remus"
 ADDRESS = "192.0.2.17"
 YAML = """\
@@ -154,8 +156,6 @@ def test_a_cap_holds(host: Xen) -> None:
     typed.expect("guest# ")
     script = f"""
 import time
-
-pytestmark = pytest.mark.nightly
 def share(cap):
     xen.limit(NAME, Limits(cap=cap))
     before, began = xen.xl.row(NAME).seconds, time.monotonic()

@@ -10,6 +10,8 @@ import pytest
 from invirt_lab.xen_host import GROUP, Xen
 from tests.xen.test_guests import APPLIED, BOOT, NAME, create, told
 
+pytestmark = pytest.mark.nightly
+
 SAID = b"booted from its disk\r\n"
 # What a PC's firmware begins with: SAID, letter by letter, to the first serial port; then nothing more.
 SECTOR = bytes.fromhex("31c0 8ed8 baf803 be167c fc ac 84c0 7403 ee ebf8 f4 ebfd") + SAID + b"\0"
@@ -42,8 +44,6 @@ def test_a_pc_boots_from_its_disk_and_shows_its_screen(host: Xen) -> None:
     hello = """
 import socket
 from invirt.host import paths
-
-pytestmark = pytest.mark.nightly
 with socket.socket(socket.AF_UNIX) as screen:
     screen.settimeout(60)
     screen.connect(str(paths.screen(17)))

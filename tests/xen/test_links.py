@@ -11,13 +11,13 @@ import pytest
 from invirt_lab.xen_host import GROUP, Xen
 from tests.xen.test_guests import APPLIED, NAME, console, create, told
 
+pytestmark = pytest.mark.nightly
+
 NICS = [
     f"mac=52:54:00:00:00:1{one}, ip=192.0.2.{one}, vifname=inv{one}, script=vif-invirtroute" for one in (1, 2)
 ]
 COUNTED = """
 from invirt.host.network import vif
-
-pytestmark = pytest.mark.nightly
 print(json.dumps({row["interface"]: row for row in vif.counters()}))
 """
 UP = "ip link set {nic} up; ip address add 192.0.2.{n}/32 dev {nic}; ip route add 192.0.2.25{n} dev {nic}"

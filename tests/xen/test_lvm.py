@@ -8,11 +8,11 @@ import pytest
 
 from invirt_lab.xen_host import GROUP, Xen
 
+pytestmark = pytest.mark.nightly
+
 SCRIPT = f"""\
 from invirt.base.errors import InvirtError
 from invirt.host.storage.lvm import Lvm
-
-pytestmark = pytest.mark.nightly
 disks = Lvm("{GROUP}")
 def said(act, *words):
     try:

@@ -10,12 +10,12 @@ import pytest
 from invirt_lab.xen_host import GROUP, Xen
 from tests.xen.test_guests import APPLIED, CONFIG, NAME, told
 
+pytestmark = pytest.mark.nightly
+
 SETTINGS = {**CONFIG, "vif": []}
 SAID = f"""
 import time
 from invirt.host.xen import driver
-
-pytestmark = pytest.mark.nightly
 driver.LONG = 40.0
 began = time.monotonic()
 def said(act):

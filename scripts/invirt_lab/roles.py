@@ -106,9 +106,14 @@ def configure(site: Site, before: bool = False) -> None:
 
 def apply(site: Site, timeout: float = 120) -> None:
     """Have it counted, on all at once."""
+    _everywhere(site, "invirt-config", "apply", timeout=timeout)
+
+
+def _everywhere(site: Site, *argv: str, input: str | None = None, timeout: float = 120) -> None:
+    """On every server that has invirt.yaml, at once."""
     names = [server.name for server in site.all() if server.role not in ("", CLIENT) and not server.spare]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: on(name, "invirt-config", "apply", timeout=timeout), names))
+        list(pool.map(lambda name: on(name, *argv, input=input, timeout=timeout), names))
 
 
 def write_config(server: Server, text: str = "") -> None:
@@ -120,9 +125,7 @@ def write_config(server: Server, text: str = "") -> None:
 def configure_further(text: str) -> None:
     """Add that to invirt.yaml on every server that has one, and apply it, on all at once."""
     script = "cat >>/etc/invirt/invirt.yaml; invirt-config apply"
-    names = [server.name for server in _with_role() if server.role != CLIENT]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: on(name, "sh", "-ec", script, input=text), names))
+    _everywhere(USUAL, "sh", "-ec", script, input=text)
 
 
 def install_spare(name: str) -> None:

@@ -17,7 +17,7 @@ from invirt.autoinstaller import bases, recipes, tools
 from invirt.base import cpio
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import APPEND, STEP, Computer, image
-from tests.parts.autoinstaller.serving import Inside, kept, served
+from tests.parts.autoinstaller.serving import Inside, kept, packed, served
 from tests.parts.host.conftest import inside
 from tests.results import Result, best, keep
 
@@ -88,7 +88,7 @@ def test_to_unpacking_by_hand(checkout: Path, state: Path, inside: Inside) -> No
 def test_to_mmdebstrap(checkout: Path, state: Path, inside: Inside, tmp_path: Path) -> None:
     """The same packages by mmdebstrap in the same guest: to a base, and to what is done without one."""
     made, computer = image(checkout), Computer(state, inside)
-    names = mirrors.packages(state / bases.PUBLIC / SUITE / bases.known(state, SUITE).file)
+    names = mirrors.packages(packed(state, SUITE))
     mirrors.download(tmp_path / "packages", names)
     (state / "public/mirror").mkdir()
     mirror = mirrors.empty(state / "public/mirror", mirrors.SUITE, state / "nobody")
@@ -147,8 +147,9 @@ def _tools(state: Path, folder: Path) -> Path:
     """A disk with a system that has mmdebstrap: that of the machines which have no base."""
     root, disk = folder / "tools", folder / "tools.disk"
     root.mkdir()
-    packed = state / bases.PUBLIC / mirrors.NAME / bases.known(state, mirrors.NAME).file
-    subprocess.run(["tar", "--zstd", "-xpf", packed, "-C", root], check=True, timeout=120)
+    subprocess.run(
+        ["tar", "--zstd", "-xpf", packed(state, mirrors.NAME), "-C", root], check=True, timeout=120
+    )
     disk.touch()
     os.truncate(disk, 1 << 30)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk)], check=True, timeout=120)

@@ -81,10 +81,15 @@ def create(host: Xen, **more: object) -> None:
     told(host, f"xen.create(DomainConfig(json.loads({settings!r})))")
 
 
+def joined(host: Xen) -> pexpect.spawn:
+    """On its console; what it said before anybody listened comes first."""
+    command, *words = host.command(["xl", "console", NAME], terminal=True)
+    return pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+
+
 def console(host: Xen) -> pexpect.spawn:
     """Typed at, once it shows its prompt."""
-    command, *words = host.command(["xl", "console", NAME], terminal=True)
-    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed = joined(host)
     typed.expect("guest# ")
     return typed
 

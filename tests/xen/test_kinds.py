@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pexpect
 import pytest
 
 from invirt_lab.xen_host import GROUP, Xen
-from tests.xen.test_guests import APPLIED, BOOT, NAME, create, told
+from tests.xen.test_guests import APPLIED, NAME, create, joined, told
 
 pytestmark = pytest.mark.nightly
 
@@ -31,8 +30,7 @@ def host(xen: Xen) -> Iterator[Xen]:
 
 def said(host: Xen, what: str) -> None:
     """On its console; what it said before anybody listened is there, too."""
-    command, *words = host.command(["xl", "console", NAME], terminal=True)
-    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed = joined(host)
     typed.expect(what)
     typed.close()
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from invirt_lab.xen_host import PAIR, Xen
-from tests.xen.test_guests import ADDRESS, APPLIED, BOOT, CONFIG, NAME, SCRIPT, console, create, told
+from tests.xen.test_guests import ADDRESS, APPLIED, CONFIG, NAME, SCRIPT, console, create, joined, told
 
 CERTIFICATES = """\
 set -e
@@ -121,8 +120,7 @@ def test_it_moves_and_one_whose_target_dies_goes_on(hosts: tuple[Xen, Xen]) -> N
     assert NAME not in first.sh(f"xl list; ls {KEPT} || true")
     cap = "xen.xl('sched-credit2', '-d', NAME).split()[-1]"
     assert told(second, f"print(seen().state, seen().machine, {cap})") == ["running 17 60"]
-    command, *words = second.command(["xl", "console", NAME], terminal=True)
-    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed = joined(second)
     typed.sendline("\necho $x twice")
     typed.expect("kept twice")
     assert "3 received" in second.sh(f"ping -c 3 -W 10 {ADDRESS}")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from invirt_lab.xen_host import Xen
-from tests.xen.test_guests import ADDRESS, BOOT, NAME, console, create, told
+from tests.xen.test_guests import ADDRESS, NAME, console, create, joined, told
 from tests.xen.test_moves import KEPT, SETTINGS, know, move
 
 pytestmark = pytest.mark.nightly
@@ -35,8 +34,7 @@ def test_it_moves(pair: tuple[Xen, Xen], tmp_path: Path, kind: str) -> None:
     assert move(pair, "reservation.memory = lambda _: 192\n", settings) == ["moved"]
     assert NAME not in first.sh(f"xl list; ls {KEPT} || true")
     assert told(second, CREDIT) == ["running 17 60"]
-    command, *words = second.command(["xl", "console", NAME], terminal=True)
-    typed = pexpect.spawn(command, words, timeout=BOOT, encoding="utf-8")
+    typed = joined(second)
     typed.sendline("\necho $x twice")
     typed.expect("kept twice")
     typed.close()

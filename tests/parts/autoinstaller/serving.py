@@ -48,6 +48,11 @@ def kept(checkout: Path, state: Path, name: str) -> None:
     shutil.copytree(cache, state, dirs_exist_ok=True, ignore=shutil.ignore_patterns("S.*"))
 
 
+def packed(state: Path, name: str) -> Path:
+    """The base of that name, as it is served."""
+    return state / bases.PUBLIC / name / bases.known(state, name).file
+
+
 @contextmanager
 def served(checkout: Path, state: Path, inside: Inside) -> Iterator[None]:
     """Serve state/public at port 8180 of the network that inside is in."""

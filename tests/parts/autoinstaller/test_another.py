@@ -11,7 +11,7 @@ from invirt.autoinstaller import bases, recipes
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import DEADLINE, Computer, asked, image, off
 from tests.parts.autoinstaller.mirrors import NAME, SUITE, Mirror, here, own
-from tests.parts.autoinstaller.serving import Inside, kept, served
+from tests.parts.autoinstaller.serving import Inside, kept, packed, served
 
 KERNEL = "linux-image-cloud-amd64"
 
@@ -23,9 +23,10 @@ def test_from_its_mirror_to_a_newer_kernel(
 ) -> None:
     """apt works in it, and what it brings boots next."""
     kept(checkout, state, "debian-12")
-    base = state / bases.PUBLIC / "debian-12" / bases.known(state, "debian-12").file
     newer, older = (mirrors.image_of(KERNEL, version) for version in mirrors.versions(KERNEL)[:2])
-    packages = [name for name in mirrors.packages(base) if not name.startswith("linux-image-")]
+    packages = [
+        name for name in mirrors.packages(packed(state, "debian-12")) if not name.startswith("linux-image-")
+    ]
     mirrors.download(tmp_path / "old", [*packages, older, f"{KERNEL}={older.partition('=')[2]}"])
     mirror.publish("", tmp_path / "old")
     recipe = own(state / "bases", mirror.keyring)

@@ -12,7 +12,7 @@ from invirt.autoinstaller import bases, tools
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import Computer, asked, image
 from tests.parts.autoinstaller.mirrors import NAME, SUITE, Mirror, own
-from tests.parts.autoinstaller.serving import Inside, kept, served
+from tests.parts.autoinstaller.serving import Inside, kept, packed, served
 
 FEW = (
     *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "dbus", "linux-image-cloud-amd64"),
@@ -27,8 +27,7 @@ def test_by_mmdebstrap_in_the_guest(
 ) -> None:
     """To a login; and a mirror that another has signed is told from the right one by apt in the guest."""
     kept(checkout, state, "debian-12")
-    base = state / bases.PUBLIC / "debian-12" / bases.known(state, "debian-12").file
-    mirrors.download(tmp_path / "packages", mirrors.packages(base))
+    mirrors.download(tmp_path / "packages", mirrors.packages(packed(state, "debian-12")))
     other = mirrors.empty(tmp_path / "other", SUITE, state / "other")
     recipe = replace(own(state / "bases", mirror.keyring, ahead=False), packages=FEW)
     bases.build(state, NAME, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES)

@@ -93,7 +93,7 @@ def _parameters(state: Path, suite: str) -> str:
     words = ["openssl", "passwd", "-6", "-stdin"]
     hashed = subprocess.run(words, input=SECRET, check=True, capture_output=True, text=True).stdout
     return (
-        f"hostname remus\nsuite {suite}\nurl http://10.0.2.2:8180/{suite}\n"
+        f"hostname remus\nsuite {suite}\narchitecture amd64\nurl http://10.0.2.2:8180/{suite}\n"
         f"keyring {base64.b64encode((state / signing.KEYRING).read_bytes()).decode()}\n"
         f"password {hashed}key ssh-ed25519 AAAAC3Nz alice@example.org\n"
     )

@@ -28,7 +28,7 @@ def test_one_before_and_one_now(state: Path) -> None:
     there = {path.name for path in folder.iterdir()}
     assert there == {"manifest.asc", second.file, third.file} and first.file not in there
     assert bases.verify(state, "debian-12") == third == bases.known(state, "debian-12")
-    assert bases.names(state) == ["debian-12"]
+    assert bases.names(state) == ["debian-12"] and third.architecture == "amd64"
     assert (state / "gnupg").stat().st_mode & 0o777 == 0o700
     again = bases.build(state, "debian-12", written("c"))
     assert again.sha256 == third.sha256 and (folder / again.file).exists()

@@ -137,13 +137,17 @@ def test_systems(admin: Admin, database: Database, tmp_path: Path) -> None:
     url = "http://install.invirt.test:8180/debian-12"
     assert "--keyring is missing" in admin(f"autoinstall add debian-12 --url {url}", status=2)
     admin(f"autoinstall add debian-12 --url {url} --keyring {keyring}")
+    for verb in (f"add debian-13 --url {url} --keyring {keyring}", "set debian-12"):
+        said = admin(f"autoinstall {verb} --architecture arm64", status=2)
+        assert "'arm64' is not an architecture that hosts boot" in said and "amd64" in said
+    admin("autoinstall set debian-12 --architecture amd64")
     script.write_text("echo no first line\n")
     assert "begins with #!/" in admin(f"autoinstall set debian-12 --script {script}", status=2)
     script.write_text("#!/bin/sh\necho welcome >/etc/motd\n")
     admin(f"autoinstall set debian-12 --script {script} --memory 1G")
     assert database.execute("SELECT script, memory FROM autoinstalls") == [(script.read_text(), 1024)]
     [shown] = admin.rows("autoinstall list")
-    assert (shown["script"], shown["url"]) == ("yes", url)
+    assert (shown["script"], shown["url"], shown["architecture"]) == ("yes", url, "amd64")
     admin("autoinstall set debian-12 --script=")
     assert database.execute("SELECT script FROM autoinstalls") == [("",)]
     assert "can't be read" in admin("autoinstall set debian-12 --script /nowhere", status=2)

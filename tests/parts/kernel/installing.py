@@ -147,6 +147,7 @@ class Server:
         known = {
             "hostname": "remus",
             "suite": "debian-12",
+            "architecture": "amd64",
             "url": f"http://127.0.0.1:{self.port}/debian-12",
             "password": "$6$salt$hash",
             "keyring": base64.b64encode(self.keyring).decode(),
@@ -221,6 +222,7 @@ def listed(base: bytes, **changed: str) -> str:
     """The list that tells of a base."""
     known = {
         "name": "debian-12",
+        "architecture": "amd64",
         "file": "base.tar.zst",
         "size": str(len(base)),
         "sha256": hashlib.sha256(base).hexdigest(),

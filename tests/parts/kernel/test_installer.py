@@ -76,6 +76,7 @@ def test_what_is_not_signed_by_the_key_is_not_taken(here: Place, server: Server,
         (right.replace(b"base.tar", b"evil.tar"), "isn't signed"),
         (listed(b"").encode(), "isn't signed"),
         (signed(listed(b"", name="debian-11"), folder / "gnupg")[1], "isn't debian-12"),
+        (signed(listed(b"", architecture="arm64"), folder / "gnupg")[1], "isn't for amd64"),
         (signed(listed(b"", file="$(touch /tmp/owned)"), folder / "gnupg")[1], "no file"),
     ):
         server.files["manifest.asc"] = manifest

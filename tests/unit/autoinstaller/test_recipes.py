@@ -24,7 +24,7 @@ def test_a_site_s_own(tmp_path: Path) -> None:
     (tmp_path / "ubuntu-22-04.yaml").write_text(OWN)
     assert list(recipes.known(tmp_path)) == ["debian-12", "debian-13", "ubuntu-22-04"]
     words = recipes.recipe("ubuntu-22-04", tmp_path).words(Path("/made.tar"))
-    assert words[0] == "mmdebstrap"
+    assert words[0] == "mmdebstrap" and "--architectures=amd64" in words
     keyring = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
     assert f"--keyring={keyring}" in words
     assert f"--customize-hook=upload {keyring} /etc/apt/trusted.gpg.d/base.gpg" in words
@@ -57,6 +57,8 @@ def test_debian_s(tmp_path: Path) -> None:
         ("keyring: '/a b'", "a file's path"),
         ("packages: ['a,b']", "a word of"),
         ("components: main", "a list was expected"),
+        ("architecture: arm64", "what hosts boot: amd64"),
+        ("architecture: 'amd64,arm64'", "what hosts boot: amd64"),
         ("hook: touch", "unknown key"),
     ],
 )

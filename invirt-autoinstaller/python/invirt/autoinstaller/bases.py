@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from invirt.autoinstaller import signing
-from invirt.base import lock
+from invirt.base import guests, lock
 from invirt.base.errors import Busy, InvirtError, NotFound
 from invirt.base.process import run
 
@@ -32,7 +32,7 @@ Make = Callable[[Path, int], None]
 class Base:
     """What a manifest tells: sizes in bytes, made in seconds of Unix' time.
 
-    makes: 0 if it is the system; else how much the machine makes with it.
+    makes: 0 if it is the system; else how much the machine makes with it.  architecture: what it is for.
     """
 
     name: str
@@ -42,16 +42,20 @@ class Base:
     unpacked: int
     made: int
     makes: int = 0
+    architecture: str = guests.ARCHITECTURE
 
     def text(self) -> str:
         """As installers read it: NAME VALUE, a line each."""
         return "".join(f"{name} {value}\n" for name, value in vars(self).items())
 
 
-def build(state: Path, name: str, make: Make, makes: int = 0) -> Base:
+def build(
+    state: Path, name: str, make: Make, makes: int = 0, architecture: str = guests.ARCHITECTURE
+) -> Base:
     """Make the base of that name anew, and serve it: make(file, epoch) writes it as tar.
 
-    makes: as Base has it.  Raises Busy while another is made; InvirtError leaves what is served as it was.
+    makes and architecture: as Base has them.  Raises Busy while another is made; InvirtError leaves what is
+    served as it was.
     """
     folder = state / PUBLIC / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +64,7 @@ def build(state: Path, name: str, make: Make, makes: int = 0) -> Base:
             raise Busy("a base is being made", hint="Try again when it is done.")
         signing.ready(state)
         _tidy(folder)
-        made = replace(_packed(folder, name, make), makes=makes)
+        made = replace(_packed(folder, name, make), makes=makes, architecture=architecture)
         before = _known(state, name)
         signing.sign(state, made.text(), folder / MANIFEST)
         _tidy(folder, made.file, before.file if before else "")
@@ -90,7 +94,8 @@ def known(state: Path, name: str) -> Base:
         raise NotFound(f"there is no base of {name}", hint=f"invirt-autoinstaller build {name}")
     told = dict(line.partition(" ")[::2] for line in signing.read(state, file).splitlines())
     numbers = {key: int(told.get(key, 0)) for key in ("size", "unpacked", "made", "makes")}
-    return Base(told["name"], told["file"], sha256=told["sha256"], **numbers)
+    architecture = told.get("architecture", guests.ARCHITECTURE)
+    return Base(told["name"], told["file"], sha256=told["sha256"], architecture=architecture, **numbers)
 
 
 def _known(state: Path, name: str) -> Base | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from invirt.base import validate
+from invirt.base import guests, validate
 from invirt.base.errors import BadConfig, CommandFailed, NotFound
 from invirt.base.process import run
 from invirt.config import loader
@@ -45,6 +45,7 @@ SMALL = (
 OWN = Path("/etc/invirt/bases")
 Word = Annotated[str, Form("a word of a-z, 0-9, ., + and -", r"[a-z0-9][a-z0-9.+-]{0,62}")]
 Url = Annotated[str, Form(f"a mirror's URL, such as {MIRROR}", URL)]
+Architecture = Annotated[str, Form(f"what hosts boot: {guests.ARCHITECTURE}", guests.ARCHITECTURE)]
 Keyring = Annotated[str, Form("a file's path", r"(/[A-Za-z0-9._+-]+)*")]
 
 
@@ -56,6 +57,7 @@ class Recipe:
     keyring: whose signatures count; empty: those that apt trusts here.  packages: beside the smallest
     system, a kernel, GRUB's modules for a PC, ssh and what asks for an address among them.
     ahead: whether a base is made of it; else each machine makes its system itself, see tools.py.
+    architecture: what it is made for.
     """
 
     suite: Word
@@ -65,21 +67,23 @@ class Recipe:
     components: tuple[Word, ...] = ("main",)
     packages: tuple[Word, ...] = _PACKAGES
     ahead: bool = True
+    architecture: Architecture = guests.ARCHITECTURE
 
     def words(self, to: Path, *more: str, customize: Path = CUSTOMIZE) -> list[str]:
         """The command line that makes the system: in a tar archive, if the name says so, or a folder."""
-        options = list(SMALL)
+        options: list[str] = []
         if self.keyring:  # the machines' own apt goes by it, too
             kept = f"/etc/apt/trusted.gpg.d/base{'.asc' if self.keyring.endswith('.asc') else '.gpg'}"
             options += [f"--keyring={self.keyring}", f"--customize-hook=upload {self.keyring} {kept}"]
         # Not every distribution has apt among what it requires.
         options += [f"--include={','.join(('apt', *self.packages))}"]
         options += [f'--customize-hook=sh {customize} "$1"']
-        return ["mmdebstrap", "--variant=minbase", "--mode=root", *options, *more, *self.named(to)]
+        return self.variant("minbase", to, *options, *more)
 
-    def named(self, to: Path) -> list[str]:
-        """The command line's end: what is made of what, and where."""
-        return [self.suite, str(to), *self._sources()]
+    def variant(self, name: str, to: Path, *options: str) -> list[str]:
+        """The command line for one of mmdebstrap's variants, without any packages of ours."""
+        how = f"--variant={name}", "--mode=root", f"--architectures={self.architecture}"
+        return ["mmdebstrap", *how, *SMALL, *options, self.suite, str(to), *self._sources()]
 
     def _sources(self) -> list[str]:
         """Lines of sources.list."""

@@ -38,8 +38,8 @@ def make(recipe: Recipe, debian: Recipe, to: Path, epoch: int) -> None:
 
 
 def _words(debian: Recipe, to: Path, install: Path) -> list[str]:
-    options = [*recipes.SMALL, f"--include={','.join(_PACKAGES)}", f"--customize-hook=copy-in {install} /"]
-    return ["mmdebstrap", "--variant=apt", "--mode=root", *options, *debian.named(to)]
+    options = f"--include={','.join(_PACKAGES)}", f"--customize-hook=copy-in {install} /"
+    return debian.variant("apt", to, *options)
 
 
 def script(recipe: Recipe) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+ARCHITECTURE = "amd64"  # of kernels and ramdisks, and so of all that machines run
 FOLDER = "/var/lib/invirt/kernel"
 KERNEL = f"{FOLDER}/vmlinuz"
 INITRD = f"{FOLDER}/initrd"

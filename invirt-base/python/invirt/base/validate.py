@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from invirt.base import log
+from invirt.base import guests, log
 from invirt.base.errors import BadInput
 from invirt.base.names import MachineName
 
@@ -163,6 +163,11 @@ def _fields(blob: bytes) -> list[bytes]:
 def disk_name(text: str) -> str:
     """The name of a machine's disk: hda to hdz."""
     return _word(text, r"hd[a-z]", "a disk's name", "hda to hdz")
+
+
+def architecture(text: str) -> str:
+    """What a system is made for, as Debian calls it; hosts of this version boot one alone."""
+    return _word(text, guests.ARCHITECTURE, "an architecture that hosts boot", guests.ARCHITECTURE)
 
 
 def description(text: str) -> str:

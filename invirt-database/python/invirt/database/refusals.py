@@ -50,6 +50,7 @@ SENTENCES = {
     "autoinstalls_name_key": "there is a system of this name already",
     "autoinstall_url": "a system's URL is http://SERVER/FOLDER, maybe with a port and more folders",
     "autoinstall_keyring": "a keyring is 1 to 65536 bytes",
+    "autoinstall_architecture": "hosts of this version boot systems of amd64 alone",
     "autoinstall_script": "a system's script begins with #!/ and has at most 65536 letters",
     "autoinstall_memory": "a system needs at least 1 MiB of memory",
     "autoinstall_disk": "a system needs a disk of at least 1 GiB",

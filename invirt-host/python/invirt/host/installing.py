@@ -41,6 +41,7 @@ def parameters(machine: Machine, install: Install) -> list[str]:
     return [
         f"hostname {machine.name}",
         f"suite {system.name}",
+        f"architecture {system.architecture}",
         f"url {system.url}",
         f"keyring {base64.b64encode(system.keyring).decode()}",
         f"password {install.password}",

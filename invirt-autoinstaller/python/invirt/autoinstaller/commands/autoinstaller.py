@@ -46,7 +46,8 @@ def _build(names: tuple[str, ...], mirror: str | None, security: str | None, fol
         say(f"Making the base of {name}: a minute or more.")
         recipe, debian = own.by(mirror, security), tools.DEBIAN.by(mirror, security)
         make = partial(recipes.make, recipe) if own.ahead else partial(tools.make, recipe, debian)
-        say(_line(bases.build(Path(folder), name, make, 0 if own.ahead else tools.MAKES)))
+        makes = 0 if own.ahead else tools.MAKES
+        say(_line(bases.build(Path(folder), name, make, makes, own.architecture)))
     return f"served below {folder}/{bases.PUBLIC}; the key is {folder}/{signing.KEYRING}"
 
 
@@ -68,6 +69,7 @@ def _record(base: Base) -> dict[str, Any]:
     day = time.strftime("%Y-%m-%d", time.gmtime(base.made))
     return {
         "name": base.name,
+        "architecture": base.architecture,
         "holds": "what makes it" if base.makes else "the system",
         "made": day,
         "size": f"{base.size >> 20} MiB",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from invirt.base import validate
 from invirt.base.cli import Group, Option, Verb
 from invirt.base.errors import BadInput
 from invirt.database.admin.verbs import Row, gibibytes, given, listing, memory, named
@@ -52,12 +53,14 @@ FIELDS = (
         "script", "a file on this server: run at the end, as root of the new system; empty: none",
         metavar="FILE", sample="/etc/invirt/after-install",
     ),
+    Option("architecture", "what it is made for (a new one: amd64, as hosts are)", validate.architecture,
+           metavar="ARCHITECTURE", sample="amd64"),
     memory("what a machine must have at least (a new one: 512 MiB)"),
     Option("disk", "how large its disk must be at least (a new one: 2 GiB)", gibibytes, "SIZE", unit="GiB",
            sample="4G"),
     Option("description", "a line about it", metavar="TEXT"),
 )  # fmt: skip
-SHOWN = ("url", "memory", "disk", "description")
+SHOWN = ("url", "architecture", "memory", "disk", "description")
 
 
 def _read(fields: dict[str, Any]) -> dict[str, Any]:

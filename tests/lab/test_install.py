@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., s
 
 @pytest.fixture
 def without_base(lab: Lab, system: str, tmp_path: Path) -> Iterator[str]:
-    """The same packages are there, at a mirror that another key has signed, and nothing is made of them."""
+    """Few of the same packages, of a mirror that another key has signed; nothing is made of them ahead."""
     name = mirrors.NAME
     with tempfile.TemporaryDirectory() as folder:  # a name short enough for gpg's socket
         state = Path(folder, "state")
@@ -104,7 +105,8 @@ def without_base(lab: Lab, system: str, tmp_path: Path) -> Iterator[str]:
         (state / "packages").mkdir()
         mirror = mirrors.empty(state / "packages", mirrors.SUITE, state / "nobody")
         mirror.publish("", tmp_path)
-        recipe = mirrors.own(state / "bases", mirror.keyring, installing.url("packages"), ahead=False)
+        own = mirrors.own(state / "bases", mirror.keyring, installing.url("packages"), ahead=False)
+        recipe = replace(own, packages=mirrors.FEW)
         bases.build(state, name, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES)
         for served in (state / bases.PUBLIC / name, mirror.folder):
             shutil.copytree(served, installing.public() / served.name)

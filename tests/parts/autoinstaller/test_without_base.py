@@ -11,13 +11,8 @@ import pytest
 from invirt.autoinstaller import bases, tools
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import Computer, asked, image
-from tests.parts.autoinstaller.mirrors import NAME, SUITE, Mirror, own
+from tests.parts.autoinstaller.mirrors import FEW, NAME, SUITE, Mirror, own
 from tests.parts.autoinstaller.serving import Inside, kept, packed, served
-
-FEW = (
-    *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "dbus", "linux-image-cloud-amd64"),
-    *("grub-pc-bin", "openssh-server"),
-)
 
 
 @pytest.mark.nightly

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from invirt.base.errors import BadInput, CommandFailed
-from tests.parts.operations.conftest import Site
+from invirt.remote.operations import engine, submit
+from tests.parts.operations.conftest import Site, actor
 
 
 def test_too_small_for_a_system(site: Site) -> None:
@@ -20,6 +21,22 @@ def test_too_small_for_a_system(site: Site) -> None:
         site.submit("install", "remus", autoinstall="debian-12")
     assert site.hosts.running() == [] and site.rows("SELECT 1 FROM installs") == []
     site.check()
+
+
+def test_how_far_it_is_is_told_to_who_waits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.create("remus")
+    monkeypatch.setattr(engine, "WORD", 0)
+    told: list[str] = []
+
+    def say(words: str) -> None:
+        told.append(words)
+        for host in site.hosts.hosts.values():
+            host.patience = 2 if words.startswith("installing") else 0
+
+    wanted = {"autoinstall": "debian-12"}
+    submit("install", actor("install"), "remus", wanted, None, say, hosts=site.hosts, connection=site.remote)
+    [words] = [line for line in told if line.startswith("waiting")]
+    assert words.startswith("waiting until debian-12 is installed (30 %, unpacking; ")
 
 
 HALF: list[tuple[object, ...]] = [("debian-12", None)]

@@ -90,7 +90,7 @@ class Worker:
         self.say = say
         self.by_hand = by_hand
         self.at = 0, ""  # position and state of the step that is at work
-        self.told: object = None  # the last that tell() has written
+        self.told: Detail = {}  # how far that has come, as tell() has written it
         self.ended: Operation | None = None  # as its last step's transaction left it
 
     def run(self, admitted: Operation | None = None) -> Operation:
@@ -253,7 +253,7 @@ class Worker:
                 self.prolong()
                 renewed = now
             if now - said > WORD:
-                self.say(f"waiting until {action.meaning} ({now - begun:.0f} of {limit} s)")
+                self.say(action.waiting(detail | self.told, now - begun, limit))
                 said = now
             clock.current.sleep(POLL)
 
@@ -286,12 +286,12 @@ class Worker:
     def begin(self, row: StepRow, state: str) -> None:
         """The state of a step, before something is done on a host."""
         self.lease = self.change(lambda cursor: store.begin(cursor, self.lease, row.position, state))
-        self.at = row.position, state
+        self.at, self.told = (row.position, state), {}
 
     def tell(self, found: Detail) -> None:
         """How far the step has come that is at work; written down where it is news."""
-        if (self.at, found) != self.told:
-            self.told = (self.at, found)
+        if found != self.told:
+            self.told = found
             self.change(lambda cursor: store.mark(cursor, self.lease, *self.at, found))
 
     def change(self, work: Callable[[Cursor], T]) -> T:

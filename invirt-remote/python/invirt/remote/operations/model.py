@@ -117,7 +117,7 @@ class Action:
 
     begin: one call.  until: asked again and again, unless begin has an answer
     already; None: not yet.  Both return what they found out.  meaning: of
-    until, for people.  limit: seconds that all of it may take; late, hint: what
+    until, for people, filled in likewise.  limit: seconds that all of it may take; late, hint: what
     is said then, with {limit} and the step's detail filled in.  ends: once it is
     done its guest is off, as it is where its host was lost.
     """
@@ -129,6 +129,11 @@ class Action:
     late: str = "{host} has come to no end with it after {limit} seconds"
     hint: str = ""
     ends: bool = False
+
+    def waiting(self, detail: Detail, seconds: float, limit: int) -> str:
+        """Words for who waits: for what, how far that has come, and how long it may take."""
+        far = f"{detail['progress']}; " if "progress" in detail else ""
+        return f"waiting until {self.meaning.format(**detail)} ({far}{seconds:.0f} of {limit} s)"
 
 
 def job(*words: str, ends: bool = False) -> Action:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from invirt.autoinstaller import bases, tools
@@ -30,6 +31,7 @@ Architecture: all
 Maintainer: Nobody <root@localhost>
 Description: says that it is there
 """
+FAILED = r"invirt-install: failed: [^\r]*"
 DEADLINE = 900  # seconds for what takes a tenth of that
 
 
@@ -40,6 +42,12 @@ def system(lab: Lab) -> Iterator[str]:
     yield installing.SYSTEM
     lab.admin("autoinstall", "remove", installing.SYSTEM)
     cluster.kill(installing.SERVER)
+
+
+def hear(console: pexpect.spawn, words: str) -> None:
+    """Wait until the installer says so on the machine's console."""
+    heard = console.expect([f"invirt-install: [0-9]+% {words}", FAILED], timeout=2 * DEADLINE)
+    assert heard == 0, console.match[0]
 
 
 def by_apt(folder: Path) -> str:
@@ -72,8 +80,8 @@ def test_from_nothing_to_a_login(lab: Lab, system: str, machine: Callable[..., s
         done = pool.submit(lab.remctl, "alice", *install, timeout=DEADLINE)
         wait([done], timeout=5)  # what is refused is told at once
         assert not done.done(), done.result()
-        console.expect("invirt-install: [0-9]+% unpacking", timeout=DEADLINE)
-        console.expect("invirt-install: 100% done", timeout=DEADLINE)
+        hear(console, "unpacking")
+        hear(console, "done")
         keep(Result("lab: Debian 12 is installed", time.monotonic() - began, "s"))
         console.expect(f"{name} login: ", timeout=DEADLINE)
         keep(Result("lab: Debian 12, from nothing to login:", time.monotonic() - began, "s"))
@@ -126,7 +134,7 @@ def test_without_a_base(lab: Lab, without_base: str, machine: Callable[..., str]
         wait([done], timeout=5)  # what is refused is told at once
         assert not done.done(), done.result()
         for words in ("fetching packages", "installing the other packages", "done"):
-            console.expect(f"invirt-install: [0-9]+% {words}", timeout=2 * DEADLINE)
+            hear(console, words)
         keep(Result("lab: Debian 12 is installed without a base", time.monotonic() - began, "s"))
         console.expect(f"{name} login: ", timeout=DEADLINE)
         assert installing.password_of(done.result(DEADLINE))

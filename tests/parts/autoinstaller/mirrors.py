@@ -45,6 +45,7 @@ class Mirror:
         name = f"{self.suite}{part}"
         pool = self.folder / "pool" / name
         shutil.copytree(packages, pool, dirs_exist_ok=True)
+        pool.chmod(0o755)  # not as its model is, which may be a test's alone
         words = ["dpkg-scanpackages", "--multiversion", f"pool/{name}"]
         listed = subprocess.run(
             words, cwd=self.folder, check=True, capture_output=True, timeout=_TIMEOUT

@@ -29,6 +29,13 @@ def group(xen: Xen) -> Iterator[Xen]:
     xen.sh(f"lvremove -q -y {GROUP}; lvs --noheadings {GROUP}")
 
 
+@pytest.fixture
+def thin(group: Xen) -> Xen:
+    """A host whose group has a thin pool of 4 GiB."""
+    group.sh(f"lvcreate -q --type thin-pool --size 4g --name thin {GROUP}")
+    return group
+
+
 def lines(xen: Xen, script: str) -> list[str]:
     """What the script prints; disks: the group, said(): what an act returns, or its error in words."""
     return xen.python(SCRIPT + script).splitlines()
@@ -113,4 +120,53 @@ print(open(disks.path("remus", "hda"), "rb").read(3), disks.sizes())
         *(full, full, "BadInput: disk hda of remus has 3 GiB and can't shrink to 1"),
         "CommandFailed: this host has no volume group nothing",
         r"b'\x00\x00\x00' {'d_remus_hda': 3}",
+    ]
+
+
+def test_a_thin_disk_takes_up_what_is_written(thin: Xen) -> None:
+    """What one wrote nobody reads after it; no more is given out than there is; a copy is as small."""
+    script = f"""
+from invirt.host.storage.thin import Thin
+group, disks = disks, Thin("{GROUP}/thin")
+def taken():
+    return round(float(disks._lvm("lvs", "--noheadings", "-o", "data_percent", "{GROUP}/thin")))
+for times in range(2):
+    disks.create("remus", "hda", 3)
+path = disks.path("remus", "hda")
+print(taken(), disks.sizes(), group.sizes())
+with open(path, "r+b") as device:
+    device.write(b"secret" * (1 << 17))
+    device.flush()
+    for act in (
+        lambda: disks.remove("remus", "hda", 7),
+        lambda: disks.resize("remus", "hda", 5),
+        lambda: disks.create("other", "hda", 2),
+        lambda: disks.resize("remus", "hda", 4),
+    ):
+        print(str(said(act)).splitlines()[0])
+print(taken() < 2)
+disks.rename("remus", "hda", "romulus", "hdb")
+disks.remove("romulus", "hdb", 7)
+disks.restore("romulus", "hdb", 7, "remus", "hda")
+print(open(path, "rb").read(6))
+disks.remove("remus", "hda", 8)
+disks.purge("remus", "hda", 8)
+print(len(disks.wipe_ended()), disks.sizes(), taken())
+disks.create("other", "hda", 4)
+with open(disks.path("other", "hda"), "r+b") as device:
+    device.seek(4096)
+    device.write(b"mine")
+    device.flush()
+    device.seek(0)
+    print(b"secret" in device.read(1 << 20))
+disks.run(["lvchange", "-q", "--zero", "n", "{GROUP}/thin"])
+disks.remove("other", "hda", 9)
+print(str(said(disks.create, "other", "hda", 1)).splitlines()[0])
+"""
+    assert lines(thin, script) == [
+        *("0 {'d_remus_hda': 3} {'thin': 4}", "Busy: the volume d_remus_hda is in use on this host"),
+        f"NoRoom: the thin pool {GROUP}/thin has no 2 GiB left",
+        f"NoRoom: the thin pool {GROUP}/thin has no 2 GiB left",
+        *("None", "True", "b'secret'", "1 {} 0", "False"),
+        f"BadConfig: the thin pool {GROUP}/thin doesn't zero what it gives out",
     ]

@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 
-from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NoRoom, NotFound, Unreachable
+from invirt.base.errors import (
+    BadConfig,
+    BadInput,
+    Busy,
+    CommandFailed,
+    InvirtError,
+    NoRoom,
+    NotFound,
+    Unreachable,
+)
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
@@ -24,6 +33,7 @@ from invirt.host.network.rules import rules
 from invirt.host.qemu import guest
 from invirt.host.records import Record
 from invirt.host.storage.lvm import Lvm
+from invirt.host.storage.thin import Thin
 from invirt.host.xen.config import rendered
 from invirt.host.xen.driver import Xen
 from tests.golden.compare import compare
@@ -261,6 +271,32 @@ def test_lvm_commands_in_a_group_of_several_hosts() -> None:
         assert path == "/dev/invirt/d_remus_hda"
     disks.wipe_ended()
     compare(runner.text, EXPECTED / "lvm-shared-commands")
+
+
+THIN = "lvs --noheadings --units b --nosuffix --options lv_size,zero invirt/thin"
+
+
+def test_thin_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVIRT_RUN", str(tmp_path))
+    runner = group()
+    runner.answer(THIN, repeat(f"  {16 << 30} zero\n"))
+    disks = Thin("invirt/thin", runner)
+    disks.create("remus", "hdb", 1)
+    disks.resize("remus", "hda", 4)
+    assert disks.wipe_ended() == ["purge.16.1500000000.d_older_hda"]
+    compare(runner.text, EXPECTED / "lvm-thin-commands")
+
+
+def test_a_thin_pool_gives_out_no_more_than_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 11 GiB there are as many; what isn't zeroed isn't given out at all."""
+    monkeypatch.setenv("INVIRT_RUN", str(tmp_path))
+    runner = group()
+    runner.answer(THIN, iter([f"  {11 << 30} zero\n", f"  {12 << 30}\n"]))
+    disks = Thin("invirt/thin", runner)
+    with pytest.raises(NoRoom, match="the thin pool invirt/thin has no 1 GiB left"):
+        disks.create("remus", "hdb", 1)
+    with pytest.raises(BadConfig, match="doesn't zero what it gives out"):
+        disks.create("remus", "hdb", 1)
 
 
 def test_lvm_removes_into_the_trash() -> None:

@@ -239,7 +239,11 @@ def test_ranges_types_owners(admin: Admin, database: Database) -> None:
         ("range remove 10.5.0.10 10.5.0.18", 3, "there is no address range 10.5.0.10, 10.5.0.18"),
         ("type add BSD", 2, "a name is"),
         ("type add bsd --kernel vmlinuz", 2, "a path begins with /"),
-        ("pool add x --driver lvm --place /dev/vg", 2, "a pool's place is a volume group's name"),
+        (
+            "pool add x --driver lvm --place /dev/vg",
+            2,
+            "a pool's place is a volume group (lvm), GROUP/POOL (thin)",
+        ),
         ("pool hosts default", 2, "say which hosts, or all"),
         ("host set host1 --hypervisor vmware", 2, "--hypervisor"),
         ("type add bsd --needs teleport", 2, "a type's machines may need one of"),

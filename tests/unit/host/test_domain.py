@@ -150,7 +150,7 @@ def test_status_of_the_host(host: Host) -> None:
     host("domain", "create", "remus")
     about = host("host", "status")
     assert about["hypervisor"] == "fake"
-    assert about["storage"] == {"file": ["grow"], "lvm": ["grow"], "fake": ["grow"]}
+    assert about["storage"] == {"file": ["grow"], "lvm": ["grow"], "thin": ["grow"], "fake": ["grow"]}
     assert {"cap", "cdrom"} < set(about["can"])
     asked = host("domain", "status", "remus")
     assert (asked["can"], asked["storage"]) == (about["can"], about["storage"])

@@ -34,7 +34,10 @@ def test_volumes_lie_in_the_pool_that_is_named(
 
 @pytest.mark.parametrize(
     ("driver", "place"),
-    [("file", "srv"), ("file", "/srv/../etc"), ("lvm", "/dev/vg"), ("lvm", "-f")],
+    [
+        *(("file", "srv"), ("file", "/srv/../etc"), ("lvm", "/dev/vg"), ("lvm", "-f"), ("lvm", "a/b")),
+        *(("thin", "a"), ("thin", "a/b/c"), ("thin", "/a")),
+    ],
 )
 def test_a_place_is_looked_at_again(state: Path, driver: str, place: str) -> None:
     """Whatever wrote it: it becomes a path, or an argument of LVM's."""

@@ -35,7 +35,7 @@ MEANING = {
 }
 OF_STORAGE = frozenset({Can.GROW, Can.SNAPSHOT})  # the storage must have it
 OF_HYPERVISOR = frozenset(Can) - {Can.SNAPSHOT}
-STORAGES = ("lvm", "file", "fake")
+STORAGES = ("lvm", "thin", "file", "fake")
 HYPERVISORS = ("xen", "qemu", "fake")
 NEEDS = (*Can, *HYPERVISORS)  # what a type of machine may need of its host
 

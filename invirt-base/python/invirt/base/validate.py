@@ -68,8 +68,8 @@ def token_name(text: str) -> str:
 
 
 def is_place(driver: str, text: str) -> bool:
-    """Whether a pool of disks of that driver can be there: a volume group (lvm), or a folder."""
-    pattern = VOLUME_GROUP if driver == "lvm" else FOLDER
+    """Whether a pool of disks of that driver can be there: GROUP (lvm), GROUP/POOL (thin), or a folder."""
+    pattern = {"lvm": VOLUME_GROUP, "thin": f"{VOLUME_GROUP}/{VOLUME_GROUP}"}.get(driver, FOLDER)
     return len(text) <= 255 and re.fullmatch(pattern, text, re.ASCII) is not None
 
 

@@ -41,7 +41,7 @@ SENTENCES = {
     "host_memory": "a host's memory for guests is 0 MiB or more",
     "host_hypervisor": f"a host's hypervisor is one of {', '.join(HYPERVISORS)}",
     "pool_driver": f"a pool's driver is one of {', '.join(STORAGES)}",
-    "pool_place": "a pool's place is a volume group's name (lvm) or a folder from / (file)",
+    "pool_place": "a pool's place is a volume group (lvm), GROUP/POOL (thin) or a folder from / (file)",
     "pool_whole": "a pool has both a driver and a place",
     "pools_name_key": "there is a pool of this name already",
     "pool_hosts_pkey": "this host sees the pool already",

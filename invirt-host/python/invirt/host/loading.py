@@ -115,8 +115,9 @@ def storages() -> dict[str, type[FileStorage | Lvm]]:
     """The drivers of disks, by name, each of which takes its place."""
     from invirt.host.storage.files import FileStorage
     from invirt.host.storage.lvm import Lvm
+    from invirt.host.storage.thin import Thin
 
-    kinds: dict[str, type[FileStorage | Lvm]] = {"file": FileStorage, "lvm": Lvm}
+    kinds: dict[str, type[FileStorage | Lvm]] = {"file": FileStorage, "lvm": Lvm, "thin": Thin}
     if config.storage.driver == "fake":
         from invirt.host.fake import FakeStorage
 

@@ -70,7 +70,7 @@ def _hosts(name: str, add: tuple[str, ...], remove: tuple[str, ...], all: bool) 
 
 NAME = named("ssd")
 DRIVER = Option("driver", "what it is", choices=STORAGES)
-PLACE = Option("place", "lvm: its volume group; file: its folder on hosts", metavar="PLACE")
+PLACE = Option("place", "lvm: its volume group; thin: GROUP/POOL; file: its folder on hosts", metavar="PLACE")
 HOST = Option("host", "one that sees it; by default all do", metavar="HOST", several=True)
 GROUP = Group(
     "pool",

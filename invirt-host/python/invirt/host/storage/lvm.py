@@ -59,7 +59,8 @@ class Lvm(Storage):
         return f"/dev/{self.group}/{key}"
 
     def sizes(self) -> dict[str, int]:
-        lines = self._lvm(*REPORT, "lv_name,lv_size", self.group).splitlines()
+        own = ("--select", 'pool_lv=""')  # volumes of a thin pool are that pool's
+        lines = self._lvm(*REPORT, "lv_name,lv_size", *own, self.group).splitlines()
         found = {name: int(size) >> 30 for name, size in map(str.split, lines)}
         found.pop("lvmlock", None)
         return found

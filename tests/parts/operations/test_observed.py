@@ -228,7 +228,8 @@ def test_the_trash_of_a_pool_is_handled_where_it_is_seen(large: Site) -> None:
         " WHERE (p.name, h.name) = ('own', 'host7')"
     )
     large.hosts.pools["own"] = FakePool(seen_by=("host7.invirt.test",))
-    large.create("remus", pool="own")
+    asked = asked_for(large, lambda: large.create("remus", pool="own"))
+    assert asked == {"host7.invirt.test"}, "no other could serve"
     large.submit("delete", "remus")
     large.submit("purge", "remus", trash=large.trashed())
     assert {host for host, what, *_ in large.hosts.calls if what == "volume"} == {"host7.invirt.test"}

@@ -68,8 +68,9 @@ def whom(
     machine = cursor.fetchone()
     must = {*reserved, *(host for host, sign in signs.items() if sign.claims)}
     must |= {host.host_id for host in able if signs[host.host_id].strangers != 0}
-    must |= {host.host_id for host in _first(able, signs, machine)}
-    for pool in {*pools, *(machine.pools if machine else ())}:
+    wanted, seen = (machine.memory, {*machine.pools}) if machine else (0, {*pools})
+    must |= {host.host_id for host in _first(able, signs, wanted, seen)}
+    for pool in {*pools, *seen}:
         seeing = [host for host in able if pool in host.pools]
         must |= {volume_host(seeing, name).host_id} if seeing else set()
     return Asking(must, quiet)
@@ -85,9 +86,8 @@ def rank(memory: int, used: int, wanted: int) -> tuple[bool, int]:
     return tight, -used if tight else used
 
 
-def _first(hosts: Iterable[Host], signs: dict[int, Any], machine: Any) -> list[Host]:
-    """Of those where there is room, and its disks are seen: see placement.choose."""
-    wanted, pools = (machine.memory, set(machine.pools)) if machine else (0, set())
+def _first(hosts: Iterable[Host], signs: dict[int, Any], wanted: int, pools: set[str]) -> list[Host]:
+    """Of those where there is room for so many MiB, and its pools are seen: see placement.choose."""
     used = {host.host_id: signs[host.host_id].used for host in hosts}
     fit = [host for host in hosts if pools <= set(host.pools) and host.memory - used[host.host_id] >= wanted]
     return sorted(fit, key=lambda host: (rank(host.memory, used[host.host_id], wanted), host.name))[:FEW]

@@ -87,3 +87,19 @@ def test_each_door_is_a_port_that_is_looked_at(checkout: Path, role: str) -> Non
     assert doors
     certificates = ("TCP", 8443)  # a port only where there is an invirt.yaml that says so
     assert doors - {certificates} <= {(ports.NAMES[need.kind], need.port) for need in ports.needs(role)}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "systemd/invirt-host-observer.service",
+        "systemd/invirt-host-limits.service",
+        "files/usr/lib/systemd/system/conserver-server.service.d/invirt-host.conf",
+    ],
+)
+def test_who_runs_xl_may_open_what_it_opens(checkout: Path, unit: str) -> None:
+    """Of devices, where others are closed to it; libxl 4.17 ends where it misses one."""
+    lines = (checkout / "invirt-host" / unit).read_text().splitlines()
+    assert "DevicePolicy=closed" in lines
+    for device in ("privcmd", "hypercall", "xenbus", "evtchn", "gntdev"):
+        assert f"DeviceAllow=/dev/xen/{device} rw" in lines

@@ -126,6 +126,21 @@ def test_remains_that_no_xl_watches_go(watched: bool) -> None:
     assert (f"{driver.VOLUMES} release d_remus" in commands) is not watched
 
 
+def test_one_that_obeys_while_it_is_ended_is_ended_all_the_same() -> None:
+    """xl destroys what has just gone down, which fails, and its other process boots the guest again."""
+    said = Said("d_remus 8 64 1 -b---- 1.0")
+    left = iter([("d_remus 9 64 1 -b---- 1.0",), ()])
+
+    def xl(argv: list[str], **options: Any) -> CompletedProcess[str]:
+        if argv[1] == "destroy":
+            said.rows = next(left)
+            raise CommandFailed("status 1 from: xl destroy", hint="devices_destroy failed")
+        return said(argv, **options)
+
+    Xen(xl).destroy(REMUS)
+    assert said.rows == ()
+
+
 def test_addresses_of_the_other_links() -> None:
     """From which the guest may send at each; one that is no machine's has none."""
     record = known()

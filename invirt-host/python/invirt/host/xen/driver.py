@@ -42,7 +42,7 @@ OFF, REBOOT = b"0", b"1"  # Xen's codes (xen/include/public/sched.h)
 class Xen:
     """Domains of xl; run starts its processes; one that is asked to reboot has obey seconds to go down."""
 
-    can = frozenset({Can.CDROM, Can.GROW, Can.CAP, Can.MOVE, Can.INSTALL, Can.RESCUE})
+    can = frozenset({Can.CDROM, Can.SCREEN, Can.GROW, Can.CAP, Can.MOVE, Can.INSTALL, Can.RESCUE})
 
     def __init__(self, run: Callable[..., CompletedProcess[str]] = run, obey: float = OBEY) -> None:
         self.xl = Xl(run)
@@ -158,12 +158,22 @@ class Xen:
         return [row for row in self.xl.rows() if row.name in (name, name + INCOMING)]
 
     def _end(self, name: DomainName) -> None:
-        """Whatever is there of it; its unit gives its disks back."""
-        found = self._rows(name)
-        for row in found:
-            self.xl("destroy", row.name)
-        if found and not wait(lambda: not self._rows(name), END):
-            raise CommandFailed(f"{name} can't be ended", hint="xl list and xl dmesg tell more.")
+        """Whatever is there of it, be it that it obeys meanwhile, and is booted again; its unit gives its
+        disks back."""
+        said = "xl list and xl dmesg tell more."
+
+        def gone() -> bool:
+            nonlocal said
+            rows = self._rows(name)
+            for row in rows:
+                try:
+                    self.xl("destroy", row.name)
+                except CommandFailed as error:  # that it is gone is what counts
+                    said = error.hint or said
+            return not rows
+
+        if not wait(gone, END):
+            raise CommandFailed(f"{name} can't be ended", hint=said)
         self.xl.run(["systemctl", "stop", unit(name)], check=False, timeout=LONG)
 
     def _bury(self, name: DomainName) -> None:

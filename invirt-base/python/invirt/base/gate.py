@@ -19,7 +19,7 @@ from pathlib import Path
 from invirt.base import log
 
 PATIENCE = 10.0  # seconds to sign on and to say what to do
-EVERY = 1.0  # seconds
+EVERY = 5.0  # seconds: a look is at all processes
 TELL = 60.0  # seconds between two lines of the log
 
 OURS = re.compile(r"/invirt-(host-)?remctld@[^/]*\.service$", re.MULTILINE)

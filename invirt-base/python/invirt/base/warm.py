@@ -36,7 +36,8 @@ from invirt.base.notify import notify
 
 MOST = 64  # workers of a role, those at work among them; beyond, programs do their work themselves
 WELCOME = b"."  # what a caller hears at once; then its worker's greeting
-TICK = 1.0  # seconds between two looks whether files have changed; and after a worker that failed
+LOOK = 5.0  # seconds between two looks whether files have changed: workers look for themselves
+TICK = 1.0  # seconds after a worker that failed
 REST = 0.5  # seconds after a caller in which no worker is made while another is there: it needs the CPU
 
 
@@ -188,10 +189,10 @@ def serve(role: worker.Role) -> NoReturn:
     notify("READY=1")
     look = 0.0  # of time.monotonic()
     while True:
-        if time.monotonic() >= look:  # not at each call: workers look for themselves
+        if time.monotonic() >= look:
             if changed := files.changed():
                 break
-            look = time.monotonic() + TICK
+            look = time.monotonic() + LOOK
         crew.fill()
         crew.hear()
     log.write(f"{changed} changed: beginning anew", program="invirt-warm")

@@ -42,12 +42,15 @@ UPGRADES = (("db",), ("remote",), HOSTS, (CONSOLE,), ("dns", "dhcp"))  # the gui
 
 # A layer has no files of the two names, which are the server's own.
 _ON_TOP = 'tar -C "$0" --exclude ./etc/resolv.conf --exclude ./etc/hosts -c . | tar -C "$1" -x'
+# Of a site with emulated hosts, where a question takes as long as work does elsewhere.
+_PATIENT = "  host_timeout: 120\n  work_timeout: 1200\n"
 _NEW = "  address_hold: 5\n"  # which the version before doesn't know
 
 
 def config(site: Site) -> str:
     """invirt.yaml, the same on every server."""
     remotes = [SERVERS[name].fqdn for name in site.remotes]
+    emulated = bool({*site.hosts} & {*XEN})
     return f"""\
 # The same on every server.
 site:
@@ -59,8 +62,8 @@ database:
 remote:
   hostname: {remotes[0]}
   servers: [{", ".join(remotes)}]
-hypervisor:
-  driver: {"auto" if {*site.hosts} & {*XEN} else "qemu"}
+{_PATIENT if emulated else ""}hypervisor:
+  driver: {"auto" if emulated else "qemu"}
   probe_kernel: {GUEST_KERNEL}
   probe_initrd: {GUEST_INITRD}
 storage:

@@ -47,8 +47,13 @@ _READY = (
     f"pvcreate -q /dev/vdb; vgcreate -q {GROUP} /dev/vdb",
     "sync",
 )
+# Now, and when it boots again.
 _PLUG = """\
+echo {name} >/etc/hostname
 hostname {name}
+cd /etc/systemd/network
+printf '[Match]\\nPermanentMACAddress={lan}\\n[Link]\\nMACAddress={mac}\\n' >10-lan.link
+printf '[Match]\\nMACAddress={mac}\\n[Network]\\nAddress={address}/24\\n{more}' >10-lan.network
 nic=$(basename "$(dirname "$(grep -l {lan} /sys/class/net/*/address)")")
 ip link set "$nic" down
 ip link set "$nic" address {mac} up
@@ -75,12 +80,12 @@ def between(folder: Path, peer: Path) -> Cable:
 
 @dataclass(frozen=True)
 class Xen:
-    """One that runs; folder: its disks, sockets and console.log; within: see Cable."""
+    """One that runs; folder: its disks, sockets and console.log."""
 
     folder: Path
     key: Path
     port: int
-    within: tuple[str, ...] = ()
+    cable: Cable
 
     def command(self, argv: Sequence[str], terminal: bool = False) -> list[str]:
         """What runs argv there, as root, by one connection for all; terminal: on one of its own."""
@@ -99,7 +104,16 @@ class Xen:
         words = [word for option in (*options, *kept) for word in ("-o", option)]
         there = ("-i", str(self.key), "-p", str(self.port), "root@127.0.0.1")
         command = [shlex.join(argv)] if argv else []  # none: a shell
-        return [*self.within, "ssh", "-F", "none", *(["-tt"] if terminal else []), *words, *there, *command]
+        return [
+            *self.cable.within,
+            "ssh",
+            "-F",
+            "none",
+            *(["-tt"] if terminal else []),
+            *words,
+            *there,
+            *command,
+        ]
 
     def run(
         self, *argv: str, input: str | None = None, check: bool = True, timeout: float = WORK
@@ -119,10 +133,18 @@ class Xen:
         """End the connection that is kept."""
         run(["ssh", "-F", "none", "-o", f"ControlPath={self.folder}/ssh", "-O", "exit", "x"], check=False)
 
-    def plug(self, name: str, address: str, number: int) -> None:
+    def plug(self, name: str, address: str, number: int, gateway: str = "") -> None:
         """Its name, and its address (of a network of 24 bits) by the second card; number: ends the card's."""
-        mac = f"{LAN[:-2]}{number:02x}"
-        self.sh(_PLUG.format(name=name, address=address, lan=LAN, mac=mac))
+        mac, more = f"{LAN[:-2]}{number:02x}", f"Gateway={gateway}\\n" if gateway else ""
+        self.sh(_PLUG.format(name=name, address=address, lan=LAN, mac=mac, more=more))
+        if gateway:
+            self.sh(f"ip route replace default via {gateway}")
+
+    def cut_power(self) -> None:
+        """What its disks have stays."""
+        with suppress(NotFound), Qmp(self.folder / "qmp", 30) as qmp:
+            qmp("quit")
+        self.disconnect()
 
 
 @contextmanager
@@ -167,15 +189,36 @@ def started(folder: Path, cable: Cable | None = None) -> Iterator[Xen]:
         yield xen
 
 
+@contextmanager
+def bare(folder: Path, cable: Cable) -> Iterator[Xen]:
+    """Debian with Xen, and nothing of ours, booted from nothing, for the length of the block."""
+    image = xen_image.made(role=False)
+    _disks(image, folder)
+    with step("booting Xen, emulated, from nothing"), _machine(image, folder, None, cable) as xen:
+        yield xen
+
+
+@contextmanager
+def again(xen: Xen) -> Iterator[Xen]:
+    """One whose power is off, booted by what its disks have, for the length of the block."""
+    with _machine(xen_image.made(), xen.folder, None, xen.cable) as booted:
+        yield booted
+
+
 def _prepare(image: Path, folder: Path) -> None:
     """Boot from nothing, and keep disks and memory as they are when all is up."""
-    _overlay(image / "root.img", "raw", folder / "root.qcow2")
-    run(["qemu-img", "create", "-q", "-f", "qcow2", str(folder / "disk.qcow2"), DISKS["disk"]])
+    _disks(image, folder)
     with _machine(image, folder) as xen:
         for script in _READY:
             xen.sh(script)
         xen.disconnect()
         _keep(folder)
+
+
+def _disks(image: Path, folder: Path) -> None:
+    """That of the image, and an empty one."""
+    _overlay(image / "root.img", "raw", folder / "root.qcow2")
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(folder / "disk.qcow2"), DISKS["disk"]])
 
 
 def _overlay(below: Path, format: str, path: Path) -> None:
@@ -198,7 +241,7 @@ def _machine(
         subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
     ):
         try:
-            xen = Xen(folder, image / "key", port, cable.within)
+            xen = Xen(folder, image / "key", port, cable)
             if state:
                 _go_on(folder)
             _await(xen, process)

@@ -14,7 +14,8 @@ from invirt.kernel.source import newest
 from invirt_lab import host, images, packages
 
 _PACKAGES = (
-    *("linux-image-amd64", "xen-system-amd64", "qemu-system-xen", "grub-xen-host", "lvm2"),
+    *("linux-image-amd64", "xen-system-amd64", "qemu-system-xen", "grub-xen-host"),
+    *("lvm2", "thin-provisioning-tools"),
     *("lvm2-lockd", "dlm-controld", "corosync", "sanlock"),  # for a volume group of several hosts; off
     *("busybox-static", "kmod", "udev", "openssh-server", "e2fsprogs", "socat"),
 )
@@ -35,23 +36,27 @@ RAMDISK = Ramdisk(
 )
 
 
-def made() -> Path:
-    """The folder of xen.elf, vmlinuz, initrd, root.img and key, made if it isn't cached."""
+def made(role: bool = True) -> Path:
+    """The folder of xen.elf, vmlinuz, initrd, root.img and key, made if it isn't cached.
+
+    role: with our packages; else they wait in its /srv/archive, with apt told of them.
+    """
     packages.publish()
     base = images.base()
     wanted = {*_PACKAGES, *packages.needed("invirt-host")[1], *packages.needed("invirt-kernel")[1]}
     layer = images.layer("xen-host", base, sorted(wanted)) / "upper"
     script = Path(__file__).with_name("make-xen-root")
-    parts = (layer.parent.name, packages.key(), script.read_text(), Path(__file__).read_text())
+    ours = "invirt-host invirt-kernel" if role else ""
+    parts = (layer.parent.name, packages.key(), script.read_text(), Path(__file__).read_text(), ours)
     with images.kept("xen-image", base, *parts) as (done, new):
         if new:
-            _make(layer, base, new, script)
+            _make(layer, base, new, script, ours)
     return done
 
 
-def _make(layer: Path, base: Path, new: Path, script: Path) -> None:
+def _make(layer: Path, base: Path, new: Path, script: Path, ours: str) -> None:
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(new / "key")])
-    run([*host.ALONE, "sh", str(script), *map(str, (layer, base, new, packages.ARCHIVE))], timeout=600)
+    run([*host.ALONE, "sh", str(script), *map(str, (layer, base, new, packages.ARCHIVE, ours))], timeout=600)
     source = newest(new / "parts")
     archive = RAMDISK.archive(source.busybox.read_bytes(), source.read_modules(_MODULES), {})
     (new / "initrd").write_bytes(archive)

@@ -10,7 +10,7 @@ were; hosts of Xen's are no part of it any more when the block ends, and the dat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,27 +18,90 @@ from pathlib import Path
 from invirt.base.process import run
 from invirt_lab import certificates, cluster, realm, roles, xen_host
 from invirt_lab.progress import step
-from invirt_lab.site import GATEWAY, WITH_XEN, XEN, hosts_file
+from invirt_lab.site import CLUSTER, GATEWAY, HOSTS, SERVERS, USUAL, WITH_XEN, XEN, Server, Site, hosts_file
 from invirt_lab.xen_host import GROUP, Cable, Xen
 
 TYPE = "pvh"
 HOST_MEMORY = 400  # MiB for guests
+# Of remote servers: how long others may take to answer once the quickest has, and what takes no time.
+REMOTE = "/usr/lib/python3/dist-packages/invirt/remote"
+PATIENT = (("PATIENCE", "120.0", f"{REMOTE}/lines.py"), ("CALL", "300", f"{REMOTE}/operations/model.py"))
+PATIENTLY = 'grep -q "^$0 = " "$2"; sed -i "s/^$0 = [0-9.]*/$0 = $1/" "$2"'
+# Else an emulated host would do nothing but tell what runs.
+SELDOM = """\
+folder=/etc/systemd/system/invirt-reconcile.timer.d
+mkdir -p $folder
+printf '[Timer]\\nOnUnitInactiveSec=\\nOnActiveSec=10\\nOnUnitInactiveSec=60\\n' >$folder/seldom.conf
+systemctl daemon-reload
+systemctl restart invirt-reconcile.timer
+"""
 SLOW = 600.0  # seconds for what a host does by many processes: it is emulated
 
 
 @contextmanager
 def hosts(folder: Path) -> Iterator[tuple[Xen, Xen]]:
     """They, for the length of the block; folder: new, with a short name."""
-    with step("starting two Xen hosts"), xen_host.two(folder, _cable) as both:
-        try:
-            for server, xen in zip(XEN.values(), both, strict=True):
-                xen.plug(server.name, server.address, server.number)
-                xen.sh(f"ip route replace default via {GATEWAY}")
-                cluster.elsewhere[server.name] = xen.command
-            _join()
-            yield both
-        finally:
-            cluster.elsewhere.clear()
+    with (
+        step("starting two Xen hosts"),
+        xen_host.two(folder, _cable) as both,
+        _reached(dict(zip(XEN.values(), both, strict=True))),
+    ):
+        _prepare(WITH_XEN, XEN)
+        with step("telling all servers of two hosts with Xen"):
+            roles.apply(WITH_XEN, SLOW)
+            for name, server in XEN.items():
+                told = ("--hostname", server.fqdn, "--memory", str(HOST_MEMORY), "--hypervisor", "xen")
+                _told("host", "add", name, *told)
+                _told("pool", "hosts", "default", "--remove", name)
+                _told("pool", "add", name, "--driver", "lvm", "--place", GROUP, "--host", name)
+            add_type()
+        yield both
+
+
+@contextmanager
+def bare(folder: Path) -> Iterator[Xen]:
+    """The first of them as Debian with Xen alone, for the length of the block.
+
+    Its keys, certificates and invirt.yaml are there; the database doesn't know it, and Invirt's packages
+    wait in ARCHIVE.
+    """
+    server = XEN["xen1"]
+    site = Site((*CLUSTER, server.name), hosts=(*HOSTS, server.name))
+    with xen_host.bare(folder, _cable(folder, folder)) as xen, _reached({server: xen}):
+        _prepare(site, {server.name: server})
+        roles.apply(USUAL)
+        yield xen
+
+
+@contextmanager
+def _reached(hosts: Mapping[Server, Xen]) -> Iterator[None]:
+    """By the servers' network, and by cluster.on()."""
+    try:
+        for server, xen in hosts.items():
+            xen.plug(server.name, server.address, server.number, GATEWAY)
+            cluster.elsewhere[server.name] = xen.command
+        yield
+    finally:
+        cluster.elsewhere.clear()
+
+
+def add_type() -> None:
+    """Of machines that run there alone."""
+    _told("type", "add", TYPE, "--virt", "pvh", "--append", "console=hvc0 quiet", "--needs", "xen")
+
+
+def _told(*words: str) -> None:
+    """By invirt-admin."""
+    cluster.on(WITH_XEN.database, "invirt-admin", *words)
+
+
+@contextmanager
+def booted_again(name: str, xen: Xen) -> Iterator[None]:
+    """One of them whose power was cut, for the length of the block."""
+    with xen_host.again(xen) as host:
+        cluster.elsewhere[name] = host.command
+        yield
+        del cluster.elsewhere[name]
 
 
 def _cable(folder: Path, _: Path) -> Cable:
@@ -49,30 +112,18 @@ def _cable(folder: Path, _: Path) -> Cable:
     return Cable(f"tap,ifname={name},script=no,downscript=no", within)
 
 
-def _join() -> None:
-    """What an administrator does with two further hosts."""
-    known = hosts_file(WITH_XEN.all())
+def _prepare(site: Site, hosts: Mapping[str, Server]) -> None:
+    """What further hosts are given before they have their role, and all servers of them."""
+    known = hosts_file(site.all())
     with ThreadPoolExecutor() as pool:
         list(
-            pool.map(
-                lambda name: cluster.on(name, "sh", "-c", "cat >/etc/hosts", input=known), WITH_XEN.servers
-            )
+            pool.map(lambda name: cluster.on(name, "sh", "-c", "cat >/etc/hosts", input=known), site.servers)
         )
-    for server in XEN.values():
-        realm.join(server, WITH_XEN)
-    certificates.add_hosts(WITH_XEN, XEN)
-    with step("telling all servers of two hosts with Xen"):
-        roles.configure(WITH_XEN)
-        roles.apply(WITH_XEN, SLOW)
-        for words in _settings():
-            cluster.on(WITH_XEN.database, "invirt-admin", *words)
-
-
-def _settings() -> Iterator[tuple[str, ...]]:
-    """Words of invirt-admin."""
-    for name, server in XEN.items():
-        told = ("--hostname", server.fqdn, "--memory", str(HOST_MEMORY), "--hypervisor", "xen")
-        yield ("host", "add", name, *told)
-        yield ("pool", "hosts", "default", "--remove", name)
-        yield ("pool", "add", name, "--driver", "lvm", "--place", GROUP, "--host", name)
-    yield ("type", "add", TYPE, "--virt", "pvh", "--append", "console=hvc0 quiet", "--needs", "xen")
+    for name in (name for name in site.remotes if not SERVERS[name].spare):
+        for words in PATIENT:
+            cluster.on(name, "sh", "-ec", PATIENTLY, *words)
+        cluster.on(name, "sh", "-ec", SELDOM)
+    for server in hosts.values():
+        realm.join(server, site)
+    certificates.add_hosts(site, hosts)
+    roles.configure(site)

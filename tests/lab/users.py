@@ -49,10 +49,11 @@ class Lab:
         return cluster.on(server, *argv, input=input, check=check)
 
     def on_hosts(self, *argv: str) -> dict[str, str]:
-        """What a command says on each host, on all at once."""
+        """What a command says on each host, on all at once; those that are machines of their own, too."""
+        hosts = [*HOSTS, *cluster.elsewhere]
         with ThreadPoolExecutor() as pool:
-            done = pool.map(lambda host: self.on(host, *argv), HOSTS)
-            return {host: one.stdout for host, one in zip(HOSTS, done, strict=True)}
+            done = pool.map(lambda host: self.on(host, *argv), hosts)
+            return {host: one.stdout for host, one in zip(hosts, done, strict=True)}
 
     def sql(self, text: str) -> str:
         """What the database's owner gets for text."""

@@ -52,6 +52,13 @@ def blocks() -> list[Block]:
     return [Block(one["who"], re.sub(r"^    ", "", one["text"], flags=re.M)) for one in found]
 
 
+def block(who: str, names: Mapping[str, str]) -> str:
+    """What that one runs, wherever the guide has it; names: what things of the guide are called here."""
+    found = next(one["text"] for one in BLOCK.finditer(GUIDE.read_text()) if one["who"] == who)
+    text = re.sub(r"^    ", "", found, flags=re.M)
+    return re.sub("|".join(map(re.escape, names)), lambda one: names[one[0]], text)
+
+
 def of(who: str, named: Mapping[str, str]) -> list[str]:
     """What that one runs; named: what the servers of the guide are called here, which others get, too."""
     names = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from invirt_lab.xen_host import PAIR
 from tests.site import guide
-from tests.xen import locks
+from tests.xen import locks, test_bare
 
 RUN = [
     *(guide.EACH, guide.ONE, guide.ONE, guide.USER),
@@ -21,10 +22,13 @@ def test_each_block_says_who_runs_it() -> None:
     assert len(indented) == len(RUN) and len(lists) == 1
 
 
-def test_what_hosts_share_is_made_by_the_guide() -> None:
+def test_hosts_of_xens_are_made_by_the_guide() -> None:
     """As tests/xen does it."""
-    found = {one["who"]: locks.block(one["who"]) for one in guide.BLOCK.finditer(guide.GUIDE.read_text())}
-    assert set(found) - set(RUN) == set(locks.BLOCKS)
+    names = locks.names_of(PAIR)
+    found = {
+        one["who"]: guide.block(one["who"], names) for one in guide.BLOCK.finditer(guide.GUIDE.read_text())
+    }
+    assert set(found) - set(RUN) == {*locks.BLOCKS, *test_bare.BLOCKS}
     assert "ring0_addr: 10.9.0.2" in found["corosync.conf"] and "example" not in found["corosync.conf"]
 
 

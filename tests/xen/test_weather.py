@@ -99,3 +99,19 @@ def test_a_xenstored_that_hangs(host: Xen) -> None:
         host.sh("pkill -CONT -x oxenstored")
     assert said.startswith("9 no end within") and soon == "True", said
     assert lines(host, "said(lambda: xen.running(NAME))\nxen.destroy(NAME)") == ["True"]
+
+
+def test_a_xenstored_that_is_gone(xen: Xen) -> None:
+    """It comes back with the host alone; till then nobody is told that a guest is off, and none is booted."""
+    xen.python(APPLIED)
+    xen.sh(f"lvcreate -q -y -L 64M -n {NAME}_hda {GROUP}")
+    assert lines(xen, "driver.LONG = 300.0\nsaid(boot)") == ["None"]
+    xen.sh("pkill -KILL -x oxenstored")
+    script = f"""
+said(lambda: xen.running(NAME))
+said(xen.ended)
+said(lambda: boot(name="d_romulus"))
+{TIME.format(most=200)}
+"""
+    *told, soon = lines(xen, script)
+    assert soon == "True" and all(said.startswith("9 ") for said in told), told

@@ -1,0 +1,100 @@
+"""What a boot and a move cost the first domains' processors, against bare xl for the same guest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from invirt_lab import console
+from invirt_lab.xen_host import Xen
+from invirt_lab.xen_site import TYPE
+from tests.lab.users import Lab
+from tests.results import Result, keep
+from tests.xen.locks import GROUP
+from tests.xen.on_site import ADDRESSES, LONG, SLOW, Make, hosts, lab, machine, san, tidy
+
+pytestmark = pytest.mark.nightly
+
+__all__ = ["hosts", "lab", "machine", "san", "tidy"]  # fixtures
+TICKS = 100  # a second
+IDLE = 60.0  # seconds in which what a host does anyway is looked at
+PORT = 3999
+FILE = "/root/bare"
+
+
+class Meter:
+    """Of seconds that hosts' processors are at work, but for guests' own and for what they do anyway."""
+
+    def __init__(self, *hosts: Xen) -> None:
+        self.hosts = hosts
+        before = self._busy()
+        time.sleep(IDLE)
+        self.anyway = (self._busy() - before) / IDLE
+
+    def _busy(self) -> float:
+        lines = [xen.sh("head -n 1 /proc/stat").split() for xen in self.hosts]
+        return sum(int(line[at]) for line in lines for at in (1, 2, 3, 6, 7)) / TICKS
+
+    def cost(self, act: Callable[[], object]) -> float:
+        """Of what act does."""
+        before, began = self._busy(), time.monotonic()
+        act()
+        return self._busy() - before - self.anyway * (time.monotonic() - began)
+
+
+def table(what: str, ours: float, bare: float, limit: float) -> None:
+    """A single turn of each: the limit is shown, and twice as much is no noise any more."""
+    keep(Result(what, ours, "s of processor", bare=bare))
+    assert keep(Result(f"{what}, to bare xl", ours / bare, "times", limit)).sound
+
+
+def new(lab: Lab, machine: Make, pool: str) -> str:
+    """A machine that has run once, so that all is warm, and is off."""
+    name = machine("--type", TYPE, "--memory", "96", "--pool", pool)
+    for word in ("create", "destroy"):
+        lab.remctl("alice", "control", name, word, timeout=SLOW)
+    return name
+
+
+def ours(lab: Lab, *words: str) -> Callable[[], object]:
+    """A call of a user's, or of an administrator's."""
+    return lambda: lab.remctl("bob" if words[0] == "admin" else "alice", *words, timeout=LONG)
+
+
+def test_a_boot(hosts: tuple[Xen, Xen], lab: Lab, machine: Make) -> None:
+    """As who owns it boots it, on the one host that sees its disk."""
+    host, name = hosts[0], new(lab, machine, "xen1")
+    meter = Meter(host)
+    mine = meter.cost(ours(lab, "control", name, "create"))
+    host.sh(f"cp /var/lib/invirt/domains/d_{name} {FILE}")
+    ours(lab, "control", name, "destroy")()
+    table("create on Xen", mine, meter.cost(lambda: host.sh(f"xl create -q {FILE}")), 1.3)
+    host.sh(f"xl destroy d_{name}")
+
+
+def test_a_move(san: str, hosts: tuple[Xen, Xen], lab: Lab, machine: Make) -> None:
+    """There, and back as xl does it, once both have the disk's lock."""
+    name, names = new(lab, machine, san), list(ADDRESSES)
+    ours(lab, "control", name, "create")()
+    here = names.index(str(console.host_of(name)))
+    source, target = hosts[here], hosts[1 - here]
+    meter = Meter(*hosts)
+    within = ("--within", f"{LONG:.0f}")
+    mine = meter.cost(ours(lab, "admin", "machine", "migrate", name, names[1 - here], *within))
+    for host in hosts:
+        host.sh(f"lvchange -q -asy {GROUP}/d_{name}_hda")
+    receive = f"timeout {LONG} socat TCP-LISTEN:{PORT},reuseaddr EXEC:'xl migrate-receive'"
+    there = f"exec socat - TCP:{ADDRESSES[names[here]]}:{PORT}"
+    send = f"sleep 10; xl migrate -s '' d_{name} '{there}'"
+
+    def bare() -> None:
+        with ThreadPoolExecutor(1) as beside:
+            received = beside.submit(source.sh, receive, timeout=LONG)
+            target.sh(send, timeout=LONG)
+            received.result()
+
+    table("migrate on Xen", mine, meter.cost(bare), 1.2)
+    source.sh(f"xl destroy d_{name}")

@@ -20,6 +20,11 @@ MEANT = {
     "create remus --memory 512M --disk 10G --start": [CREATE, ("control", "remus", "create")],
     "create remus --memory 512M --disk 10G --console": [CREATE, ("control", "remus", "create")],
     "create remus --memory 512M --disk 10G --pool ssd": [(*CREATE, "--pool=ssd")],
+    "create remus --memory 512M --disk 10G --install debian-13 --console": [
+        CREATE,
+        ("control", "remus", "install", "--autoinstall=debian-13", "--yes"),
+    ],
+    "install remus --autoinstall debian-12": ("control", "remus", "install", "--autoinstall=debian-12"),
     "list": ("machine", "list"),
     "stop remus": ("control", "remus", "shutdown"),
     "kill remus": ("control", "remus", "destroy"),
@@ -69,7 +74,7 @@ def test_what_is_typed_is_said(typed: str) -> None:
     assert asked and asked.run() == MEANT[typed]
 
 
-@pytest.mark.parametrize("further", ["--start", "--console"])
+@pytest.mark.parametrize("further", ["--start", "--console", "--install=debian-13"])
 def test_what_is_not_waited_for_is_not_booted_yet(further: str) -> None:
     asked = cli.parsed(COMMAND, ["create", "remus", "--no-wait", further])
     with pytest.raises(BadInput, match="before it is made"):

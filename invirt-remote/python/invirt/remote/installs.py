@@ -48,8 +48,9 @@ def install(actor: Actor, name: MachineName, autoinstall: str, yes: bool) -> Any
         raise BadInput(f"{name} is left as it is", hint="Say so again with --yes.")
     password = secrets.token_urlsafe(12)
     secret = run(["openssl", "passwd", "-6", "-stdin"], input=password).stdout.strip()
+    told = f"root's password, should this call be cut off: {password}"
     try:
-        done = submission.submit("install", actor, name, {"autoinstall": autoinstall}, secret)
+        done = submission.submit("install", actor, name, {"autoinstall": autoinstall}, secret, told)
     except submission.Begun as begun:
         return Found({"operation": begun.number, "password": password}, shown=_in_words)
     found = {"name": name, "system": autoinstall, "password": password}

@@ -62,13 +62,26 @@ def progress(text: str) -> None:
 
 
 def submit(
-    kind: str, actor: Actor, name: MachineName, arguments: dict[str, Any] | None = None, secret: str = ""
+    kind: str,
+    actor: Actor,
+    name: MachineName,
+    arguments: dict[str, Any] | None = None,
+    secret: str = "",
+    first: str = "",
 ) -> Operation:
     """Run an operation to its end, telling how it goes; raises why it failed.
 
     Raises Begun instead where nobody waits: the service does it.  secret: see operations.submit().
+    first: what is told before all else, once it is admitted.
     """
     from invirt.remote import operations  # not for those who only look
+
+    words = iter([first] if first else [])
+
+    def tell(text: str) -> None:
+        for word in words:
+            progress(word)
+        progress(text)
 
     key = _Asked.key
     if not _Asked.waits:
@@ -82,7 +95,7 @@ def submit(
         name,
         arguments or {},
         key=key,
-        progress=progress,
+        progress=tell,
         connection=connected(),
         secret=secret,
     )

@@ -13,6 +13,7 @@ from invirt.base.errors import BadInput, CommandFailed
 from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
+from invirt.host.network import routes
 from invirt.host.records import Record
 from invirt.host.watching import Seen
 from invirt.host.xen import driver, vif
@@ -148,6 +149,19 @@ def test_addresses_of_the_other_links() -> None:
     paths.write(record.config_file, DomainConfig({"name": "d_remus", "vif": links}).json())
     assert vif.others(REMUS, "inv1") == ["192.0.2.10", "192.0.2.12"]
     assert vif.others(DomainName("own"), "inv1") == []
+
+
+def test_a_link_that_is_up_keeps_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened once more when its guest has arrived; a link of Xen's takes no address then."""
+    said: list[str] = []
+    monkeypatch.setattr(routes, "NET", tmp_path)
+    monkeypatch.setattr(routes, "_set", lambda *_: None)
+    monkeypatch.setattr(routes, "run", lambda _, input: said.append(input))
+    (tmp_path / "inv7").mkdir()
+    for address in ("fe:00:00:00:00:01", routes.MAC):
+        (tmp_path / "inv7/address").write_text(f"{address}\n")
+        routes.open_link("inv7", ipv6=False, others=False)
+    assert said == [f"link set inv7 address {routes.MAC} up\n", "link set inv7 up\n"]
 
 
 def test_what_is_seen_lasts_until_it_changes() -> None:

@@ -11,6 +11,7 @@ from invirt.base.process import run
 ROUTER6 = "fe80::1"  # the host, as each guest's IPv6 router
 # Of the host's end of each link, on every host: a guest that moves, running, still knows its router.
 MAC = "fe:ff:ff:ff:ff:ff"
+NET = Path("/sys/class/net")
 EMULATED = "-emu"  # ends the name of the other interface that Xen gives an HVM guest's nic
 OURS = re.compile(rf"inv([0-9]+)({EMULATED})?")
 
@@ -38,7 +39,10 @@ def open_link(interface: str, ipv6: bool, others: bool) -> None:
         "ipv4/conf/{interface}/rp_filter": "0" if others else "1",
     }
     _set(SETTINGS | more, interface)
-    lines = [f"link set {interface} address {MAC} up"]
+    # Xen's links take no address once they are up, be it the one that they have.
+    own = NET / interface / "address"
+    address = "" if own.exists() and own.read_text().strip() == MAC else f"address {MAC} "
+    lines = [f"link set {interface} {address}up"]
     if ipv6:
         lines.append(f"address replace {ROUTER6}/64 dev {interface} nodad")
     _ip(*lines)

@@ -16,7 +16,7 @@ from tests.results import Result, keep
 from tests.xen.locks import GROUP
 from tests.xen.on_site import ADDRESSES, LONG, SLOW, Make, hosts, lab, machine, san, tidy
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
 
 __all__ = ["hosts", "lab", "machine", "san", "tidy"]  # fixtures
 TICKS = 100  # a second

@@ -17,8 +17,8 @@ from tests.lab.users import Lab
 from tests.site.guide import block
 
 __all__ = ["lab", "machine", "tidy"]  # fixtures
-pytestmark = pytest.mark.nightly
 SLOW = 900.0  # seconds for what an emulated host does
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3 * SLOW)]
 HOST, ROLE, DATABASE = BLOCKS = (
     *("a Xen host", "a Xen host, with invirt.yaml"),
     "the database server, of a Xen host",

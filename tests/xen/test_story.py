@@ -15,16 +15,21 @@ from tests.web.server.screens import Screen
 from tests.xen.on_site import LONG, SLOW, Make, hosts, lab, machine, remus, san, tidy
 
 __all__ = ["hosts", "lab", "machine", "remus", "san", "tidy"]  # fixtures
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
 CRASH = "sync; (sleep 5; echo c >/proc/sysrq-trigger) & true"
 ALL_AGREE = 0
-STRANGER = 'name = "d_stranger"\ntype = "pvh"\nmemory = 64\nkernel = "{0}/vmlinuz"\nramdisk = "{0}/initrd"\n'
+STRANGER = 'name = "d_stranger"\ntype = "pvh"\nmemory = 96\nkernel = "{0}/vmlinuz"\nramdisk = "{0}/initrd"\n'
 KERNEL = "/var/lib/invirt/kernel"
 
 
 def volumes(host: str) -> list[str]:
     """Of the host's own group."""
     return cluster.on(host, "lvs", "--noheadings", "-o", "lv_name", "invirt").stdout.split()
+
+
+def cap(host: str, name: str) -> int:
+    """To which the machine's guest is held there, in percent of a CPU."""
+    return int(cluster.on(host, "xl", "sched-credit2", "-d", f"d_{name}").stdout.split()[-1])
 
 
 def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
@@ -39,6 +44,9 @@ def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
     assert f"inet {address}/" in said
     ping = ("ping", "-c", "3", "-W", "10", f"{remus}.invirt.test")
     eventually(lambda: "3 received" in cluster.as_user("alice", *ping, check=False).stdout, "pongs", SLOW)
+
+    lab.remctl("alice", "machine", "limit", remus, "--cap", "40")
+    eventually(lambda: cap("xen1", remus) == 40, "a cap", SLOW)
 
     console.ask_over_ssh("alice", remus, "touch /before", SLOW)
     lab.remctl("alice", "control", remus, "reboot", timeout=SLOW)
@@ -107,6 +115,7 @@ def test_one_whose_host_is_lost_boots_on_the_other(
     own, name = (machine("--type", TYPE, "--memory", "96", "--pool", pool) for pool in ("xen1", san))
     lab.remctl("alice", "control", own, "create", timeout=SLOW)
     lab.remctl("alice", "control", name, "create", timeout=SLOW)
+    lab.remctl("alice", "machine", "limit", name, "--cap", "80")
     for host in ("xen2", "xen1"):
         if console.host_of(name) != host:
             console.ask_over_ssh("alice", name, "cd /tmp; touch still-there", SLOW)
@@ -114,6 +123,7 @@ def test_one_whose_host_is_lost_boots_on_the_other(
             lab.remctl("bob", *move, timeout=LONG)
             assert console.host_of(name) == host
             assert "still-there" in console.ask_over_ssh("alice", name, "ls", SLOW)
+            eventually(lambda: cap(host, name) == 80, "a cap", SLOW)  # noqa: B023  it ends in here
     console.ask_over_ssh("alice", name, "echo kept | dd of=/dev/xvda conv=fsync", SLOW)
 
     lost = ("admin", "host", "lost", "xen1", "--confirm", "power-off")

@@ -10,8 +10,9 @@ COMMAND = Command(
     section=8,
     summary="end connections to remctld whose callers don't sign on in time",
     description=(
-        f"Looks each second at the remctlds that Invirt's sockets start, one for each connection, and ends\n"
-        f"those that have run no command within {gate.PATIENCE:g} seconds. How many these were is in the log."
+        f"Looks every {gate.EVERY:g} seconds at the remctlds that Invirt's sockets start, one for each\n"
+        f"connection, and ends those that have run no command within {gate.PATIENCE:g} seconds. How many\n"
+        "these were is in the log."
     ),
     example="journalctl -u invirt-remctld-gate",
     run=gate.watch,

@@ -201,7 +201,7 @@ def bare(folder: Path, cable: Cable) -> Iterator[Xen]:
 @contextmanager
 def again(xen: Xen) -> Iterator[Xen]:
     """One whose power is off, booted by what its disks have, for the length of the block."""
-    with _machine(xen_image.made(), xen.folder, None, xen.cable) as booted:
+    with _machine(xen.key.parent, xen.folder, None, xen.cable) as booted:
         yield booted
 
 

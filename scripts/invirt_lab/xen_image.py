@@ -44,11 +44,12 @@ def made(role: bool = True) -> Path:
     packages.publish()
     base = images.base()
     wanted = {*_PACKAGES, *packages.needed("invirt-host")[1], *packages.needed("invirt-kernel")[1]}
-    layer = images.layer("xen-host", base, sorted(wanted)) / "upper"
+    wanted |= set() if role else {"grub2-common"}  # which Debian's installer leaves
+    layer = images.layer("xen-host" if role else "xen-bare", base, sorted(wanted)) / "upper"
     script = Path(__file__).with_name("make-xen-root")
     ours = "invirt-host invirt-kernel" if role else ""
     parts = (layer.parent.name, packages.key(), script.read_text(), Path(__file__).read_text(), ours)
-    with images.kept("xen-image", base, *parts) as (done, new):
+    with images.kept("xen-image" if role else "xen-debian", base, *parts) as (done, new):
         if new:
             _make(layer, base, new, script, ours)
     return done

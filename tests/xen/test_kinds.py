@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from invirt_lab.xen_host import GROUP, Xen
-from tests.xen.test_guests import APPLIED, CONFIG, NAME, create, joined, told
+from tests.xen.test_guests import APPLIED, NAME, create, joined, told
 
 pytestmark = pytest.mark.nightly
 
@@ -62,19 +62,3 @@ def test_a_pv_guest_boots_and_powers_off(host: Xen) -> None:
     told(host, "xen.shutdown(NAME)")
     host.sh(f"timeout 200 sh -c 'while xl domid {NAME} 2>/dev/null; do sleep 1; done'")
     assert told(host, "print(xen.ended())") == [f"{{'{NAME}': 'poweroff'}}"]
-
-
-def test_a_pv_guest_boots_its_own_kernel(host: Xen) -> None:
-    """By pvgrub, of what its disk has: the host reads none of it."""
-    [kernel] = host.sh("ls /boot/vmlinuz-*").split()
-    lines = f"linux /boot/vmlinuz {CONFIG['extra']}\\ninitrd /boot/initrd\\nboot\\n"
-    host.sh(f"""
-mkdir -p /root/own/boot/grub
-cp {kernel} /root/own/boot/vmlinuz
-cp {CONFIG["ramdisk"]} /root/own/boot/initrd
-printf '{lines}' >/root/own/boot/grub/grub.cfg
-mke2fs -q -F -t ext4 -d /root/own /dev/{GROUP}/{NAME}_hda
-rm -r /root/own
-""")
-    create(host, type="pv", vif=[], kernel=None, ramdisk=None, extra=None)
-    said(host, "guest# ")

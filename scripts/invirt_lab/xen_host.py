@@ -104,16 +104,8 @@ class Xen:
         words = [word for option in (*options, *kept) for word in ("-o", option)]
         there = ("-i", str(self.key), "-p", str(self.port), "root@127.0.0.1")
         command = [shlex.join(argv)] if argv else []  # none: a shell
-        return [
-            *self.cable.within,
-            "ssh",
-            "-F",
-            "none",
-            *(["-tt"] if terminal else []),
-            *words,
-            *there,
-            *command,
-        ]
+        ssh = ["ssh", "-F", "none", *(["-tt"] if terminal else [])]
+        return [*self.cable.within, *ssh, *words, *there, *command]
 
     def run(
         self, *argv: str, input: str | None = None, check: bool = True, timeout: float = WORK

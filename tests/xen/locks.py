@@ -15,6 +15,8 @@ CONF, EACH, FIRST, OTHER = BLOCKS = (
     *("the first host that shares", "each other host that shares"),
 )
 GUIDES = {"host3": "192.0.2.13", "host4": "192.0.2.14"}
+# On one host, until the lock manager knows that the first one of the guide is silent.
+DOWN = "timeout 300 sh -c 'until dlm_tool status | grep -q \"fence 1 nodedown\"; do sleep 1; done'"
 # An emulated host is silent for longer than a real one: milliseconds.
 SLOW = "totem {\n    token: 30000\n"
 FILES = """\

@@ -110,7 +110,7 @@ def test_no_lock_passes_before_the_power_is_off(hosts: tuple[Xen, Xen]) -> None:
     """A host that stands still keeps what it has, whoever waits, until somebody says that it is off."""
     first, second = hosts
     first.sh("pkill -STOP -x corosync")
-    second.sh("timeout 300 sh -c 'until dlm_tool status | grep -q \"fence 1 nodedown\"; do sleep 1; done'")
+    second.sh(locks.DOWN)
     for said in acts(second, "grow", "boot"):
         assert said.startswith(
             ("Unreachable: LVM gives no answer", "CommandFailed: d_remus did not start")

@@ -12,6 +12,7 @@ from invirt_lab.xen_site import TYPE
 from tests.lab.users import Lab, eventually
 from tests.web.server.consoles import watching
 from tests.web.server.screens import Screen
+from tests.xen import locks
 from tests.xen.on_site import LONG, SLOW, Make, hosts, lab, machine, remus, san, tidy
 
 __all__ = ["hosts", "lab", "machine", "remus", "san", "tidy"]  # fixtures
@@ -130,8 +131,7 @@ def test_one_whose_host_is_lost_boots_on_the_other(
     refused = lab.try_remctl("bob", *lost, timeout=SLOW)
     assert refused.returncode and "answers: it is not lost" in refused.stderr
     hosts[0].cut_power()
-    down = "timeout 300 sh -c 'until dlm_tool status | grep -q \"fence 1 nodedown\"; do sleep 1; done'"
-    cluster.on("xen2", "sh", "-c", down)
+    cluster.on("xen2", "sh", "-c", locks.DOWN)
     cluster.on("xen2", "dlm_tool", "fence_ack", "1")
     done = eventually(lambda: _lost(lab, lost), "xen1 to be silent for long enough", SLOW)
     assert f"{name}: boots on xen2" in done and f"{own}: stays off" in done

@@ -39,6 +39,7 @@ class Lvm(Storage):
     """
 
     can = frozenset({Can.GROW})
+    pool = ""  # the thin pool in the group whose volumes these are; "": those of none
 
     def __init__(self, group: str, run: Callable[..., CompletedProcess[str]] = run) -> None:
         self.group = group
@@ -59,7 +60,7 @@ class Lvm(Storage):
         return f"/dev/{self.group}/{key}"
 
     def sizes(self) -> dict[str, int]:
-        own = ("--select", 'pool_lv=""')  # volumes of a thin pool are that pool's
+        own = ("--select", f'pool_lv="{self.pool}"')
         lines = self._lvm(*REPORT, "lv_name,lv_size", *own, self.group).splitlines()
         found = {name: int(size) >> 30 for name, size in map(str.split, lines)}
         found.pop("lvmlock", None)

@@ -29,11 +29,6 @@ class Thin(Lvm):
     def unshared(self, driver: str) -> str:
         return "LVM has a thin pool active on one host at a time"
 
-    def sizes(self) -> dict[str, int]:
-        chosen = ("--select", f'pool_lv="{self.pool}"')
-        lines = self._lvm(*REPORT, "lv_name,lv_size", *chosen, self.group).splitlines()
-        return {name: int(size) >> 30 for name, size in map(str.split, lines)}
-
     def make(self, key: str, gib: int) -> None:
         with self._room(gib):
             place = f"{self.group}/{self.pool}"

@@ -17,7 +17,7 @@ from invirt_lab import cluster, console, host, roles
 from invirt_lab.site import HOSTS, SERVERS
 
 SERVER = "install"
-SYSTEM = "debian-12"
+SYSTEM, SUITE = "debian-12", "bookworm"
 LONGEST = 540  # seconds, emulated and on a busy machine
 BASES = host.CACHE / "bases"
 _STATE = "/var/lib/invirt-autoinstaller"  # as the role has it
@@ -51,7 +51,7 @@ def make() -> None:
     keyring = base64.b64encode((BASES / "keyring.gpg").read_bytes()).decode()
     cluster.on("db", "sh", "-c", "base64 -d >/root/keyring.gpg", input=keyring)
     cluster.on("db", "invirt-admin", "record", "add", server.fqdn, "A", server.address)
-    offer(SYSTEM, "Debian 12")
+    offer(SYSTEM, "Debian 12", SUITE)
 
 
 def url(name: str) -> str:
@@ -59,10 +59,10 @@ def url(name: str) -> str:
     return f"http://{SERVERS[SERVER].fqdn}:8180/{name}"
 
 
-def offer(name: str, description: str) -> None:
-    """Tell the database that this can be installed."""
+def offer(name: str, description: str, suite: str, *more: str) -> None:
+    """Tell the database that this can be installed; more: options of invirt-admin autoinstall add."""
     told = ("--url", url(name), "--keyring", "/root/keyring.gpg", "--description", description)
-    cluster.on("db", "invirt-admin", "autoinstall", "add", name, *told)
+    cluster.on("db", "invirt-admin", "autoinstall", "add", name, *told, "--suite", suite, *more)
 
 
 def public() -> Path:
@@ -76,9 +76,10 @@ def is_made() -> bool:
 
 
 def _build() -> None:
-    """The base in the cache, of these days."""
+    """The base in the cache, of these days; one that was made before bases said their suite is made anew."""
     manifest = BASES / "public" / SYSTEM / "manifest.asc"
-    if not manifest.exists() or manifest.stat().st_mtime < time.time() - _OLDEST:
+    told = manifest.read_text() if manifest.exists() else ""
+    if f"\nsuite {SUITE}\n" not in told or manifest.stat().st_mtime < time.time() - _OLDEST:
         BASES.mkdir(parents=True, exist_ok=True)
         words = ["invirt-autoinstaller", "build", SYSTEM, "--folder", str(BASES)]
         run([str(host.TREE / "scripts/env"), *words], timeout=900)

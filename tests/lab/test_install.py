@@ -114,11 +114,11 @@ def without_base(lab: Lab, system: str, tmp_path: Path) -> Iterator[str]:
         mirror = mirrors.empty(state / "packages", mirrors.SUITE, state / "nobody")
         mirror.publish("", tmp_path)
         own = mirrors.own(state / "bases", mirror.keyring, installing.url("packages"), ahead=False)
-        recipe = replace(own, packages=mirrors.FEW)
-        bases.build(state, name, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES)
+        recipe = replace(own, packages=mirrors.FEW, mirror=mirrors.NOWHERE)
+        bases.build(state, name, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES, suite=own.suite)
         for served in (state / bases.PUBLIC / name, mirror.folder):
             shutil.copytree(served, installing.public() / served.name)
-    installing.offer(name, "made in the machine")
+    installing.offer(name, "made in the machine", mirrors.SUITE, "--mirror", installing.url("packages"))
     yield name
     lab.admin("autoinstall", "remove", name)
 

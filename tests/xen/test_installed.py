@@ -65,7 +65,8 @@ def parameters(state: Path) -> list[str]:
     hashed = subprocess.run(words, input=SECRET, check=True, capture_output=True, text=True).stdout.strip()
     return [
         "hostname remus",
-        f"suite {SUITE}",
+        f"name {SUITE}",
+        "architecture amd64",
         f"url http://198.51.100.2:8180/{SUITE}",
         f"keyring {base64.b64encode((state / signing.KEYRING).read_bytes()).decode()}",
         f"password {hashed}",
@@ -99,7 +100,7 @@ def installed(host: tuple[Xen, Path]) -> Xen:
         "grep -r . /var/lib/invirt/domains /var/lib/invirt/guests; find /run/invirt /tmp -name ramdisk"
     )
     assert "console=hvc0" in seen and "/ramdisk\n" not in seen
-    assert not [line for line in secrets[3:] if line.partition(" ")[2] in seen]
+    assert not [line for line in secrets[4:] if line.partition(" ")[2] in seen]
 
     typed, said = console(xen), []
     while typed.expect(STEP) == 0:

@@ -34,10 +34,14 @@ def image(checkout: Path) -> Path:
 
 @dataclass
 class Computer:
-    """A guest with a disk of 2 GiB in a folder, in the network that inside is in."""
+    """A guest with a disk of 2 GiB in a folder, in the network that inside is in.
+
+    told: what its installer is told beside what all are, a line each.
+    """
 
     folder: Path
     inside: Inside
+    told: str = ""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -61,7 +65,7 @@ class Computer:
     def attempt(self, image: Path, state: Path, suite: str, ramdisk: str = "installer") -> list[str]:
         """The same, done or failed."""
         told = self.folder / "parameters"
-        told.write_text(_parameters(state, suite))
+        told.write_text(_parameters(state, suite) + self.told)
         kernel = ("-kernel", str(image / "vmlinuz"), "-initrd", str(image / ramdisk), "-append", APPEND)
         guest = self.boot(*kernel, "-fw_cfg", f"name=opt/org.invirt.install,file={told}")
         said: list[str] = []
@@ -93,7 +97,7 @@ def _parameters(state: Path, suite: str) -> str:
     words = ["openssl", "passwd", "-6", "-stdin"]
     hashed = subprocess.run(words, input=SECRET, check=True, capture_output=True, text=True).stdout
     return (
-        f"hostname remus\nsuite {suite}\narchitecture amd64\nurl http://10.0.2.2:8180/{suite}\n"
+        f"hostname remus\nname {suite}\narchitecture amd64\nurl http://10.0.2.2:8180/{suite}\n"
         f"keyring {base64.b64encode((state / signing.KEYRING).read_bytes()).decode()}\n"
         f"password {hashed}key ssh-ed25519 AAAAC3Nz alice@example.org\n"
     )

@@ -19,6 +19,7 @@ COMPONENT = "universe"
 NAME, SUITE = "nobody-24-04", "noble"
 HOST = "10.0.2.2"  # as a guest's QEMU calls the computer that it runs on
 URL = f"http://{HOST}:8180/mirror"
+NOWHERE = "http://nowhere.invirt.test/debian"  # of a recipe, where another mirror is to stand for its own
 # What a machine must have to boot, and to be logged in to; emulated, each package more takes seconds.
 FEW = (
     *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "dbus", "linux-image-cloud-amd64"),

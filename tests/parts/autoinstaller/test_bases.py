@@ -30,7 +30,10 @@ def test_one_before_and_one_now(state: Path) -> None:
     assert bases.verify(state, "debian-12") == third == bases.known(state, "debian-12")
     assert bases.names(state) == ["debian-12"] and third.architecture == "amd64"
     assert (state / "gnupg").stat().st_mode & 0o777 == 0o700
-    again = bases.build(state, "debian-12", written("c"))
+    assert third.suite == "" and "suite \n" in (folder / "manifest.asc").read_text()
+    again = bases.build(state, "debian-12", written("c"), suite="bookworm")
+    assert again == bases.known(state, "debian-12") and again.suite == "bookworm"
+    assert "\nsuite bookworm\n" in (folder / "manifest.asc").read_text()
     assert again.sha256 == third.sha256 and (folder / again.file).exists()
 
 

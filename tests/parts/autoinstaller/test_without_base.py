@@ -11,7 +11,7 @@ import pytest
 from invirt.autoinstaller import bases, tools
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import Computer, asked, image
-from tests.parts.autoinstaller.mirrors import FEW, NAME, SUITE, Mirror, own
+from tests.parts.autoinstaller.mirrors import FEW, NAME, NOWHERE, SUITE, URL, Mirror, own
 from tests.parts.autoinstaller.serving import Inside, kept, packed, served
 
 
@@ -20,13 +20,14 @@ from tests.parts.autoinstaller.serving import Inside, kept, packed, served
 def test_by_mmdebstrap_in_the_guest(
     checkout: Path, state: Path, inside: Inside, mirror: Mirror, tmp_path: Path
 ) -> None:
-    """To a login; and a mirror that another has signed is told from the right one by apt in the guest."""
+    """To a login, of the mirror that it was told; and apt in the guest tells one that another has signed."""
     kept(checkout, state, "debian-12")
     mirrors.download(tmp_path / "packages", mirrors.packages(packed(state, "debian-12")))
     other = mirrors.empty(tmp_path / "other", SUITE, state / "other")
-    recipe = replace(own(state / "bases", mirror.keyring, ahead=False), packages=FEW)
-    bases.build(state, NAME, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES)
-    made, computer = image(checkout), Computer(state, inside)
+    recipe = replace(own(state / "bases", mirror.keyring, ahead=False), packages=FEW, mirror=NOWHERE)
+    bases.build(state, NAME, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES, suite=SUITE)
+    made = image(checkout)
+    computer = Computer(state, inside, f"suite {SUITE}\nmirror {URL}\n")
     with served(checkout, state, inside):
         replace(other, folder=mirror.folder).publish("", tmp_path / "packages")
         said = computer.attempt(made, state, NAME)
@@ -37,6 +38,7 @@ def test_by_mmdebstrap_in_the_guest(
     assert percents == sorted(percents) and len(percents) > 40
     guest = computer.login(NAME)
     assert asked(guest, "hostname") == "remus\n"
-    assert SUITE in asked(guest, "cat /etc/apt/sources.list")
+    sources = asked(guest, "cat /etc/apt/sources.list")
+    assert sources.count(f"deb {URL} {SUITE}") == 3 and NOWHERE not in sources
     assert asked(guest, "ls -A / | grep -c '^[.]'; systemctl --failed --no-legend --no-pager") == "0\n"
     guest.close(force=True)

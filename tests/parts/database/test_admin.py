@@ -140,14 +140,26 @@ def test_systems(admin: Admin, database: Database, tmp_path: Path) -> None:
     for verb in (f"add debian-13 --url {url} --keyring {keyring}", "set debian-12"):
         said = admin(f"autoinstall {verb} --architecture arm64", status=2)
         assert "'arm64' is not an architecture that hosts boot" in said and "amd64" in said
+        for wrong in ("--suite ../sid", "--suite -x", "--mirror file:/etc", "--mirror http://a/$(id)"):
+            option, _, value = wrong.partition(" ")
+            said = admin(f"autoinstall {verb} {option}={value}", status=2)
+            assert f"'{value}' is not a{' mirror' if 'm' in option else ' suite'}" in said, said
     admin("autoinstall set debian-12 --architecture amd64")
     script.write_text("echo no first line\n")
     assert "begins with #!/" in admin(f"autoinstall set debian-12 --script {script}", status=2)
     script.write_text("#!/bin/sh\necho welcome >/etc/motd\n")
     admin(f"autoinstall set debian-12 --script {script} --memory 1G")
     assert database.execute("SELECT script, memory FROM autoinstalls") == [(script.read_text(), 1024)]
+    mirror = "https://mirror.example.org:8443/~debian"
+    admin(f"autoinstall set debian-12 --suite bookworm --mirror {mirror}")
     [shown] = admin.rows("autoinstall list")
     assert (shown["script"], shown["url"], shown["architecture"]) == ("yes", url, "amd64")
+    assert (shown["suite"], shown["mirror"]) == ("bookworm", mirror)
+    admin("autoinstall set debian-12 --suite= --mirror=")
+    assert database.execute("SELECT suite, mirror FROM autoinstalls") == [("", "")]
+    admin(f"autoinstall add debian-13 --url {url} --keyring {keyring} --suite trixie --mirror {mirror}")
+    assert [(row["suite"], row["mirror"]) for row in admin.rows("autoinstall list")][1] == ("trixie", mirror)
+    admin("autoinstall remove debian-13")
     admin("autoinstall set debian-12 --script=")
     assert database.execute("SELECT script FROM autoinstalls") == [("",)]
     assert "can't be read" in admin("autoinstall set debian-12 --script /nowhere", status=2)

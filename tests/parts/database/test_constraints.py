@@ -103,6 +103,39 @@ def test_principals_as_the_validator_has_it(database: Database, opened: Connecti
     assert _accepts_domain(opened, "principal", text) == _accepts(validate.principal, text)
 
 
+PLACES = (
+    *("http://mirror.example.org/debian", "https://[::1]/", "HTTP://a/", "http://a/b'; DROP", "file:/etc"),
+    *("http://a/$(id)", "http://a b", "http://a/\\n", "http://a\n", "http://a:1/~b/", "http://a//b", ""),
+    *(f"http://{'a' * length}" for length in (248, 249)),
+)
+
+
+@pytest.mark.parametrize("column", ["suite", "mirror"])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=70)
+    | st.sampled_from(PLACES)
+    | st.from_regex(r"\A[a-z0-9.+-]{0,64}\n?\Z")
+    | st.from_regex(r"\Ahttps?://[a-z0-9.:-]{0,9}[A-Za-z0-9/._~$-]{0,9}\n?\Z")
+)
+def test_suites_and_mirrors_as_the_validator_has_them(
+    filled: Database, opened: Connection, column: str, text: str
+) -> None:
+    """But for an empty text: the base's own."""
+    text = text.replace("\0", "\n")
+    accepted = not text or _accepts(getattr(validate, column), text)
+    try:
+        with transaction(opened) as cursor:
+            row = f"INSERT INTO autoinstalls (name, url, keyring, {column}) VALUES ('own', %s, 'key', %s)"
+            cursor.execute(row, ("http://install.example.org/own", text))
+            cursor.execute("DELETE FROM autoinstalls")
+    except BadInput as error:
+        assert error.message == SENTENCES[f"autoinstall_{column}"]
+        assert not accepted
+    else:
+        assert accepted
+
+
 @pytest.fixture
 def opened(database: Database) -> Connection:
     """One connection for many questions."""

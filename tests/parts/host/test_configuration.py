@@ -65,6 +65,30 @@ def test_a_machine(database: Database, file: Path) -> None:
 
 
 @pytest.mark.usefixtures("host1")
+def test_what_an_installer_is_told(database: Database, file: Path) -> None:
+    """As its system's row has it; nothing more is said of one that leaves suite and mirror to its base."""
+    site(database)
+    own(database)
+    machine(database, "inode", disk=3)
+    url, mirror = "http://install.example.org:8180/debian-12", "http://mirror.example.org/debian"
+    database.execute(
+        "INSERT INTO autoinstalls (name, url, keyring, suite, mirror) VALUES (%s, %s, 'key', %s, %s)",
+        ("debian-12", url, "bookworm", mirror),
+    )
+    database.execute(
+        "INSERT INTO installs SELECT machine_id, autoinstall_id, '', '{}' FROM machines, autoinstalls;"
+        "INSERT INTO reservations (machine_id, host_id, memory) SELECT machine_id, hosts.host_id, 1"
+        " FROM machines, hosts WHERE hosts.name = 'host1'"
+    )
+    told = ["hostname inode", "name debian-12", "suite bookworm", f"mirror {mirror}", "architecture amd64"]
+    told += [f"url {url}", "keyring a2V5", "password "]
+    assert xmconfig.evaluate(file, {"machine_name": "inode"}).install == told
+    database.execute("UPDATE autoinstalls SET suite = '', mirror = ''")
+    settings = xmconfig.evaluate(file, {"machine_name": "inode"}).install
+    assert settings[2:4] == ["suite ", "mirror "]
+
+
+@pytest.mark.usefixtures("host1")
 def test_one_that_is_rescued(database: Database, file: Path) -> None:
     """Whatever it boots otherwise, for as long as it is that."""
     site(database)

@@ -14,8 +14,8 @@ from invirt.host.waiting import wait
 
 SECRET = "$6$salt$" + 86 * "s"
 TOLD = [
-    *("hostname remus", "suite debian-12", "url http://10.0.0.1:8180/debian-12", "keyring a2V5"),
-    *(f"password {SECRET}", "key ssh-ed25519 AAAA"),
+    *("hostname remus", "name debian-12", "suite bookworm", "mirror ", "architecture amd64"),
+    *("url http://10.0.0.1:8180/debian-12", "keyring a2V5", f"password {SECRET}", "key ssh-ed25519 AAAA"),
 ]
 
 

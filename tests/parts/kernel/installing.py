@@ -30,6 +30,13 @@ PATH = {"PATH": "/bin:/usr/sbin"}
 PARAMETERS = "sys/firmware/qemu_fw_cfg/by_name/opt/org.invirt.install/raw"
 BOOT, CORE = b"boot" * 128, b"core" * 512  # of a loader; the first is a whole sector
 # What the new system has of programs: they tell what they were called with.
+SOURCES = """\
+deb http://deb.debian.org/debian bookworm main
+
+deb http://deb.debian.org/debian bookworm-updates main
+
+deb http://deb.debian.org/debian-security bookworm-security main
+"""
 CHPASSWD = "#!/bin/sh\nread line; echo $line >/etc/shadow\n"
 KEYGEN = '#!/bin/sh\n[ $1 = -l ] && echo "256 SHA256:x (X)" || touch "${9}"\n'
 
@@ -146,7 +153,7 @@ class Server:
         """Parameters for a machine that is to have this base."""
         known = {
             "hostname": "remus",
-            "suite": "debian-12",
+            "name": "debian-12",
             "architecture": "amd64",
             "url": f"http://127.0.0.1:{self.port}/debian-12",
             "password": "$6$salt$hash",
@@ -198,7 +205,7 @@ def serving(ramdisk_root: Path, folder: Path) -> Iterator[Server]:
 
 def system(ramdisk_root: Path, tree: Path) -> None:
     """The few files of a base."""
-    for name in ("etc/ssh", "root", "boot/grub", "usr/sbin", "usr/bin", "bin"):
+    for name in ("etc/ssh", "etc/apt", "root", "boot/grub", "usr/sbin", "usr/bin", "bin"):
         (tree / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(ramdisk_root / "bin/busybox", tree / "bin/busybox")
     for name in ("sh", "touch"):
@@ -206,6 +213,7 @@ def system(ramdisk_root: Path, tree: Path) -> None:
     for name, text in (("usr/sbin/chpasswd", CHPASSWD), ("usr/bin/ssh-keygen", KEYGEN)):
         (tree / name).write_text(text)
         (tree / name).chmod(0o755)
+    (tree / "etc/apt/sources.list").write_text(SOURCES)
     (tree / "boot/grub/boot.img").write_bytes(BOOT)
     (tree / "boot/grub/core.img").write_bytes(CORE)
     (tree / "filler").write_bytes(os.urandom(MIB))
@@ -222,6 +230,7 @@ def listed(base: bytes, **changed: str) -> str:
     """The list that tells of a base."""
     known = {
         "name": "debian-12",
+        "suite": "bookworm",
         "architecture": "amd64",
         "file": "base.tar.zst",
         "size": str(len(base)),

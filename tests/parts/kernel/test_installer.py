@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.kernel.installing import BOOT, CORE, Place, Server, listed, place, serving, signed
+from tests.parts.kernel.installing import BOOT, CORE, SOURCES, Place, Server, listed, place, serving, signed
+
+MIRROR = "https://mirror.example.org:8443/~debian/a.b_c"
 
 
 def empty(here: Place) -> bool:
@@ -54,7 +56,13 @@ def test_it_installs_and_again(here: Place, server: Server) -> None:
         ("password", "x:0"),
         ("url", "http://127.0.0.1/$(touch /tmp/owned)"),
         ("url", "-O/etc/passwd"),
-        ("suite", "../debian-12"),
+        ("name", "../debian-12"),
+        ("suite", "bookworm$(touch /tmp/owned)"),
+        ("mirror", "http://mirror.example.org/$(touch /tmp/owned)"),
+        ("mirror", 'http://mirror.example.org" bookworm'),
+        ("mirror", "http://mirror.example.org\\n"),
+        ("mirror", "file:/etc"),
+        ("mirror", "http://mirror.example.org\nmirror http://other.example.org"),
         ("keyring", "a b"),
         ("key", 'command="touch /tmp/owned" ssh-ed25519 AAAA'),
         ("key", "ssh-ed25519 AAAA $(touch /tmp/owned)"),
@@ -63,7 +71,7 @@ def test_it_installs_and_again(here: Place, server: Server) -> None:
 def test_hostile_parameters_reach_nothing(here: Place, name: str, value: str) -> None:
     known = Server({}, b"key", 1).parameters(**{name: value})
     said = here.install(known)
-    assert "invirt-install: failed: " in said, said
+    assert "invirt-install: failed: " in said and "asking for an address" not in said, said
     assert not (here.root / "tmp/owned").exists() and empty(here)
 
 
@@ -83,6 +91,44 @@ def test_what_is_not_signed_by_the_key_is_not_taken(here: Place, server: Server,
         said = here.install(server.parameters())
         assert why in said and empty(here), said
     assert not (here.root / "tmp/owned").exists()
+
+
+def test_a_base_of_another_suite_is_not_taken(here: Place, server: Server, folder: Path) -> None:
+    """Nor one that tells of none, if its suite is asked for; else either is as right as before."""
+    for told, asked, why in (
+        ("trixie", {"suite": "bookworm"}, "what the server has there is of the suite trixie, not bookworm"),
+        ("", {"suite": "bookworm"}, "the list of the base has no suite"),
+        ("", {"mirror": MIRROR}, "the list of the base has no suite"),
+    ):
+        server.files["manifest.asc"] = signed(
+            listed(server.files["base.tar.zst"], suite=told), folder / "gnupg"
+        )[1]
+        said = here.install(server.parameters(**asked))
+        assert f"invirt-install: failed: {why}" in said and empty(here), said
+    assert "100% done" in here.install(server.parameters())
+
+
+def test_a_mirror_of_the_site_s(here: Place, server: Server, folder: Path) -> None:
+    """Stands for the base's, but not for that of security updates."""
+    for suite in ({"suite": "bookworm"}, {}):
+        assert "100% done" in here.install(server.parameters(mirror=MIRROR, **suite))
+        with here.installed() as target:
+            found = (target / "etc/apt/sources.list").read_text()
+            assert found == SOURCES.replace("http://deb.debian.org/debian bookworm", f"{MIRROR} bookworm")
+            assert found.count(MIRROR) == 2
+    assert "100% done" in here.install(server.parameters(suite="bookworm", mirror=""))
+    with here.installed() as target:
+        assert (target / "etc/apt/sources.list").read_text() == SOURCES
+
+
+def test_a_mirror_that_stands_for_none(here: Place, server: Server, folder: Path) -> None:
+    """As where a base's sources are of another suite than its list says: no other mirror without a word."""
+    server.files["manifest.asc"] = signed(
+        listed(server.files["base.tar.zst"], suite="trixie"), folder / "gnupg"
+    )[1]
+    said = here.install(server.parameters(mirror=MIRROR))
+    assert f"failed: the base names no mirror of trixie that {MIRROR} could stand for" in said, said
+    assert not here.disk.read_bytes()[:440].strip(b"\0")
 
 
 def test_another_base_is_not_unpacked(here: Place, server: Server) -> None:

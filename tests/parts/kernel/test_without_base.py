@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.parts.kernel.installing import BOOT, MIB, Place, Server, listed, packed, signed, system
+from tests.parts.kernel.installing import BOOT, MIB, SOURCES, Place, Server, listed, packed, signed, system
 
 # What mmdebstrap and its apt say, to a system that is only copied; the last line is of what packages print.
 SAID = """\
@@ -32,6 +32,7 @@ def offer(here: Place, server: Server, folder: Path, make: str, makes: int = MIB
     for name in ("cp", "sh"):
         (tree / "bin" / name).symlink_to("busybox")
     (tree / "install/make").write_text(f"set -e\n{make}")
+    (tree / "install/sources.list").write_text(SOURCES)
     base = packed(here.root)
     shutil.rmtree(tree)
     manifest = signed(listed(base, makes=str(makes)), folder / "gnupg")[1]
@@ -52,6 +53,19 @@ def test_the_machine_makes_its_system(here: Place, server: Server, folder: Path)
         assert (target / "filler").stat().st_size == MIB
         assert not list(target.glob(".[a-z]*")) and not (target / "install").exists()
     assert here.disk.read_bytes()[:440] == BOOT[:440]
+
+
+def test_a_mirror_of_the_site_s(here: Place, server: Server, folder: Path) -> None:
+    """Is what the system is made of, and what it has in the end, whatever its maker has written there."""
+    mirror, theirs = "http://mirror.example.org/debian", "http://deb.debian.org/debian"
+    for wrote in ("cp /install/sources.list /mnt/etc/apt/sources.list", ":"):
+        offer(here, server, folder, f"{MAKE}cp /install/sources.list /mnt/made-of\n{wrote}\n")
+        said = here.install(server.parameters(mirror=mirror))
+        assert "invirt-install: 100% done\n" in said, said
+        with here.installed() as target:
+            for name in ("made-of", "etc/apt/sources.list"):
+                found = (target / name).read_text()
+                assert found == SOURCES.replace(f"{theirs} bookworm", f"{mirror} bookworm"), name
 
 
 def test_why_not_is_said(here: Place, server: Server, folder: Path) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from invirt.autoinstaller import recipes, tools
+from invirt.autoinstaller import bases, recipes, tools
+from invirt.autoinstaller.bases import Base
+from invirt.autoinstaller.commands.autoinstaller import COMMAND
+from invirt.autoinstaller.recipes import Recipe
+from invirt.base import cli
 from invirt.base.errors import BadConfig, NotFound
 
 OWN = """\
@@ -23,15 +27,15 @@ packages: [linux-image-virtual, grub-pc-bin, openssh-server]
 def test_a_site_s_own(tmp_path: Path) -> None:
     (tmp_path / "ubuntu-22-04.yaml").write_text(OWN)
     assert list(recipes.known(tmp_path)) == ["debian-12", "debian-13", "ubuntu-22-04"]
-    words = recipes.recipe("ubuntu-22-04", tmp_path).words(Path("/made.tar"))
+    recipe = recipes.recipe("ubuntu-22-04", tmp_path)
+    words = recipe.words(Path("/made.tar"))
     assert words[0] == "mmdebstrap" and "--architectures=amd64" in words
     keyring = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
     assert f"--keyring={keyring}" in words
     assert f"--customize-hook=upload {keyring} /etc/apt/trusted.gpg.d/base.gpg" in words
     assert "--include=apt,linux-image-virtual,grub-pc-bin,openssh-server" in words
-    assert words[-5:] == [
-        "jammy",
-        "/made.tar",
+    assert words[-2:] == ["jammy", "/made.tar"]
+    assert recipe.sources() == [
         "deb http://mirror.example.org/ubuntu jammy main universe",
         "deb http://mirror.example.org/ubuntu jammy-updates main universe",
         "deb http://mirror.example.org/ubuntu jammy-security main universe",
@@ -39,9 +43,9 @@ def test_a_site_s_own(tmp_path: Path) -> None:
 
 
 def test_debian_s(tmp_path: Path) -> None:
-    words = recipes.recipe("debian-12", tmp_path / "none").words(Path("/made.tar"))
-    assert not [word for word in words if word.startswith("--keyring")]
-    assert words[-1] == "deb http://deb.debian.org/debian-security bookworm-security main"
+    recipe = recipes.recipe("debian-12", tmp_path / "none")
+    assert not [word for word in recipe.words(Path("/made.tar")) if word.startswith("--keyring")]
+    assert recipe.sources()[-1] == "deb http://deb.debian.org/debian-security bookworm-security main"
     with pytest.raises(NotFound, match="nobody knows how the base debian-99 is made") as caught:
         recipes.recipe("debian-99", tmp_path)
     assert "debian-12, debian-13; or " in caught.value.hint
@@ -84,10 +88,43 @@ def test_without_a_base(tmp_path: Path) -> None:
     assert not recipe.ahead and recipes.recipe("debian-12", tmp_path).ahead
     script = tools.script(recipe)
     words = shlex.split(script.splitlines()[-1])
-    assert words[:2] == ["exec", "mmdebstrap"] and words[-4] == "/mnt"
+    assert words[:2] == ["exec", "mmdebstrap"]
+    # A file that it is named would be none of /etc/apt/sources.list, where the installer looks for mirrors.
+    assert words[-4:] == ["jammy", "/mnt", "-", "</install/sources.list"]
+    assert "mirror.example.org" not in script
     assert "--keyring=/install/keyring.gpg" in words and "ubuntu-archive-keyring" not in script
     assert '--customize-hook=sh /install/customize "$1"' in words
     assert "trusted=" not in script and "--force" not in script
+
+
+def test_what_makes_a_system_has_its_sources_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the installer finds the mirror."""
+    recipe = recipes.RECIPES["debian-13"]
+    found: dict[str, str] = {}
+
+    def called(debian: Recipe, words: list[str], epoch: int) -> None:
+        [hook] = [word for word in words if "=copy-in " in word]
+        found.update({path.name: path.read_text() for path in Path(hook.split()[1]).iterdir()})
+
+    monkeypatch.setattr(recipes, "called", called)
+    tools.make(recipe, tools.DEBIAN, tmp_path / "made.tar", 0)
+    assert found["sources.list"].splitlines() == recipe.sources() and found["sources.list"].endswith("\n")
+    assert found["make"] == tools.script(recipe)
+
+
+def test_what_is_built_says_its_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[object] = []
+
+    def build(state: Path, name: str, *more: object) -> Base:
+        told.extend(more[1:])
+        return Base(name, "base.tar.zst", 1, "0", 1, 0)
+
+    monkeypatch.setattr(bases, "build", build)
+    assert cli.main(COMMAND, ["build", "debian-13", "--folder", str(tmp_path)]) == 0
+    assert told == [0, "amd64", "trixie"]
+    assert cli.main(COMMAND, ["build", "debian-13", "--mirror", "file:/etc"]) == 2
 
 
 def test_another_mirror_of_debian_s(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Base:
     """What a manifest tells: sizes in bytes, made in seconds of Unix' time.
 
     makes: 0 if it is the system; else how much the machine makes with it.  architecture: what it is for.
+    suite: what it is of.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Base:
     made: int
     makes: int = 0
     architecture: str = guests.ARCHITECTURE
+    suite: str = ""
 
     def text(self) -> str:
         """As installers read it: NAME VALUE, a line each."""
@@ -50,12 +52,17 @@ class Base:
 
 
 def build(
-    state: Path, name: str, make: Make, makes: int = 0, architecture: str = guests.ARCHITECTURE
+    state: Path,
+    name: str,
+    make: Make,
+    makes: int = 0,
+    architecture: str = guests.ARCHITECTURE,
+    suite: str = "",
 ) -> Base:
     """Make the base of that name anew, and serve it: make(file, epoch) writes it as tar.
 
-    makes and architecture: as Base has them.  Raises Busy while another is made; InvirtError leaves what is
-    served as it was.
+    makes, architecture and suite: as Base has them.  Raises Busy while another is made; InvirtError leaves
+    what is served as it was.
     """
     folder = state / PUBLIC / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +71,8 @@ def build(
             raise Busy("a base is being made", hint="Try again when it is done.")
         signing.ready(state)
         _tidy(folder)
-        made = replace(_packed(folder, name, make), makes=makes, architecture=architecture)
+        packed = _packed(folder, name, make)
+        made = replace(packed, makes=makes, architecture=architecture, suite=suite)
         before = _known(state, name)
         signing.sign(state, made.text(), folder / MANIFEST)
         _tidy(folder, made.file, before.file if before else "")
@@ -94,8 +102,10 @@ def known(state: Path, name: str) -> Base:
         raise NotFound(f"there is no base of {name}", hint=f"invirt-autoinstaller build {name}")
     told = dict(line.partition(" ")[::2] for line in signing.read(state, file).splitlines())
     numbers = {key: int(told.get(key, 0)) for key in ("size", "unpacked", "made", "makes")}
-    architecture = told.get("architecture", guests.ARCHITECTURE)
-    return Base(told["name"], told["file"], sha256=told["sha256"], architecture=architecture, **numbers)
+    architecture, suite = told.get("architecture", guests.ARCHITECTURE), told.get("suite", "")
+    return Base(
+        told["name"], told["file"], sha256=told["sha256"], architecture=architecture, suite=suite, **numbers
+    )
 
 
 def _known(state: Path, name: str) -> Base | None:

@@ -17,7 +17,6 @@ from invirt.config.forms import Form
 
 MIRROR = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
-URL = r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 TIMEOUT = 3600  # seconds; a minute with a mirror that is near
 _SAID = 8  # lines of what is complained of
 CUSTOMIZE = Path(__file__).with_name("customize")
@@ -43,8 +42,8 @@ SMALL = (
 
 
 OWN = Path("/etc/invirt/bases")
-Word = Annotated[str, Form("a word of a-z, 0-9, ., + and -", r"[a-z0-9][a-z0-9.+-]{0,62}")]
-Url = Annotated[str, Form(f"a mirror's URL, such as {MIRROR}", URL)]
+Word = Annotated[str, Form("a word of a-z, 0-9, ., + and -", validate.WORD)]
+Url = Annotated[str, Form(f"a mirror's URL, such as {MIRROR}", validate.MIRROR)]
 Architecture = Annotated[str, Form(f"what hosts boot: {guests.ARCHITECTURE}", guests.ARCHITECTURE)]
 Keyring = Annotated[str, Form("a file's path", r"(/[A-Za-z0-9._+-]+)*")]
 
@@ -70,7 +69,7 @@ class Recipe:
     architecture: Architecture = guests.ARCHITECTURE
 
     def words(self, to: Path, *more: str, customize: Path = CUSTOMIZE) -> list[str]:
-        """The command line that makes the system: in a tar archive, if the name says so, or a folder."""
+        """The command line that makes the system, but for its sources: in a tar archive, or a folder."""
         options: list[str] = []
         if self.keyring:  # the machines' own apt goes by it, too
             kept = f"/etc/apt/trusted.gpg.d/base{'.asc' if self.keyring.endswith('.asc') else '.gpg'}"
@@ -81,11 +80,11 @@ class Recipe:
         return self.variant("minbase", to, *options, *more)
 
     def variant(self, name: str, to: Path, *options: str) -> list[str]:
-        """The command line for one of mmdebstrap's variants, without any packages of ours."""
+        """The command line for one of mmdebstrap's variants, without sources and any packages of ours."""
         how = f"--variant={name}", "--mode=root", f"--architectures={self.architecture}"
-        return ["mmdebstrap", *how, *SMALL, *options, self.suite, str(to), *self._sources()]
+        return ["mmdebstrap", *how, *SMALL, *options, self.suite, str(to)]
 
-    def _sources(self) -> list[str]:
+    def sources(self) -> list[str]:
         """Lines of sources.list."""
         places = (self.mirror, ""), (self.mirror, "-updates"), (self.security, "-security")
         parts = " ".join(self.components)
@@ -130,9 +129,9 @@ def make(recipe: Recipe, to: Path, epoch: int) -> None:
 
 
 def called(recipe: Recipe, words: list[str], epoch: int) -> None:
-    """Run mmdebstrap for a recipe by these words; else as make."""
+    """Run mmdebstrap for a recipe by these words, of its sources; else as make."""
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(epoch)}
-    done = run(words, timeout=TIMEOUT, env=env, check=False)
+    done = run([*words, *recipe.sources()], timeout=TIMEOUT, env=env, check=False)
     if done.returncode != 0:
         said = [
             line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.startswith(("E: ", "W: "))

@@ -1,7 +1,7 @@
 """What a machine makes its system with, where no base is made ahead: mmdebstrap, in a Debian of its own.
 
 It is packed, signed and served as a base is; the installer unpacks it beside the system that is to
-be, and runs install/make in it.
+be, puts the mirror that it was told, if any, into install/sources.list, and runs install/make in it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from invirt.autoinstaller.recipes import Recipe
 
 DEBIAN = recipes.RECIPES["debian-12"]  # what the tools themselves are of
 MAKES = 800 << 20  # bytes that a system takes while it is made, its packages among them
-_PACKAGES = ("mmdebstrap", "mount", "debian-archive-keyring")
+_PACKAGES = ("mmdebstrap", "mount", "debian-archive-keyring", "ca-certificates")  # the last: for https
 _INSTALL = Path("/install")  # in there: what is to be made, and how
+_SOURCES = "sources.list"  # in there
 _SYSTEM = Path("/mnt")  # where the installer shows it the machine's disk
 
 
@@ -31,6 +32,7 @@ def make(recipe: Recipe, debian: Recipe, to: Path, epoch: int) -> None:
         install = Path(folder, _INSTALL.name)
         install.mkdir()
         (install / "make").write_text(script(recipe))
+        (install / _SOURCES).write_text("".join(f"{line}\n" for line in recipe.sources()))
         shutil.copy(recipes.CUSTOMIZE, install)
         if recipe.keyring:
             shutil.copy(recipe.keyring, _keyring(install, recipe))
@@ -47,8 +49,8 @@ def script(recipe: Recipe) -> str:
     own = replace(recipe, keyring=str(_keyring(_INSTALL, recipe)) if recipe.keyring else "")
     # The tools themselves lie on the same disk, and have no gpg to compare keyrings with.
     more = ("--verbose", "--skip=check/empty,check/signed-by")
-    words = own.words(_SYSTEM, *more, customize=_INSTALL / recipes.CUSTOMIZE.name)
-    return f"export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8\nexec {shlex.join(words)}\n"
+    words = shlex.join([*own.words(_SYSTEM, *more, customize=_INSTALL / recipes.CUSTOMIZE.name), "-"])
+    return f"export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8\nexec {words} <{_INSTALL / _SOURCES}\n"
 
 
 def _keyring(folder: Path, recipe: Recipe) -> Path:

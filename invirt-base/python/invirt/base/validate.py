@@ -27,6 +27,8 @@ _KEY_TYPE = (
 _HOST = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 VOLUME_GROUP = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,126}"
 FOLDER = r"(/\.?[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+"
+WORD = r"[a-z0-9][a-z0-9.+-]{0,62}"  # a suite, a component or a package of Debian's kin
+MIRROR = r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"
 _GREATEST = 2**63 - 1  # PostgreSQL's bigint
 _UNITS = "MGT"
 
@@ -168,6 +170,16 @@ def disk_name(text: str) -> str:
 def architecture(text: str) -> str:
     """What a system is made for, as Debian calls it; hosts of this version boot one alone."""
     return _word(text, guests.ARCHITECTURE, "an architecture that hosts boot", guests.ARCHITECTURE)
+
+
+def suite(text: str) -> str:
+    """A distribution's release, as its mirrors call it."""
+    return _word(text, WORD, "a suite", "a-z, 0-9 and . + - (not first), at most 63 letters")
+
+
+def mirror(text: str) -> str:
+    """Where a distribution's packages are: what stands in a line of sources.list."""
+    return _word(text, MIRROR, "a mirror's URL", "http or https, as in http://mirror.example.org/debian")
 
 
 def description(text: str) -> str:

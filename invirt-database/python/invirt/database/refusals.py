@@ -50,6 +50,8 @@ SENTENCES = {
     "autoinstalls_name_key": "there is a system of this name already",
     "autoinstall_url": "a system's URL is http://SERVER/FOLDER, maybe with a port and more folders",
     "autoinstall_keyring": "a keyring is 1 to 65536 bytes",
+    "autoinstall_suite": "a system's suite is a-z, 0-9 and . + - (not first), at most 63 letters; or empty",
+    "autoinstall_mirror": "a system's mirror is http://SERVER/FOLDER, or https; or empty",
     "autoinstall_architecture": "hosts of this version boot systems of amd64 alone",
     "autoinstall_script": "a system's script begins with #!/ and has at most 65536 letters",
     "autoinstall_memory": "a system needs at least 1 MiB of memory",

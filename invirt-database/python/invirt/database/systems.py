@@ -22,8 +22,9 @@ class Cdrom(Base):
 class Autoinstall(Base):
     """A system that an installer can put on a machine: its base is at url, signed by a key of keyring.
 
-    architecture: what that is made for, as Debian calls it.  memory (MiB) and disk (GiB) are the least that
-    a machine must have for it.  script: is run at the end, as root of the new system.
+    suite: what that must be of, unless empty.  mirror: what machines have in place of the one that it was
+    made of, unless empty.  architecture: what it is made for, as Debian calls it.  memory (MiB) and disk
+    (GiB) are the least that a machine must have.  script: is run at the end, as root of the new system.
     """
 
     __tablename__ = "autoinstalls"
@@ -32,6 +33,8 @@ class Autoinstall(Base):
     description: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     url: Mapped[str] = column(Text, nullable=False)
     keyring: Mapped[bytes] = column(LargeBinary, nullable=False)
+    suite: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
+    mirror: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     architecture: Mapped[str] = column(Text, nullable=False, server_default=GIVEN)
     memory: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)
     disk: Mapped[int] = column(Integer, nullable=False, server_default=GIVEN)

@@ -40,7 +40,9 @@ def parameters(machine: Machine, install: Install) -> list[str]:
     system = install.autoinstall
     return [
         f"hostname {machine.name}",
-        f"suite {system.name}",
+        f"name {system.name}",
+        f"suite {system.suite}",
+        f"mirror {system.mirror}",
         f"architecture {system.architecture}",
         f"url {system.url}",
         f"keyring {base64.b64encode(system.keyring).decode()}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,28 +12,19 @@ from invirt.autoinstaller import bases, recipes, signing, tools
 from invirt.autoinstaller.bases import Base
 from invirt.base import validate
 from invirt.base.cli import Argument, Command, Option, Table, Verb, say
-from invirt.base.errors import BadInput
-
-
-def _mirror(value: str) -> str:
-    """The whitelist of URLs, which go into a line of sources.list."""
-    if not re.fullmatch(recipes.URL, value):
-        raise BadInput(f"{value!r} is no mirror's URL", hint=f"For instance {recipes.MIRROR}")
-    return value
-
 
 STATE = "/var/lib/invirt-autoinstaller"
 NAME = Argument("name", "which one", validate.machine_name, "NAME", sample="debian-12")
 MIRROR = Option(
     "mirror",
     "Debian's packages, instead of its own server; the machines', too",
-    _mirror,
+    validate.mirror,
     metavar="URL",
 )
 SECURITY = Option(
     "security",
     "Debian's security updates, likewise",
-    _mirror,
+    validate.mirror,
     metavar="URL",
 )
 FOLDER = Option("folder", "where they are kept", metavar="FOLDER", default=STATE)
@@ -47,7 +37,7 @@ def _build(names: tuple[str, ...], mirror: str | None, security: str | None, fol
         recipe, debian = own.by(mirror, security), tools.DEBIAN.by(mirror, security)
         make = partial(recipes.make, recipe) if own.ahead else partial(tools.make, recipe, debian)
         makes = 0 if own.ahead else tools.MAKES
-        say(_line(bases.build(Path(folder), name, make, makes, own.architecture)))
+        say(_line(bases.build(Path(folder), name, make, makes, own.architecture, own.suite)))
     return f"served below {folder}/{bases.PUBLIC}; the key is {folder}/{signing.KEYRING}"
 
 
@@ -69,6 +59,7 @@ def _record(base: Base) -> dict[str, Any]:
     day = time.strftime("%Y-%m-%d", time.gmtime(base.made))
     return {
         "name": base.name,
+        "suite": base.suite,
         "architecture": base.architecture,
         "holds": "what makes it" if base.makes else "the system",
         "made": day,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ def _script(file: str) -> str:
         ) from error
 
 
+def _or_empty(whitelist: Callable[[str], str]) -> Callable[[str], str]:
+    """The same whitelist, but that an empty text passes."""
+    return lambda text: text and whitelist(text)
+
+
 FIELDS = (
     Option("url", "where its base is", metavar="URL", sample="http://install.example.org:8180/debian-12"),
     Option(
@@ -53,6 +59,10 @@ FIELDS = (
         "script", "a file on this server: run at the end, as root of the new system; empty: none",
         metavar="FILE", sample="/etc/invirt/after-install",
     ),
+    Option("suite", "what its base must be of, as mirrors call it; empty: whichever it is of",
+           _or_empty(validate.suite), metavar="SUITE", sample="bookworm"),
+    Option("mirror", "what machines have in place of the mirror that its base was made of; empty: that one",
+           _or_empty(validate.mirror), metavar="URL", sample="http://mirror.example.org/debian"),
     Option("architecture", "what it is made for (a new one: amd64, as hosts are)", validate.architecture,
            metavar="ARCHITECTURE", sample="amd64"),
     memory("what a machine must have at least (a new one: 512 MiB)"),
@@ -60,7 +70,7 @@ FIELDS = (
            sample="4G"),
     Option("description", "a line about it", metavar="TEXT"),
 )  # fmt: skip
-SHOWN = ("url", "architecture", "memory", "disk", "description")
+SHOWN = ("url", "suite", "mirror", "architecture", "memory", "disk", "description")
 
 
 def _read(fields: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +112,7 @@ GROUP = Group(
              example="debian-12 --url http://install.example.org:8180/debian-12 --keyring keyring.gpg"),
         listing("show all systems", _list),
         Verb("set", "change a system", _set, (NAME, *FIELDS), changes=True,
-             example="debian-12 --memory 1G"),
+             example="debian-12 --suite bookworm --memory 1G"),
         Verb("remove", "remove a system; machines that have it keep it", _remove, (NAME,), changes=True),
     ),
 )  # fmt: skip

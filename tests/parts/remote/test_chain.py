@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.parts.postgres import Database
 from tests.parts.remote.conftest import Cloud
@@ -157,6 +158,12 @@ def test_a_system_is_installed(cloud: Cloud, site: Database) -> None:
     assert "was said when this was asked for first" in again
     shown = json.loads(ok(cloud, "machine", "show", "remus", "--json"))
     assert shown["system"] == "debian-12" and shown["installed_at"]
+    ok(cloud, "control", "remus", "destroy")
+    twice = (*asked, "debian-12", "--yes", "--key", "twice at once")
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda _: cloud.call("alice", *twice), range(2))
+    assert first.status == second.status == 0, (first, second)
+    assert ["said once" in answer.stdout for answer in (first, second)].count(True) == 1, (first, second)
     ok(cloud, "control", "remus", "destroy")
     assert "control remus reboot ends that" in ok(cloud, "control", "remus", "rescue")
     assert "remus is running (rescue) on" in ok(cloud, "control", "remus", "status")

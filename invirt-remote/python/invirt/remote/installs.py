@@ -35,9 +35,10 @@ def systems(actor: Actor) -> list[dict[str, Any]]:
 
 def install(actor: Actor, name: MachineName, autoinstall: str, yes: bool) -> Any:
     """Put a system on the machine's disk, and boot it.  root's password is said once, and not kept."""
+    asked_before = f"{name} has {autoinstall}; its password was said when this was asked for first"
     if submission.before(actor):
         submission.submit("install", actor, name, {"autoinstall": autoinstall})
-        return f"{name} has {autoinstall}; its password was said when this was asked for first"
+        return asked_before
     with transaction() as cursor:
         row = access.require_owner(cursor, actor.principal, name)
         if autoinstall not in _names(cursor):
@@ -48,11 +49,13 @@ def install(actor: Actor, name: MachineName, autoinstall: str, yes: bool) -> Any
         raise BadInput(f"{name} is left as it is", hint="Say so again with --yes.")
     password = secrets.token_urlsafe(12)
     secret = run(["openssl", "passwd", "-6", "-stdin"], input=password).stdout.strip()
-    told = f"root's password, should this call be cut off: {password}"
+    told = iter([f"root's password, should this call be cut off: {password}"])
     try:
         done = submission.submit("install", actor, name, {"autoinstall": autoinstall}, secret, told)
     except submission.Begun as begun:
         return Found({"operation": begun.number, "password": password}, shown=_in_words)
+    if any(told):  # it came in twice at once: the other's password counts
+        return asked_before
     found = {"name": name, "system": autoinstall, "password": password}
     return Found(found, submission.warnings(done), shown=_in_words)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from invirt.base.names import MachineName
@@ -67,19 +68,17 @@ def submit(
     name: MachineName,
     arguments: dict[str, Any] | None = None,
     secret: str = "",
-    first: str = "",
+    first: Iterator[str] | None = None,
 ) -> Operation:
     """Run an operation to its end, telling how it goes; raises why it failed.
 
     Raises Begun instead where nobody waits: the service does it.  secret: see operations.submit().
-    first: what is told before all else, once it is admitted.
+    first: what is told before all else, once it is admitted; it stays where the same was begun before.
     """
     from invirt.remote import operations  # not for those who only look
 
-    words = iter([first] if first else [])
-
     def tell(text: str) -> None:
-        for word in words:
+        for word in first or ():
             progress(word)
         progress(text)
 

@@ -6,6 +6,7 @@ import os
 import pty
 import secrets
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -62,7 +63,7 @@ def on_terminal(command: list[str], raw: bool = False) -> Iterator[int]:
     try:
         yield ours
     finally:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # what it began there, too: its ssh would keep the keyboard
         child.wait()
         os.close(ours)
 

@@ -7,10 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from invirt_lab.xen_host import GROUP, Xen
-from tests.xen.test_guests import APPLIED, NAME, create, joined, told
+from tests.xen.test_guests import APPLIED, NAME, console, create, joined, told
 
 pytestmark = pytest.mark.nightly
 
+# A file system as a guest's own, with what pvgrub looks for there.
+OWN = f"""\
+folder=$(mktemp -d)
+mkdir -p $folder/boot/grub
+cp /boot/vmlinuz-* $folder/boot/vmlinuz
+cp /var/lib/invirt/kernel/initrd $folder/boot/initrd
+cat >$folder/boot/grub/grub.cfg <<END
+linux /boot/vmlinuz console=hvc0 quiet its-own
+initrd /boot/initrd
+boot
+END
+mkfs.ext4 -q -d $folder /dev/{GROUP}/{NAME}_hda
+"""
 SAID = b"booted from its disk\r\n"
 # What a PC's firmware begins with: SAID, letter by letter, to the first serial port; then nothing more.
 SECTOR = bytes.fromhex("31c0 8ed8 baf803 be167c fc ac 84c0 7403 ee ebf8 f4 ebfd") + SAID + b"\0"
@@ -62,3 +75,13 @@ def test_a_pv_guest_boots_and_powers_off(host: Xen) -> None:
     told(host, "xen.shutdown(NAME)")
     host.sh(f"timeout 200 sh -c 'while xl domid {NAME} 2>/dev/null; do sleep 1; done'")
     assert told(host, "print(xen.ended())") == [f"{{'{NAME}': 'poweroff'}}"]
+
+
+def test_a_pv_guest_boots_the_kernel_of_its_own_disk(host: Xen) -> None:
+    """By pvgrub: the host is told of no kernel."""
+    host.sh(OWN)
+    create(host, type="pv", vif=[], memory=256, kernel=None, ramdisk=None, extra=None)
+    typed = console(host)
+    typed.sendline("cat /proc/cmdline")
+    typed.expect("its-own")
+    typed.close()

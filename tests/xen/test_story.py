@@ -17,7 +17,7 @@ from tests.xen.on_site import LONG, SLOW, Make, hosts, lab, machine, remus, san,
 
 __all__ = ["hosts", "lab", "machine", "remus", "san", "tidy"]  # fixtures
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
-CRASH = "sync; (sleep 5; echo c >/proc/sysrq-trigger) & true"
+CRASH = "touch /before; (sleep 10; echo c >/proc/sysrq-trigger) & true"
 ALL_AGREE = 0
 STRANGER = 'name = "d_stranger"\ntype = "pvh"\nmemory = 96\nkernel = "{0}/vmlinuz"\nramdisk = "{0}/initrd"\n'
 KERNEL = "/var/lib/invirt/kernel"
@@ -61,9 +61,7 @@ def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
 
 
 def test_one_that_crashes_is_booted_again(remus: str, lab: Lab) -> None:
-    console.ask_over_ssh("alice", remus, "touch /before", SLOW)
-    with console.over_ssh("alice", remus) as terminal:
-        console.type_there(terminal, CRASH, SLOW)
+    console.ask_over_ssh("alice", remus, CRASH, SLOW)
     booted = (
         f"SELECT count(*) FROM operations WHERE machine_name = '{remus}' AND kind = 'boot' AND state = 'done'"
     )
@@ -79,7 +77,7 @@ def test_it_moves_with_its_disk_to_the_other_one(remus: str, lab: Lab) -> None:
     lab.remctl("bob", "admin", "machine", "migrate", remus, "xen2", "--off", timeout=LONG)
     assert console.host_of(remus) == "xen2"
     assert "kept" in console.ask_over_ssh("alice", remus, "head -c 4 /dev/xvda; echo", SLOW)
-    assert volumes("xen1") == []
+    assert all(name.startswith("trash.") for name in volumes("xen1")), "what was copied"
 
 
 def test_the_page_shows_the_screen_of_a_pc(hosts: tuple[Xen, Xen], lab: Lab, machine: Make) -> None:

@@ -85,8 +85,10 @@ cat "/root/$0.password"
 _JOIN = """\
 set -e
 file="/root/keytabs/$(echo "$0" | tr / .)"
-kadmin.local add_principal -randkey "$0" >/dev/null 2>&1
-[ -e "$file" ] || kadmin.local ktadd -k "$file" "$0" >/dev/null 2>&1
+[ -e "$file" ] || {
+    kadmin.local add_principal -randkey "$0"
+    kadmin.local ktadd -k "$file" "$0"
+} >/dev/null 2>&1
 base64 -w0 "$file"
 """
 

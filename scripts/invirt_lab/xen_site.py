@@ -51,9 +51,9 @@ def hosts(folder: Path) -> Iterator[tuple[Xen, Xen]]:
             roles.apply(WITH_XEN, SLOW)
             for name, server in XEN.items():
                 told = ("--hostname", server.fqdn, "--memory", str(HOST_MEMORY), "--hypervisor", "xen")
-                _told("host", "add", name, *told)
-                _told("pool", "hosts", "default", "--remove", name)
-                _told("pool", "add", name, "--driver", "lvm", "--place", GROUP, "--host", name)
+                if add("host", name, *told):
+                    _told("pool", "hosts", "default", "--remove", name)
+                add("pool", name, "--driver", "lvm", "--place", GROUP, "--host", name)
             add_type()
         yield both
 
@@ -87,7 +87,15 @@ def _reached(hosts: Mapping[Server, Xen]) -> Iterator[None]:
 
 def add_type() -> None:
     """Of machines that run there alone."""
-    _told("type", "add", TYPE, "--virt", "pvh", "--append", "console=hvc0 quiet", "--needs", "xen")
+    add("type", TYPE, "--virt", "pvh", "--append", "console=hvc0 quiet", "--needs", "xen")
+
+
+def add(kind: str, name: str, *words: str) -> bool:
+    """Tell the database of something; whether it is new there: hosts that are gone have left their rows."""
+    if name in cluster.on(WITH_XEN.database, "invirt-admin", kind, "list").stdout.split():
+        return False
+    _told(kind, "add", name, *words)
+    return True
 
 
 def _told(*words: str) -> None:

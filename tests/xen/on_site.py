@@ -49,5 +49,5 @@ def san(hosts: tuple[Xen, Xen], lab: Lab) -> str:
     """A pool in a volume group that both hosts see."""
     locks.share(hosts, ADDRESSES)
     seen = [word for name in XEN for word in ("--host", name)]
-    lab.admin("pool", "add", SAN, "--driver", "lvm", "--place", locks.GROUP, *seen)
+    xen_site.add("pool", SAN, "--driver", "lvm", "--place", locks.GROUP, *seen)
     return SAN

@@ -92,7 +92,8 @@ def add_type() -> None:
 
 def add(kind: str, name: str, *words: str) -> bool:
     """Tell the database of something; whether it is new there: hosts that are gone have left their rows."""
-    if name in cluster.on(WITH_XEN.database, "invirt-admin", kind, "list").stdout.split():
+    listed = cluster.on(WITH_XEN.database, "invirt-admin", kind, "list").stdout
+    if name in (line.partition(" ")[0] for line in listed.splitlines()):
         return False
     _told(kind, "add", name, *words)
     return True

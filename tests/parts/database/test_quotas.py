@@ -41,12 +41,13 @@ WITH it AS (SELECT d.disk_id, d.name, d.size, m.owner_id FROM disks d JOIN machi
 INSERT INTO trash_disks (trash_id, name, size, operation_id, pool_id)
     SELECT trash_id, it.name, it.size, trash_id, (SELECT min(pool_id) FROM pools) FROM it, bin
 """
-# Counted here by the rows themselves, one by one.
+# Counted here by the rows themselves, one by one: who was made smaller holds what it booted with.
 COUNTED = """
 SELECT o.name, (SELECT count(*) FROM machines m WHERE m.owner_id = o.owner_id),
     (SELECT count(DISTINCT machine_id) FROM reservations JOIN machines m USING (machine_id)
         WHERE m.owner_id = o.owner_id),
-    (SELECT coalesce(sum(m.memory), 0) FROM machines m WHERE m.owner_id = o.owner_id),
+    (SELECT coalesce(sum(greatest(m.memory, r.memory)), 0) FROM machines m
+        LEFT JOIN reservations r USING (machine_id) WHERE m.owner_id = o.owner_id),
     (SELECT coalesce(sum(size), 0) FROM disks JOIN machines m USING (machine_id)
         WHERE m.owner_id = o.owner_id)
         + (SELECT coalesce(sum(size), 0) FROM trash_disks JOIN trash t USING (trash_id)

@@ -57,7 +57,7 @@ def touched(folder: Path) -> set[str]:
 
 MACHINE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 OWN = re.compile(
-    rf"(tokens|run/locks)/({MACHINE}|trash\.[0-9]+)|fake/(domains|booted)/d_{MACHINE}|volumes/(trash/)?(purge\.[0-9.]+)?{NAME.pattern}"
+    rf"(tokens|run/locks)/({MACHINE}|trash\.[0-9]+)|fake/(domains|booted|said)/d_{MACHINE}|volumes/(trash/)?(purge\.[0-9.]+)?{NAME.pattern}"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,7 +22,20 @@ __all__ = ["hosts", "lab", "machine", "san", "tidy"]  # fixtures
 TICKS = 100  # a second
 IDLE = 60.0  # seconds in which what a host does anyway is looked at
 PORT = 3999
+TIMERS = ("invirt-reconcile.timer", "invirt-trash.timer")
 FILE = "/root/bare"
+
+
+@pytest.fixture(autouse=True)
+def quiet(hosts: tuple[Xen, Xen], lab: Lab) -> Iterator[None]:
+    """What comes now and then is of no call: nobody looks what the hosts have, and they don't tidy up."""
+    lab.on("remote", "systemctl", "stop", *TIMERS)
+    for host in hosts:
+        host.sh("systemctl stop invirt-host-tidy.timer")
+    yield
+    for host in hosts:
+        host.sh("systemctl start invirt-host-tidy.timer")
+    lab.on("remote", "systemctl", "start", *TIMERS)
 
 
 class Meter:

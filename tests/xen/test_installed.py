@@ -84,14 +84,14 @@ def off(xen: Xen) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def installed(host: tuple[Xen, Path]) -> Xen:
-    """What the installer is told nobody sees but its guest; it ends by itself."""
+@pytest.fixture(scope="module", params=["pvh", "pv"])
+def installed(host: tuple[Xen, Path], request: pytest.FixtureRequest) -> tuple[Xen, str]:
+    """In a guest of that kind.  What the installer is told nobody sees but it; it ends by itself."""
     xen, state = host
     secrets = parameters(state)
     create(
         xen,
-        **{"memory": 512, "cap": None, "on_reboot": "destroy", "install": secrets},
+        **{"type": request.param, "memory": 512, "cap": None, "on_reboot": "destroy", "install": secrets},
         **{"kernel": installing.KERNEL, "ramdisk": installing.RAMDISK},
         extra=f"{installing.APPEND} mitigations=off",
     )
@@ -109,14 +109,15 @@ def installed(host: tuple[Xen, Path]) -> Xen:
     assert said and said[-1] == "100% done", typed.before
     off(xen)
     assert told(xen, "print(xen.ended())") == [f"{{'{NAME}': 'poweroff'}}"]
-    return xen
+    return xen, request.param
 
 
 @pytest.mark.timeout(3 * DEADLINE)
-def test_pvgrub_boots_it_to_a_login(installed: Xen) -> None:
+def test_pvgrub_boots_it_to_a_login(installed: tuple[Xen, str]) -> None:
     """By the kernel on its disk; its network is its own."""
-    create(installed, memory=512, cap=None, kernel=None, ramdisk=None, extra=None)
-    typed = console(installed)
+    xen, kind = installed
+    create(xen, type=kind, memory=512, cap=None, kernel=None, ramdisk=None, extra=None)
+    typed = console(xen)
     typed.expect("remus login: ")
     typed.sendline("root")
     typed.expect("Password: ")
@@ -124,9 +125,10 @@ def test_pvgrub_boots_it_to_a_login(installed: Xen) -> None:
     typed.expect("root@remus:.*# ")
     asked(typed, "stty -echo; export TERM=dumb; bind 'set enable-bracketed-paste off'; PS1=")
     assert "cloud-amd64" in asked(typed, "uname -r")
+    assert asked(typed, "cat /sys/hypervisor/guest_type").strip() == kind.upper()
     waited = "for i in $(seq 120); do ip -4 -brief address | grep 192 && break; sleep 2; done"
     assert ADDRESS in asked(typed, waited)
     assert asked(typed, "systemctl --failed --no-legend --no-pager") == ""
     typed.sendline("poweroff")
-    off(installed)
+    off(xen)
     typed.close()

@@ -30,7 +30,7 @@ def test_from_its_mirror_to_a_newer_kernel(
     ]
     mirrors.download(tmp_path / "old", [*packages, older, f"{KERNEL}={older.partition('=')[2]}"])
     mirror.publish("", tmp_path / "old")
-    recipe = replace(own(state / "bases", mirror.keyring), packages=(*FEW, "zstd"))
+    recipe = replace(own(state / "bases", mirror.keyring), packages=(*FEW, "zstd", "lz4"))
     with served(checkout, state, inside):
         here(inside)
         inside(partial(bases.build, state, NAME, partial(recipes.make, recipe)))
@@ -44,9 +44,13 @@ def test_from_its_mirror_to_a_newer_kernel(
         assert SUITE in asked(guest, "cat /etc/apt/sources.list")
         # Of the drivers that this machine needs: a ramdisk of all takes a quarter of an hour, emulated.
         asked(guest, "echo MODULES=dep >/etc/initramfs-tools/conf.d/few")
+        asked(guest, "mkdir /boot/pvgrub")  # as in a guest of Xen's kind PV
         typed = "apt-get -q update && apt-get -qq -y full-upgrade </dev/null; echo ended-$?"
         said = asked(guest, typed, 2 * DEADLINE)
         assert "ended-0" in said, said
+        version = newer.partition("=")[0].removeprefix("linux-image-")
+        assert asked(guest, "head -c 4 /boot/pvgrub/vmlinuz | tail -c 3").strip() == "ELF"
+        assert asked(guest, f"grep -c 'Linux version {version} ' /boot/pvgrub/vmlinuz").strip() == "1"
         computer.tell("apt has brought a newer kernel")
         off(guest)
     guest = computer.login(NAME)

@@ -66,6 +66,11 @@ def test_a_worker_has_all_that_its_caller_has_and_nothing_of_another(service: Se
         assert bob["pid"] != alice["pid"] and bob["calls"] == alice["calls"] == 1
 
 
+def test_workers_are_born_with_what_the_service_has_done_once(service: Service) -> None:
+    """It has signed on itself, and then each of them."""
+    assert [service.told()["signed_on"] for _ in range(2)] == [2, 2]
+
+
 def test_streams_are_the_callers_and_no_others_are_there(service: Service) -> None:
     """Beside them: the caller's socket and pipe, the service's socket, a connection, what reads these."""
     assert len(service.told()["open"]) <= 10  # type: ignore[arg-type]

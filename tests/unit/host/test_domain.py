@@ -195,7 +195,7 @@ def test_a_machine_without_a_reservation_here_is_not_booted(
     monkeypatch.setattr(reservation, "hosts", lambda name: both)
     assert host("domain", "create", "remus") == 0
     monkeypatch.setattr(reservation, "hosts", lambda name: set())
-    assert host("domain", "create", "remus") == 0
+    assert host("domain", "create", "remus") == Denied.exit_code
     assert host("domain", "destroy", "remus") == 0
     with pytest.raises(Denied, match="no memory is reserved for machine remus on this host"):
         reservation.require("d_remus")

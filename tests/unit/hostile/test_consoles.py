@@ -84,7 +84,7 @@ def test_lists_of_consoles(name: str, number: int) -> None:
     assert words[:6] == ["console", name, "master", "127.0.0.1", "rw", f"{name}.{number}"]
     assert [words[6], words[8], len(words)] == ["logfile", "exec", 10]
     assert words[7].endswith(f"/{number}.log")
-    assert f"xm console d_{name};" in words[9]
+    assert f"xl console d_{name} " in words[9]
 
 
 TYPED = st.lists(

@@ -29,6 +29,7 @@ _PACKAGES = (
         "linux-image-cloud-amd64",
         "grub-pc-bin",
         "zstd",  # packs kernels' ramdisks: gzip's are slower to make, and to boot
+        "lz4",  # see customize
     ),
     *("openssh-server", "unattended-upgrades", "iproute2", "iputils-ping", "ca-certificates", "less", "nano"),
 )

@@ -31,6 +31,7 @@ from typing import NoReturn
 from invirt import config
 from invirt.base import log, worker
 from invirt.base.cli import Command
+from invirt.base.errors import InvirtError
 from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
@@ -177,11 +178,28 @@ def _is_gone(caller: socket.socket) -> bool:
     return bool(select.select([caller], [], [], 0)[0])
 
 
+def _practise(role: worker.Role) -> None:
+    """Do once what a first time in a process makes ready: workers then have that from birth."""
+    environment = dict(os.environ)  # theirs must be the same as callers'
+    with contextlib.suppress(InvirtError):
+        signed_on = role.sign_on()
+        try:
+            role.practise()
+        finally:
+            signed_on.leave()
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 def serve(role: worker.Role) -> NoReturn:
     """Keep workers ready on the socket that systemd passes.  Raises BadConfig."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries workers, also those from before
-    files = Files(config.path(), config.applied(), config.kept())
+    settings = config.path(), config.applied(), config.kept()
+    files = Files(*settings)
     config.values()
+    _practise(role)
+    if not files.changed():
+        files = Files(*settings)  # with libraries that came by that
     listening = socket.socket(fileno=PASSED)
     listening.setblocking(False)
     gc.freeze()  # what is there is never freed, and so stays shared

@@ -50,6 +50,9 @@ class SignedOn(Protocol):
     def is_alive(self) -> bool:
         """Whether the database answers."""
 
+    def leave(self) -> None:
+        """Sign off: nobody wants it."""
+
 
 @dataclass(frozen=True)
 class Role:
@@ -57,13 +60,15 @@ class Role:
 
     programs: what each does, by its name; it finds its arguments in sys.argv and
     returns its exit code.  sign_on: raises InvirtError; such a worker then lets its
-    program sign on by itself.  spare: workers that wait.
+    program sign on by itself.  spare: workers that wait.  practise: see invirt.base.warm; signed on,
+    and may raise InvirtError, too.
     """
 
     name: str
     programs: Mapping[str, Callable[[], int]]
     sign_on: Callable[[], SignedOn]
     spare: int
+    practise: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,11 @@ class Ahead:
     """Signed on as a kind of server.  Raises InvirtError.
 
     usual: asks what most programs ask; a session's first question of a kind takes ten
-    times as long as the second.  Nothing of it stays.  mapped: asks by the ORM, which must
-    then get ready for each question, too.  seconds: for which the session may be used;
-    Kerberos' tickets are no longer good then.
+    times as long as the second.  Nothing of it stays.  seconds: for which the session may be
+    used; Kerberos' tickets are no longer good then.
     """
 
-    def __init__(
-        self, role: str, usual: Callable[[Any], object], mapped: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, role: str, usual: Callable[[Any], object]) -> None:
         connection.role = role
         encrypted = connection.settings()["gssencmode"] == "require"
         if encrypted:
@@ -41,11 +38,11 @@ class Ahead:
             usual(cursor)
             raise _Enough
         connection.ahead.append(self.connection)
-        self.connection.lent = True
-        try:
-            mapped()
-        finally:
-            self.connection.lent = False
+
+    def leave(self) -> None:
+        """End it: nobody takes it."""
+        connection.ahead.clear()
+        self.connection.close()
 
     def fileno(self) -> int:
         """Readable when the server has hung up, or says something unasked."""

@@ -46,23 +46,13 @@ class Connection(psycopg2.extensions.connection):
     """A connection that gives up: a server may be frozen, or the network to it cut.
 
     patience: seconds that each exchange may take; None is for ever.
-    lent: who closes it gives it back, for the next that connects.
     """
-
-    lent = False
 
     def __init__(self, dsn: str, *more: Any, **named: Any) -> None:
         self.patience: float | None = config.database.connect_timeout
         self.roams = f"target_session_attrs={ROAMING}" in dsn
         super().__init__(dsn, *more, **named)
         self.patience = config.database.statement_timeout + GRACE
-
-    def close(self) -> None:
-        """End it, unless it is lent and still good."""
-        if self.lent and not self.closed:
-            ahead.append(self)
-        else:
-            super().close()
 
     def is_outdated(self) -> bool:
         """Whether another server has the database by now than the one that is waited for."""

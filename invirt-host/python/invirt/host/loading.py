@@ -71,23 +71,21 @@ def mover() -> Mover:
     return QemuMover(Qemu.of_this_host())
 
 
-def travels(name: DomainName) -> dict[str, Any]:
+def travels(name: DomainName, runs: bool) -> dict[str, Any]:
     """What tells whether a guest can go from one host to another while it runs: of this host, and of the
-    guest, if it runs here."""
+    guest, if it runs here (runs)."""
     if driver() == "xen":
         from invirt.host.xen import moving
 
-        runs = hypervisor().running(name)
         return {"version": moving.installed(), **(moving.traits(name) if runs else {})}
     if driver() != "qemu":
         return {}
     from invirt.host.qemu import version
     from invirt.host.qemu.guest import Guest
 
-    guest = Guest(name)
     with suppress(FileNotFoundError):  # it has just ended
-        if guest.running():
-            return {"version": version.installed(), **version.traits(guest)}
+        if runs:
+            return {"version": version.installed(), **version.traits(Guest(name))}
     return {"version": version.installed()}
 
 

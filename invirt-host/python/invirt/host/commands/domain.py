@@ -16,10 +16,9 @@ def create(name: MachineName, token: int) -> None:
     """Boot the machine as the database describes it; Denied where nothing is reserved for it."""
     driver = loading.hypervisor()
     with tokens.claimed(token, name):
-        if not driver.running(domain_of(name)):
-            reservation.require(domain_of(name))
-            file = xmconfig.find("invirt-database")
-            driver.create(xmconfig.evaluate(file, {"machine_name": name}))
+        reservation.require(domain_of(name))
+        file = xmconfig.find("invirt-database")
+        driver.create(xmconfig.evaluate(file, {"machine_name": name}))
 
 
 def shutdown(name: MachineName, token: int) -> None:
@@ -97,8 +96,9 @@ def fence(name: MachineName, token: int) -> None:
 def status(name: MachineName) -> dict[str, Any]:
     """Whether the guest runs here, and what this host can: who asks is about to choose one."""
     domain = domain_of(name)
-    state = "running" if loading.hypervisor().running(domain) else "off"
-    return {"name": name, "state": state, **loading.about(), **loading.travels(domain)}
+    runs = loading.hypervisor().running(domain)
+    state = "running" if runs else "off"
+    return {"name": name, "state": state, **loading.about(), **loading.travels(domain, runs)}
 
 
 def show_list() -> list[dict[str, object]]:

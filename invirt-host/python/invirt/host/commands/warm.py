@@ -29,7 +29,7 @@ def usual(cursor: Any) -> None:
 
 
 def mapped() -> None:
-    """What /etc/xen/invirt-database asks, of a machine that there isn't."""
+    """What /etc/xen/invirt-database asks, of a machine that there isn't: the ORM gets ready for it."""
     with session.reading() as asked:
         Machine.find(name="")
         machine = Machine(machine_id=0, type_id=0)
@@ -46,7 +46,7 @@ def serve() -> NoReturn:
     loading.storages()
     configure_mappers()  # of the models, by which a domain's configuration is read
     programs = {one.name: partial(remctl.main, one) for one in PROGRAMS} | {"vif": xen_vif.main}
-    warm.serve(Role("host", programs, partial(Ahead, "host", usual, mapped), SPARE))
+    warm.serve(Role("host", programs, partial(Ahead, "host", usual), SPARE, mapped))
 
 
 COMMAND = warm.command("host", "the remote server asks", serve)

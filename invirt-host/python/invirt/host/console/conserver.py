@@ -31,14 +31,14 @@ HERE = """
 SELECT m.name, m.machine_id FROM machines m JOIN hosts h USING (host_id)
 WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
-# A guest that reboots, or has yet to boot, is waited for.
+# A guest that reboots, or has yet to boot, is waited for; of Xen's, without a Python for each try.
 RELAY = "/usr/libexec/invirt/console"
 PROGRAM = (
     "until if test -d {guests}; then cd {guests} && test -S {domain}/console && "
-    f"{RELAY} {{domain}}; else xm console {{domain}}; fi; "
+    f"{RELAY} {{domain}}; else xl console {{domain}} || ! sleep 1; fi; "
     "do sleep 0.2; done # {number}"
 )
-COMMAND = re.compile(rf"until .*xm console {PREFIX}([a-z0-9-]+); .* # ([0-9]+)\0".encode())
+COMMAND = re.compile(rf"until .*xl console {PREFIX}([a-z0-9-]+) .* # ([0-9]+)\0".encode())
 
 Machine = tuple[MachineName, int]  # its name now, and its number
 

@@ -50,14 +50,16 @@ class Xen:
 
     def create(self, config: DomainConfig) -> None:
         """What xl would drop is refused; a name that is another's, or on its way in, is its own refusal."""
-        if self.running(config.name):
+        row = self.xl.row(config.name)
+        if row is not None and not row.over:
             return
         try:
             self.prepare(config)
             if machine := machine_of(config.name):
                 papers.forget(machine)
             decided(config.name)
-            self._bury(config.name)
+            if row is not None:  # its remains would keep its name
+                self._end(config.name)
             self._boot(config.name)
         finally:
             told.forget(config.name)

@@ -48,8 +48,9 @@ def tell():
     with open("/proc/self/fd/0") as stdin:
         said = stdin.read()
     print(json.dumps({
-        "pid": os.getpid(), "calls": calls, "signed_on": signed_on, "words": sys.argv, "environment": dict(os.environ),
-        "folder": os.getcwd(), "stdin": said, "code": code_of_ours.VERSION, "contact": config.site.contact,
+        "pid": os.getpid(), "calls": calls, "signed_on": signed_on, "words": sys.argv,
+        "environment": dict(os.environ), "folder": os.getcwd(), "stdin": said,
+        "code": code_of_ours.VERSION, "contact": config.site.contact,
         "open": sorted(map(int, os.listdir("/proc/self/fd"))),
     }))
     print("on stderr", file=sys.stderr)

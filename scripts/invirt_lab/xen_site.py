@@ -114,9 +114,10 @@ def booted_again(name: str, xen: Xen) -> Iterator[None]:
 
 
 def _cable(folder: Path, _: Path) -> Cable:
-    """To the servers' bridge."""
+    """To the servers' bridge; of hosts that are gone it is there still."""
     within, name = cluster.in_network(), folder.name
-    run([*within, "ip", "tuntap", "add", name, "mode", "tap"])
+    if run([*within, "ip", "link", "show", name], check=False).returncode:
+        run([*within, "ip", "tuntap", "add", name, "mode", "tap"])
     run([*within, "ip", "link", "set", name, "up", "master", "br0"])
     return Cable(f"tap,ifname={name},script=no,downscript=no", within)
 

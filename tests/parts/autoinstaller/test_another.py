@@ -50,7 +50,7 @@ def test_from_its_mirror_to_a_newer_kernel(
         assert "ended-0" in said, said
         version = newer.partition("=")[0].removeprefix("linux-image-")
         assert asked(guest, "head -c 4 /boot/pvgrub/vmlinuz | tail -c 3").strip() == "ELF"
-        assert asked(guest, f"grep -c 'Linux version {version} ' /boot/pvgrub/vmlinuz").strip() == "1"
+        assert asked(guest, f"grep -q 'Linux version {version} ' /boot/pvgrub/vmlinuz; echo $?") == "0\n"
         computer.tell("apt has brought a newer kernel")
         off(guest)
     guest = computer.login(NAME)

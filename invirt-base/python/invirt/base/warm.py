@@ -31,7 +31,6 @@ from typing import NoReturn
 from invirt import config
 from invirt.base import log, worker
 from invirt.base.cli import Command
-from invirt.base.errors import InvirtError
 from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
@@ -181,7 +180,7 @@ def _is_gone(caller: socket.socket) -> bool:
 def _practise(role: worker.Role) -> None:
     """Do once what a first time in a process makes ready: workers then have that from birth."""
     environment = dict(os.environ)  # theirs must be the same as callers'
-    with contextlib.suppress(InvirtError):
+    with contextlib.suppress(Exception):  # of which workers tell
         signed_on = role.sign_on()
         try:
             role.practise()

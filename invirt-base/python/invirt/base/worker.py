@@ -60,8 +60,8 @@ class Role:
 
     programs: what each does, by its name; it finds its arguments in sys.argv and
     returns its exit code.  sign_on: raises InvirtError; such a worker then lets its
-    program sign on by itself.  spare: workers that wait.  practise: see invirt.base.warm; signed on,
-    and may raise InvirtError, too.
+    program sign on by itself.  spare: workers that wait.  practise: see invirt.base.warm;
+    signed on.
     """
 
     name: str

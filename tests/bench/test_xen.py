@@ -111,7 +111,7 @@ def test_a_move(san: str, hosts: tuple[Xen, Xen], lab: Lab, machine: Make) -> No
     meter = Meter(*hosts)
     within = ("--within", f"{LONG:.0f}")
     mine = meter.cost(ours(lab, "admin", "machine", "migrate", name, names[1 - here], *within))
-    for host in hosts:
+    for host in (target, source):  # who has it lets the other have it, too
         host.sh(f"lvchange -q -asy {GROUP}/d_{name}_hda")
     receive = f"timeout {LONG} socat TCP-LISTEN:{PORT},reuseaddr EXEC:'xl migrate-receive'"
     there = f"exec socat - TCP:{ADDRESSES[names[here]]}:{PORT}"

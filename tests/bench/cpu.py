@@ -1,4 +1,4 @@
-"""What a server and its PostgreSQL sessions have used of the CPU.
+"""What processes, a server and its PostgreSQL sessions among them, have used of the CPU.
 
 A busy machine gives a server less time, but the server needs no more of it:
 answers for a second of CPU compare two servers where answers a second can't.
@@ -18,6 +18,11 @@ def seconds(cluster: Cluster, database: str, server: int) -> float:
     with closing(cluster.superuser()) as connected, connected.cursor() as cursor:
         cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", (database,))
         processes = [server, *(pid for (pid,) in cursor.fetchall())]
+    return used(*processes)
+
+
+def used(*processes: int) -> float:
+    """CPU seconds of these processes, so far."""
     ticks = 0
     for process in processes:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

@@ -17,6 +17,7 @@ from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.qemu.guest import Guest
+from tests.bench import cpu
 from tests.parts.postgres import Database
 from tests.parts.realm import Realm
 from tests.results import best
@@ -26,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 GUESTS = 200
 CORE, MEMORY = 0.01, 40.0  # of one core; MiB
 MEASURED = 10.0  # seconds
-TICK = os.sysconf("SC_CLK_TCK")
 HOST = "host1.invirt.test"
 SITE = f"""
 CREATE ROLE "invirt_host.{HOST}" LOGIN IN ROLE invirt_host;
@@ -96,14 +96,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def test_its_cost(observer: int) -> None:
     """It looks once a second, signs each five and asks for disks once a minute."""
 
-    def used() -> float:
-        fields = Path(f"/proc/{observer}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
     def core() -> float:
-        before, began = used(), time.monotonic()
+        before, began = cpu.used(observer), time.monotonic()
         time.sleep(MEASURED)
-        return (used() - before) / (time.monotonic() - began)
+        return (cpu.used(observer) - before) / (time.monotonic() - began)
 
     best(f"the observer of {GUESTS} guests, of a core", core, CORE)
     rss = next(line for line in Path(f"/proc/{observer}/status").read_text().splitlines() if "VmRSS" in line)

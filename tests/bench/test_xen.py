@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 from invirt_lab import console
 from invirt_lab.xen_host import Xen
 from invirt_lab.xen_site import TYPE
+from tests.bench import cpu
 from tests.lab.users import Lab
 from tests.results import Result, keep
 from tests.xen.locks import GROUP
@@ -22,7 +22,6 @@ from tests.xen.on_site import ADDRESSES, LONG, SLOW, Make, hosts, lab, machine, 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
 
 __all__ = ["hosts", "lab", "machine", "san", "tidy"]  # fixtures
-TICKS = os.sysconf("SC_CLK_TCK")
 IDLE = 60.0  # seconds in which what a host does anyway is looked at, and in which a guest has booted
 PORT = 3999
 TIMERS = ("invirt-reconcile.timer", "invirt-trash.timer")
@@ -46,22 +45,19 @@ class Meter:
 
     def __init__(self, *hosts: Xen) -> None:
         folders = [str(host.folder) for host in hosts]
-        self.emulators = [process for process in Path("/proc").glob("[1-9]*") if _emulates(process, folders)]
+        processes = Path("/proc").glob("[1-9]*")
+        self.emulators = [int(process.name) for process in processes if _emulates(process, folders)]
         assert len(self.emulators) == len(hosts)
-        before = self._busy()
+        before = cpu.used(*self.emulators)
         time.sleep(IDLE)
-        self.anyway = (self._busy() - before) / IDLE
-
-    def _busy(self) -> float:
-        lines = [(one / "stat").read_text().rpartition(") ")[2].split() for one in self.emulators]
-        return sum(int(line[at]) for line in lines for at in (11, 12)) / TICKS
+        self.anyway = (cpu.used(*self.emulators) - before) / IDLE
 
     def cost(self, act: Callable[[], object]) -> float:
         """Of what act does, and what comes of it: a guest boots."""
-        before, began = self._busy(), time.monotonic()
+        before, began = cpu.used(*self.emulators), time.monotonic()
         act()
         time.sleep(IDLE)
-        return self._busy() - before - self.anyway * (time.monotonic() - began)
+        return cpu.used(*self.emulators) - before - self.anyway * (time.monotonic() - began)
 
 
 def _emulates(process: Path, folders: list[str]) -> bool:

@@ -49,7 +49,7 @@ def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path, image: Path) -
             file.write("hypervisor: {driver: qemu}\n")
         rows.fill(database)
         config.reload()
-        with running(database, realm, tmp_path / "site", xm="") as made:
+        with running(database, realm, tmp_path / "site", xl="") as made:
             made.host.write("etc/xen/remus", DOMAIN.format(image=image))
             daemons.start_logins(made)
             made.boot("remus")

@@ -23,7 +23,7 @@ HOMES = Path("/consolefs")
 SSH_PORT = 2222
 
 # A guest: says what it is, then gives back what is typed, or runs what it was booted with.
-XM = """\
+XL = """\
 #!/bin/sh
 [ -e "/run/guests/$2" ] || exit 3
 [ ! -s "/run/guests/$2" ] || exec sh "/run/guests/$2"
@@ -181,8 +181,8 @@ def mount_point() -> Iterator[None]:
 
 
 @contextmanager
-def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Iterator[Site]:
-    """Both servers, up, without their daemons.  xm: what is there instead of the host's own."""
+def running(database: Database, realm: Realm, folder: Path, xl: str = XL) -> Iterator[Site]:
+    """Both servers, up, without their daemons.  xl: what is there instead of the host's own."""
     addresses = {CONSOLE: loopback(), HOST: loopback()}
     keys = folder / "keys"
     keys.mkdir(parents=True)
@@ -202,8 +202,8 @@ def running(database: Database, realm: Realm, folder: Path, xm: str = XM) -> Ite
     for server in (console, host):
         prepare(server, addresses, keys, realm)
     console_server(console)
-    if xm:
-        host.write("sbin/xm", xm, 0o755)
+    if xl:
+        host.write("sbin/xl", xl, 0o755)
     host.write("etc/conserver/invirt-host.cf", render("invirt-host/files/etc/conserver/invirt-host.cf.mako"))
     for server in (console, host):
         server.write("etc/invirt/console/server.pem", (keys / f"{server.role}.pem").read_text(), 0o600)

@@ -30,7 +30,7 @@ def start_sshd(site: Site) -> None:
 CONSERVER = """\
 config * { primaryport 7821; sslrequired no; }
 access * { trusted 127.0.0.1; }
-default * { master 127.0.0.1; type exec; exec "xm console d_Q"; execsubst Q=cs; rw *; }
+default * { master 127.0.0.1; type exec; exec "xl console d_Q"; execsubst Q=cs; rw *; }
 console remus { }
 console castor { }
 """

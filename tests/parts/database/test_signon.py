@@ -18,8 +18,6 @@ from invirt.base.errors import Unreachable
 from invirt.database import connection
 from invirt.database.ahead import Ahead
 from invirt.database.asker import Asker
-from invirt.database.models import Machine
-from invirt.database.session import session
 from tests.parts import postgres
 from tests.parts.database.conftest import Caller
 from tests.parts.realm import Realm
@@ -189,11 +187,6 @@ class Ticks:
         self._thread.join()
 
 
-def by_the_orm() -> None:
-    assert not Machine.find(name="")
-    session.remove()
-
-
 def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller, realm: Realm) -> None:
     """By the first to connect, once, and not after the ticket's end."""
     principal = "host/remote.invirt.test"
@@ -209,11 +202,10 @@ def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller
     Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).unlink()
     realm.limit(principal, 60)
     try:
-        made = Ahead("remote", lambda cursor: cursor.execute("SELECT 1"), by_the_orm)
-        assert connection.ahead == [made.connection]  # given back
-        connection.ahead.clear()
+        made = Ahead("remote", lambda cursor: cursor.execute("SELECT 1"))
         assert 0 < made.seconds <= 60
-        made.connection.close()
+        made.leave()
+        assert not connection.ahead and made.connection.closed
     finally:
         realm.limit(principal, 86400)
         Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).unlink()

@@ -20,7 +20,7 @@ from invirt_lab.browser import Browser
 from tests.parts.console import daemons
 from tests.parts.console.rows import CONSOLE, HOST, PORT
 from tests.parts.console.server import Server
-from tests.parts.console.site import CA, XM, Site, prepare, render
+from tests.parts.console.site import CA, XL, Site, prepare, render
 from tests.parts.realm import DEADLINE, loopback
 from tests.web.server.conftest import WebServer
 
@@ -28,7 +28,7 @@ CONSERVER = "invirt-host/files/etc/conserver/invirt-host.cf.mako"
 
 
 @contextmanager
-def host(web: WebServer, folder: Path, xm: str = XM) -> Iterator[Site]:
+def host(web: WebServer, folder: Path, xl: str = XL) -> Iterator[Site]:
     """The web server's host has consoles: conserver, what is before it, and the web server's certificate."""
     keys, address = folder / "keys", loopback()
     keys.mkdir(parents=True)
@@ -43,7 +43,7 @@ def host(web: WebServer, folder: Path, xm: str = XM) -> Iterator[Site]:
     }
     made = Server("host", HOST, folder / "host", environment)
     prepare(made, {HOST: address}, keys, web.realm)
-    made.write("sbin/xm", xm, 0o755)
+    made.write("sbin/xl", xl, 0o755)
     made.write("etc/conserver/invirt-host.cf", render(CONSERVER))
     made.write("etc/invirt/console/server.pem", (keys / "host.pem").read_text(), 0o600)
     site = Site(web.database, web.realm, Server("console", CONSOLE, folder, {}), made, {HOST: address}, keys)

@@ -114,7 +114,7 @@ def test_to_mmdebstrap(checkout: Path, state: Path, inside: Inside, tmp_path: Pa
 
 def _mirrored(state: Path, folder: Path) -> recipes.Recipe:
     """Of few packages, from a mirror that is served beside the bases."""
-    mirrors.download(folder / "packages", mirrors.packages(packed(state, SUITE)))
+    mirrors.download(folder / "packages", (*mirrors.MINIMAL, *mirrors.FEW))
     (state / "public/mirror").mkdir()
     mirror = mirrors.empty(state / "public/mirror", mirrors.SUITE, state / "nobody")
     mirror.publish("", folder / "packages")

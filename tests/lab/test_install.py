@@ -102,8 +102,7 @@ def without_base(lab: Lab, system: str, tmp_path: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:  # a name short enough for gpg's socket
         state = Path(folder, "state")
         shutil.copytree(installing.BASES, state, ignore=shutil.ignore_patterns("S.*"))
-        base = state / bases.PUBLIC / system / bases.known(state, system).file
-        mirrors.download(tmp_path, mirrors.packages(base))
+        mirrors.download(tmp_path, (*mirrors.MINIMAL, *mirrors.FEW))
         (state / "packages").mkdir()
         mirror = mirrors.empty(state / "packages", mirrors.SUITE, state / "nobody")
         mirror.publish("", tmp_path)

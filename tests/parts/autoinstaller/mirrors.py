@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +27,9 @@ FEW = (
     *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "dbus", "linux-image-cloud-amd64"),
     *("grub-pc-bin", "openssh-server"),
 )
+MINIMAL = ("?essential", "?priority(required)", "apt")  # what a system has anyway
 _TIMEOUT = 300  # seconds
+_OPTIONS = ("APT::Sandbox::User=root", "APT::Install-Recommends=false")
 
 
 @dataclass(frozen=True)
@@ -91,33 +95,42 @@ def empty(folder: Path, suite: str, home: Path) -> Mirror:
     return made
 
 
+@functools.cache
+def _state() -> tempfile.TemporaryDirectory[str]:
+    """An apt's state that knows what the release that runs here has today, and nothing of this machine."""
+    made = tempfile.TemporaryDirectory(prefix="apt.")
+    for folder in ("lists/partial", "archives/partial"):
+        Path(made.name, folder).mkdir(parents=True)
+    Path(made.name, "status").touch()
+    subprocess.run([*_apt("apt-get", made.name), "-q", "-q", "update"], check=True, timeout=_TIMEOUT)
+    return made
+
+
+def _apt(program: str, state: str) -> list[str]:
+    told = (f"Dir::State={state}", f"Dir::State::status={state}/status", f"Dir::Cache={state}")
+    return [program, *(word for one in (*told, *_OPTIONS) for word in ("-o", one))]
+
+
 def download(to: Path, packages: Sequence[str]) -> None:
-    """Fetch packages of the release that runs here, each NAME or NAME=VERSION."""
+    """Fetch packages, each NAME, NAME=VERSION or one of apt's patterns, and what they need."""
     to.mkdir(exist_ok=True)
-    words = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages]
-    subprocess.run(words, cwd=to, check=True, stdout=subprocess.DEVNULL, timeout=_TIMEOUT)
-
-
-def packages(base: Path) -> list[str]:
-    """Those that a base has, each NAME=VERSION."""
-    words = ["tar", "--zstd", "-xOf", str(base), "./var/lib/dpkg/status"]
-    told = subprocess.run(words, check=True, capture_output=True, text=True, timeout=_TIMEOUT).stdout
-    rows = [
-        dict(line.partition(": ")[::2] for line in text.splitlines()) for text in told.strip().split("\n\n")
-    ]
-    return [f"{row['Package']}={row['Version']}" for row in rows]
+    apt = _apt("apt-get", _state().name)
+    words = [*apt, "-q", "-y", "--download-only", "install", *packages]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=_TIMEOUT)
+    for package in Path(_state().name, "archives").glob("*.deb"):
+        shutil.move(package, to)
 
 
 def versions(package: str) -> list[str]:
     """Those there are of a package, the newest first."""
-    words = ["apt-cache", "madison", package]
+    words = [*_apt("apt-cache", _state().name), "madison", package]
     shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
     return list(dict.fromkeys(line.split("|")[1].strip() for line in shown.splitlines()))
 
 
 def image_of(kernel: str, version: str) -> str:
     """The package that a version of the kernel's own depends on: NAME=VERSION."""
-    words = ["apt-cache", "show", f"{kernel}={version}"]
+    words = [*_apt("apt-cache", _state().name), "show", f"{kernel}={version}"]
     shown = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
     [depends] = [line for line in shown.splitlines() if line.startswith("Depends:")]
     return f"{depends.split()[1]}={version}"

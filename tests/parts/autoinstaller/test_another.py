@@ -12,7 +12,7 @@ from invirt.autoinstaller import bases, recipes
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import DEADLINE, Computer, asked, image, off
 from tests.parts.autoinstaller.mirrors import FEW, NAME, SUITE, Mirror, here, own
-from tests.parts.autoinstaller.serving import Inside, kept, packed, served
+from tests.parts.autoinstaller.serving import Inside, kept, served
 
 KERNEL = "linux-image-cloud-amd64"
 
@@ -25,12 +25,10 @@ def test_from_its_mirror_to_a_newer_kernel(
     """apt works in it, and what it brings boots next."""
     kept(checkout, state, "debian-12")
     newer, older = (mirrors.image_of(KERNEL, version) for version in mirrors.versions(KERNEL)[:2])
-    packages = [
-        name for name in mirrors.packages(packed(state, "debian-12")) if not name.startswith("linux-image-")
-    ]
+    recipe = replace(own(state / "bases", mirror.keyring), packages=(*FEW, "zstd", "lz4"))
+    packages = [*mirrors.MINIMAL, *(name for name in recipe.packages if name != KERNEL)]
     mirrors.download(tmp_path / "old", [*packages, older, f"{KERNEL}={older.partition('=')[2]}"])
     mirror.publish("", tmp_path / "old")
-    recipe = replace(own(state / "bases", mirror.keyring), packages=(*FEW, "zstd", "lz4"))
     with served(checkout, state, inside):
         here(inside)
         inside(partial(bases.build, state, NAME, partial(recipes.make, recipe)))

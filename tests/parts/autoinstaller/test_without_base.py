@@ -12,7 +12,7 @@ from invirt.autoinstaller import bases, tools
 from tests.parts.autoinstaller import mirrors
 from tests.parts.autoinstaller.guests import Computer, asked, image
 from tests.parts.autoinstaller.mirrors import FEW, NAME, NOWHERE, SUITE, URL, Mirror, own
-from tests.parts.autoinstaller.serving import Inside, kept, packed, served
+from tests.parts.autoinstaller.serving import Inside, kept, served
 
 
 @pytest.mark.nightly
@@ -22,7 +22,7 @@ def test_by_mmdebstrap_in_the_guest(
 ) -> None:
     """To a login, of the mirror that it was told; and apt in the guest tells one that another has signed."""
     kept(checkout, state, "debian-12")
-    mirrors.download(tmp_path / "packages", mirrors.packages(packed(state, "debian-12")))
+    mirrors.download(tmp_path / "packages", (*mirrors.MINIMAL, *FEW))
     other = mirrors.empty(tmp_path / "other", SUITE, state / "other")
     recipe = replace(own(state / "bases", mirror.keyring, ahead=False), packages=FEW, mirror=NOWHERE)
     bases.build(state, NAME, partial(tools.make, recipe, tools.DEBIAN), tools.MAKES, suite=SUITE)

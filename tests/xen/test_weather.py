@@ -27,7 +27,8 @@ def boot(**more):
     xen.create(DomainConfig({{**json.loads({json.dumps(SETTINGS)!r}), **more}}))
 """
 TIME = "print(time.monotonic() - began < {most})"
-BY_ITSELF = "nohup timeout 100 sh -c '{}' >/dev/null 2>&1 &"
+# Before all else: a domain's unit on an emulated host is before nearly all.
+BY_ITSELF = "nohup nice -n -20 timeout 100 sh -c '{}' >/dev/null 2>&1 &"
 
 
 @pytest.fixture

@@ -44,9 +44,7 @@ UsePAM yes
 def site(cluster: postgres.Cluster, realm: Realm, tmp_path: Path, image: Path) -> Iterator[Site]:
     """A console server and a host with a real guest, remus, in which cat gives back what is typed."""
     with postgres.fresh(cluster, tmp_path) as database:
-        rows.settings(database)
-        with database.config.open("a") as file:
-            file.write("hypervisor: {driver: qemu}\n")
+        rows.settings(database, hypervisor="qemu")
         rows.fill(database)
         config.reload()
         with running(database, realm, tmp_path / "site", xl="") as made:

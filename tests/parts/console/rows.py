@@ -19,7 +19,8 @@ def fill(database: Database) -> None:
         machine(database, name, whose)
 
 
-def settings(database: Database, address: str = "127.0.0.1") -> None:
-    """The section console of invirt.yaml; address: where hosts see the console server come from."""
+def settings(database: Database, address: str = "127.0.0.1", hypervisor: str = "xen") -> None:
+    """What invirt.yaml says of consoles; address: where hosts see the console server come from."""
     with database.config.open("a") as file:
+        file.write(f"hypervisor: {{driver: {hypervisor}}}\n")
         file.write(f"console:\n  hostname: {CONSOLE}\n  address: {address}\n  port: {PORT}\n")

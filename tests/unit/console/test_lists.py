@@ -82,7 +82,7 @@ def test_lists_hold_whitelisted_lines_only() -> None:
     assert consolefs.k5login([("alice@INVIRT.TEST",), ("evil\nroot@X",), ("*",)]) == "alice@INVIRT.TEST\n"
     assert consolefs.keys([("ssh-ed25519 AAAAB3",), ("x",)]) == "restrict,pty ssh-ed25519 AAAAB3\n"
     with pytest.raises(BadInput):
-        conserver.console("x; rw *", 5)
+        conserver.console("x; rw *", 5, "xen")
 
 
 def test_a_conserver_that_was_not_there_is_told_later(tmp_path: Path) -> None:

@@ -71,20 +71,21 @@ def test_paths(parts: list[str]) -> None:
     assert tree.is_folder(path) is kinds.get(path)
 
 
-@given(NAMES, st.integers(1, 2**31))
-def test_lists_of_consoles(name: str, number: int) -> None:
+@given(NAMES, st.integers(1, 2**31), st.sampled_from(["xen", "qemu"]))
+def test_lists_of_consoles(name: str, number: int, hypervisor: str) -> None:
     """A line that conserver reads as one console with one master, one user and one program, or none."""
     if not accepted(name, validate.machine_name):
         with pytest.raises(BadInput):
-            conserver.console(name, number)
+            conserver.console(name, number, hypervisor)
         return
-    line = conserver.console(name, number)
+    line = conserver.console(name, number, hypervisor)
     assert line.count("\n") == 1
     words = re.findall(r'"[^"]*"|[^\s;{}]+', line)
     assert words[:6] == ["console", name, "master", "127.0.0.1", "rw", f"{name}.{number}"]
     assert [words[6], words[8], len(words)] == ["logfile", "exec", 10]
     assert words[7].endswith(f"/{number}.log")
-    assert f"xl console d_{name} " in words[9]
+    assert words[9].endswith(f' # d_{name} {number}"')
+    assert (f"xl console d_{name};" in words[9]) is (hypervisor == "xen")
 
 
 TYPED = st.lists(

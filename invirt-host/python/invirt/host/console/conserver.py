@@ -18,7 +18,7 @@ from pathlib import Path
 from invirt.base import identity, validate
 from invirt.base.names import PREFIX, MachineName, domain_of
 from invirt.database.connection import Connection
-from invirt.host import paths
+from invirt.host import loading, paths
 from invirt.host.console import conserver_list, logs
 
 CHANNEL = "consoles"
@@ -33,21 +33,18 @@ WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 """
 # A guest that reboots, or has yet to boot, is waited for; of Xen's, without a Python for each try.
 RELAY = "/usr/libexec/invirt/console"
-PROGRAM = (
-    "until if test -d {guests}; then cd {guests} && test -S {domain}/console && "
-    f"{RELAY} {{domain}}; else xl console {{domain}} || ! sleep 1; fi; "
-    "do sleep 0.2; done # {number}"
-)
-COMMAND = re.compile(rf"until .*xl console {PREFIX}([a-z0-9-]+) .* # ([0-9]+)\0".encode())
+QEMU = f"until cd {{guests}} && test -S {{domain}}/console && {RELAY} {{domain}}; do sleep 0.2; done"
+XEN = "until xl console {domain}; do sleep 1; done"
+COMMAND = re.compile(rf"until .* # {PREFIX}([a-z0-9-]+) ([0-9]+)\0".encode())
 
 Machine = tuple[MachineName, int]  # its name now, and its number
 
 
-def console(name: MachineName, number: int) -> str:
+def console(name: MachineName, number: int, hypervisor: str) -> str:
     """The line of a machine's console.  Another machine of that name has another line, log and process."""
     domain = domain_of(validate.machine_name(name))
-    program = PROGRAM.format(guests=paths.run() / "guests", domain=domain, number=number)
-    words = f'rw {name}.{number}; logfile {logs.path(number)}; exec "{program}";'
+    program = (QEMU if hypervisor == "qemu" else XEN).format(guests=paths.run() / "guests", domain=domain)
+    words = f'rw {name}.{number}; logfile {logs.path(number)}; exec "{program} # {domain} {number}";'
     return f"console {name} {{ master {MASTER}; {words} }}\n"
 
 
@@ -60,7 +57,8 @@ def update(connected: Connection, keeper: conserver_list.Keeper, host: str = "")
     pid = conserver_list.running(keeper.pidfile)
     if pid is None:
         return  # it begins with an empty list, see its unit, and is given its own when it runs
-    keeper.update(console(*machine) for machine in machines)
+    driver = loading.driver()
+    keeper.update(console(*machine, driver) for machine in machines)
     _await_started(pid, set(machines), keeper)
     if needless(serving(pid), machines):
         time.sleep(REREAD)  # one that conserver still wants would be started again

@@ -10,22 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from invirt_lab import cluster, console, installing
+from invirt_lab import console, installing
 from invirt_lab.xen_host import Xen
-from invirt_lab.xen_site import HOST_MEMORY, TYPE
+from invirt_lab.xen_site import TYPE
 from tests.bench import cpu
 from tests.lab.users import Lab
 from tests.results import Result, keep
 from tests.xen.locks import GROUP
-from tests.xen.on_site import ADDRESSES, LONG, SLOW, Make, hosts, lab, machine, san, tidy
+from tests.xen.on_site import ADDRESSES, LONG, SLOW, Make, debian, hosts, lab, machine, san, tidy
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
 
-__all__ = ["hosts", "lab", "machine", "san", "tidy"]  # fixtures
+__all__ = ["debian", "hosts", "lab", "machine", "san", "tidy"]  # fixtures
 IDLE = 60.0  # seconds in which what a host does anyway is looked at
 LOOK, STILL = 20.0, 0.2  # seconds of a look, and what more of a processor hosts take that have calmed down
 PATIENCE = 900.0  # seconds until they have
-MEMORY = ("600", "512")  # MiB for guests, and of one that has a system
 PORT = 3999
 TIMERS = ("invirt-reconcile.timer", "invirt-trash.timer")
 FILE = "/root/bare"
@@ -97,21 +96,13 @@ def ours(lab: Lab, *words: str) -> Callable[[], object]:
 
 
 @pytest.fixture(params=["a shell", installing.SYSTEM])
-def guest(hosts: tuple[Xen, Xen], lab: Lab, machine: Make, request: pytest.FixtureRequest) -> Iterator[str]:
+def guest(request: pytest.FixtureRequest, lab: Lab, machine: Make) -> str:
     """One that is off, and what it boots: nothing but a shell, or what its users have had installed."""
     if request.param != installing.SYSTEM:
-        yield new(lab, machine, "xen1")
-        return
-    installing.make()
-    lab.admin("host", "set", "xen1", "--memory", MEMORY[0])
-    name = machine("--type", TYPE, "--memory", MEMORY[1], "--disk", "2", "--pool", "xen1")
-    words = ("control", name, "install", "--autoinstall", installing.SYSTEM, "--yes")
-    Meter(hosts[0]).cost(lambda: lab.remctl("alice", *words, timeout=2 * LONG))
-    lab.remctl("alice", "control", name, "destroy", timeout=SLOW)
-    yield name
-    lab.admin("host", "set", "xen1", "--memory", str(HOST_MEMORY))
-    lab.admin("autoinstall", "remove", installing.SYSTEM)
-    cluster.kill(installing.SERVER)
+        return new(lab, machine, "xen1")
+    name = str(request.getfixturevalue("debian")[0])
+    ours(lab, "control", name, "destroy")()
+    return name
 
 
 def test_a_boot(hosts: tuple[Xen, Xen], lab: Lab, guest: str, request: pytest.FixtureRequest) -> None:

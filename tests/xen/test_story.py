@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -13,9 +14,9 @@ from tests.lab.users import Lab, eventually
 from tests.web.server.consoles import watching
 from tests.web.server.screens import Screen
 from tests.xen import locks
-from tests.xen.on_site import LONG, SLOW, Make, hosts, lab, machine, remus, san, tidy
+from tests.xen.on_site import LONG, SLOW, Make, debian, hosts, lab, machine, remus, san, tidy
 
-__all__ = ["hosts", "lab", "machine", "remus", "san", "tidy"]  # fixtures
+__all__ = ["debian", "hosts", "lab", "machine", "remus", "san", "tidy"]  # fixtures
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(6 * SLOW)]
 CRASH = "touch /before; (sleep 10; echo c >/proc/sysrq-trigger) & true"
 ALL_AGREE = 0
@@ -79,6 +80,13 @@ def test_it_moves_with_its_disk_to_the_other_one(remus: str, lab: Lab) -> None:
     assert "kept" in console.ask_over_ssh("alice", remus, "head -c 4 /dev/xvda; echo", SLOW)
     [left] = (name for name in volumes("xen1") if name.endswith(f"d_{remus}_hda"))
     assert left.startswith("trash."), "what was copied is kept, but not as a disk"
+
+
+def test_debian_is_installed_in_one(debian: tuple[str, str], lab: Lab) -> None:
+    """By a user's word; pvgrub boots it to a login."""
+    name, password = debian
+    assert "cloud-amd64" in console.log_in("alice", name, password, "uname -r", LONG)
+    assert json.loads(lab.remctl("alice", "machine", "show", name, "--json"))["host_keys"]
 
 
 def test_the_page_shows_the_screen_of_a_pc(hosts: tuple[Xen, Xen], lab: Lab, machine: Make) -> None:

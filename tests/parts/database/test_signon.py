@@ -203,6 +203,7 @@ def test_a_session_made_ahead_is_used_as_long_as_its_ticket_lasts(caller: Caller
     realm.limit(principal, 60)
     try:
         made = Ahead("remote", lambda cursor: cursor.execute("SELECT 1"))
+        assert connection.ahead == [made.connection]
         assert 0 < made.seconds <= 60
         made.leave()
         assert not connection.ahead and made.connection.closed

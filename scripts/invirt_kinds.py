@@ -9,7 +9,7 @@ LIBRARIES = (
     *("python3-pytest", "python3-hypothesis", "python3-yaml", "python3-mako", "python3-fusepy"),
     *("python3-psycopg2", "python3-sqlalchemy", "python3-alembic", "python3-pyremctl", "python3-click"),
     *("python3-pytest-xdist", "python3-pytest-timeout", "python3-prometheus-client"),
-    *("python3-flask", "gunicorn", "python3-aiohttp", "python3-systemd"),
+    *("python3-flask", "gunicorn", "python3-aiohttp", "python3-systemd", "python3-lz4"),
 )
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_it_waits_in_line_for_its_machine(
         assert jobs.status(7)["state"] == "running"
         fcntl.flock(other, fcntl.LOCK_UN)  # the child has the file open, too
     assert until_ended(7) == {"token": 7, **ENDED}
+
+
+@pytest.mark.children
+def test_who_asks_hears_of_its_end_at_once_but_waits_for_no_more(
+    host: Host, state: Path, begin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SOON", 0.1)
+    (state / "run/locks").mkdir(parents=True)
+    with (state / "run/locks/remus").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        begin("create", "remus", 7)
+        assert jobs.news(7)["state"] == "running"
+        monkeypatch.setattr(jobs, "SOON", 60.0)
+        freed = threading.Timer(0.2, fcntl.flock, (other, fcntl.LOCK_UN))
+        freed.start()
+        assert jobs.news(7) == {"token": 7, **ENDED}
+        freed.join()
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,12 @@ class Leaving(Protocol):
     """A guest that runs here, and is to go to another host.
 
     config: as it runs.  version: what the other host must have, to take it in.
+    sparse: what is sent of it has pages of zeros in full.
     """
 
     config: DomainConfig
     version: dict[str, str]
+    sparse: bool
 
     def share(self) -> None:
         """From now on, until keep(), the other host may open its disks, too."""
@@ -92,6 +94,9 @@ class Mover(Protocol):
 
         One that runs, runs on; one that has ended is off.
         """
+
+    def own(self, name: DomainName) -> None:
+        """Its disks are this host's alone, now that the other one has let them go."""
 
     def forget(self, name: DomainName) -> None:
         """End what stands still here of a guest that is elsewhere, and clear it away."""

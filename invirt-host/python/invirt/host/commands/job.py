@@ -18,8 +18,8 @@ def begin(caller: str, token: int, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def status(caller: str, token: int) -> dict[str, Any]:
-    """How a job stands."""
-    return jobs.status(token)
+    """How a job stands, at its end or a little later."""
+    return jobs.news(token)
 
 
 TOKEN = Argument("token", "the job's, and its command's", validate.token, "TOKEN", sample="1234")
@@ -30,8 +30,8 @@ WORDS = Argument(
 VERBS = (
     Verb("begin", "begin a command, and don't wait long for its end", begin, (TOKEN, WORDS), who=Who.REMOTE,
          changes=True, shown=tables.one_line_json),
-    Verb("status", "how the job of a token stands", status, (TOKEN,), who=Who.REMOTE,
-         shown=tables.one_line_json),
+    Verb("status", "how the job of a token stands, at its end or a little later", status, (TOKEN,),
+         who=Who.REMOTE, shown=tables.one_line_json),
 )  # fmt: skip
 COMMAND = Command(
     name="invirt-host-job",

@@ -10,6 +10,7 @@ import socket
 import time
 from base64 import b64encode
 from contextlib import suppress
+from functools import partial
 
 from invirt.base import log
 from invirt.base.errors import Busy, InvirtError, NotFound, Unreachable
@@ -20,8 +21,6 @@ from invirt.host.moving import papers, wire
 from invirt.host.moving.disks import Progress
 from invirt.host.moving.papers import Paper
 from invirt.host.protocols import Leaving
-
-CHUNK = 1 << 18  # bytes of a guest that go at once
 
 
 def silence(percent: int, rate: int) -> None:
@@ -92,13 +91,14 @@ def _carry(
             leaving.begin(its.fileno())
         ours.settimeout(wire.PATIENCE)
         began, sent = time.monotonic(), 0
+        put = other.pack if leaving.sparse else partial(other.send, wire.MEMORY)
         while chunk := _chunk(ours, leaving):
             if time.monotonic() > deadline:
                 raise Busy(
                     f"{name} changes its memory faster than it can be sent",
                     hint="Give it more time (--within), or move it when it is less busy.",
                 )
-            other.send(wire.MEMORY, chunk)
+            put(chunk)
             sent += len(chunk)  # QEMU itself can't be asked: at the end it waits until all of this is taken
             progress(min(99, sent * 100 // (leaving.config.memory << 20)), _rate(sent, began))
     other.send(wire.END)  # the other host looks at what came while this one looks at what went
@@ -113,7 +113,7 @@ def _rate(sent: int, began: float) -> int:
 
 def _chunk(ours: socket.socket, leaving: Leaving) -> bytes:
     try:
-        return ours.recv(CHUNK)
+        return ours.recv(wire.CHUNK)
     except TimeoutError as error:
         raise Unreachable("the guest's own process has stopped sending") from error
 

@@ -45,6 +45,11 @@ def arrive(name: MachineName) -> None:
     paper = papers.read(name)
     if paper is None or paper.state == "handed":
         raise NotFound(f"{name} was not expected here")
+    _let_run(name, paper)
+    loading.mover().own(domain_of(name))
+
+
+def _let_run(name: MachineName, paper: Paper) -> None:
     papers.write(name, Paper("arrived", paper.peer, paper.machine))
     loading.mover().arrive(domain_of(name))
 
@@ -87,8 +92,8 @@ def _receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
         rest = other.read(wire.GO)[1][-MOST:]
         coming.console(rest)
         logs.add(known.machine or 0, rest)
-        arrive(name)
-        other.send(wire.YES)
+        _let_run(name, paper)
+        other.send(wire.YES)  # only then the source lets go of its disks
 
 
 def _take_in(other: wire.Wire, coming: Coming) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import lz4.block
+
 from invirt import config
 from invirt.base import certificates
 from invirt.base.errors import CommandFailed, Denied, Unreachable
@@ -22,9 +24,11 @@ from invirt.base.log import one_line
 
 PATIENCE = 20.0  # seconds of silence, then the other side counts as gone
 LONGEST = 1 << 20  # bytes of a frame
+CHUNK = 1 << 18  # bytes of a guest that go at once
 WAITING = 1 << 18  # bytes that either side's kernel keeps: a guest stands still until the last are read
 HEAD = struct.Struct("!cI")
 ABOUT, LOG, MEMORY, END, GO, YES, NO, DISK, PIECE = (bytes([letter]) for letter in b"ALMEGYNDP")
+PACKED = b"Z"  # MEMORY, as lz4 has it
 
 
 class Wire:
@@ -45,6 +49,12 @@ class Wire:
         with _silence():
             self.connection.sendall(HEAD.pack(kind, len(content)) + content)
 
+    def pack(self, content: bytes) -> None:
+        """One frame of MEMORY, of at most CHUNK bytes, as short as that is had quickly."""
+        packed = lz4.block.compress(content, store_size=False)
+        shorter = len(packed) < len(content)
+        self.send(*((PACKED, packed) if shorter else (MEMORY, content)))
+
     def tell(self, kind: bytes, content: dict[str, Any]) -> None:
         """One frame of JSON."""
         self.send(kind, json.dumps(content).encode())
@@ -56,6 +66,8 @@ class Wire:
             if length > LONGEST:
                 raise Unreachable("the other host sends what is no frame")
             content = self._exactly(length)
+        if kind == PACKED:
+            kind, content = MEMORY, _unpacked(content)
         if kind == NO:
             raise CommandFailed(f"the other host refuses it: {one_line(content.decode(errors='replace'))}")
         if kind not in kinds:
@@ -83,6 +95,15 @@ class Wire:
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """At most CHUNK bytes, whatever they claim to be."""
+    try:
+        found: bytes = lz4.block.decompress(content, uncompressed_size=CHUNK)
+    except lz4.block.LZ4BlockError as error:
+        raise Unreachable("the other host sends what is no frame") from error
+    return found
 
 
 @contextmanager

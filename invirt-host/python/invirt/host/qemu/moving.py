@@ -62,6 +62,9 @@ class QemuMover:
             vif.lead(nic["vifname"])
         guest.coming.unlink(missing_ok=True)
 
+    def own(self, name: DomainName) -> None:
+        """QEMU's disks are files, which no lock manager knows."""
+
     def forget(self, name: DomainName) -> None:
         """It is elsewhere: nothing of it stays.  Busy if it runs here all the same."""
         guest = Guest(name)
@@ -74,6 +77,8 @@ class QemuMover:
 
 class Leaving:
     """A guest that runs here, and is to go."""
+
+    sparse = False  # QEMU says of a page that it is zero
 
     def __init__(self, guest: Guest) -> None:
         self.guest, self.config, self.sent = guest, guest.config(), 0

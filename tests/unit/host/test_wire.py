@@ -14,6 +14,7 @@ import pytest
 from invirt.base.errors import Unreachable
 from invirt.host.moving import wire
 from invirt.host.moving.wire import Wire
+from invirt.host.protocols import PIECE
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def ends() -> Iterator[tuple[Wire, Wire]]:
 def test_zeros_are_short(ends: tuple[Wire, Wire]) -> None:
     """A quarter of a MiB, which the socket's buffer would not have room for."""
     ours, theirs = ends
-    ours.pack(bytes(wire.CHUNK))
-    assert theirs.read(wire.MEMORY, wire.END) == (wire.MEMORY, bytes(wire.CHUNK))
+    ours.pack(bytes(PIECE))
+    assert theirs.read(wire.MEMORY, wire.END) == (wire.MEMORY, bytes(PIECE))
 
 
 def test_what_would_become_longer_goes_as_it_is(ends: tuple[Wire, Wire]) -> None:
@@ -41,7 +42,7 @@ def test_what_would_become_longer_goes_as_it_is(ends: tuple[Wire, Wire]) -> None
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no lz4", lz4.block.compress(bytes(wire.CHUNK + 1), store_size=False), b"\xff" * 5000],
+    [b"", b"no lz4", lz4.block.compress(bytes(PIECE + 1), store_size=False), b"\xff" * 5000],
 )
 def test_what_is_not_packed_so_or_too_much_is_no_frame(ends: tuple[Wire, Wire], content: bytes) -> None:
     ours, theirs = ends

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,9 @@ def host(state: Path, config: DomainConfig, monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
-def received(ours: socket.socket) -> bytes:
-    """All that comes, to its end."""
-    ours.settimeout(10)
-    return b"".join(iter(lambda: ours.recv(1 << 16), b""))
-
-
-def begun(host: Host) -> tuple[Leaving, socket.socket]:
+def begun(host: Host, patience: float = 10.0) -> tuple[Leaving, Generator[bytes, None, None]]:
     leaving = host.mover.leaving(NAME)
-    ours, its = socket.socketpair()
-    with its:
-        leaving.begin(its.fileno())
-    return leaving, ours
+    return leaving, leaving.pieces(patience)
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -105,9 +97,9 @@ def until(what: Callable[[], bool]) -> None:
 def test_all_of_it_goes_and_it_stands_still(host: Host) -> None:
     """Whatever becomes of us and of xl then: it doesn't run here once more."""
     logs.begin_with(17, b"before")
-    leaving, ours = begun(host)
+    leaving, pieces = begun(host)
     assert leaving.console() == b""
-    assert received(ours) == WHOLE
+    assert b"".join(pieces) == WHOLE
     leaving.finish()
     logs.add(17, b" and after")
     assert leaving.console() == b" and after" and leaving.console() == b""
@@ -121,11 +113,12 @@ def test_all_of_it_goes_and_it_stands_still(host: Host) -> None:
 
 @pytest.mark.parametrize("all_of_it", [False, True])
 def test_it_goes_on_where_it_was(host: Host, all_of_it: bool) -> None:
-    leaving, ours = begun(host)
-    if all_of_it:
-        received(ours)
-        leaving.finish()
-    ours.close()
+    leaving, pieces = begun(host)
+    with closing(pieces):
+        next(pieces)
+        if all_of_it:
+            list(pieces)
+            leaving.finish()
     leaving.keep()
     assert host.states() == {NAME: ""}
     host.mover.leaving(NAME).keep()  # again, by another process
@@ -136,18 +129,32 @@ def test_it_goes_on_where_it_was(host: Host, all_of_it: bool) -> None:
         leaving.keep()
 
 
+def test_an_xl_that_fails_at_once(host: Host) -> None:
+    (host.folder / "stream").unlink()
+    leaving, pieces = begun(host)
+    assert list(pieces) == []
+    with pytest.raises(CommandFailed, match="did not send") as caught:
+        leaving.finish()
+    assert "fails at once" in caught.value.hint
+    leaving.keep()
+    assert host.states() == {NAME: ""}
+
+
 def test_what_xl_does_not_send(host: Host) -> None:
     """Half a domain; one that stands still; one with a CD."""
     (host.folder / "stream").write_bytes(WHOLE[:-9])
-    leaving, ours = begun(host)
+    leaving, pieces = begun(host, 0.5)
     if leaving.config.virt == "pv":
-        received(ours)
-        with pytest.raises(CommandFailed, match="did not send"):
-            leaving.finish()
+        list(pieces)
+    else:  # xl waits for an answer
+        with pytest.raises(TimeoutError):
+            list(pieces)
+    with pytest.raises(CommandFailed, match="did not send"):
+        leaving.finish()
     leaving.keep()
     host.runs("p")
     with pytest.raises(BadInput, match="stands still"):
-        begun(host)
+        next(begun(host)[1])
     settings = {**leaving.config.settings, "disk": ["format=raw, vdev=sda, devtype=cdrom, target=/x.iso"]}
     (Record(NAME).config_file).write_text(DomainConfig(settings).json())
     with pytest.raises(BadInput, match="has a CD"):
@@ -158,11 +165,8 @@ def coming(host: Host, config: DomainConfig, sent: bytes) -> moving.Coming:
     (host.folder / "domains.d" / NAME).unlink()
     made = host.mover.coming(config, {"xen": "4.17"})
     assert host.xen.ended() == {} and XenWatch(host.xen.xl).look() == [], "nothing is known of it yet"
-    ours, its = socket.socketpair()
-    with ours:
-        with its:
-            made.begin(its.fileno())
-        ours.sendall(sent)
+    made.begin()
+    made.take(sent, 10.0)
     return made
 
 
@@ -194,6 +198,26 @@ def test_one_that_does_not_come_leaves_nothing(host: Host, config: DomainConfig)
     assert not host.states() and not [*(host.folder / "run/coming").iterdir()] and host.xen.ended() == {}
 
 
+def test_an_xl_that_does_not_even_begin(host: Host, config: DomainConfig) -> None:
+    def run(argv: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if argv[:2] == ["systemctl", "restart"]:
+            raise CommandFailed("status 1", hint="no lock")
+        return host.run(argv, **options)
+
+    host.xen.xl.run = run
+    with pytest.raises(CommandFailed, match="takes no d_remus in") as caught:
+        coming(host, config, b"")
+    assert caught.value.hint == "no lock"
+
+
+def test_one_of_which_nothing_comes(host: Host, config: DomainConfig) -> None:
+    made = coming(host, config, b"")
+    with pytest.raises(CommandFailed, match="did not take d_remus in"):
+        made.finish()
+    made.drop()
+    assert not host.states() and not [*(host.folder / "run/coming").iterdir()]
+
+
 @pytest.mark.parametrize("version", ["4.18", "5.0", "", "4", "x.y", "4.17.1"])
 def test_of_which_xen_it_may_be(host: Host, config: DomainConfig, version: str) -> None:
     with pytest.raises(BadInput, match=r"no Xen that|newer Xen"):
@@ -213,6 +237,8 @@ def test_a_link_leads_nowhere_before_its_guest_is_here(monkeypatch: pytest.Monke
 
 def test_a_death_on_the_way_in_leaves_nothing(host: Host, config: DomainConfig) -> None:
     """Remote ends it then; the next boot is one."""
-    coming(host, config, WHOLE[:-1]).starting.join()
+    made = coming(host, config, WHOLE[:-1])
+    os.close(made.writing)  # as our death does
+    made.starting.join()
     host.xen.destroy(NAME)
     assert not [*(host.folder / "run/coming").iterdir()] and host.xen.ended() == {NAME: "poweroff"}

@@ -14,7 +14,7 @@ def record(kind: int, body: bytes = b"") -> bytes:
 
 
 CONFIG = b"\x05\0\0\0{}ab\0"
-MEMORY = bytes(40) + record(2, b"p" * (stream.CHUNK + 3)) + record(14) + record(0)
+MEMORY = bytes(40) + record(2, b"p" * (stream.PIECE + 3)) + record(14) + record(0)
 WHOLE = b"".join(
     (
         stream.HEAD.pack(stream.MAGIC, 1, 3, 0, len(CONFIG)),
@@ -27,12 +27,11 @@ WHOLE = b"".join(
 
 def test_all_of_it_and_no_more() -> None:
     """Memory's own end isn't the domain's."""
-    source, came = io.BytesIO(WHOLE + b"what comes next"), bytearray()
-    stream.carry(source, came.extend)
-    assert bytes(came) == WHOLE and source.read() == b"what comes next"
+    source = io.BytesIO(WHOLE + b"what comes next")
+    assert b"".join(stream.pieces(source)) == WHOLE and source.read() == b"what comes next"
 
 
 @pytest.mark.parametrize("length", [0, 47, 60, len(WHOLE) // 2, len(WHOLE) - 1])
 def test_one_that_is_cut_off(length: int) -> None:
     with pytest.raises(EOFError, match="not sent to its end"):
-        stream.carry(io.BytesIO(WHOLE[:length]), bytearray().extend)
+        list(stream.pieces(io.BytesIO(WHOLE[:length])))

@@ -37,6 +37,8 @@ def migrate(name: str, command: str) -> None:
     sys.exit("migration failed, resuming")
 
 
+if sys.argv[1] in ("migrate", "save") and not STREAM.exists():
+    sys.exit("xl fails at once")
 match sys.argv[1:]:
     case ["list"]:
         print("Name ID Mem VCPUs State Time(s)")

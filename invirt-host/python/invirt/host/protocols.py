@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from invirt.base.abilities import Can
 from invirt.base.names import DomainName
 from invirt.host.domain import DomainConfig
 
+PIECE = 1 << 18  # bytes of a guest that go to another host at once, at most
 OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 
 
@@ -51,11 +52,14 @@ class Leaving(Protocol):
     def console(self) -> bytes:
         """What it has said on its console, or since this was asked last."""
 
-    def begin(self, descriptor: int) -> None:
-        """Send all of it to an open socket, which is closed when that is done."""
+    def pieces(self, patience: float) -> Iterator[bytes]:
+        """All of it, PIECE bytes at most at once; close() this where it isn't read to its end.
+
+        Raises TimeoutError when nothing more has come for so many seconds.
+        """
 
     def finish(self) -> None:
-        """Make sure that all is sent, and that it stands still."""
+        """Make sure that all has come, and that it stands still."""
 
     def keep(self) -> None:
         """Whatever was begun: it goes on here.  NotFound if it has ended."""
@@ -67,11 +71,14 @@ class Coming(Protocol):
     def console(self, said: bytes) -> None:
         """What it has said elsewhere."""
 
-    def begin(self, descriptor: int) -> None:
-        """Wait for it at an open socket."""
+    def begin(self) -> None:
+        """Have something wait for it."""
+
+    def take(self, piece: bytes, patience: float) -> None:
+        """Hand a piece on; OSError if nothing waits any more, or takes it for so many seconds."""
 
     def finish(self) -> None:
-        """Make sure that all of it is here; it stands still."""
+        """No more comes: make sure that all of it is here; it stands still."""
 
     def said(self) -> str:
         """Why it could not be taken in."""

@@ -6,10 +6,10 @@ other host is told; or gone.  Until it is handed over it goes on here, whatever 
 
 from __future__ import annotations
 
-import socket
 import time
 from base64 import b64encode
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from functools import partial
 
 from invirt.base import log
@@ -85,21 +85,17 @@ def _carry(
     other.tell(wire.ABOUT, {"name": name, "config": settings, "history": history, **leaving.version})
     other.send(wire.LOG, console)
     other.read(wire.YES)
-    ours, its = socket.socketpair()
-    with ours:
-        with its:
-            leaving.begin(its.fileno())
-        ours.settimeout(wire.PATIENCE)
-        began, sent = time.monotonic(), 0
-        put = other.pack if leaving.sparse else partial(other.send, wire.MEMORY)
-        while chunk := _chunk(ours, leaving):
+    began, sent = time.monotonic(), 0
+    put = other.pack if leaving.sparse else partial(other.send, wire.MEMORY)
+    with closing(_pieces(leaving)) as pieces:
+        for piece in pieces:
             if time.monotonic() > deadline:
                 raise Busy(
                     f"{name} changes its memory faster than it can be sent",
                     hint="Give it more time (--within), or move it when it is less busy.",
                 )
-            put(chunk)
-            sent += len(chunk)  # QEMU itself can't be asked: at the end it waits until all of this is taken
+            put(piece)
+            sent += len(piece)  # QEMU itself can't be asked: at the end it waits until all of this is taken
             progress(min(99, sent * 100 // (leaving.config.memory << 20)), _rate(sent, began))
     other.send(wire.END)  # the other host looks at what came while this one looks at what went
     leaving.finish()
@@ -111,9 +107,9 @@ def _rate(sent: int, began: float) -> int:
     return int((sent >> 20) / max(0.1, time.monotonic() - began))
 
 
-def _chunk(ours: socket.socket, leaving: Leaving) -> bytes:
+def _pieces(leaving: Leaving) -> Generator[bytes, None, None]:
     try:
-        return ours.recv(wire.CHUNK)
+        yield from leaving.pieces(wire.PATIENCE)
     except TimeoutError as error:
         raise Unreachable("the guest's own process has stopped sending") from error
 

@@ -97,17 +97,13 @@ def _receive(content: bytes, other: wire.Wire, names: frozenset[str]) -> None:
 
 
 def _take_in(other: wire.Wire, coming: Coming) -> None:
-    ours, its = socket.socketpair()
-    with ours:
-        ours.settimeout(wire.PATIENCE)
-        with its:
-            coming.begin(its.fileno())
-        other.send(wire.YES)
-        while (frame := other.read(wire.MEMORY, wire.END))[0] == wire.MEMORY:
-            try:
-                ours.sendall(frame[1])
-            except OSError as error:
-                raise BadInput(f"the guest can't be taken in here: {coming.said() or error}") from error
+    coming.begin()
+    other.send(wire.YES)
+    while (frame := other.read(wire.MEMORY, wire.END))[0] == wire.MEMORY:
+        try:
+            coming.take(frame[1], wire.PATIENCE)
+        except OSError as error:
+            raise BadInput(f"the guest can't be taken in here: {coming.said() or error}") from error
     coming.finish()
 
 

@@ -21,10 +21,10 @@ from invirt import config
 from invirt.base import certificates
 from invirt.base.errors import CommandFailed, Denied, Unreachable
 from invirt.base.log import one_line
+from invirt.host.protocols import PIECE as MOST
 
 PATIENCE = 20.0  # seconds of silence, then the other side counts as gone
 LONGEST = 1 << 20  # bytes of a frame
-CHUNK = 1 << 18  # bytes of a guest that go at once
 WAITING = 1 << 18  # bytes that either side's kernel keeps: a guest stands still until the last are read
 HEAD = struct.Struct("!cI")
 ABOUT, LOG, MEMORY, END, GO, YES, NO, DISK, PIECE = (bytes([letter]) for letter in b"ALMEGYNDP")
@@ -50,7 +50,7 @@ class Wire:
             self.connection.sendall(HEAD.pack(kind, len(content)) + content)
 
     def pack(self, content: bytes) -> None:
-        """One frame of MEMORY, of at most CHUNK bytes, as short as that is had quickly."""
+        """One frame of MEMORY, of at most MOST bytes, as short as that is had quickly."""
         packed = lz4.block.compress(content, store_size=False)
         shorter = len(packed) < len(content)
         self.send(*((PACKED, packed) if shorter else (MEMORY, content)))
@@ -98,9 +98,9 @@ class Wire:
 
 
 def _unpacked(content: bytes) -> bytes:
-    """At most CHUNK bytes, whatever they claim to be."""
+    """At most MOST bytes, whatever they claim to be."""
     try:
-        found: bytes = lz4.block.decompress(content, uncompressed_size=CHUNK)
+        found: bytes = lz4.block.decompress(content, uncompressed_size=MOST)
     except lz4.block.LZ4BlockError as error:
         raise Unreachable("the other host sends what is no frame") from error
     return found

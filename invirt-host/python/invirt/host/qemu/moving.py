@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +19,7 @@ from invirt.base.names import DomainName
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
 from invirt.host.network import vif
+from invirt.host.protocols import PIECE
 from invirt.host.qemu import accelerator
 from invirt.host.qemu.driver import Qemu
 from invirt.host.qemu.guest import Guest
@@ -100,8 +103,17 @@ class Leaving:
             self.sent = size
             return log.read(MOST)
 
-    def begin(self, descriptor: int) -> None:
-        """Send all of it there; a guest that changes it too fast is slowed more and more."""
+    def pieces(self, patience: float) -> Iterator[bytes]:
+        """See protocols.Leaving; a guest that changes its memory too fast is slowed more and more."""
+        ours, its = socket.socketpair()
+        with ours:
+            ours.settimeout(patience)
+            with its:
+                self._send(its.fileno())
+            while piece := ours.recv(PIECE):
+                yield piece
+
+    def _send(self, descriptor: int) -> None:
         with Qmp(self.guest.qmp) as qmp:
             qmp("migrate-set-capabilities", capabilities=[{"capability": "auto-converge", "state": True}])
             fast = site.hypervisor.move_rate << 20 or FAST
@@ -140,6 +152,7 @@ class Coming:
     def __init__(self, driver: Qemu, config: DomainConfig, model: str) -> None:
         self.driver, self.guest = driver, Guest(config.name)
         self.config, self.model = config, model
+        self.ours, self.its = socket.socketpair()
 
     def console(self, said: bytes) -> None:
         """What the guest has said elsewhere."""
@@ -147,17 +160,24 @@ class Coming:
         with open(os.open(self.guest.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             log.write(said)
 
-    def begin(self, descriptor: int) -> None:
-        """Wait for it there."""
+    def begin(self) -> None:
+        """A QEMU waits for it."""
         self.driver.start(self.config, coming=self.model)
         with Qmp(self.guest.qmp, SETTLE) as qmp:
             late = [{"capability": "late-block-activate", "state": True}]
             qmp("migrate-set-capabilities", capabilities=late)
-            qmp.hand(FD, descriptor)
+            qmp.hand(FD, self.its.fileno())
             qmp("migrate-incoming", uri=f"fd:{FD}")
+        self.its.close()
+
+    def take(self, piece: bytes, patience: float) -> None:
+        """QEMU gets it."""
+        self.ours.settimeout(patience)
+        self.ours.sendall(piece)
 
     def finish(self) -> None:
         """All of it is here.  Raises what QEMU says if it isn't."""
+        self.ours.close()
         with Qmp(self.guest.qmp) as qmp:
             wait(lambda: qmp.status() != "inmigrate", SETTLE)
             if (state := qmp.status()) != "paused":
@@ -169,6 +189,8 @@ class Coming:
 
     def drop(self) -> None:
         """It doesn't come."""
+        self.ours.close()
+        self.its.close()
         self.driver.destroy(self.guest.name)
         shutil.rmtree(self.guest.config_file.parent, ignore_errors=True)
         self.guest.coming.unlink(missing_ok=True)

@@ -13,12 +13,13 @@ import fcntl
 import os
 import select
 import shutil
-import socket
 import time
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
 from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any
 
 from invirt.base import log
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, NotFound
@@ -29,6 +30,7 @@ from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
 from invirt.host.moving.disks import pace
 from invirt.host.network import vif
+from invirt.host.protocols import PIECE
 from invirt.host.records import Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
@@ -38,12 +40,38 @@ from invirt.host.xen.xl import INCOMING, LONG, coming, leaving, pipe
 
 VERSION = Path("/sys/hypervisor/version")
 READY = b"xl migration receiver ready, send binary domain data.\n"
-PIPE = 9  # its descriptor of that which xl writes to
 WIDE = 1 << 20  # bytes of a pipe: xl writes four MiB at once, and who reads has a turn each time it is full
 SETTLE = 60.0  # seconds until xl has come to an end with what it was told
 LONGEST = 3600.0  # seconds that a move may take
 # It outlives our own process, and its pipe: then it lets the domain go on.
 APART = ("systemd-run", "--scope", "--quiet", "--collect", "sh", "-c", "trap '' PIPE; exec 2>$0 \"$@\"")
+
+
+class Patient(RawIOBase):
+    """What a descriptor gives, until it is closed; TimeoutError when that is nothing for so many seconds."""
+
+    def __init__(self, descriptor: int, seconds: float) -> None:
+        self.file, self.seconds = FileIO(descriptor), seconds
+
+    def readable(self) -> bool:
+        """See RawIOBase."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See RawIOBase."""
+        if not select.select([self.file], [], [], self.seconds)[0]:
+            raise TimeoutError("nothing comes")
+        return self.file.readinto(buffer)
+
+    def close(self) -> None:
+        """See RawIOBase."""
+        self.file.close()
+        super().close()
+
+
+def reading(descriptor: int, patience: float) -> BufferedReader:
+    """See Patient."""
+    return BufferedReader(Patient(descriptor, patience), PIECE)
 
 
 def widen(descriptor: int) -> None:
@@ -141,7 +169,6 @@ class Leaving:
         self.log = logs.path(self.config.machine or 0)
         self.sent: int | None = None
         self.process = self.answers = -1
-        self.carrying = Thread()
         self.whole = False
         if traits(name).get("cd"):
             raise BadInput(f"{name} has a CD in its drive", hint="Take it out first.")
@@ -158,8 +185,32 @@ class Leaving:
         self.sent = size
         return said
 
-    def begin(self, descriptor: int) -> None:
-        """A thread hands on what xl writes; it is over when the domain's last byte is through."""
+    def pieces(self, patience: float) -> Generator[bytes, None, None]:
+        """What xl writes, until the domain's last byte is through; no more if it ends before."""
+        with suppress(EOFError, FileNotFoundError), self._xls(patience) as opened:
+            began, sent = time.monotonic(), 0
+            for piece in stream.pieces(opened):
+                yield piece
+                sent += len(piece)
+                pace(sent, time.monotonic() - began)
+            self.whole = True
+
+    @contextmanager
+    def _xls(self, patience: float) -> Iterator[BufferedReader]:
+        """The pipe that it writes the domain to.  EOFError or FileNotFoundError if it has ended before."""
+        source = self._begin()
+        if self.config.virt != "pv":  # nobody need copy from its pipe to ours
+            with reading(source, patience) as said:
+                its = said.readline().decode().strip()
+            if not its:
+                raise EOFError
+            source = os.open(Path("/proc") / its, os.O_RDONLY)
+        widen(source)
+        with reading(source, patience) as opened:
+            yield opened
+
+    def _begin(self) -> int:
+        """Start xl; returns where it, or who answers it, is heard."""
         if self._still():
             raise BadInput(f"{self.name} stands still", hint=f"xm unpause {self.name}")
         file = leaving(self.name)
@@ -172,10 +223,8 @@ class Leaving:
             os.close(its)
             os.close(answer)
         self.process = os.pidfd_open(pid)
-        sink = socket.socket(fileno=os.dup(descriptor))
-        self.carrying = Thread(target=self._carry, args=(source, sink), daemon=True)
-        self.carrying.start()
         os.write(self.answers, READY)
+        return source
 
     def _xl(self, its: int, answer: int) -> list[str]:
         """What writes the domain there, or says whose pipe it writes it to: that one's, who answers it.
@@ -184,34 +233,12 @@ class Leaving:
         """
         if self.config.virt == "pv":
             return ["xl", "save", "-p", self.name, f"/dev/fd/{its}"]
-        command = f"exec bash -c 'exec {PIPE}<&0; echo $$ >&{its}; exec cat <&{answer} {its}>&-'"
+        command = f"exec bash -c 'exec {{xls}}<&0; echo $$/fd/$xls >&{its}; exec cat <&{answer} {its}>&-'"
         return ["xl", "migrate", "-s", "", self.name, command]
-
-    def _carry(self, source: int, sink: socket.socket) -> None:
-        began, sent = time.monotonic(), 0
-
-        def put(data: bytes) -> None:
-            nonlocal sent
-            sink.sendall(data)
-            sent += len(data)
-            pace(sent, time.monotonic() - began)
-
-        with sink, suppress(OSError, EOFError, ValueError), self._opened(source) as opened:
-            widen(opened.fileno())
-            stream.carry(opened, put)
-            self.whole = True
-
-    def _opened(self, source: int) -> BinaryIO:
-        """Where xl's bytes come: nobody need copy them from its pipe to ours."""
-        if self.config.virt == "pv":
-            return open(source, "rb", buffering=stream.CHUNK)
-        with open(source, "rb") as said:
-            answering = int(said.readline())  # ValueError: xl ended before
-        return open(f"/proc/{answering}/fd/{PIPE}", "rb", buffering=stream.CHUNK)
 
     def finish(self) -> None:
         """All is sent: the domain stands still, and stays so whatever becomes of us and of xl."""
-        if not wait(lambda: self.whole or not self.carrying.is_alive(), SETTLE) or not self.whole:
+        if not self.whole:
             raise CommandFailed(f"xl did not send {self.name}", hint=self._said())
         if not wait(self._still, SETTLE):
             raise CommandFailed(f"{self.name} doesn't stand still", hint=self._said())
@@ -268,14 +295,15 @@ class Coming:
     def console(self, said: bytes) -> None:
         """conserver's log has it already."""
 
-    def begin(self, descriptor: int) -> None:
-        """xl waits at a pipe with a name, in the unit that the domain will have."""
+    def begin(self) -> None:
+        """xl reads a pipe with a name, in the unit that the domain will have."""
         pipe(self.name).unlink(missing_ok=True)
         os.mkfifo(pipe(self.name), 0o600)
-        source = socket.socket(fileno=os.dup(descriptor))
         self.starting = Thread(target=self._start, daemon=True)
         self.starting.start()
-        Thread(target=self._feed, args=(source,), daemon=True).start()
+        wait(lambda: self._opened() or not self.starting.is_alive(), LONG)
+        if self.writing < 0:
+            raise CommandFailed(f"xl takes no {self.name} in", hint=self.said())
 
     def _start(self) -> None:
         try:
@@ -283,31 +311,33 @@ class Coming:
         except InvirtError as error:
             self.failed = error.hint or error.message
 
-    def _feed(self, source: socket.socket) -> None:
-        """Hand on what comes, until it ends or xl does."""
-        with source, suppress(OSError):
-            wait(lambda: self._opened() or not self.starting.is_alive(), LONG)
-            if self.writing < 0:
-                return
-            with open(self.writing, "wb") as opened:
-                while data := source.recv(stream.CHUNK):
-                    opened.write(data)
-                    opened.flush()
+    def take(self, piece: bytes, patience: float) -> None:
+        """xl reads it there."""
+        left = memoryview(piece)
+        while left:
+            if not select.select([], [self.writing], [], patience)[1]:
+                raise TimeoutError("xl reads no more")
+            left = left[os.write(self.writing, left) :]
 
     def _opened(self) -> bool:
         with suppress(OSError):  # nobody reads yet
             self.writing = os.open(pipe(self.name), os.O_WRONLY | os.O_NONBLOCK)
             widen(self.writing)
-            os.set_blocking(self.writing, True)
         return self.writing >= 0
 
     def finish(self) -> None:
         """All of it is here, and stands still."""
+        self._end()
         self.starting.join(SETTLE)
         row = self.driver.xl.row(DomainName(self.name + INCOMING))
         if self.starting.is_alive() or self.failed or row is None or not row.paused:
             raise CommandFailed(f"xl did not take {self.name} in", hint=self.said())
         pipe(self.name).unlink()
+
+    def _end(self) -> None:
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
 
     def said(self) -> str:
         """What xl has said."""
@@ -315,6 +345,7 @@ class Coming:
 
     def drop(self) -> None:
         """It doesn't come: xl sees the end of it, or is ended."""
+        self._end()
         self.driver.xl.run(["systemctl", "stop", unit(self.name)], check=False, timeout=LONG)
         self.driver.destroy(self.name)
         shutil.rmtree(Record(self.name).folder, ignore_errors=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Generator, Iterator
+from io import BufferedIOBase
 
 from invirt.base.errors import BadInput
 from invirt.base.names import DomainName
+from invirt.host.protocols import PIECE
 
 MAGIC = b"Xen saved domain, xl format\n \0 \r"
 HEAD = struct.Struct("=32sIIII")  # magic, byte order, flags, flags, bytes of what follows
@@ -22,9 +23,6 @@ RECORD = struct.Struct("=II")  # kind, bytes
 END, MEMORY = 0, 1  # kinds: the last one; one that memory's own records follow, after a head
 HEAD_OF_RECORDS, HEAD_OF_MEMORY = 16, 24 + 16
 LONGEST = 1 << 20  # bytes of a configuration
-CHUNK = 1 << 18  # bytes
-
-Pass = Callable[[int], bytes]  # so many bytes, which have gone on when it returns
 
 
 def name(file: str) -> DomainName:
@@ -42,34 +40,35 @@ def name(file: str) -> DomainName:
         raise BadInput(f"{file} holds no domain that xl has saved") from error
 
 
-def carry(source: BinaryIO, put: Callable[[bytes], None]) -> None:
-    """Hand all of a domain on, to its last byte and no further: who sends it waits for an answer then.
+def pieces(source: BufferedIOBase) -> Iterator[bytes]:
+    """All of a domain, to its last byte and no further: who sends it waits for an answer then.
 
     source blocks.  Raises EOFError if it ends before.
     """
-
-    def on(length: int) -> bytes:
-        data = b""
-        while length:
-            data = source.read(min(length, CHUNK))
-            if not data:
-                raise EOFError("the domain was not sent to its end")
-            put(data)
-            length -= len(data)
-        return data
-
-    *_, length = HEAD.unpack(on(HEAD.size))
-    on(length)
-    on(HEAD_OF_RECORDS)
-    while (kind := _record(on)) != END:
+    *_, length = HEAD.unpack((yield from _some(source, HEAD.size)))
+    yield from _some(source, length)
+    yield from _some(source, HEAD_OF_RECORDS)
+    while (kind := (yield from _record(source))) != END:
         if kind == MEMORY:
-            on(HEAD_OF_MEMORY)
-            while _record(on) != END:
+            yield from _some(source, HEAD_OF_MEMORY)
+            while (yield from _record(source)) != END:
                 pass
 
 
-def _record(on: Pass) -> int:
-    """Hand one on, which fills words of eight bytes; returns its kind."""
-    kind, length = RECORD.unpack(on(RECORD.size))
-    on(-(-length // 8) * 8)
+def _record(source: BufferedIOBase) -> Generator[bytes, None, int]:
+    """One, which fills words of eight bytes; returns its kind."""
+    kind, length = RECORD.unpack((yield from _some(source, RECORD.size)))
+    yield from _some(source, -(-length // 8) * 8)
     return int(kind)
+
+
+def _some(source: BufferedIOBase, length: int) -> Generator[bytes, None, bytes]:
+    """So many bytes; returns the last PIECE of them."""
+    data = b""
+    while length:
+        data = source.read(min(length, PIECE))
+        if not data:
+            raise EOFError("the domain was not sent to its end")
+        yield data
+        length -= len(data)
+    return data

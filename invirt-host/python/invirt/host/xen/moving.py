@@ -130,9 +130,11 @@ class XenMover:
     def arrive(self, name: DomainName) -> None:
         """Give it its name, let it run, and lead its addresses here."""
         xl = self.driver.xl
-        if xl.row(DomainName(name + INCOMING)):
+        rows = {row.name: row for row in xl.rows()}
+        waiting = rows.get(DomainName(name + INCOMING))
+        row = waiting or rows.get(name)
+        if waiting:
             xl("rename", name + INCOMING, name)
-        row = xl.row(name)
         if row is None or row.over:
             return
         if row.paused:

@@ -9,14 +9,13 @@ which no one takes for a machine's domain, until it was handed over.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader, FileIO, RawIOBase
+from io import BufferedReader
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -30,54 +29,20 @@ from invirt.host.console import logs
 from invirt.host.domain import DomainConfig
 from invirt.host.moving.disks import pace
 from invirt.host.network import vif
-from invirt.host.protocols import PIECE
 from invirt.host.records import Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
 from invirt.host.xen import stream
 from invirt.host.xen.driver import Xen, decided, unit, written
+from invirt.host.xen.pipes import reading, widen
 from invirt.host.xen.xl import INCOMING, LONG, coming, leaving, pipe
 
 VERSION = Path("/sys/hypervisor/version")
 READY = b"xl migration receiver ready, send binary domain data.\n"
-WIDE = 1 << 20  # bytes of a pipe: xl writes four MiB at once, and who reads has a turn each time it is full
 SETTLE = 60.0  # seconds until xl has come to an end with what it was told
 LONGEST = 3600.0  # seconds that a move may take
 # It outlives our own process, and its pipe: then it lets the domain go on.
 APART = ("systemd-run", "--scope", "--quiet", "--collect", "sh", "-c", "trap '' PIPE; exec 2>$0 \"$@\"")
-
-
-class Patient(RawIOBase):
-    """What a descriptor gives, until it is closed; TimeoutError when that is nothing for so many seconds."""
-
-    def __init__(self, descriptor: int, seconds: float) -> None:
-        self.file, self.seconds = FileIO(descriptor), seconds
-
-    def readable(self) -> bool:
-        """See RawIOBase."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """See RawIOBase."""
-        if not select.select([self.file], [], [], self.seconds)[0]:
-            raise TimeoutError("nothing comes")
-        return self.file.readinto(buffer)
-
-    def close(self) -> None:
-        """See RawIOBase."""
-        self.file.close()
-        super().close()
-
-
-def reading(descriptor: int, patience: float) -> BufferedReader:
-    """See Patient."""
-    return BufferedReader(Patient(descriptor, patience), PIECE)
-
-
-def widen(descriptor: int) -> None:
-    """Let more of a pipe's bytes wait than Linux does by itself; root may."""
-    with suppress(PermissionError):
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, WIDE)
 
 
 def installed() -> str:

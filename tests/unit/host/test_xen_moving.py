@@ -189,6 +189,27 @@ def test_it_comes_and_runs_when_it_is_handed_over(
     assert host.xen.ended() == {NAME: "poweroff"}
 
 
+def test_an_emulated_card_goes_while_it_arrives(
+    host: Host, config: DomainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = moving.vif.Link("52:54:00:00:00:11", ("192.0.2.17",), NAME, led=False)
+    monkeypatch.setattr(moving.vif, "links", lambda: {"inv17-emu": link, "inv17": link})
+    led: list[str] = []
+
+    def lead(interface: str) -> None:
+        led.append(interface)
+        if interface == "inv17-emu":
+            raise CommandFailed("Cannot find device")
+
+    monkeypatch.setattr(moving.vif, "lead", lead)
+    coming(host, config, WHOLE).finish()
+    host.mover.arrive(NAME)
+    assert led == ["inv17", "inv17-emu"] and host.states() == {NAME: ""}
+    monkeypatch.setattr(moving.vif, "exists", lambda _: True)
+    with pytest.raises(CommandFailed):
+        host.mover.arrive(NAME)
+
+
 def test_one_that_does_not_come_leaves_nothing(host: Host, config: DomainConfig) -> None:
     made = coming(host, config, WHOLE[:-1])
     with pytest.raises(CommandFailed, match="did not take d_remus in") as caught:

@@ -67,6 +67,16 @@ def hold(driver: Xen, name: DomainName) -> None:
         log.write(f"{error.message} yet: {error.hint}", log.WARNING)
 
 
+def lead(name: DomainName) -> None:
+    """Its addresses to this host.  A PC's emulated card goes at any moment, once its guest has Xen's."""
+    for interface in sorted(interface for interface, link in vif.links().items() if link.name == name):
+        try:
+            vif.lead(interface)
+        except InvirtError:
+            if vif.exists(interface):
+                raise
+
+
 class XenMover:
     """What invirt.host.moving asks of Xen's driver."""
 
@@ -104,9 +114,7 @@ class XenMover:
             return
         if row.paused:
             xl("unpause", name)
-        for interface, link in vif.links().items():
-            if link.name == name:
-                vif.lead(interface)
+        lead(name)
         decided(name)
 
     def own(self, name: DomainName) -> None:

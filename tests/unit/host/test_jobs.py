@@ -8,8 +8,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -52,6 +53,15 @@ def until_ended(token: int) -> dict[str, Any]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return found
+
+
+@contextmanager
+def busy(state: Path) -> Iterator[TextIO]:
+    """Another command works on remus, until the lock of this file is given up."""
+    (state / "run/locks").mkdir(parents=True)
+    with (state / "run/locks/remus").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        yield other
 
 
 @pytest.mark.children
@@ -105,9 +115,7 @@ def test_it_waits_in_line_for_its_machine(
 ) -> None:
     """Longer than a call could."""
     monkeypatch.setattr(jobs, "SOON", 0.1)
-    (state / "run/locks").mkdir(parents=True)
-    with (state / "run/locks/remus").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with busy(state) as other:
         assert begin("create", "remus", 7)["state"] == "running"
         assert jobs.status(7)["state"] == "running"
         fcntl.flock(other, fcntl.LOCK_UN)  # the child has the file open, too
@@ -119,9 +127,7 @@ def test_who_asks_hears_of_its_end_at_once_but_waits_for_no_more(
     host: Host, state: Path, begin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "SOON", 0.1)
-    (state / "run/locks").mkdir(parents=True)
-    with (state / "run/locks/remus").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with busy(state) as other:
         begin("create", "remus", 7)
         assert jobs.news(7)["state"] == "running"
         monkeypatch.setattr(jobs, "SOON", 60.0)

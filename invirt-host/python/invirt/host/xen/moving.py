@@ -1,10 +1,10 @@
 """Moving on Xen: what xl writes of a domain goes through our own connection, and xl takes it in there.
 
-A PVH or HVM guest runs until the end: `xl migrate` is given a command that carries its bytes to us, and
-would wait there for the other xl's answer, which never comes: we decide.  A PV guest stands still as long as
-it takes (`xl save`), since Debian's Xen has no shadow page tables.  Of what comes in, the memory alone is
-taken: its configuration is the one that we have checked (`xl restore CONFIG`).  It is called NAME--incoming,
-which no one takes for a machine's domain, until it was handed over.
+A PVH or HVM guest runs until the end: `xl migrate` is given a command that says from which pipe its bytes
+can be read, and would wait for the other xl's answer, which never comes: we decide.  A PV guest stands still
+as long as it takes (`xl save`), since Debian's Xen has no shadow page tables.  Of what comes in, the memory
+alone is taken: its configuration is the one that we have checked (`xl restore CONFIG`).  It is called
+NAME--incoming, which no one takes for a machine's domain, until it was handed over.
 """
 
 from __future__ import annotations

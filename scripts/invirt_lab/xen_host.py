@@ -32,12 +32,12 @@ DISKS = {"root": "4G", "disk": "8G"}
 SHARED = 6 << 30  # bytes of the third disk, empty: a file that two hosts may have
 PAIR = {"xen1": "10.9.0.1", "xen2": "10.9.0.2"}
 LAN = "02:00:00:00:02:01"  # the second card's address, in the state that is kept
-MEMORY = 1536  # MiB
+MEMORY = 1920  # MiB
 BOOT = 600.0  # seconds until a cold one must be up: a busy machine takes four minutes
 WORK = 300.0  # seconds for a command there
 # Without smap, smep and rdtscp Xen's first domain crashes; with xsave, guests break it.  (QEMU 7.2, Xen 4.17)
 PROCESSOR = "max,-smap,-smep,-rdtscp"
-XEN = "com1=115200,8n1 console=com1 noreboot=1 dom0_mem=640M xsave=0 spec-ctrl=eager-fpu"
+XEN = "com1=115200,8n1 console=com1 noreboot=1 dom0_mem=1024M xsave=0 spec-ctrl=eager-fpu"
 LINUX = "console=hvc0 root=/dev/vda rw quiet mitigations=off"
 _READY = (
     "systemctl is-system-running --wait || true",

@@ -60,6 +60,11 @@ for _ in range(200):  # the other one begins to listen at the same moment
         time.sleep(1)
 """
 KEPT = "/var/lib/invirt/domains /var/lib/invirt/guests /run/invirt/leaving"
+# A host without LVM; locks() says what became true of the guest's volumes without it.
+NO_LVM = f"""\
+mkdir -p /root/no && printf '#!/bin/sh\\nexit 3\\n' >/root/no/lvchange && chmod 755 /root/no/lvchange
+locks() {{ PATH=/root/no:$PATH /usr/libexec/invirt/volumes $1 {NAME} && echo $1; }}
+"""
 LONG = 1500.0  # seconds for a move between emulated hosts
 
 
@@ -110,6 +115,9 @@ def test_one_runs_on_a_disk_of_the_hosts_own_group(pair: tuple[Xen, Xen]) -> Non
     )
     typed.expect("2097152\r\nkept")
     typed.close()
+    assert host.sh(f"{NO_LVM}\nlocks hold; locks release") == "hold\nrelease\n"
+    guarded = "echo 'global { use_lvmlockd = 1 }' >/etc/lvm/lvmlocal.conf"
+    assert host.sh(f"{NO_LVM}\n{guarded}\nlocks share || rm /etc/lvm/lvmlocal.conf") == ""
     ended = "xen.destroy(NAME)\ndisks.remove('remus', 'hda', 7)\ndisks.purge('remus', 'hda', 7)"
     assert told(host, f"{ended}\nprint(disks.wipe_ended(), disks.sizes())")[0].endswith("d_remus_hda'] {}")
 

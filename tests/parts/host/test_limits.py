@@ -139,10 +139,7 @@ class Guests:
         self.launched, self.deaf = "1", False
 
     def domains(self) -> list[Domain]:
-        return [Domain(DomainName("d_remus"), 128, 1)]
-
-    def launch(self, name: DomainName) -> str:
-        return self.launched
+        return [Domain(DomainName("d_remus"), 128, 1, self.launched)]
 
     def limit(self, name: DomainName, limits: Limits) -> None:
         if self.deaf:

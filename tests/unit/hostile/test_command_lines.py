@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import io
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from invirt.base import cli
+from invirt.base import cli, warm
 from invirt.base.cli import help
+from invirt.host.commands import domain
+from invirt.remote.commands import machine
 from tests.examples import given, thorough
 
 ROOT = Path(__file__).parents[3]
@@ -108,6 +111,19 @@ VERBS = [
     for place in cli.whole(command).all()
     if place.verb
 ]
+
+
+def test_workers_have_the_patterns_of_what_they_are_told(
+    invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled before they are born."""
+    commands = (domain.COMMAND, machine.COMMAND)
+    re.purge()
+    warm.understand(*commands)
+    monkeypatch.setattr("re._compiler.compile", lambda pattern, _: pytest.fail(f"{pattern} was not"))
+    for command in commands:
+        for place in (one for one in cli.whole(command).all() if one.verb):
+            assert cli.parsed(command, shlex.split(place.example)[len(command.name.split()) :])
 
 
 @pytest.mark.parametrize(("command", "place"), VERBS, ids=lambda one: getattr(one, "path", ""))

@@ -23,6 +23,7 @@ PORT = 4373  # remctl's own, where users come to remote servers
 # Where hosts listen for remote (invirt-host-remctld.socket): not remctl's own
 # port, which is the users', so that firewalls can tell the two apart.
 HOST_PORT = 4374
+TYPED = re.compile("[a-z-]+")
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def main(
     """Run command for the principal in environ; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     typed = environ.get("REMCTL_COMMAND", "")
-    if not re.fullmatch(r"[a-z-]+", typed) or typed in ("help", "summary"):  # remctld's own `help machine`
+    if not TYPED.fullmatch(typed) or typed in ("help", "summary"):  # remctld's own `help machine`
         typed = command.remctl
     name = typed or command.name
     try:

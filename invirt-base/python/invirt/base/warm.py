@@ -18,6 +18,7 @@ import contextlib
 import gc
 import os
 import select
+import shlex
 import signal
 import socket
 import sys
@@ -28,9 +29,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from systemd import _journal as _journal  # for invirt.base.log, which imports it when it writes
+
 from invirt import config
-from invirt.base import log, worker
-from invirt.base.cli import Command
+from invirt.base import log, remctl, worker
+from invirt.base.cli import Command, understood, whole
 from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
@@ -175,6 +178,15 @@ class Crew:
 def _is_gone(caller: socket.socket) -> bool:
     """One that is there says nothing before its worker has greeted."""
     return bool(select.select([caller], [], [], 0)[0])
+
+
+def understand(*commands: Command) -> None:
+    """Have each understand its own examples, as somebody says them: patterns are compiled by that."""
+    remctl.caller({"REMOTE_USER": "host/nobody@NOWHERE"})
+    for command in commands:
+        for place in whole(command).all():
+            if place.verb:
+                understood(whole(command), shlex.split(place.example)[len(command.name.split()) :])
 
 
 def _practise(role: worker.Role) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from invirt.base.errors import BadInput, NotFound
@@ -15,12 +15,17 @@ __all__ = ["OWN_WORDS", "WORDS", "DomainConfig", "Value", "domain_name"]
 TYPES = {"generic": "pv", "linux": "pv", "hvm": "hvm"}  # by 2008's word for them, builder
 
 
+def _nowhere(word: str) -> str | None:
+    """Of words that nobody has written into a file."""
+    return None
+
+
 @dataclass(frozen=True)
 class DomainConfig:
-    """What `xm create` hands to the host's hypervisor; places: where each word was said."""
+    """What `xm create` hands to the host's hypervisor; place: tells where a word was said, if it was."""
 
     settings: Mapping[str, Value]
-    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    place: Callable[[str], str | None] = field(default=_nowhere, compare=False)
 
     @property
     def name(self) -> DomainName:
@@ -56,7 +61,7 @@ class DomainConfig:
 
     def refusal(self, word: str, wrong: str, hint: str = "") -> BadInput:
         """The error for a word that can't be had, with its place."""
-        return BadInput(f"{self.places.get(word, 'domain ' + self.name)}: {word} {wrong}", hint)
+        return BadInput(f"{self.place(word) or f'domain {self.name}'}: {word} {wrong}", hint)
 
     def text(self, word: str, default: str = "") -> str:
         """The string that word stands for."""
@@ -100,7 +105,7 @@ class DomainConfig:
     def without(self, word: str) -> DomainConfig:
         """The same, but for what is said of that word."""
         kept = {name: value for name, value in self.settings.items() if name != word}
-        return DomainConfig(kept, self.places)
+        return DomainConfig(kept, self.place)
 
     def json(self) -> str:
         """For a file that from_json() reads back."""

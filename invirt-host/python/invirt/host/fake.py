@@ -73,9 +73,6 @@ class FakeHypervisor:
         with step("destroy"):
             _end(name)
 
-    def launch(self, name: DomainName) -> str:
-        return ""
-
     def limit(self, name: DomainName, limits: Limits) -> None:
         if self.running(name):
             log.write(f"{name} is held to {limits}")

@@ -16,11 +16,15 @@ OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain that runs on this host; memory in MiB."""
+    """A domain that runs on this host; memory in MiB.
+
+    launch: what tells this launch of it from another one, if anything does.
+    """
 
     name: DomainName
     memory: int
     vcpus: int
+    launch: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,6 @@ class Hypervisor(Protocol):
 
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         """Ask the running domain to let go a network card, and say whether it has; it may never do so."""
-
-    def launch(self, name: DomainName) -> str:
-        """What tells this launch of a domain that runs from another one, if anything does."""
 
     def limit(self, name: DomainName, limits: Limits) -> None:
         """Hold the running domain's CPUs and disks to so much (Can.CAP).  NotFound if it is off."""

@@ -7,6 +7,7 @@ A row's click command is made when it is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,15 @@ from invirt.base.log import quoted
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
+_HELP = ["-h", "--help"]
+_SETTINGS = {"help_option_names": _HELP}
+
+
+@cache
+def _help_option() -> click.Option | None:
+    """One for all rows: click asks gettext for its text each time, which looks for files of the locale's."""
+    plain = click.Command("help")
+    return plain.get_help_option(click.Context(plain, help_option_names=_HELP))
 
 
 class _Type(click.ParamType):
@@ -57,6 +66,10 @@ class _Row(click.Command):
     """What verbs and groups share."""
 
     place: Place
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Says what get_help() does."""
+        return _help_option()
 
     def get_help(self, ctx: click.Context) -> str:
         """Made from the row."""

@@ -34,7 +34,8 @@ WHERE %s IN (h.hostname, h.name) ORDER BY m.name
 # A guest that reboots, or has yet to boot, is waited for; of Xen's, without a Python for each try.
 RELAY = "/usr/libexec/invirt/console"
 QEMU = f"until cd {{guests}} && test -S {{domain}}/console && {RELAY} {{domain}}; do sleep 0.2; done"
-XEN = "until xl console {domain} 2>/dev/null; do sleep 1; done"
+SEEK = 1  # seconds between two questions whether a guest of Xen's has a console
+XEN = f"until xl console {{domain}} 2>/dev/null; do sleep {SEEK}; done"
 COMMAND = re.compile(rf"until .* # {PREFIX}([a-z0-9-]+) ([0-9]+)\0".encode())
 
 Machine = tuple[MachineName, int]  # its name now, and its number

@@ -144,9 +144,6 @@ class Qemu:
             raise CommandFailed(f"{name} can't be killed", hint="Look at its process on this host.")
         clean_up(guest)
 
-    def launch(self, name: DomainName) -> str:
-        return Guest(name).launched()
-
     def limit(self, name: DomainName, limits: Limits) -> None:
         self.supervisor.limit(Guest(name), limits)
         throttling.throttle(Guest(name), limits)
@@ -213,8 +210,8 @@ def _domain(guest: Guest) -> Domain:
     try:
         config = guest.config()
     except FileNotFoundError:
-        return Domain(guest.name, 0, 0)
-    return Domain(guest.name, config.memory, config.vcpus)
+        return Domain(guest.name, 0, 0, guest.launched())
+    return Domain(guest.name, config.memory, config.vcpus, guest.launched())
 
 
 def clean_up(guest: Guest) -> None:

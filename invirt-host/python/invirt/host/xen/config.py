@@ -85,7 +85,7 @@ def without_disk(config: DomainConfig, vdev: str) -> DomainConfig:
     kept = [
         str(text) for text, disk in zip(said, config.devices("disk"), strict=True) if disk["vdev"] != vdev
     ]
-    return DomainConfig({**config.settings, "disk": kept}, config.places)
+    return DomainConfig({**config.settings, "disk": kept}, config.place)
 
 
 def _screen(config: DomainConfig) -> dict[str, Value]:

@@ -103,7 +103,7 @@ class Xen:
 
     def domains(self) -> list[Domain]:
         return [
-            Domain(row.name, row.memory, row.vcpus)
+            Domain(row.name, row.memory, row.vcpus, str(row.number))
             for row in self.xl.rows()
             if not row.over and not row.name.endswith(INCOMING)
         ]
@@ -213,10 +213,6 @@ class Xen:
     def unplug(self, name: DomainName, interface: str, mac: str) -> bool:
         self.xl("network-detach", name, mac)
         return True
-
-    def launch(self, name: DomainName) -> str:
-        row = self.xl.row(name)
-        return str(row.number) if row else ""
 
     def limit(self, name: DomainName, limits: Limits) -> None:
         """CPUs alone, by the scheduler: its weight is 256 where others' is 100, and a cap of 0 is none."""

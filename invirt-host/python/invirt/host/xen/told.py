@@ -28,7 +28,7 @@ def added(config: DomainConfig) -> DomainConfig:
     except OSError as error:
         raise config.refusal("ramdisk", f"can't be read: {error.strerror}", "invirt-kernel make") from error
     _write(_ramdisk(config.name), ramdisk + cpio.archive([cpio.file(FILE, lines.encode(), 0o400)]))
-    return DomainConfig({**config.settings, "ramdisk": str(_ramdisk(config.name))}, config.places)
+    return DomainConfig({**config.settings, "ramdisk": str(_ramdisk(config.name))}, config.place)
 
 
 def forget(name: DomainName) -> None:

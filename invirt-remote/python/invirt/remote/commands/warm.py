@@ -35,7 +35,8 @@ def serve() -> NoReturn:
     for module in LATER:  # which those programs import when they need it
         import_module(module)
     programs = {one.name: partial(remctl.main, one, audit=audit.record) for one in PROGRAMS}
-    warm.serve(Role("remote", programs, partial(Ahead, "remote", usual), SPARE))
+    practise = partial(warm.understand, *PROGRAMS)
+    warm.serve(Role("remote", programs, partial(Ahead, "remote", usual), SPARE, practise))
 
 
 COMMAND = warm.command("remote", "users ask", serve)

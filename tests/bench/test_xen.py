@@ -61,6 +61,7 @@ class Meter:
 
     def cost(self, act: Callable[[], object]) -> float:
         """Of what act does, and what comes of it: a guest boots, until all is calm."""
+        time.sleep(LOOK)  # what was done before is over
         anyway = self.rate(MINUTE)
         before, began = cpu.used(*self.emulators), time.monotonic()
         act()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from invirt.base import cli, warm
 from invirt.base.cli import help
-from invirt.host.commands import domain
-from invirt.remote.commands import machine
+from invirt.host.commands import warm as of_hosts
+from invirt.remote.commands import warm as of_remote
 from tests.examples import given, thorough
 
 ROOT = Path(__file__).parents[3]
@@ -117,7 +117,7 @@ def test_workers_have_the_patterns_of_what_they_are_told(
     invirt_yaml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiled before they are born."""
-    commands = (domain.COMMAND, machine.COMMAND)
+    commands = (*of_hosts.PROGRAMS, *of_remote.PROGRAMS)
     re.purge()
     warm.understand(*commands)
     monkeypatch.setattr("re._compiler.compile", lambda pattern, _: pytest.fail(f"{pattern} was not"))

@@ -147,7 +147,7 @@ def test_a_move(san: str, hosts: tuple[Xen, Xen], lab: Lab, machine: Make, trust
         return ours(lab, "admin", "machine", "migrate", name, to, "--within", f"{LONG:.0f}")
 
     def bare(source: Xen, target: Xen, address: str) -> None:
-        for host in (target, source):  # who has it lets the other have it, too
+        for host in (source, target):  # who has it lets the other have it, too
             host.sh(f"lvchange -q -asy {disk}")
         source.sh(f"xl migrate -s '{trusted}' d_{name} {address}", timeout=LONG)
         source.sh(f"lvchange -q -an {disk}")

@@ -8,7 +8,6 @@ import importlib
 import inspect
 import io
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,11 +104,7 @@ def test_help_fits_a_terminal(place: cli.Place) -> None:
 
 
 VERBS = [
-    (command, place)
-    for command in COMMANDS
-    if command.verbs
-    for place in cli.whole(command).all()
-    if place.verb
+    (command, place, words) for command in COMMANDS if command.verbs for place, words in cli.examples(command)
 ]
 
 
@@ -122,14 +117,16 @@ def test_workers_have_the_patterns_of_what_they_are_told(
     warm.understand(*commands)
     monkeypatch.setattr("re._compiler.compile", lambda pattern, _: pytest.fail(f"{pattern} was not"))
     for command in commands:
-        for place in (one for one in cli.whole(command).all() if one.verb):
-            assert cli.parsed(command, shlex.split(place.example)[len(command.name.split()) :])
+        for _, words in cli.examples(command):
+            assert cli.parsed(command, words)
 
 
-@pytest.mark.parametrize(("command", "place"), VERBS, ids=lambda one: getattr(one, "path", ""))
-def test_examples_are_understood(invirt_yaml: Path, command: cli.Command, place: cli.Place) -> None:
+@pytest.mark.parametrize(("command", "place", "words"), VERBS, ids=lambda one: getattr(one, "path", ""))
+def test_examples_are_understood(
+    invirt_yaml: Path, command: cli.Command, place: cli.Place, words: list[str]
+) -> None:
     """And each verb's function takes what its row says."""
-    call = cli.parsed(command, shlex.split(place.example)[len(command.name.split()) :])
+    call = cli.parsed(command, words)
     assert call and call.verb is place.row
     values = {name: value for name, value in call.values.items() if name not in OF_WEB}
     inspect.signature(call.verb.run).bind_partial(**values)

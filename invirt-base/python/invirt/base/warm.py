@@ -18,7 +18,6 @@ import contextlib
 import gc
 import os
 import select
-import shlex
 import signal
 import socket
 import sys
@@ -33,7 +32,7 @@ from systemd import _journal as _journal  # for invirt.base.log, which imports i
 
 from invirt import config
 from invirt.base import log, remctl, worker
-from invirt.base.cli import Command, understood, whole
+from invirt.base.cli import Command, examples, understood, whole
 from invirt.base.listening import PASSED
 from invirt.base.notify import notify
 
@@ -184,9 +183,8 @@ def understand(*commands: Command) -> None:
     """Have each understand its own examples, as somebody says them: patterns are compiled by that."""
     remctl.caller({"REMOTE_USER": "host/nobody@NOWHERE"})
     for command in commands:
-        for place in whole(command).all():
-            if place.verb:
-                understood(whole(command), shlex.split(place.example)[len(command.name.split()) :])
+        for _, words in examples(command):
+            understood(whole(command), words)
 
 
 def _practise(role: worker.Role) -> None:

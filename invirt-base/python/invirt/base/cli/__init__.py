@@ -8,8 +8,9 @@ from the same rows.
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from invirt.base.cli import show
@@ -49,6 +50,7 @@ __all__ = [
     "Verb",
     "Who",
     "complain",
+    "examples",
     "main",
     "parsed",
     "rest_of_line",
@@ -77,6 +79,13 @@ def parsed(command: Command, argv: Sequence[str], prog: str = "") -> Call | None
     call = understood(whole(command, prog), _with_verb(command, _readable(argv)))
     show.mode(call is not None and call.as_json)
     return call
+
+
+def examples(command: Command) -> Iterator[tuple[Place, list[str]]]:
+    """Its verbs, each with what its example says behind the program."""
+    for place in whole(command).all():
+        if place.verb:
+            yield place, shlex.split(place.example)[len(command.name.split()) :]
 
 
 def _with_verb(command: Command, argv: Sequence[str]) -> Sequence[str]:

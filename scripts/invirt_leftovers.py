@@ -1,9 +1,10 @@
-"""Runs a command that must leave nothing behind: no process, no mount, no network interface.
+"""Runs a command that must leave nothing behind: no process, mount, network interface or bytecode.
 
 `unshare --mount python3 invirt_leftovers.py COMMAND…` ends as COMMAND does, but
 fails and names what is left, after ending those processes.  They are known by
 their descent, which they keep when their parents end; the mounts are those of
-the namespace that nobody else is in.  Network namespaces live by either.
+the namespace that nobody else is in.  Network namespaces live by either.  Bytecode
+is looked for in the checkout: its first makes another of a folder that others may watch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2): whose parent ends is this process' child
+CODE = Path(__file__).parent.parent
 PATIENCE = 10.0  # seconds within which what has been killed is gone
 
 
@@ -31,10 +33,12 @@ def run(argv: list[str]) -> int:
 
 
 def things() -> set[str]:
-    """The mounts of this namespace, and the interfaces."""
+    """The mounts of this namespace, the interfaces, and the folders of bytecode."""
     mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return {f"mount {where} ({number})" for number, _, _, _, where, *_ in mounts} | {
-        f"interface {name}" for _, name in socket.if_nameindex()
+    return {
+        *(f"mount {where} ({number})" for number, _, _, _, where, *_ in mounts),
+        *(f"interface {name}" for _, name in socket.if_nameindex()),
+        *(f"bytecode {folder}" for folder in CODE.glob("invirt-*/python/**/__pycache__")),
     }
 
 

@@ -93,6 +93,16 @@ class Namespace:
                 end(service)
 
 
+def python() -> dict[str, str]:
+    """What of this process' environment a Python needs: where our modules are, and whether to keep bytecode.
+
+    A folder of the checkout that gets its first bytecode has changed, and so have the programs that live
+    in it: who watches them begins anew (invirt.base.warm).
+    """
+    wanted = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    return {name: os.environ[name] for name in wanted if name in os.environ}
+
+
 @contextmanager
 def namespace(
     folder: Path, role: str, environment: Mapping[str, str], hosts: Mapping[str, str]
@@ -133,9 +143,7 @@ def namespace(
     assert holder.stdout
     try:
         assert holder.stdout.readline() == b"ready\n", "no mount namespace"
-        wanted = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-        python = {name: os.environ[name] for name in wanted if name in os.environ}
-        yield Namespace(folder, holder, {**python, **environment})
+        yield Namespace(folder, holder, {**python(), **environment})
     finally:
         holder.stdout.close()
         end(holder)

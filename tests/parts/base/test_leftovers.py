@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def run(checkout: Path, script: str, **environment: str) -> subprocess.Completed
     return done
 
 
+@pytest.fixture
+def copied(tmp_path: Path, checkout: Path) -> Path:
+    """A checkout of one package, whose first bytecode nobody else sees."""
+    for folder in ("scripts", "invirt-base/python/invirt/base"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(checkout / "scripts/invirt_leftovers.py", tmp_path / "scripts")
+    (tmp_path / "invirt-base/python/invirt/base/ours.py").touch()
+    return tmp_path
+
+
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_who_leaves_nothing_ends_as_it_ends(checkout: Path, code: int) -> None:
     done = run(checkout, f"sleep 0.1 & mount -t tmpfs tmpfs /mnt; umount /mnt; exit {code}")
@@ -50,6 +61,15 @@ def test_mounts_and_interfaces_are_named(checkout: Path) -> None:
     assert done.returncode == 1
     assert "left behind: mount /mnt (" in done.stdout
     assert "left behind: interface left0\n" in done.stdout
+
+
+def test_bytecode_is_named_that_was_not_there_before(copied: Path) -> None:
+    folder = copied / "invirt-base/python"
+    script = f"cd {folder} && /usr/bin/python3 $FLAG -c 'import invirt.base.ours'"
+    assert run(copied, script, FLAG="-B").returncode == 0
+    done = run(copied, script, FLAG="")
+    assert (done.returncode, done.stdout) == (1, f"left behind: bytecode {folder}/invirt/base/__pycache__\n")
+    assert run(copied, script, FLAG="").returncode == 0
 
 
 def test_a_command_that_is_killed_has_failed(checkout: Path) -> None:

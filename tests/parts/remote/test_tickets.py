@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.namespace import python
 from tests.parts.postgres import Database
 from tests.parts.realm import DEADLINE, Realm, Remctlds
 
@@ -49,9 +50,9 @@ def test_renewed_tickets_are_used_to_their_end_without_a_kdc(
     keytab, cache = realm.keytab(client), tmp_path / "krb5cc"
     env = {
         **realm.environment,
+        **python(),
         "KRB5_CLIENT_KTNAME": str(keytab),
         "KRB5CCNAME": f"FILE:{cache}",
-        "PYTHONPATH": os.pathsep.join(sys.path),
         "INVIRT_CONFIG": str(database.config),
     }
     renewing = [checkout / "invirt-base/libexec/renew-tickets", keytab, cache]
@@ -91,9 +92,9 @@ def test_many_processes_make_and_renew_one_cache(
     realm.limit(client, LIFE)
     env = {
         **realm.environment,
+        **python(),
         "KRB5_CLIENT_KTNAME": str(keytab),
         "KRB5CCNAME": f"FILE:{tmp_path}/krb5cc",
-        "PYTHONPATH": os.pathsep.join(sys.path),
         "INVIRT_CONFIG": str(database.config),
     }
     begin = time.time() + 3

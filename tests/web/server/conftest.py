@@ -20,6 +20,7 @@ from invirt import config
 from invirt.base import templates
 from invirt_lab.browser import Browser
 from tests.parts.console.rows import CONSOLE, PORT
+from tests.parts.namespace import python
 from tests.parts.owned import owner
 from tests.parts.postgres import Cluster, Database, fresh
 from tests.parts.realm import PASSWORD, Realm, Remctlds, end, loopback
@@ -159,11 +160,11 @@ def passed(server: WebServer, name: str, program: Path | None = None) -> subproc
     """invirt-web-NAME, or program, on a socket that systemd's own passes, in place of one that has ended."""
     environment = {
         **server.realm.environment,
+        **python(),
         "INVIRT_CONFIG": str(server.database.config),
         "KRB5_CLIENT_KTNAME": str(server.realm.keytab(f"host/{WEB}")),
         "KRB5CCNAME": f"FILE:{server.folder}/{name}.ccache",
         "STATE_DIRECTORY": str(server.folder),
-        "PYTHONPATH": os.environ["PYTHONPATH"],
     }
     subprocess.run([*server.enter, "rm", "-f", f"/run/invirt-web/{name}"], check=True)
     activated = ["systemd-socket-activate", "-l", f"/run/invirt-web/{name}"]

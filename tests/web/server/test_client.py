@@ -14,6 +14,7 @@ import pexpect
 import pytest
 
 from invirt_lab.browser import Answer
+from tests.parts.namespace import python
 from tests.parts.owned import machine
 from tests.parts.realm import end
 from tests.parts.remote.conftest import REMOTE, WEB
@@ -42,8 +43,8 @@ class Person:
     def typed(self, typed: str, more: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         """What runs, and its environment."""
         environment = {
+            **python(),
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.environ["PYTHONPATH"],
             "LC_ALL": "C.UTF-8",
             "XDG_CONFIG_HOME": str(self.home),
             "SSL_CERT_FILE": str(self.web.folder / "server.crt"),

@@ -11,6 +11,7 @@ LIBRARIES = (
     *("python3-pytest-xdist", "python3-pytest-timeout", "python3-prometheus-client"),
     *("python3-flask", "gunicorn", "python3-aiohttp", "python3-systemd", "python3-lz4"),
 )
+UNIT = (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap")
 SERVERS = (
     *("postgresql", "krb5-kdc", "krb5-admin-server", "krb5-user", "remctl-server", "remctl-client"),
     *(
@@ -73,7 +74,7 @@ KINDS = {
     "unit": Kind(
         "everything that needs no other program; the linters",
         ("unit",),
-        (*LIBRARIES, "python3-venv", "shellcheck", "mmdebstrap"),
+        UNIT,
         workers=2,
     ),
     "golden": Kind("what is rendered, against files", ("golden",), (*LIBRARIES, "mmdebstrap")),
@@ -102,8 +103,8 @@ KINDS = {
     "bench": Kind("how fast it is", ("bench",), (*LIBRARIES, *SERVERS, *BENCH), slow=True),
     "hostile": Kind(
         "hostile input and simulated histories, many thousands of each",
-        ("unit/hostile", "parts/hostile", "parts/operations/test_simulation.py"),
-        (*LIBRARIES, *SERVERS),
+        ("unit", "parts/hostile", "parts/operations/test_simulation.py"),
+        (*UNIT, *SERVERS),
         slow=True,
         environment={"INVIRT_TEST_EXAMPLES": "5000", "INVIRT_TEST_SEEDS": "5000", "PYTEST_TIMEOUT": "0"},
         nightly=True,

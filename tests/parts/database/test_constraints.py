@@ -103,6 +103,26 @@ def test_principals_as_the_validator_has_it(database: Database, opened: Connecti
     assert _accepts_domain(opened, "principal", text) == _accepts(validate.principal, text)
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=70)
+    | st.from_regex(r"\A[A-Za-z0-9._/@+#: \n-]{0,30}\n?\Z")
+    | st.from_regex(r"\A(group|unix|Ldap|a-1)?:[A-Za-z0-9._/@+=,:#-]{0,201}\n?\Z")
+)
+def test_owners_as_the_validator_has_them(database: Database, opened: Connection, text: str) -> None:
+    """Lockers and people, groups of users' own, and sources of members."""
+    text = text.replace("\0", "\n")
+    try:
+        with transaction(opened) as cursor:
+            cursor.execute(OWNER, (text, 1, 1, 1))
+            cursor.execute("DELETE FROM owners")
+        accepted = True
+    except BadInput as error:
+        assert error.message == SENTENCES["owner_name"]
+        accepted = False
+    assert accepted == _accepts(validate.owner_name, text)
+
+
 PLACES = (
     *("http://mirror.example.org/debian", "https://[::1]/", "HTTP://a/", "http://a/b'; DROP", "file:/etc"),
     *("http://a/$(id)", "http://a b", "http://a/\\n", "http://a\n", "http://a:1/~b/", "http://a//b", ""),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from invirt.base import validate
@@ -212,11 +212,12 @@ ANY = st.text(max_size=80) | st.text(alphabet="aA0.-_/@#: \n", max_size=80)
 
 
 @given(ANY)
+@example("a:0")
 def test_only_harmless_words_come_through(text: str) -> None:
     forms = {
         validate.machine_name: r"[a-z0-9-]{1,63}",
         validate.principal: r"[A-Za-z0-9._+/@-]{3,255}",
-        validate.owner_name: r"[A-Za-z0-9._+/@-]{1,255}",
+        validate.owner_name: r"[A-Za-z0-9._+/@-]{1,255}|[a-z][a-z0-9-]{0,30}:[A-Za-z0-9._/@+=,-]{1,200}",
         validate.disk_name: r"[a-z]{3}",
     }
     for check, form in forms.items():

@@ -87,8 +87,11 @@ class Xen:
     port: int
     cable: Cable
 
-    def command(self, argv: Sequence[str], terminal: bool = False) -> list[str]:
-        """What runs argv there, as root, by one connection for all; terminal: on one of its own."""
+    def command(self, argv: Sequence[str], terminal: bool = False, patience: int = 30) -> list[str]:
+        """What runs argv there, as root, by one connection for all; terminal: on one of its own.
+
+        patience: seconds until its ssh must have answered.
+        """
         options = (
             "BatchMode=yes",
             "StrictHostKeyChecking=no",
@@ -99,7 +102,7 @@ class Xen:
             "ControlMaster=auto",
             f"ControlPath={self.folder}/ssh",
             "ControlPersist=yes",
-            "ConnectTimeout=30",
+            f"ConnectTimeout={patience}",
         )
         words = [word for option in (*options, *kept) for word in ("-o", option)]
         there = ("-i", str(self.key), "-p", str(self.port), "root@127.0.0.1")
@@ -289,7 +292,7 @@ def _await(xen: Xen, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + BOOT
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            xen.run("true", timeout=40)
+            run(xen.command(["true"], patience=10), timeout=40)  # one from before it listens is lost
             return
         except CommandFailed:
             time.sleep(0.5)

@@ -14,7 +14,7 @@ import pytest
 from invirt import config
 from invirt.base.errors import InvirtError
 from invirt.database import connection
-from invirt.remote import reconcile, wanted
+from invirt.remote import clock, reconcile, wanted
 from invirt.remote.operations import Actor, Operation, recovery, submit
 from tests.parts.operations.fakehosts import FakeHosts
 from tests.parts.postgres import Database
@@ -170,6 +170,28 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind, numbers in recorded.items():
         each = ", ".join(f"{what} {number}" for what, number in sorted(numbers.items()))
         terminalreporter.write_line(f"{kind}: {numbers.total()} ({each})")
+
+
+class Quick:
+    """A clock of whose seconds thousands pass in one."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        """See Clock."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        self.now += seconds
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Quick:
+    """Time passes as fast as it is waited for."""
+    made = Quick()
+    monkeypatch.setattr(clock, "current", made)
+    return made
 
 
 @pytest.fixture

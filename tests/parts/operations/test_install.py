@@ -6,7 +6,7 @@ import pytest
 
 from invirt.base.errors import BadInput, CommandFailed
 from invirt.remote.operations import engine, submit
-from tests.parts.operations.conftest import Site, actor
+from tests.parts.operations.conftest import Quick, Site, actor
 
 
 def test_too_small_for_a_system(site: Site) -> None:
@@ -23,9 +23,12 @@ def test_too_small_for_a_system(site: Site) -> None:
     site.check()
 
 
-def test_how_far_it_is_is_told_to_who_waits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_it_is_is_told_to_who_waits(
+    site: Site, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And asked two seconds apart: it takes minutes."""
     site.create("remus")
-    monkeypatch.setattr(engine, "WORD", 0)
+    monkeypatch.setattr(engine, "WORD", -1)
     told: list[str] = []
 
     def say(words: str) -> None:
@@ -37,6 +40,7 @@ def test_how_far_it_is_is_told_to_who_waits(site: Site, monkeypatch: pytest.Monk
     submit("install", actor("install"), "remus", wanted, None, say, hosts=site.hosts, connection=site.remote)
     [words] = [line for line in told if line.startswith("waiting")]
     assert words.startswith("waiting until debian-12 is installed (30 %, unpacking; ")
+    assert quick.now == 2
 
 
 HALF: list[tuple[object, ...]] = [("debian-12", None)]

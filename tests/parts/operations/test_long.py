@@ -9,40 +9,23 @@ import pytest
 from invirt import config
 from invirt.base.errors import BadInput, Busy, CommandFailed, InvirtError, Unreachable
 from invirt.database.connection import connect
-from invirt.remote import clock
 from invirt.remote.hosts import NoAnswer
 from invirt.remote.operations import engine, recovery, silence
 from invirt.remote.operations.model import CALL
 from invirt.remote.operations.store import LEASE
 from tests.parts.operations import moving
-from tests.parts.operations.conftest import HOST1, HOST2, Site
+from tests.parts.operations.conftest import HOST1, HOST2, Quick, Site
 from tests.parts.operations.fakehosts import FakeHosts, Killed, failing, no_fault
 
 STATES = "SELECT kind, state FROM operations ORDER BY operation_id DESC LIMIT 1"
 LEFT = "SELECT extract(epoch FROM lease_until - now()) FROM operations ORDER BY operation_id DESC LIMIT 1"
 
 
-class Quick:
-    """A clock of whose seconds thousands pass in one."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        """See Clock."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """See Clock."""
-        self.now += seconds
-
-
 @pytest.fixture
-def quick(site: Site, monkeypatch: pytest.MonkeyPatch) -> Quick:
-    """Time passes as fast as it is waited for; moves can be asked for."""
-    made = Quick()
-    monkeypatch.setattr(clock, "current", made)
+def quick(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Quick:
+    """Moves can be asked for, too."""
     moving.install(monkeypatch)
-    return made
+    return quick
 
 
 @pytest.fixture

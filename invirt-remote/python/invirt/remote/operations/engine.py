@@ -255,7 +255,7 @@ class Worker:
             if now - said > WORD:
                 self.say(action.waiting(detail | self.told, now - begun, limit))
                 said = now
-            clock.current.sleep(POLL)
+            clock.current.sleep(POLL * action.pause)
 
     def prolong(self, seconds: int = store.LEASE) -> None:
         """Have the lease last so long from now on."""

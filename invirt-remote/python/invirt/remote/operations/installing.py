@@ -20,6 +20,7 @@ from invirt.remote.rows import Cursor
 from invirt.remote.survey import Survey
 
 LONGEST = 3600  # seconds that an installer may take
+SELDOM = 4.0  # times as long as usual between two questions: a class may install at once, for minutes
 TOUCHES = 5  # percent from which on nothing of what was on the disk is left
 
 SYSTEM = "SELECT autoinstall_id, name::text AS name, memory, disk FROM autoinstalls WHERE name = %s"
@@ -93,7 +94,7 @@ INSTALL = Step(
     name="install system",
     words="installing {system} on {name} ({progress})",
     undo_words="looking whether anything was written to the disk of {name}",
-    do=Action(_ask, _ask, "{system} is installed", limit=lambda: LONGEST),
+    do=Action(_ask, _ask, "{system} is installed", limit=lambda: LONGEST, pause=SELDOM),
     undo=Action(_look),
     unreserve=_half,
     record=_whole,

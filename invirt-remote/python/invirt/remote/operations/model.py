@@ -118,8 +118,9 @@ class Action:
     begin: one call.  until: asked again and again, unless begin has an answer
     already; None: not yet.  Both return what they found out.  meaning: of
     until, for people, filled in likewise.  limit: seconds that all of it may take; late, hint: what
-    is said then, with {limit} and the step's detail filled in.  ends: once it is
-    done its guest is off, as it is where its host was lost.
+    is said then, with {limit} and the step's detail filled in.  pause: between two
+    questions, times the usual.  ends: once it is done its guest is off, as it is where
+    its host was lost.
     """
 
     begin: HostAction
@@ -128,6 +129,7 @@ class Action:
     limit: Callable[[], int] = work_limit
     late: str = "{host} has come to no end with it after {limit} seconds"
     hint: str = ""
+    pause: float = 1.0
     ends: bool = False
 
     def waiting(self, detail: Detail, seconds: float, limit: int) -> str:

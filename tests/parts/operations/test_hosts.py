@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
@@ -14,7 +15,7 @@ import pytest
 from invirt.base.errors import Busy, CommandFailed, Denied, InvirtError, Unreachable
 from invirt.remote.hosts import PORTS, NoAnswer, RemctlHosts, Unknown, answered, failure
 from invirt.remote.lines import KEPT, PATIENCE, Answer
-from tests.parts.realm import Realm, Remctlds, loopback
+from tests.parts.realm import DEADLINE, Realm, Remctlds, loopback
 
 HOST = "host1.invirt.test"
 OTHER = "host2.invirt.test"
@@ -44,6 +45,7 @@ def hosts(
         f"forbidden ALL {program} princ:nobody@INVIRT.TEST\n"
     )
     server = remctlds.start(HOST, conf, port=PORTS[0])
+    (tmp_path / "log").symlink_to(server.log)
     for name, value in realm.as_user("host/remote.invirt.test").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KRB5_CLIENT_KTNAME", "/nonexistent")
@@ -84,6 +86,26 @@ def test_a_line_is_none_of_a_process_that_comes_of_its_own(hosts: RemctlHosts) -
         assert file.read() not in ("", asked)
     os.waitpid(child, 0)
     assert hosts.call(HOST, "domain", "caller", timeout=10) == asked
+
+
+@pytest.mark.parametrize("how", ["a command", "no more", "another question", "nobody says anything"])
+def test_a_host_is_taken_leave_of(hosts: RemctlHosts, tmp_path: Path, how: str) -> None:
+    """Each connection that is cut off is an error in its log, where an administrator looks for real ones."""
+    assert ask(hosts, "domain", "status") == '{"state": "off"}\n'
+    line = hosts.lines[HOST]
+    if how == "a command":
+        hosts.call(HOST, "domain", "status", timeout=10)
+    elif how == "another question":
+        ask(hosts, "domain", "status")
+    elif how == "nobody says anything":
+        ended = os.pidfd_open(line.child)
+        assert select.select([ended], [], [], DEADLINE)[0]
+        os.close(ended)
+    hosts.hang_up()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(line.child, 0)
+    time.sleep(0.2)
+    assert "error" not in (tmp_path / "log").read_text()
 
 
 def test_what_became_of_a_line_that_broke_nobody_knows(hosts: RemctlHosts) -> None:

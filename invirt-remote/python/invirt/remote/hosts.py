@@ -118,6 +118,8 @@ class RemctlHosts:
     def hang_up(self) -> None:
         """Keep no line any longer."""
         for line in self.lines.values():
+            line.take_leave()
+        for line in self.lines.values():
             line.hang_up()
         self.lines = {}
 

@@ -25,6 +25,7 @@ from invirt.base.errors import InvirtError
 # that is gone must not hold up everyone for the whole deadline.
 PATIENCE = 3.0
 KEPT = 2.0  # seconds after its answer in which a line is used for a command
+GOODBYE = 0.5  # seconds that a child with nothing to do has to take leave of its host
 MORE = 1.0  # seconds beyond a command's own in which the child must have told how it ended
 
 Answer = str | InvirtError
@@ -64,6 +65,7 @@ class Line:
     def command(self, words: Sequence[str], timeout: float) -> Answer | None:
         """The answer to one command more; None if nobody knows what became of it."""
         try:
+            self.until = 0.0
             self.socket.settimeout(timeout + MORE)
             self.socket.sendall(pickle.dumps((words, timeout)))
             return self.answer()
@@ -72,11 +74,21 @@ class Line:
         finally:
             self.hang_up()
 
+    def take_leave(self) -> None:
+        """Have a child with nothing to do end: its host would complain of a connection that is cut off."""
+        if self.until and os.getpid() == self.parent:
+            with contextlib.suppress(OSError):
+                self.socket.sendall(pickle.dumps(((), 0.0)))
+
     def hang_up(self) -> None:
         """End it, whatever it does."""
+        self.take_leave()
         self.socket.close()
         if os.getpid() != self.parent:
             return
+        ended = os.pidfd_open(self.child)
+        select.select([ended], [], [], GOODBYE if self.until else 0)
+        os.close(ended)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, signal.SIGKILL)
         os.waitpid(self.child, 0)
@@ -84,6 +96,7 @@ class Line:
 
 def _serve(its: socket.socket, dial: Callable[[], Speak], words: Sequence[str], timeout: float) -> NoReturn:
     """Be the child, which ends by itself when nothing more is asked of it."""
+    speak: Speak | InvirtError | None = None
     try:
         with its.makefile("rwb") as file:
             speak = _tried(dial)
@@ -94,6 +107,7 @@ def _serve(its: socket.socket, dial: Callable[[], Speak], words: Sequence[str], 
                 waiting = select.select([its], [], [], KEPT + MORE)[0]
                 words, timeout = pickle.load(file) if waiting else ((), 0.0)
     finally:
+        speak = None  # what connects takes leave of the host when nobody has it any more
         os._exit(0)
 
 

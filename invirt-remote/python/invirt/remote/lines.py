@@ -82,16 +82,13 @@ class Line:
 
     def hang_up(self) -> None:
         """End it, whatever it does."""
-        self.take_leave()
+        if os.getpid() == self.parent:
+            self.take_leave()
+            select.select([self.socket], [], [], GOODBYE if self.until else 0)  # it closes its side
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child, signal.SIGKILL)
+            os.waitpid(self.child, 0)
         self.socket.close()
-        if os.getpid() != self.parent:
-            return
-        ended = os.pidfd_open(self.child)
-        select.select([ended], [], [], GOODBYE if self.until else 0)
-        os.close(ended)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.child, signal.SIGKILL)
-        os.waitpid(self.child, 0)
 
 
 def _serve(its: socket.socket, dial: Callable[[], Speak], words: Sequence[str], timeout: float) -> NoReturn:

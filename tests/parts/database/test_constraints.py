@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from invirt.base import validate
 from invirt.base.errors import BadInput, Busy, InvirtError, NoRoom
 from invirt.database import schema
-from invirt.database.connection import Connection, connect, transaction
+from invirt.database.connection import transaction
 from invirt.database.refusals import SENTENCES
 from tests.parts.database.rows import machine, site
 from tests.parts.postgres import Database
@@ -87,98 +84,6 @@ def test_names_of_hosts(filled: Database) -> None:
         "a machine is called remus" in refused("UPDATE hosts SET name = 'remus' WHERE name = 'host1'").message
     )
     assert "a machine is called remus" in refused("INSERT INTO reserved_names VALUES ('remus')").message
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=70) | st.from_regex(r"\A[a-z0-9-]{1,64}\n?\Z"))
-def test_names_as_the_validator_has_it(database: Database, opened: Connection, text: str) -> None:
-    """The database and invirt.base.validate accept the same names."""
-    assert _accepts_domain(opened, "short_name", text) == _accepts(validate.machine_name, text)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=70) | st.from_regex(r"\A[A-Za-z./_@ #:\n-]{1,30}@[A-Z.]{1,9}\n?\Z"))
-def test_principals_as_the_validator_has_it(database: Database, opened: Connection, text: str) -> None:
-    """And the same principals."""
-    assert _accepts_domain(opened, "principal", text) == _accepts(validate.principal, text)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    text=st.text(max_size=70)
-    | st.from_regex(r"\A[A-Za-z0-9._/@+#: \n-]{0,30}\n?\Z")
-    | st.from_regex(r"\A(group|unix|Ldap|a-1)?:[A-Za-z0-9._/@+=,:#-]{0,201}\n?\Z")
-)
-def test_owners_as_the_validator_has_them(database: Database, opened: Connection, text: str) -> None:
-    """Lockers and people, groups of users' own, and sources of members."""
-    text = text.replace("\0", "\n")
-    try:
-        with transaction(opened) as cursor:
-            cursor.execute(OWNER, (text, 1, 1, 1))
-            cursor.execute("DELETE FROM owners")
-        accepted = True
-    except BadInput as error:
-        assert error.message == SENTENCES["owner_name"]
-        accepted = False
-    assert accepted == _accepts(validate.owner_name, text)
-
-
-PLACES = (
-    *("http://mirror.example.org/debian", "https://[::1]/", "HTTP://a/", "http://a/b'; DROP", "file:/etc"),
-    *("http://a/$(id)", "http://a b", "http://a/\\n", "http://a\n", "http://a:1/~b/", "http://a//b", ""),
-    *(f"http://{'a' * length}" for length in (248, 249)),
-)
-
-
-@pytest.mark.parametrize("column", ["suite", "mirror"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    text=st.text(max_size=70)
-    | st.sampled_from(PLACES)
-    | st.from_regex(r"\A[a-z0-9.+-]{0,64}\n?\Z")
-    | st.from_regex(r"\Ahttps?://[a-z0-9.:-]{0,9}[A-Za-z0-9/._~$-]{0,9}\n?\Z")
-)
-def test_suites_and_mirrors_as_the_validator_has_them(
-    filled: Database, opened: Connection, column: str, text: str
-) -> None:
-    """But for an empty text: the base's own."""
-    text = text.replace("\0", "\n")
-    accepted = not text or _accepts(getattr(validate, column), text)
-    try:
-        with transaction(opened) as cursor:
-            row = f"INSERT INTO autoinstalls (name, url, keyring, {column}) VALUES ('own', %s, 'key', %s)"
-            cursor.execute(row, ("http://install.example.org/own", text))
-            cursor.execute("DELETE FROM autoinstalls")
-    except BadInput as error:
-        assert error.message == SENTENCES[f"autoinstall_{column}"]
-        assert not accepted
-    else:
-        assert accepted
-
-
-@pytest.fixture
-def opened(database: Database) -> Connection:
-    """One connection for many questions."""
-    return connect()
-
-
-def _accepts_domain(opened: Connection, domain: str, text: str) -> bool:
-    try:
-        with transaction(opened) as cursor:
-            cursor.execute(f"SELECT %s::{domain}", (text.replace("\0", "\n"),))
-        return True
-    except BadInput as error:
-        assert error.message == SENTENCES[domain]
-        return False
-
-
-def _accepts(check: object, text: str) -> bool:
-    assert callable(check)
-    try:
-        check(text.replace("\0", "\n"))
-        return True
-    except BadInput:
-        return False
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from systemd import _journal as _journal  # for invirt.base.log, which imports it when it writes
-
 from invirt import config
 from invirt.base import log, remctl, worker
 from invirt.base.cli import Command, examples, understood, whole
@@ -191,6 +189,8 @@ def _practise(role: worker.Role) -> None:
     """Do once what a first time in a process makes ready: workers then have that from birth."""
     environment = dict(os.environ)  # theirs must be the same as callers'
     with contextlib.suppress(Exception):  # of which workers tell
+        import systemd._journal  # noqa: F401  as log does when it writes; where packages are built it isn't
+
         signed_on = role.sign_on()
         try:
             role.practise()

@@ -110,10 +110,11 @@ def test_setup_cfg_lists_every_package() -> None:
     assert {".".join(name.split(".")[:2]) for name in listed} == set(folders)
 
 
-def imports(file: Path) -> set[str]:
-    """The names of all modules that file imports, wherever in it."""
+def imports(file: Path, at_once: bool = False) -> set[str]:
+    """The names of all modules that file imports, wherever in it; at_once: when it is imported itself."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    tree = ast.parse(file.read_text())
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -194,6 +195,18 @@ def test_wrappers_use_debians_python_and_name_their_command(wrapper: Path) -> No
             exec(compile(ast.Module([node], []), str(wrapper), "exec"), scope)
     parts = [getattr(part, "COMMAND", part) for part in scope.values()]
     assert [part.name for part in parts if isinstance(part, Command)] == [wrapper.name]
+
+
+def test_what_programs_import_at_once_is_there_where_packages_are_built() -> None:
+    """All programs are imported there for their manual pages, with what debian/control asks for."""
+    asked = set((ROOT / "debian/control").read_text().split("\n\n")[0].replace(",", "").split())
+    called = {"gunicorn": "gunicorn", "werkzeug": "python3-flask"}
+    for path in tracked("invirt-*/python/**/*.py"):
+        if path.parent.name != "members":
+            modules = {name.partition(".")[0] for name in imports(path, at_once=True)}
+            for module in modules - sys.stdlib_module_names - {"invirt"}:
+                package = called.get(module, f"python3-{module.replace('_', '-')}")
+                assert package in asked, f"{path.relative_to(ROOT)} imports {module}"
 
 
 @pytest.fixture(scope="session")

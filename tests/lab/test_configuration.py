@@ -16,6 +16,7 @@ UNITS = ("invirt-config.service", "invirt-remconffs.service", "invirt-remctld.so
 PURGE = "DEBIAN_FRONTEND=noninteractive apt-get -q -y purge 'invirt-*' </dev/null"
 AGAIN = "DEBIAN_FRONTEND=noninteractive apt-get -q -y install --reinstall invirt-remote-server </dev/null"
 BAD_CONFIG = 8
+ALONE = {"invirt-tickets.timer", "invirt-host-tidy.timer", "invirt-backup.timer"}  # need no configuration
 
 
 def active(lab: Lab, server: str = SPARE, units: tuple[str, ...] = UNITS) -> list[str]:
@@ -101,25 +102,38 @@ def ours(lab: Lab) -> set[str]:
     return set(lab.on(SPARE, "sh", "-c", search).stdout.split())
 
 
+def doors(lab: Lab, server: str) -> list[str]:
+    """What waits for callers or hours there, and would start what needs the configuration."""
+    asked = ("--plain", "--no-legend", "--state=active", "invirt-*.socket", "invirt-*.timer")
+    listed = lab.on(server, "systemctl", "list-units", *asked).stdout.splitlines()
+    return sorted({line.split()[0] for line in listed} - ALONE)
+
+
 @pytest.mark.parametrize(
     ("server", "units"),
     [
         ("db", ("invirt-database-setup.service",)),
+        ("remote", ("invirt-operations.service", "invirt-remctld.socket", "invirt-reconcile.timer")),
         ("dns", ("pdns.service",)),
         ("dhcp", ("kea-dhcp4-server.service",)),
-        ("web", ("invirt-web-pages.service",)),
+        ("web", ("invirt-web-pages.service", "invirt-web-pages.socket")),
         (
             "console",
-            ("invirt-consolefs.service", "invirt-console-relay.service"),
+            ("invirt-consolefs.service", "invirt-console-relay.service", "invirt-userdb.socket"),
         ),
         (
             "host1",
-            ("invirt-dhcp-relay.service", "invirt-host-observer.service"),
+            ("invirt-dhcp-relay.service", "invirt-host-observer.service", "invirt-host-remctld.socket"),
         ),
     ],
 )
-def test_what_reads_the_configuration_comes_with_it(lab: Lab, server: str, units: tuple[str, ...]) -> None:
+def test_what_reads_the_configuration_goes_and_comes_with_it(
+    lab: Lab, server: str, units: tuple[str, ...]
+) -> None:
+    """And no caller brings it back before."""
+    open_before = doors(lab, server)
     lab.on(server, "systemctl", "stop", "invirt-config.service")
-    assert active(lab, server, units) == []
+    assert (active(lab, server, units), doors(lab, server)) == ([], [])
     lab.on(server, "invirt-config", "apply")
     eventually(lambda: active(lab, server, units) == list(units), f"{units} to be started")
+    eventually(lambda: doors(lab, server) == open_before, f"{open_before} to be open")

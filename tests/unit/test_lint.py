@@ -294,6 +294,21 @@ def test_what_waits_for_invirt_yaml_is_started_with_it() -> None:
     assert len(wanted) > 8
 
 
+def test_what_would_start_it_again_stops_with_the_configuration() -> None:
+    """A caller's start, or a timer's, would cancel its stop."""
+    starting = [*ROOT.glob("invirt-*/systemd/*.socket"), *ROOT.glob("invirt-*/systemd/*.timer")]
+    needing = []
+    for unit in starting:
+        started = [unit.with_suffix(".service"), unit.with_name(f"{unit.stem}@.service")]
+        text = "".join(service.read_text() for service in started if service.exists())
+        if re.search(r"(?m)^(Requires|Wants)=.*\binvirt-config\.service", text):
+            needing.append(unit.read_text())
+    for text in needing:
+        assert "\nPartOf=invirt-config.service\n" in text
+        assert re.search(r"(?m)^WantedBy=.* invirt-config\.service$", text)
+    assert len(needing) > 10
+
+
 def test_caps_are_shown_by_tests_that_are_there() -> None:
     """As docs/security.md lists them."""
     page = (ROOT / "docs/security.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pexpect
@@ -29,6 +30,7 @@ for file in (Path("/etc/invirt/invirt.yaml"), config.applied()):
     file.write_text({YAML!r})
 config.kept().write_text(parsed.written(config.applied(), config.load(config.applied())))
 """  # as invirt-config apply does, without the units that want a site
+DISK = f"format=raw, vdev=hda, access=rw, target=/dev/{GROUP}/{NAME}_hda"
 CONFIG = {
     "name": NAME,
     "machine": 17,
@@ -36,7 +38,7 @@ CONFIG = {
     "memory": 96,
     "vcpus": 1,
     "cap": 60,
-    "disk": [f"format=raw, vdev=hda, access=rw, target=/dev/{GROUP}/{NAME}_hda"],
+    "disk": [DISK],
     "vif": [f"mac=52:54:00:00:00:11, ip={ADDRESS}, vifname=inv17, script=vif-invirtroute"],
     "kernel": "/var/lib/invirt/kernel/vmlinuz",
     "ramdisk": "/var/lib/invirt/kernel/initrd",
@@ -92,6 +94,13 @@ def console(host: Xen) -> pexpect.spawn:
     typed = joined(host)
     typed.expect("guest# ")
     return typed
+
+
+def typed_for(typed: pexpect.spawn, line: str) -> str:
+    """What a line prints."""
+    typed.sendline(line)
+    typed.expect("guest# ")
+    return str(typed.before)
 
 
 def test_a_guest_that_runs_and_crashes(host: Xen) -> None:
@@ -171,6 +180,40 @@ print(share(20), share(None), share(20))
     before, free, after = map(float, told(host, script)[0].split())
     assert 0.1 < before < 0.3 and 0.1 < after < 0.3, (before, free, after)
     assert free > 0.5, (before, free, after)
+
+
+def test_disks_are_as_slow_as_they_are_to_be(host: Xen) -> None:
+    """Also one that is connected anew, as guests may do; free again in the end, and nothing is left."""
+    create(host, vif=[])
+    typed = console(host)
+    free = read(typed, 0)
+    before = held(host, "disk=1")
+    assert read(typed, 8) > 6 > free
+    host.sh(f"xl block-detach {NAME} hda; xl block-attach {NAME} '{DISK}'")
+    typed_for(typed, "while ! [ -b /dev/xvda ]; do sleep 1; done")
+    assert held(host, "disk=1") != before
+    assert read(typed, 16) > 6
+    held(host, "operations=2")
+    assert read(typed, 24) > 6
+    held(host, "")
+    assert read(typed, 32) < 6
+    typed.sendline("poweroff -f")
+    typed.expect(pexpect.EOF)
+    host.sh(f"timeout 60 sh -c 'while systemctl -q is-active invirt-domain@{NAME}; do sleep 1; done'")
+    assert not host.sh(f"find /sys/fs/cgroup -name 'invirt-domain@{NAME}.service'")
+
+
+def read(typed: pexpect.spawn, skip: int) -> float:
+    """Seconds that 8 MiB of a disk take, after so many that aren't read."""
+    began = time.monotonic()
+    assert "8+0 records out" in typed_for(typed, f"dd if=/dev/xvda of=/dev/null bs=1M count=8 skip={skip}")
+    return time.monotonic() - began
+
+
+def held(host: Xen, limits: str) -> str:
+    """Hold it to them; returns what tells this launch of it, and its disks' threads, from others."""
+    said = told(host, f"xen.limit(NAME, Limits({limits})); print(*[one.launch for one in xen.domains()])")
+    return said[0]
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,11 @@ def said(host: Xen, what: str) -> None:
 
 
 def test_a_pc_boots_from_its_disk_and_shows_its_screen(host: Xen) -> None:
-    """Its screen is a unix socket by the machine's number."""
+    """Its screen is a unix socket by the machine's number; its QEMU is in the group that bounds its disks."""
     create(host, type="hvm", vif=[], kernel=None, ramdisk=None, extra=None)
     said(host, "booted from its disk")
+    group = host.sh(f"find /sys/fs/cgroup -name invirt-domain@{NAME}.service").strip()
+    assert "qemu" in host.sh(f"cat $(sed 's,.*,/proc/&/comm,' '{group}/cgroup.procs')")
     hello = """
 import socket
 from invirt.host import paths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -34,6 +35,13 @@ def cap(host: str, name: str) -> int:
     return int(cluster.on(host, "xl", "sched-credit2", "-d", f"d_{name}").stdout.split()[-1])
 
 
+def held(host: str, name: str) -> str:
+    """What its guest may take of what its disks lie on; and what runs there of the kernel's, for them."""
+    group = f"/sys/fs/cgroup/system.slice/*/invirt-domain@d_{name}.service"
+    kernels = f"grep -hE '^[0-9]+[.][a-z]+-[0-9]+$' $(sed 's,.*,/proc/&/comm,' {group}/cgroup.procs)"
+    return cluster.on(host, "sh", "-c", f"cat {group}/io.max; {kernels}", check=False).stdout
+
+
 def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
     """Its console by ssh, its address by DHCP, its name; it comes back from a reboot, and goes down."""
     assert "is running on xen1" in lab.remctl("alice", "control", remus, "status")
@@ -47,8 +55,10 @@ def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
     ping = ("ping", "-c", "3", "-W", "10", f"{remus}.invirt.test")
     eventually(lambda: "3 received" in cluster.as_user("alice", *ping, check=False).stdout, "pongs", SLOW)
 
-    lab.remctl("alice", "machine", "limit", remus, "--cap", "40")
+    lab.remctl("alice", "machine", "limit", remus, "--cap", "40", "--disk", "5")
     eventually(lambda: cap("xen1", remus) == 40, "a cap", SLOW)
+    eventually(lambda: "wbps=5242880" in held("xen1", remus), "its disk's bound", SLOW)
+    assert re.search(r"^\d+\.hda-0$", held("xen1", remus), re.MULTILINE)
 
     console.ask_over_ssh("alice", remus, "touch /before", SLOW)
     lab.remctl("alice", "control", remus, "reboot", timeout=SLOW)
@@ -123,7 +133,7 @@ def test_one_whose_host_is_lost_boots_on_the_other(
     own, name = (machine("--type", TYPE, "--memory", "96", "--pool", pool) for pool in ("xen1", san))
     lab.remctl("alice", "control", own, "create", timeout=SLOW)
     lab.remctl("alice", "control", name, "create", timeout=SLOW)
-    lab.remctl("alice", "machine", "limit", name, "--cap", "80")
+    lab.remctl("alice", "machine", "limit", name, "--cap", "80", "--operations", "900")
     for host in ("xen2", "xen1"):
         if console.host_of(name) != host:
             console.ask_over_ssh("alice", name, "cd /tmp; touch still-there", SLOW)
@@ -132,6 +142,7 @@ def test_one_whose_host_is_lost_boots_on_the_other(
             assert console.host_of(name) == host
             assert "still-there" in console.ask_over_ssh("alice", name, "ls", SLOW)
             eventually(lambda: cap(host, name) == 80, "a cap", SLOW)  # noqa: B023  it ends in here
+            eventually(lambda: "riops=900" in held(host, name), "its disk's bound", SLOW)  # noqa: B023
     console.ask_over_ssh("alice", name, "echo kept | dd of=/dev/xvda conv=fsync", SLOW)
 
     lost = ("admin", "host", "lost", "xen1", "--confirm", "power-off")

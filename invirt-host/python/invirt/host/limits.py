@@ -1,7 +1,8 @@
 """Running guests are held to what the database says, from its change on, and after each boot and move.
 
-CPUs by the guest's unit (cgroup), disks by QEMU's own throttling, the network by tc (what the guest
-receives) and nftables (what it sends).  What can't be done is logged, once, and tried again.
+CPUs by the guest's unit (cgroup), disks by QEMU's own throttling; under Xen CPUs by its scheduler, disks by
+the guest's unit; the network by tc (what the guest receives) and nftables (what it sends).  What can't be
+done is logged, once, and tried again.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from invirt.base.abilities import Can
-from invirt.base.errors import BadInput, Busy, CommandFailed, NotFound
+from invirt.base.errors import Busy, CommandFailed, NotFound
 from invirt.base.names import DomainName, machine_of
 from invirt.base.process import run
 from invirt.host import leftovers, paths, tokens
@@ -28,7 +28,7 @@ from invirt.host.protocols import OBEY, Domain, Limits
 from invirt.host.records import KILLED, POWEROFF, Record
 from invirt.host.waiting import wait
 from invirt.host.xen import config as rendering
-from invirt.host.xen import told
+from invirt.host.xen import throttling, told
 from invirt.host.xen.xl import INCOMING, LONG, Row, Xl, coming, leaving, pipe
 
 LOGS = Path("/var/log/xen")  # xl-NAME.log; of one that came from another host, as it was called then
@@ -102,8 +102,9 @@ class Xen:
         return str(self.xl.run(words).stdout.strip())
 
     def domains(self) -> list[Domain]:
+        threads = throttling.threads()
         return [
-            Domain(row.name, row.memory, row.vcpus, str(row.number))
+            Domain(row.name, row.memory, row.vcpus, " ".join((str(row.number), *threads.get(row.number, ()))))
             for row in self.xl.rows()
             if not row.over and not row.name.endswith(INCOMING)
         ]
@@ -215,13 +216,13 @@ class Xen:
         return True
 
     def limit(self, name: DomainName, limits: Limits) -> None:
-        """CPUs alone, by the scheduler: its weight is 256 where others' is 100, and a cap of 0 is none."""
-        if not self.running(name):
+        """CPUs by the scheduler: its weight is 256 where others' is 100, and a cap of 0 is none."""
+        row = self._running(name)
+        if row is None:
             raise NotFound(f"{name} is off")
         weight = min(max(1, round((limits.weight or 100) * 2.56)), MOST_WEIGHT)
         self.xl("sched-credit2", "-d", name, "-w", str(weight), "-c", str(limits.cap or 0))
-        if limits.disk or limits.operations:
-            raise BadInput(f"{name} runs under Xen, which bounds no disk")
+        throttling.throttle(self.xl.run, unit(name), row.number, disks_of(name), limits)
 
     def said(self, name: DomainName) -> bytes:
         """As conserver keeps it."""
@@ -275,6 +276,15 @@ def unit(name: DomainName) -> str:
 def off_here() -> list[Record]:
     """Of domains that are off, unless they run: nothing is known yet of one that is on its way in."""
     return [record for record in Record.all() if not coming(record.name).exists()]
+
+
+def disks_of(name: DomainName) -> list[str]:
+    """Where its disks are; none of a domain that was not booted by us."""
+    try:
+        disks = Record(name).config().devices("disk")
+    except FileNotFoundError:
+        return []
+    return [disk["target"] for disk in disks if disk.get("devtype") != "cdrom"]
 
 
 def decided(name: DomainName) -> None:

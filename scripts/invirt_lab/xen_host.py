@@ -43,6 +43,8 @@ _READY = (
     "systemctl is-system-running --wait || true",
     "systemctl stop invirt-remctld-gate",  # which looks at all processes all the time, and nobody calls
     "modprobe -a xen-blkback xen-netback xen-gntdev xen-gntalloc xen-evtchn dm-snapshot",
+    # Loaded one by one, the first rules take half a minute: longer than invirt-config waits for their check.
+    "modprobe -a nft_ct nft_fib_inet nft_limit nft_log nft_objref nft_reject_inet",
     "xl list",
     f"pvcreate -q /dev/vdb; vgcreate -q {GROUP} /dev/vdb",
     "sync",

@@ -10,11 +10,13 @@ were; hosts of Xen's are no part of it any more when the block ends, and the dat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from invirt.base.errors import CommandFailed
 from invirt.base.process import run
 from invirt_lab import certificates, cluster, realm, roles, xen_host
 from invirt_lab.progress import step
@@ -35,7 +37,11 @@ printf '[Timer]\\nOnUnitInactiveSec=\\nOnActiveSec=10\\nOnUnitInactiveSec=60\\n'
 systemctl daemon-reload
 systemctl restart invirt-reconcile.timer
 """
+# As remote asks a host, but for as long as it takes.
+ASK = 'exec remctl -p 4374 -s "host/$0" "$0" host status'
+AS_REMOTE = ("env", "KRB5_CLIENT_KTNAME=/etc/krb5.keytab", "KRB5CCNAME=MEMORY:")
 SLOW = 600.0  # seconds for what a host does by many processes: it is emulated
+SOON = 15.0  # seconds in which one answers that does nothing else
 
 
 @contextmanager
@@ -55,6 +61,8 @@ def hosts(folder: Path) -> Iterator[tuple[Xen, Xen]]:
                     _told("pool", "hosts", "default", "--remove", name)
                 add("pool", name, "--driver", "lvm", "--place", GROUP, "--host", name)
             add_type()
+        with step("waiting until they do nothing else than answer"), ThreadPoolExecutor() as pool:
+            list(pool.map(_answered, XEN.values()))
         yield both
 
 
@@ -83,6 +91,18 @@ def _reached(hosts: Mapping[Server, Xen]) -> Iterator[None]:
         yield
     finally:
         cluster.elsewhere.clear()
+
+
+def _answered(server: Server) -> None:
+    """When it answers soon: its programs, which have all begun at once, take it some minutes."""
+    began = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        cluster.on(WITH_XEN.remotes[0], *AS_REMOTE, "sh", "-c", ASK, server.fqdn, timeout=SLOW)
+        if time.monotonic() - asked < SOON:
+            return
+        if time.monotonic() - began > SLOW:
+            raise CommandFailed(f"{server.name} is busy yet, after {SLOW:.0f} s", hint="scripts/lab log")
 
 
 def add_type() -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from invirt.base.errors import CommandFailed
 from invirt.base.process import run
+from invirt.base.remctl import HOST_PORT
+from invirt.host.waiting import wait
 from invirt_lab import certificates, cluster, realm, roles, xen_host
 from invirt_lab.progress import step
 from invirt_lab.site import CLUSTER, GATEWAY, HOSTS, SERVERS, USUAL, WITH_XEN, XEN, Server, Site, hosts_file
@@ -38,8 +40,7 @@ systemctl daemon-reload
 systemctl restart invirt-reconcile.timer
 """
 # As remote asks a host, but for as long as it takes.
-ASK = 'exec remctl -p 4374 -s "host/$0" "$0" host status'
-AS_REMOTE = ("env", "KRB5_CLIENT_KTNAME=/etc/krb5.keytab", "KRB5CCNAME=MEMORY:")
+ASK = ("env", "KRB5_CLIENT_KTNAME=/etc/krb5.keytab", "KRB5CCNAME=MEMORY:", "remctl", "-p", str(HOST_PORT))
 SLOW = 600.0  # seconds for what a host does by many processes: it is emulated
 SOON = 15.0  # seconds in which one answers that does nothing else
 
@@ -95,14 +96,15 @@ def _reached(hosts: Mapping[Server, Xen]) -> Iterator[None]:
 
 def _answered(server: Server) -> None:
     """When it answers soon: its programs, which have all begun at once, take it some minutes."""
-    began = time.monotonic()
-    while True:
-        asked = time.monotonic()
-        cluster.on(WITH_XEN.remotes[0], *AS_REMOTE, "sh", "-c", ASK, server.fqdn, timeout=SLOW)
-        if time.monotonic() - asked < SOON:
-            return
-        if time.monotonic() - began > SLOW:
-            raise CommandFailed(f"{server.name} is busy yet, after {SLOW:.0f} s", hint="scripts/lab log")
+    words = (*ASK, "-s", f"host/{server.fqdn}", server.fqdn, "host", "status")
+
+    def soon() -> bool:
+        began = time.monotonic()
+        cluster.on(WITH_XEN.remotes[0], *words, timeout=SLOW)
+        return time.monotonic() - began < SOON
+
+    if not wait(soon, SLOW):
+        raise CommandFailed(f"{server.name} is busy yet, after {SLOW:.0f} s", hint="scripts/lab log")
 
 
 def add_type() -> None:

@@ -58,7 +58,8 @@ def test_a_machine_lives_there(remus: str, lab: Lab) -> None:
     lab.remctl("alice", "machine", "limit", remus, "--cap", "40", "--disk", "5")
     eventually(lambda: cap("xen1", remus) == 40, "a cap", SLOW)
     eventually(lambda: "wbps=5242880" in held("xen1", remus), "its disk's bound", SLOW)
-    assert re.search(r"^\d+\.hda-0$", held("xen1", remus), re.MULTILINE)
+    thread = re.compile(r"^\d+\.hda-0$", re.MULTILINE)
+    eventually(lambda: thread.search(held("xen1", remus)), "its disk's thread there", SLOW)
 
     console.ask_over_ssh("alice", remus, "touch /before", SLOW)
     lab.remctl("alice", "control", remus, "reboot", timeout=SLOW)

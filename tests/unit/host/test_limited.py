@@ -181,3 +181,14 @@ def test_threads_are_known_by_their_names() -> None:
         assert mine in throttling.threads()[1]
     finally:
         comm.write_text(name)
+
+
+def test_a_thread_that_cant_be_moved_yet_is_tried_again(
+    look: Callable[..., list[str]], group: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else's limits wait for it."""
+    monkeypatch.setattr(throttling, "threads", lambda: {1: ["70"]})
+    (group / "cgroup.procs").mkdir()
+    assert look(disk=10) and look(disk=10)
+    (group / "cgroup.procs").rmdir()
+    assert look(disk=10) and look(disk=10) == []

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from invirt.base.errors import BadInput
+from invirt.base.errors import BadInput, CommandFailed
 from invirt.host.protocols import Limits
 
 GROUPS = Path(r"/sys/fs/cgroup/system.slice/system-invirt\x2ddomain.slice")
@@ -62,12 +62,16 @@ def throttle(
         raise BadInput(f"{unit} can't bound what the disks may take: {why}")
     _others.clear()  # one that was seen as it began may have had no name yet
     for thread in threads().get(number, ()):
-        with suppress(ProcessLookupError):  # it went meanwhile
+        try:
             (group / "cgroup.procs").write_text(thread)
+        except ProcessLookupError:  # it went meanwhile
+            continue
+        except OSError as error:  # one that begins can't be moved yet; or the domain ends
+            raise CommandFailed(f"{unit} can't bound what the disks may take", hint=str(error)) from error
 
 
 def _bounds(group: Path) -> str:
     try:
         return (group / "io.max").read_text()
-    except FileNotFoundError:
+    except OSError:  # it isn't there, or not any more
         return ""

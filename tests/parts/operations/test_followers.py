@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +17,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import get_wait_callback, set_wait_callback
 
 from invirt.base.cli import parsed
 from invirt.base.errors import Busy, CommandFailed, NotFound
-from invirt.database.connection import Connection, connect
+from invirt.database.connection import Connection, connect, transaction
 from invirt.remote import followers, following, operations, session, verbs
 from invirt.remote.commands import machine
 from invirt.remote.followers import Told
@@ -127,14 +130,23 @@ def test_200_see_every_step_by_one_connection(site: Site, service: Service) -> N
         assert one.steps()[-1] == (2, "done")
 
 
+@pytest.mark.parametrize("at_the_end", [False, True], ids=["a query", "the end of a transaction"])
 def test_word_that_comes_with_an_answer_is_heard(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_the_end: bool
 ) -> None:
     """It is read with that, so that the connection's socket doesn't tell of it any more."""
     for seconds in ("ALIVE", "DEAF"):
         monkeypatch.setattr(followers, seconds, 4 * DEADLINE)
     monkeypatch.setenv("INVIRT_FOLLOWERS", str(tmp_path / "followers"))
-    number = make(site)
+    number, usual = make(site), get_wait_callback()
+
+    def done_before_the_answer_is_read(connected: Connection) -> None:
+        set_wait_callback(usual)
+        connected.poll()  # it is asked
+        before = until(lambda: waiting(connected), seconds=DEADLINE)
+        recovery.run(site.remote, site.hosts)
+        until(lambda: waiting(connected) > before, seconds=DEADLINE)
+        usual(connected)
 
     class Slow(followers.Server):
         """Once it has told how an operation stands, that is done before it listens again."""
@@ -143,9 +155,12 @@ def test_word_that_comes_with_an_answer_is_heard(
             """See there."""
             super().tell(connected, numbers)
             if numbers and site.rows("SELECT state FROM operations") == [("running",)]:
-                recovery.run(site.remote, site.hosts)
-                with connected.cursor() as cursor:
-                    cursor.execute("SELECT")
+                with transaction(connected) if at_the_end else connected.cursor() as cursor:
+                    if at_the_end:
+                        cursor.execute("SELECT")
+                    set_wait_callback(done_before_the_answer_is_read)
+                    if not at_the_end:
+                        cursor.execute("SELECT")
 
     def serve() -> None:
         with suppress(psycopg2.Error), closing(connect()) as connected:  # until the database goes
@@ -156,6 +171,11 @@ def test_word_that_comes_with_an_answer_is_heard(
     one = Follower(number)
     one.join(DEADLINE)
     assert one.told[-1].state == "done"
+
+
+def waiting(connected: Connection) -> int:
+    """Bytes that it has been told and hasn't read."""
+    return int.from_bytes(fcntl.ioctl(connected.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_it_is_the_database_that_wakes_them(site: Site, service: Service) -> None:

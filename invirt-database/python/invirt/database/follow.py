@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg2
+from psycopg2.extensions import Notify
 
 from invirt.base import log
 from invirt.base.errors import InvirtError
@@ -49,14 +50,26 @@ def follow(
             time.sleep(RETRY)
 
 
-def _wait(connected: connection.Connection, every: float) -> None:
-    """Until word comes or the time is over; what has come is taken.
+def words(
+    connected: connection.Connection, seconds: float, others: Sequence[Any] = ()
+) -> tuple[Sequence[Notify], Sequence[Any]]:
+    """The words that have come, and who else is ready; waits for either, or so long.
 
-    Word that came during a query has been read with its answer already, so
-    the socket doesn't tell of it.
+    others: what select can wait for.  Word that came during a query, or with the
+    end of a transaction, has been read with the answer: the socket doesn't tell
+    of it any more.
     """
     connected.poll()
-    if connected.notifies or select.select([connected], [], [], every)[0]:
-        time.sleep(GATHER)
+    wait = 0 if connected.notifies else seconds
+    ready, _, _ = select.select([connected, *others], [], [], wait)
     connected.poll()
+    come = list(connected.notifies)
     connected.notifies.clear()
+    return come, ready
+
+
+def _wait(connected: connection.Connection, every: float) -> None:
+    """Until word comes or the time is over; what has come is taken."""
+    if words(connected, every)[0]:
+        time.sleep(GATHER)
+        words(connected, 0)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psycopg2
 
@@ -25,6 +24,7 @@ from invirt.base.errors import InvirtError, Unreachable
 from invirt.base.notify import notify
 from invirt.database import connection
 from invirt.database.connection import Connection, transaction
+from invirt.database.follow import words
 from invirt.remote.operations import store
 from invirt.remote.operations.model import OPEN, Operation, StepRow
 
@@ -100,14 +100,9 @@ class Server:
         self.tell(connected, set(self.followers))  # word may have been missed
         alive = time.monotonic()
         while True:
-            waited: list[Any] = [connected, *self.new]
-            if self.count() < MOST:
-                waited.append(self.listening)
-            # Word that came with an answer has been read already: the socket doesn't tell of it.
-            select.select(waited, [], [], 0 if connected.notifies else ALIVE)
-            connected.poll()
-            changed = {int(word.payload) for word in connected.notifies if word.payload.isdigit()}
-            connected.notifies.clear()
+            others = [*self.new, self.listening] if self.count() < MOST else self.new
+            come, _ = words(connected, ALIVE, others)
+            changed = {int(word.payload) for word in come if word.payload.isdigit()}
             self.tell(connected, (changed & self.followers.keys()) | self.accept())
             if time.monotonic() - alive >= ALIVE:
                 alive = time.monotonic()

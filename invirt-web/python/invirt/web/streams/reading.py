@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from invirt import config
 from invirt.base import log
 from invirt.base.errors import InvirtError, Unreachable
 from invirt.database import connection, reach
+from invirt.database.follow import words
 from invirt.database.refusals import explain
 
 CHANNELS = ("operations", "consoles")
@@ -108,18 +108,14 @@ class Database:
                 cursor.execute(f'LISTEN "{channel}"')
         for channel in CHANNELS:
             self._word(channel, "")  # some may have been missed
-        waited: list[Any] = [made, self._wake]
         while True:
-            # Word that came with an answer has been read already: the socket doesn't tell of it.
-            ready, _, _ = select.select(waited, [], [], 0 if made.notifies else ALIVE)
+            come, ready = words(made, ALIVE, [self._wake])
             if self._wake in ready:
                 os.eventfd_read(self._wake)
-            elif not ready and not made.notifies:
+            elif not ready and not come:
                 connection.check(made)  # which says nothing, too, while it is frozen
-            made.poll()
-            for word in made.notifies:
+            for word in come:
                 self._word(word.channel, word.payload)
-            made.notifies.clear()
             while self._waiting:
                 self._answer(made, self._waiting.popleft())
 

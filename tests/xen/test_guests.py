@@ -212,7 +212,7 @@ def read(typed: pexpect.spawn, skip: int) -> float:
 
 def held(host: Xen, limits: str) -> str:
     """Hold it to them; returns what tells this launch of it, and its disks' threads, from others."""
-    said = told(host, f"xen.limit(NAME, Limits({limits})); print(*[one.launch for one in xen.domains()])")
+    said = told(host, f"xen.limit(NAME, Limits({limits})); print(*xen.births().values())")
     return said[0]
 
 

@@ -50,6 +50,9 @@ class FakeHypervisor:
             found = [DomainConfig.from_json(file.read_text()) for file in files]
             return [Domain(one.name, one.memory, one.vcpus) for one in found]
 
+    def births(self) -> dict[DomainName, str]:
+        return {one.name: "" for one in self.domains()}
+
     def running(self, name: DomainName) -> bool:
         return _domain(name).exists()
 

@@ -52,7 +52,7 @@ class Keeper:
         """Hold each guest to what is to be."""
         hypervisor, links = loading.hypervisor(), vif.links()
         try:
-            domains = {name: one for one in hypervisor.domains() if (name := machine_of(one.name))}
+            births = {name: birth for one, birth in hypervisor.births().items() if (name := machine_of(one))}
         except InvirtError:  # said by those who ask first
             return
         if anew := time.monotonic() > self.next:
@@ -61,13 +61,13 @@ class Keeper:
         if anew or self.links - links.keys():
             shaping.forget(links)
         self.links = frozenset(links)
-        wanted = _wanted(connected, domains)
-        for name, domain in domains.items():
-            mine = sorted(one for one, link in links.items() if link.name == domain.name and link.led)
-            held = _Held(wanted.get(name, Limits()), (domain.launch, *mine))
+        wanted = _wanted(connected, births)
+        for name, birth in births.items():
+            mine = sorted(one for one, link in links.items() if link.name == domain_of(name) and link.led)
+            held = _Held(wanted.get(name, Limits()), (birth, *mine))
             if self.held.get(name) != held:
                 self._hold(name, held, mine)
-        self.held = {name: held for name, held in self.held.items() if name in domains}
+        self.held = {name: held for name, held in self.held.items() if name in births}
 
     def _hold(self, name: MachineName, held: _Held, links: Iterable[str]) -> None:
         hypervisor = loading.hypervisor()

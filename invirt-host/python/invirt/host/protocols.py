@@ -16,15 +16,11 @@ OBEY = 20  # seconds until a guest that was asked to reboot must have gone down
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain that runs on this host; memory in MiB.
-
-    launch: what tells this launch of it from another one, if anything does.
-    """
+    """A domain that runs on this host; memory in MiB."""
 
     name: DomainName
     memory: int
     vcpus: int
-    launch: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +122,9 @@ class Hypervisor(Protocol):
 
     def domains(self) -> list[Domain]:
         """All domains that run here, those of others too."""
+
+    def births(self) -> dict[DomainName, str]:
+        """Of each of them, what tells this launch from others; it changes, too, when limit() is due again."""
 
     def running(self, name: DomainName) -> bool:
         """Whether the domain runs on this host."""

@@ -100,9 +100,10 @@ class Qemu:
         return False
 
     def domains(self) -> list[Domain]:
-        folder = paths.run() / "guests"
-        guests = [Guest.of(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
-        return [_domain(guest) for guest in guests if guest.running()]
+        return [_domain(guest) for guest in _running()]
+
+    def births(self) -> dict[DomainName, str]:
+        return {guest.name: guest.launched() for guest in _running()}
 
     def running(self, name: DomainName) -> bool:
         return Guest(name).running()
@@ -205,13 +206,19 @@ class Qemu:
         return {"accelerator": name, "reason": reason}
 
 
+def _running() -> list[Guest]:
+    folder = paths.run() / "guests"
+    guests = [Guest.of(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    return [guest for guest in guests if guest.running()]
+
+
 def _domain(guest: Guest) -> Domain:
     """One whose configuration somebody took away runs all the same."""
     try:
         config = guest.config()
     except FileNotFoundError:
-        return Domain(guest.name, 0, 0, guest.launched())
-    return Domain(guest.name, config.memory, config.vcpus, guest.launched())
+        return Domain(guest.name, 0, 0)
+    return Domain(guest.name, config.memory, config.vcpus)
 
 
 def clean_up(guest: Guest) -> None:

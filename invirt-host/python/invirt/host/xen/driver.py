@@ -102,12 +102,15 @@ class Xen:
         return str(self.xl.run(words).stdout.strip())
 
     def domains(self) -> list[Domain]:
+        return [Domain(row.name, row.memory, row.vcpus) for row in self._here()]
+
+    def births(self) -> dict[DomainName, str]:
+        """Its number, and its disks' threads."""
         threads = throttling.threads()
-        return [
-            Domain(row.name, row.memory, row.vcpus, " ".join((str(row.number), *threads.get(row.number, ()))))
-            for row in self.xl.rows()
-            if not row.over and not row.name.endswith(INCOMING)
-        ]
+        return {row.name: " ".join((str(row.number), *threads.get(row.number, ()))) for row in self._here()}
+
+    def _here(self) -> list[Row]:
+        return [row for row in self.xl.rows() if not row.over and not row.name.endswith(INCOMING)]
 
     def running(self, name: DomainName) -> bool:
         return self._running(name) is not None

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from invirt import config
 from invirt.base.cli import Call, Found
 from invirt.base.errors import BadConfig, Busy, CommandFailed, InvirtError, NoRoom, NotFound
-from invirt.remote import fleet, lost, session
+from invirt.base.names import MachineName
+from invirt.remote import fleet, lost, session, wanted
 from invirt.remote.commands import admin
-from invirt.remote.operations import silence
+from invirt.remote.operations import begin, silence
 from tests.parts.operations.conftest import HOST1, HOST2, OWN_POOL, Site
 from tests.parts.operations.fakehosts import Killed
 from tests.parts.operations.losing import ADMIN, NAMES, SIGN, cut_off, die, is_lost, lose, up
@@ -48,7 +50,29 @@ def test_what_it_ran_boots_elsewhere(up: Site) -> None:
     assert up.rows("SELECT lost_by::text FROM hosts WHERE name = 'host1'") == [(by,)]
     because = "SELECT arguments->>'because' FROM operations WHERE kind = 'boot' ORDER BY 1 LIMIT 1"
     assert up.rows(because) == [("host1 was lost",)]
-    assert lose(up) == []
+    up.submit("destroy", "m2")
+    assert lose(up) == ["m1 host2", "m3 host2"], "said again"
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_the_timer_boots_meanwhile_is_told(
+    up: Site, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """Its turn comes before the list of what is to be booted is made, or after."""
+    real = wanted.to_boot
+
+    def to_boot(*words: Any, **more: Any) -> list[MachineName]:
+        names = real(*words, **more) if listed else []
+        begin("boot", wanted.actor(), MachineName("m2"), hosts=up.hosts, connection=up.remote)
+        return names or real(*words, **more)
+
+    die(up)
+    with monkeypatch.context() as patch:
+        patch.setattr(wanted, "to_boot", to_boot)
+        assert sorted(lose(up)) == ["m1 host2", "m2 host2", "m3 host2"]
+    up.recover()
+    assert up.hosts.running() == [(HOST2, name) for name in NAMES]
+    up.check()
 
 
 @pytest.mark.parametrize("confirm", [None, "power-off", "unplugged"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from invirt import config
@@ -36,10 +37,14 @@ UNDER_WAY = """
 state = ANY(%s) AND EXISTS (SELECT FROM operation_steps s WHERE s.operation_id = operations.operation_id
     AND s.detail->>'hostname' = %s)
 """
-WAITING = """
-SELECT m.name, coalesce((SELECT h.name FROM operations o JOIN reservations r USING (operation_id)
-    JOIN hosts h ON h.host_id = r.host_id WHERE o.operation_id = %s), '') AS host
-FROM machines m WHERE m.name = %s
+BOOTS = """
+SELECT m.name, o.operation_id, h.name AS host FROM machines m JOIN reservations r USING (machine_id)
+JOIN operations o USING (operation_id) JOIN hosts h ON h.host_id = r.host_id
+WHERE o.kind = 'boot' AND o.state IN ('running', 'done')
+"""
+ITS_BOOT = f"{BOOTS} AND m.name = %s AND (o.operation_id = %s OR o.state = 'running')"
+BEGUN = f"""{BOOTS} AND m.name <> ALL(%s::text[]) AND EXISTS (SELECT FROM hosts l
+    WHERE l.host_id = %s AND l.name = m.lost_host AND l.lost_at <= m.lost_at) ORDER BY o.operation_id
 """
 
 
@@ -49,8 +54,9 @@ def lose(
     """Declare a host lost, and have the machines that are wanted on booted elsewhere.
 
     confirm: of VOUCHED, what the administrator has seen to; None: the fence does it.  Returns a
-    record for each machine that is wanted on, and off: where it boots, or why it doesn't.  Raises Busy
-    for a host that lives, and what fence.off raises: then nothing is changed.
+    record for each machine that is wanted on, and off: where it boots, or why it doesn't; and for
+    those of this host that others, or an earlier run, have begun to boot.  Raises Busy for a host
+    that lives, and what fence.off raises: then nothing is changed.
     """
     host = find(connection, name)
     if not host.lost:
@@ -148,12 +154,17 @@ def _settle(connection: Connection, hosts: Hosts, host: Host, say: Say) -> None:
 
 
 def _boot(connection: Connection, hosts: Hosts, host: Host, say: Say) -> list[dict[str, Any]]:
-    """Have all that is wanted on, and off, booted by the service, in the order of wanted."""
+    """Have all that is wanted on, and off, booted by the service, in the order of wanted.
+
+    Of what was lost here the timer may have begun some: in the list, or since that was made.
+    """
     facts = reconcile.gather(connection, hosts, volumes=False)
     names = wanted.to_boot(connection, facts, at_once=None)
+    with transaction(connection) as cursor:
+        cursor.execute(BEGUN, (names, host.host_id))
+        begun = [_boots(row) for row in cursor.fetchall()]
     found = []
-    for name in names:
-        record = _begin(connection, hosts, name, host)
+    for record in chain(begun, (_begin(connection, hosts, name, host) for name in names)):
         say("{machine}: {what}".format(**record))
         found.append(record)
     return found
@@ -161,17 +172,25 @@ def _boot(connection: Connection, hosts: Hosts, host: Host, say: Say) -> list[di
 
 def _begin(connection: Connection, hosts: Hosts, name: MachineName, host: Host) -> dict[str, Any]:
     because = {"because": f"{host.name} was lost"}
+    number = None
     try:
         number = operations.begin("boot", wanted.actor(), name, because, hosts=hosts, connection=connection)
+        why = f"stays off: operation {number} has failed"
     except InvirtError as error:
-        with transaction(connection) as cursor:
-            alone = _alone(cursor, name, host)
-        return {"machine": name, "host": "", "what": alone or f"stays off: {error}".replace("\n", "; ")}
+        why = f"stays off: {error}".replace("\n", "; ")
     with transaction(connection) as cursor:
-        cursor.execute(WAITING, (number, name))
-        row = cursor.fetchone()
-    where = row.host if row else ""
-    return {"machine": name, "host": where, "what": f"boots on {where}, operation {number}"}
+        cursor.execute(ITS_BOOT, (name, number))
+        if row := cursor.fetchone():
+            return _boots(row)
+        return {"machine": name, "host": "", "what": _alone(cursor, name, host) or why}
+
+
+def _boots(row: Any) -> dict[str, Any]:
+    return {
+        "machine": row.name,
+        "host": row.host,
+        "what": f"boots on {row.host}, operation {row.operation_id}",
+    }
 
 
 def _alone(cursor: Cursor, name: MachineName, host: Host) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from invirt.base.errors import Busy
+from invirt.base.errors import Busy, NotFound
 from invirt.base.process import run
 from invirt.host import paths
 from invirt.host.domain import DomainConfig
@@ -45,6 +45,13 @@ def other_host(folder: Path) -> Iterator[None]:
             yield
         finally:
             Qemu(Alone()).destroy(REMUS)
+
+
+def answers(guest: Guest) -> bool:
+    """Not while its socket is there already, but nobody listens at it yet."""
+    with suppress(NotFound), Qmp(guest.qmp, 20):
+        return True
+    return False
 
 
 def gateway() -> None:
@@ -92,7 +99,7 @@ def test_its_rules_are_there_before_the_guest(
         target = Guest(REMUS)
         paths.write(target.config_file, config.json())
         inside_too(run, ["sh", "-c", 'exec setsid --fork "$@" >/dev/null 2>&1', "sh", *launch, REMUS, way])
-        assert wait(target.qmp.exists, 20)
+        assert wait(lambda: answers(target), 20)
         with Qmp(target.qmp, 20) as waiting:
             assert waiting.status() == "inmigrate"
         with pytest.raises(Busy, match="on its way in"):  # its addresses stay where they lead

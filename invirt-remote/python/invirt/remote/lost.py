@@ -156,7 +156,7 @@ def _settle(connection: Connection, hosts: Hosts, host: Host, say: Say) -> None:
 def _boot(connection: Connection, hosts: Hosts, host: Host, say: Say) -> list[dict[str, Any]]:
     """Have all that is wanted on, and off, booted by the service, in the order of wanted.
 
-    Of what was lost here the timer may have begun some: in the list, or since that was made.
+    What the timer, which does the same, had begun before the names were read is told first.
     """
     facts = reconcile.gather(connection, hosts, volumes=False)
     names = wanted.to_boot(connection, facts, at_once=None)
@@ -171,6 +171,7 @@ def _boot(connection: Connection, hosts: Hosts, host: Host, say: Say) -> list[di
 
 
 def _begin(connection: Connection, hosts: Hosts, name: MachineName, host: Host) -> dict[str, Any]:
+    """Have it booted, unless the timer has begun that since the list was made."""
     because = {"because": f"{host.name} was lost"}
     number = None
     try:

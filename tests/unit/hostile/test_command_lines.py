@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from invirt.base import cli, warm
 from invirt.base.cli import help
+from invirt.base.errors import InvirtError
 from invirt.host.commands import warm as of_hosts
 from invirt.remote.commands import warm as of_remote
 from tests.examples import given, thorough
@@ -101,6 +102,15 @@ def test_help_fits_a_terminal(place: cli.Place) -> None:
     for argument in (*place.row.places, *place.row.options):
         assert bool(argument.unit) == ("SIZE" in argument.shown)
         assert argument.help or isinstance(argument, cli.Option) and argument.hidden
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.path)
+def test_no_value_is_refused_by_a_traceback(invirt_yaml: Path, place: cli.Place) -> None:
+    """Each of them by each argument: words at random meet but some."""
+    for argument in (*place.row.places, *place.row.options):
+        for value in (*VALUES, "/", "..", "a=b", "\udcff", "a\0b", "1" * 5000):
+            with contextlib.suppress(InvirtError):
+                argument.type(value)
 
 
 VERBS = [

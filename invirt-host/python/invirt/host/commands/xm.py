@@ -13,7 +13,7 @@ from invirt.base.names import DomainName, MachineName, domain_of, machine_of
 from invirt.host import loading, reservation, tokens, xmconfig
 from invirt.host.domain import domain_name
 from invirt.host.protocols import Hypervisor
-from invirt.host.words import KNOWN, SEVERAL, Value, text
+from invirt.host.words import KNOWN, SEVERAL, Value
 from invirt.host.xen import verbs
 
 
@@ -87,8 +87,8 @@ def console(domain: DomainName) -> None:
 
 
 def _file(word: str) -> str:
-    """As xl takes it: nothing that looks like an option."""
-    if not text(word) or word.startswith("-"):
+    """As xl takes it: printable, and nothing that looks like an option."""
+    if not word or not word.isprintable() or word.startswith("-"):
         raise BadInput(f"{word!a} is no file's name", hint="Say where it lies: ./NAME.")
     return word
 
